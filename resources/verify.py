@@ -1,0 +1,15 @@
+"""Check that the packaged model, encoder weights and seeds are there and whole (run by `make`)."""
+
+import sys
+
+from resources.encoder import MiniLM
+from resources.local_server import packaged_model
+from synth_assets.errors import UserError
+
+if __name__ == "__main__":
+    try:
+        print(f"model {packaged_model().name}: sha256 is right")
+        MiniLM().encode(["weights"])
+        print("encoder all-MiniLM-L6-v2: sha256 is right")
+    except UserError as error:
+        sys.exit(f"error: {error}")

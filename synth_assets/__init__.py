@@ -1,0 +1,1 @@
+"""synth-assets: synthetic text data sets as partitioned Dagster assets."""

@@ -1,0 +1,89 @@
+"""The language model as a few-shot classifier: one token an answer, read as log-probabilities.
+
+A label's score is the log-probability mass of the tokens that can only begin its verbalizer
+(GPT3Mix, Yoo et al. 2021, reads its soft labels in the same way).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from synth_assets.selection.select import ranked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.protocols import Answer, Completes, LabelLogprobs, Message
+    from synth_assets.recipe import Task
+
+ALTERNATIVES = 20  # what chat endpoints give at most
+SAMPLING = {"temperature": 0.0, "max_tokens": 1, "logprobs": ALTERNATIVES}
+
+
+def demonstrations(seeds: pd.DataFrame, k: int, seed: int = 0) -> pd.DataFrame:
+    """`k` rows of the demonstration split, the labels taking turns; fewer when there are fewer."""
+    pool = seeds[seeds["split"] == "demonstration"].set_index("row_id", drop=False)
+    by_label = [ranked(group["row_id"], seed, "annotator") for _, group in pool.groupby("label")]
+    turns = [ids[i] for i in range(max(map(len, by_label), default=0)) for ids in by_label if i < len(ids)]
+    return pool.loc[turns[:k]]
+
+
+def label_logprobs(
+    texts: Sequence[str], task: Task, shown: pd.DataFrame, model: Completes
+) -> list[LabelLogprobs | None]:
+    """Log-probability of each label's verbalizer after each text; None where no label can be read."""
+    words = task.verbalizers()
+    prompts = [_messages(text, task, shown, model.api) for text in texts]
+    answers = model.complete(prompts, SAMPLING, ["annotate"] * len(texts))
+    return [read(answer, words) for answer in answers]
+
+
+def _messages(text: str, task: Task, shown: pd.DataFrame, api: str) -> list[Message]:
+    words = task.verbalizers()
+    kind, label = task.text.capitalize(), task.label.capitalize()
+    head = f"Each {task.text} below is followed by its {task.label}: {' or '.join(words.values())}."
+    lines = [f"{kind}: {r.text}\n{label}: {words[r.label]}\n" for r in shown.itertuples()]
+    lines.append(f"{kind}: {text}\n{label}:")
+    user = {"role": "user", "content": "\n".join([head, "", *lines])}
+    if api == "completions":
+        return [user]
+    return [{"role": "system", "content": f"Answer with one word: {' or '.join(words.values())}."}, user]
+
+
+def read(answer: Answer, words: Mapping[str, str]) -> LabelLogprobs | None:
+    """Label -> log-probability from one answer of one token; None when the answer names no label.
+
+    A label that is not among the alternatives gets the smallest log-probability of the list, which is
+    the most that it can have. Without alternatives the answered word counts as certain (a hard vote).
+    """
+    from math import exp, log
+
+    if answer.outcome not in ("ok", "truncated"):
+        return None
+    top = answer.logprobs[0].top if answer.logprobs else {}
+    if not top:
+        voted = _label(answer.text or "", words)
+        return None if voted is None else {y: 0.0 if y == voted else -20.0 for y in words}
+    mass: dict[str, float] = {}
+    for token, logprob in top.items():
+        label = _label(token, words)
+        if label is not None:
+            mass[label] = mass.get(label, 0.0) + exp(logprob)
+    if not mass:
+        return None
+    least = min(top.values())
+    return {y: log(mass[y]) if y in mass else least for y in words}
+
+
+def _label(token: str, words: Mapping[str, str]) -> str | None:
+    """The one label whose verbalizer begins with the token (or the token with it); None if not one."""
+    start = token.strip().casefold()
+    if not start:
+        return None
+    found = [
+        label
+        for label, word in words.items()
+        if word.casefold().startswith(start) or start.startswith(word.casefold())
+    ]
+    return found[0] if len(found) == 1 else None

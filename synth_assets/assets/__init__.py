@@ -1,0 +1,33 @@
+"""The Dagster layer: one thin module a stage, and the factory that puts a recipe's graph together."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from synth_assets.assets import (
+    conditions,
+    feedback,
+    filtered,
+    generations,
+    labelled,
+    metrics,
+    nightly,
+    scores,
+    seeds,
+    weighted,
+)
+from synth_assets.recipe import Recipe
+
+STAGES = (seeds, conditions, generations, scores, filtered, labelled, weighted, metrics, feedback)
+
+
+def recipe_definitions(recipe: Recipe) -> dg.Definitions:
+    """The asset graph of one recipe, its job and its nightly schedule."""
+    job = nightly.cells_job(recipe)
+    schedules: Sequence[dg.ScheduleDefinition] = [nightly.schedule(recipe, job)] if recipe.schedule else []
+    return dg.Definitions(
+        assets=[stage.build(recipe) for stage in STAGES],
+        jobs=[job],
+        schedules=schedules,
+        sensors=[nightly.follow(recipe)],
+    )

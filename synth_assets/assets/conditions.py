@@ -1,0 +1,41 @@
+"""Asset `conditions`: one row a request-to-be."""
+
+import dagster as dg
+
+from partitions import previous_round, previous_round_same_cell
+from resources.lake import Lake
+from synth_assets import tables
+from synth_assets.assets.stage import Table, asset, key, partition_of, result
+from synth_assets.generation.conditions import design
+from synth_assets.recipe import Recipe
+
+
+def build(recipe: Recipe) -> dg.AssetsDefinition:
+    deps = [dg.AssetDep(key(recipe, "feedback"), partition_mapping=previous_round_same_cell())]
+
+    @asset(recipe, "conditions", reads=["seeds"], deps=deps)
+    def compute(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], seeds: Table
+    ) -> dg.MaterializeResult:
+        """Condition values, demonstrations and replicate of every row to be generated."""
+        partition = partition_of(context)
+        rows = design(
+            recipe,
+            seeds,
+            round_=partition["round"],
+            cell=partition["cell"],
+            rows=_quota(recipe, lake, partition),
+        )
+        return result(recipe, "conditions", rows)
+
+    return compute
+
+
+def _quota(recipe: Recipe, lake: Lake, partition: dict[str, str]) -> int:
+    """Rows to ask for: the recipe's number, or what the round before fed back."""
+    before = {"round": previous_round(partition["round"]), "cell": partition["cell"]}
+    if recipe.feedback.rows == "fixed" or not lake.path(recipe.name, "feedback", before).exists():
+        return recipe.rows
+    return int(
+        lake.read(recipe.name, "feedback", [before], tables.schema(recipe, "feedback"))["rows"].iloc[0]
+    )

@@ -1,0 +1,120 @@
+"""Assets `filtered` and `rejected`: the recipe's rules over a whole round and the rounds before."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from resources.lake import Lake
+from synth_assets import tables
+from synth_assets.assets import plots
+from synth_assets.assets.stage import (
+    Table,
+    check,
+    check_spec,
+    key,
+    partition_of,
+    partitions_of,
+    result,
+    schema_check,
+)
+from synth_assets.curation.filters import Context, keep
+from synth_assets.recipe import Recipe
+
+CHECKS = {
+    "rows_present": "Does every cell keep rows?",
+    "schema": "Are the row ids unique?",
+    "minimum_yield": "Is the kept share of all rows that were asked for at least the recipe's minimum_yield?",
+    "label_balance": "Has the rarest label at least a fifth of the rows of the most frequent one?",
+}
+BALANCE = 0.2
+WHAT = {
+    "filtered": "Rows that passed every filter, with their scores.",
+    "rejected": "Rows that did not, each with the scorer, its value, the threshold and the reason in words.",
+}
+
+
+def build(recipe: Recipe) -> dg.AssetsDefinition:
+    out = {
+        stage: dg.AssetOut(
+            key=key(recipe, stage),
+            description=what,
+            group_name=recipe.name,
+            kinds={"parquet"},
+            code_version=recipe.version("filters", "minimum_yield"),
+            automation_condition=dg.AutomationCondition.eager(),
+        )
+        for stage, what in WHAT.items()
+    }
+
+    @dg.multi_asset(
+        name=f"{recipe.name}__filtered",
+        outs=out,
+        ins={name: dg.AssetIn(key(recipe, name)) for name in ("generations", "scores")},
+        partitions_def=partitions_of(recipe, "filtered"),
+        check_specs=[check_spec(recipe, "filtered", *item) for item in CHECKS.items()],
+    )
+    def compute(
+        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], generations: Table, scores: Table
+    ) -> Iterator[dg.MaterializeResult]:
+        accepted = generations[generations["accepted"]]
+        rows = accepted.merge(scores.drop(columns=["round", "cell"]), on="row_id", validate="one_to_one")
+        scoring = Context(verbalizers=recipe.task.verbalizers(), earlier=_earlier(recipe, lake, context))
+        kept, dropped = keep(rows, list(recipe.filters.values()), scoring)
+        rejected = _with_failed_calls(dropped, generations)
+        yield result(
+            recipe,
+            "filtered",
+            kept,
+            {
+                "funnel": plots.bars(
+                    "rows", {"generated": len(generations), "accepted": len(rows), "kept": len(kept)}
+                ),
+                "labels": plots.bars("kept rows by label", kept["label"].value_counts().to_dict()),
+            },
+            _checks(recipe, generations, kept),
+        )
+        reasons = rejected["scorer"].value_counts().to_dict()
+        yield result(recipe, "rejected", rejected, {"reasons": plots.bars("dropped rows by reason", reasons)})
+
+    return compute
+
+
+def _earlier(recipe: Recipe, lake: Lake, context: dg.AssetExecutionContext) -> list[str]:
+    """Texts that the rounds before this one kept."""
+    now = partition_of(context)["round"]
+    before = [p for p in lake.partitions(recipe.name, "filtered", ["round"]) if p["round"] < now]
+    return list(lake.read(recipe.name, "filtered", before, tables.schema(recipe, "filtered"))["text"])
+
+
+def _with_failed_calls(dropped: Table, generations: Table) -> Table:
+    """Rows that failed while they were generated are rejected rows too."""
+    import pandas as pd
+
+    failed = generations[~generations["accepted"]]
+    failed = failed.assign(stage="generations", scorer=failed["reason"], value=None, threshold=None)
+    columns = [c for c in failed if c in dropped] if len(dropped) else list(failed)
+    return pd.concat([failed[columns], dropped], ignore_index=True) if len(dropped) else failed
+
+
+def _checks(recipe: Recipe, generations: Table, kept: Table) -> list[dg.AssetCheckResult]:
+    by_label = {cell: int((kept["cell"] == cell).sum()) for cell in recipe.cells}
+    counts = ", ".join(f"{n} {label}" for label, n in by_label.items())
+    share = len(kept) / len(generations) if len(generations) else 0.0
+    least, most = min(by_label.values()), max(by_label.values())
+    empty = [cell for cell, n in by_label.items() if not n]
+    return [
+        check(
+            "rows_present",
+            not empty,
+            f"no row is left of {', '.join(empty)}." if empty else f"kept {counts}.",
+        ),
+        schema_check("filtered", kept),
+        check(
+            "minimum_yield",
+            share >= recipe.minimum_yield,
+            f"{share:.0%} of {len(generations)} rows kept, the recipe wants {recipe.minimum_yield:.0%}.",
+        ),
+        check(
+            "label_balance", least >= BALANCE * most, f"kept {counts}; the rarest needs {BALANCE * most:.0f}."
+        ),
+    ]

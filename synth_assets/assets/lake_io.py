@@ -1,0 +1,54 @@
+"""Dagster's hand on the lake: an asset's value is written to its partition and read from it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from resources.lake import Lake
+from resources.warehouse import Warehouse
+from synth_assets import tables
+from synth_assets.recipe import Recipe
+
+
+class LakeIOManager(dg.IOManager):
+    def __init__(self, lake: Lake, warehouse: Warehouse, recipe: Callable[[str], Recipe]) -> None:
+        self._lake, self._warehouse, self._recipe = lake, warehouse, recipe
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        name, stage = context.asset_key.path
+        partition = _partitions(context, stage)[0]
+        path = self._lake.write(name, stage, partition, obj)
+        self._warehouse.show(name, tables.schemas(self._recipe(name)), tables.STAGES)
+        words = " ".join([name, stage, *partition.values()])
+        context.log.info(f"{words}: {obj.num_rows:,} rows written")
+        context.add_output_metadata(
+            {
+                "path": dg.MetadataValue.path(str(path)),
+                "dagster/uri": path.as_uri(),
+                "sql": f"select * from {name}.{stage}"
+                + "".join(
+                    f"{' and' if i else ' where'} {c} = '{v}'" for i, (c, v) in enumerate(partition.items())
+                ),
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        name, stage = context.asset_key.path
+        schema = tables.schema(self._recipe(name), stage)
+        return self._lake.read(name, stage, _partitions(context, stage), schema)
+
+
+def _partitions(context: Any, stage: str) -> list[dict[str, str]]:
+    """The lake's folders of all partitions that are written or read here, sorted: row order is fixed."""
+    if not tables.STAGES[stage]:
+        return [{}]
+    found = []
+    for partition in context.asset_partition_keys:
+        by_dimension = (
+            partition.keys_by_dimension
+            if isinstance(partition, dg.MultiPartitionKey)
+            else {"round": partition}
+        )
+        found.append({column: by_dimension[column] for column in tables.STAGES[stage]})
+    return sorted(found, key=lambda p: tuple(p.values()))

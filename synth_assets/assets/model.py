@@ -1,0 +1,88 @@
+"""A language model bound to the stage that asks it: its calls are logged under its name, and it shows
+how far it is."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from resources.language_model import Answer, Calls, LanguageModel, Request, resolve_model
+from synth_assets.assets.stage import partition_of
+from synth_assets.protocols import Message
+from synth_assets.recipe import Recipe
+
+EVERY_SECONDS = 5.0
+
+
+class BoundModel:
+    """`protocols.Completes` for one run of one asset."""
+
+    def __init__(
+        self, language_model: LanguageModel, recipe: Recipe, context: dg.AssetExecutionContext
+    ) -> None:
+        self._model = resolve_model(recipe.model)
+        self._log = context.log
+        self._what = " ".join([*context.asset_key.path, *partition_of(context).values()])
+        caller = {
+            "run_id": context.run_id,
+            "asset": context.asset_key.to_user_string(),
+            "partition_key": context.partition_key,
+        }
+        self._language_model = LanguageModel(language_model.call_log, language_model.server_folder, caller)
+        self._answers: list[Answer] = []
+        self._seconds = 0.0
+
+    @property
+    def api(self) -> str:
+        return self._model.api
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    def complete(
+        self, messages: Sequence[Sequence[Message]], sampling: Mapping[str, Any], replicates: Sequence[str]
+    ) -> list[Answer]:
+        requests = [Request(m, sampling, r) for m, r in zip(messages, replicates, strict=True)]
+        started = time.monotonic()
+        answers = self._language_model.complete(self._model, requests, _Progress(self._log.info, self._what))
+        self._seconds += time.monotonic() - started
+        self._answers += answers
+        return answers
+
+    def metadata(self) -> dict[str, Any]:
+        """What the asset's calls came to; Dagster plots the numbers over partitions."""
+        calls = Calls.of(self._answers)
+        return {
+            "model": self.name,
+            "calls": calls.calls,
+            "calls_from_log": calls.from_log,
+            "failed_calls": calls.failed,
+            "prompt_tokens": calls.prompt_tokens,
+            "completion_tokens": calls.completion_tokens,
+            "seconds": round(self._seconds, 1),
+        }
+
+
+class _Progress:
+    """Says every few seconds how many rows are done, at which speed, and how long the rest takes."""
+
+    def __init__(self, say: Any, what: str) -> None:
+        self._say, self._what = say, what
+        self._next = time.monotonic() + EVERY_SECONDS
+
+    def __call__(self, done: int, total: int, calls: Calls) -> None:
+        now = time.monotonic()
+        if done < total and now < self._next:
+            return
+        self._next = now + EVERY_SECONDS
+        parts = [f"{done:,}/{total:,} rows", f"{calls.calls:,} calls"]
+        if calls.from_log:
+            parts.append(f"{calls.from_log:,} from the log")
+        if calls.calls and calls.seconds:
+            if calls.completion_tokens is not None and calls.prompt_tokens is not None:
+                tokens = calls.prompt_tokens + calls.completion_tokens
+                parts.append(f"{tokens / calls.seconds:,.0f} tokens/s")
+            parts.append(f"{(total - done) * calls.seconds / calls.calls:,.0f} s left")
+        self._say(f"{self._what}: {', '.join(parts)}")

@@ -1,0 +1,48 @@
+"""Asset `scores`: what depends on a row alone, scored once, whatever the thresholds are."""
+
+import dagster as dg
+
+from resources.encoder import MiniLM
+from resources.language_model import LanguageModel
+from synth_assets.annotation import annotators
+from synth_assets.assets import plots
+from synth_assets.assets.model import BoundModel
+from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, result
+from synth_assets.curation.filters import Context
+from synth_assets.recipe import Recipe
+
+
+def build(recipe: Recipe) -> dg.AssetsDefinition:
+    @asset(
+        recipe,
+        "scores",
+        reads=["generations", "seeds"],
+        sections=["task", "filters", "annotator", "model"],
+        pool=LANGUAGE_MODEL_POOL,
+    )
+    def compute(
+        context: dg.AssetExecutionContext,
+        language_model: dg.ResourceParam[LanguageModel],
+        encoder: dg.ResourceParam[MiniLM],
+        generations: Table,
+        seeds: Table,
+    ) -> dg.MaterializeResult:
+        """One column a row-level scorer, for every accepted row."""
+        model = BoundModel(language_model, recipe, context)
+        shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
+        scoring = Context(
+            verbalizers=recipe.task.verbalizers(),
+            demonstrations=list(seeds.loc[seeds["split"] == "demonstration", "text"]),
+            encode=encoder.encode,
+            annotate=lambda texts: annotators.label_logprobs(texts, recipe.task, shown, model),
+        )
+        rows = generations[generations["accepted"]].reset_index(drop=True)
+        for rule in recipe.filters.values():
+            rows = rows.assign(**rule.measure(rows, scoring))
+        numbers = {
+            n: rows[n] for f in recipe.filters.values() for n, kind in f.raw.items() if kind == "double"
+        }
+        histograms = {f"histogram_{n}": plots.histogram(n, {"rows": list(v)}) for n, v in numbers.items()}
+        return result(recipe, "scores", rows, {**model.metadata(), **histograms})
+
+    return compute

@@ -1,0 +1,145 @@
+"""What every stage shares: its key, its partitions, its place in the lake, its metadata and checks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from partitions import cells, rounds
+from synth_assets import tables
+from synth_assets.recipe import Recipe
+
+Table = Any  # a pandas DataFrame: named so that loading the definitions does not import pandas
+LANGUAGE_MODEL_POOL = "language_model"
+PREVIEW_ROWS = 5
+
+
+def key(recipe: Recipe, stage: str) -> dg.AssetKey:
+    return dg.AssetKey([recipe.name, stage])
+
+
+def partitions_of(recipe: Recipe, stage: str) -> dg.PartitionsDefinition | None:
+    match tables.STAGES[stage]:
+        case ("round", "cell"):
+            return cells(recipe.start, recipe.timezone, recipe.cells)
+        case ("round",):
+            return rounds(recipe.start, recipe.timezone)
+    return None
+
+
+def partition_of(context: Any) -> dict[str, str]:
+    """The lake's folders of a partition key: {"round": ..., "cell": ...}."""
+    if not context.has_partition_key:
+        return {}
+    partition = context.partition_key
+    if isinstance(partition, dg.MultiPartitionKey):
+        by_dimension = partition.keys_by_dimension
+        return {"round": by_dimension["round"], "cell": by_dimension["cell"]}
+    return {"round": partition}
+
+
+def asset(
+    recipe: Recipe,
+    stage: str,
+    *,
+    reads: Sequence[str] = (),
+    deps: Sequence[Any] = (),
+    sections: Sequence[str] = (),
+    checks: Mapping[str, str] | None = None,
+    pool: str | None = None,
+    automation_condition: dg.AutomationCondition | None = None,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`@dg.asset` for one stage of a recipe. `sections` of the recipe are its code version: a change of
+    them makes all of its partitions stale. `checks` (name -> what it asks) block what comes after."""
+
+    def decorate(compute: Callable[..., Any]) -> dg.AssetsDefinition:
+        return dg.asset(
+            key=key(recipe, stage),
+            ins={name: dg.AssetIn(key(recipe, name)) for name in reads},
+            deps=deps,
+            partitions_def=partitions_of(recipe, stage),
+            group_name=recipe.name,
+            description=compute.__doc__,
+            dagster_type=dg.Any,  # the return annotation, a MaterializeResult, would mean "no value"
+            code_version=recipe.version(*sections),
+            check_specs=[check_spec(recipe, stage, *check) for check in (checks or {}).items()],
+            kinds={"parquet"} | ({"openai"} if pool else set()),
+            pool=pool,
+            automation_condition=automation_condition,
+        )(compute)
+
+    return decorate
+
+
+def check_spec(recipe: Recipe, stage: str, name: str, asks: str) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        name,
+        asset=key(recipe, stage),
+        description=asks,
+        blocking=True,
+        partitions_def=partitions_of(recipe, stage),
+    )
+
+
+def check(name: str, passed: bool, reason: str, **metadata: Any) -> dg.AssetCheckResult:
+    """One check's verdict, with its reason in words."""
+    return dg.AssetCheckResult(check_name=name, passed=bool(passed), description=reason, metadata=metadata)
+
+
+def result(
+    recipe: Recipe,
+    stage: str,
+    rows: Table,
+    metadata: Mapping[str, Any] | None = None,
+    checks: Sequence[dg.AssetCheckResult] = (),
+) -> dg.MaterializeResult:
+    """Rows as a materialization: an Arrow table whose hash is the data version of the partition."""
+    table = tables.to_arrow(recipe, stage, rows)
+    return dg.MaterializeResult(
+        asset_key=key(recipe, stage),
+        value=table,
+        data_version=dg.DataVersion(tables.content_hash(table)),
+        metadata={
+            "dagster/row_count": len(table),
+            "dagster/column_schema": column_schema(recipe, stage),
+            "preview": preview(rows[table.schema.names]),
+            **(metadata or {}),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                asset_key=key(recipe, stage),
+                check_name=c.check_name,
+                passed=c.passed,
+                description=c.description,
+                metadata=c.metadata,
+            )
+            for c in checks
+        ],
+    )
+
+
+def column_schema(recipe: Recipe, stage: str) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(n, t) for n, t in tables.columns(recipe, stage).items()])
+
+
+def preview(rows: Table) -> dg.MarkdownMetadataValue:
+    """The first rows as a table; texts are cut, and kept from breaking out of their cell."""
+
+    def cell(value: Any) -> str:
+        text = f"{value:.3f}" if isinstance(value, float) else str(value)
+        text = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+        return text if len(text) <= 120 else text[:119] + "…"
+
+    shown = rows.head(PREVIEW_ROWS).astype(object).map(cell)
+    return dg.MetadataValue.md(shown.to_markdown(index=False) if len(shown) else "no rows")
+
+
+def schema_check(stage: str, rows: Table) -> dg.AssetCheckResult:
+    """Row ids are there and unique. (Columns and types hold by then: a table that breaks them is refused.)"""
+    unique = rows["row_id"].notna().all() and rows["row_id"].is_unique
+    words = (
+        "row ids are unique"
+        if unique
+        else "row ids are missing or repeated: two conditions made the same row"
+    )
+    return check("schema", unique, f"{stage}: {words}.")

@@ -1,0 +1,1 @@
+"""Curation: scores, filters, duplicates, labels and weights, as plain functions on tables."""

@@ -1,0 +1,58 @@
+"""Set filters: their score depends on the other rows of the round and of the rounds before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from synth_assets.curation.base import Context, Filter
+from synth_assets.curation.duplicates import exact_duplicates, near_duplicates
+from synth_assets.students.calibration import batch_calibrated
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Duplicate(Filter):
+    """1 when an earlier row has the same words, else 0."""
+
+    name = "duplicate"
+    at_most: float | None = 0
+
+    def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        same = exact_duplicates(list(rows["text"]), context.earlier)
+        return {self.name: [0.0 if i is None else 1.0 for i in same]}
+
+
+class NearDuplicate(Filter):
+    """Highest Jaccard similarity of shingles to an earlier row that was kept."""
+
+    name = "near_duplicate"
+    at_most: float | None = 0.8
+
+    def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        limit = 1.0 if self.at_most is None else self.at_most
+        return {self.name: near_duplicates(list(rows["text"]), limit, context.earlier)[0]}
+
+
+class LabelAgreement(Filter):
+    """Probability that the annotator gives the row the label that it was generated for.
+
+    The annotator's log-probability of each label's verbalizer is calibrated on the batch (Zhou et al.
+    2024, batch calibration), because a few-shot model prefers one label whatever the text says.
+    """
+
+    name = "label_agreement"
+    raw: ClassVar[Mapping[str, str]] = {"label_logprobs": "labels"}
+    columns: ClassVar[Mapping[str, str]] = {"label_agreement": "double", "label_probabilities": "labels"}
+    at_least: float | None = 0.5
+
+    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        if context.annotate is None:
+            return {"label_logprobs": [None] * len(rows)}
+        return {"label_logprobs": list(context.annotate(list(rows["text"])))}
+
+    def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        probabilities = batch_calibrated(list(rows["label_logprobs"]))
+        own = [None if p is None else p[y] for p, y in zip(probabilities, rows["label"], strict=True)]
+        return {"label_agreement": own, "label_probabilities": probabilities}

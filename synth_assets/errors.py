@@ -1,0 +1,23 @@
+"""The one error that users see: a mistake which they can mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Something that the user wrote or set is wrong.
+
+    The message names the place (file, line or field), the known alternatives and the fix.
+    The command line prints it without a traceback and exits with 2.
+    """
+
+
+def unknown(what: str, name: object, known: Iterable[object], where: str = "") -> UserError:
+    """`what` is unknown here: name the alternatives, and the likeliest of them."""
+    names = sorted(str(k) for k in known)
+    near = get_close_matches(str(name), names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    prefix = f"{where}: " if where else ""
+    return UserError(f"{prefix}unknown {what} {str(name)!r}.{hint} Known: {', '.join(names) or 'none'}.")

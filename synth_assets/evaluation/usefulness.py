@@ -1,0 +1,92 @@
+"""Usefulness: what a student that is trained on a set does on real rows (train synthetic, test real)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from synth_assets.students.classifier import Student
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Features (n, d), one label a row and, where rows are weighted, one weight a row."""
+
+    features: np.ndarray
+    labels: Sequence[str]
+    weights: Sequence[float] | None = None
+
+
+def correct(train: TrainingSet, features: np.ndarray, gold: Sequence[str]) -> np.ndarray | None:
+    """Whether a student trained on the set is right, one bool a test row; None if a class is absent."""
+    import numpy as np
+
+    if set(gold) - set(train.labels):
+        return None
+    student = Student(sorted(set(gold))).fit(train.features, train.labels, train.weights)
+    return np.asarray(student.predict(features)) == np.asarray(gold)
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927); (0, 1) when nothing was drawn."""
+    if n == 0:
+        return 0.0, 1.0
+    p, z2 = hits / n, Z95**2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * ((p * (1 - p) + z2 / (4 * n)) / n) ** 0.5 / (1 + z2 / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def paired_gain(after: np.ndarray, before: np.ndarray, draws: int = 4000) -> tuple[float, float, float]:
+    """Gain in accuracy on the same rows with its 95 % bootstrap interval: (gain, low, high)."""
+    import numpy as np
+
+    difference = after.astype(float) - before.astype(float)
+    generator = np.random.default_rng(0)
+    n = len(difference)
+    # a resample of differences in {-1, 0, 1} is a multinomial count of the three
+    shares = [(difference == v).mean() for v in (-1, 0, 1)]
+    counts = generator.multinomial(n, shares, size=draws)
+    low, high = np.quantile((counts[:, 2] - counts[:, 0]) / n, [0.025, 0.975])
+    return float(difference.mean()), float(low), float(high)
+
+
+def accuracies(
+    sets: Mapping[str, TrainingSet], features: np.ndarray, gold: Sequence[str], against: str
+) -> pd.DataFrame:
+    """Metric rows (name, slice, value, low, high, n): accuracy of each set's student, and its paired
+    gain over the student of the set `against`. A set that lacks a class has unknown accuracy."""
+    return compare({name: correct(s, features, gold) for name, s in sets.items()}, len(gold), against)
+
+
+def compare(hits: Mapping[str, np.ndarray | None], n: int, against: str) -> pd.DataFrame:
+    """The same from one bool a test row and contestant."""
+    import pandas as pd
+
+    rows: list[tuple[str, str, float | None, float | None, float | None, int]] = []
+    for name, right in hits.items():
+        if right is None:
+            rows.append(("accuracy", name, None, None, None, n))
+            continue
+        rows.append(("accuracy", name, float(right.mean()), *wilson(int(right.sum()), n), n))
+        base = hits.get(against)
+        if name != against and base is not None:
+            rows.append(("accuracy_gain", name, *paired_gain(right, base), n))
+    return pd.DataFrame(rows, columns=["name", "slice", "value", "low", "high", "n"])
+
+
+def word_list_labels(texts: Sequence[str], words: Mapping[str, Sequence[str]]) -> list[str]:
+    """The label whose words a text has most of; a tie goes to the label that is listed first."""
+    lists = {label: set(map(str.casefold, ws)) for label, ws in words.items()}
+    found = []
+    for text in texts:
+        tokens = text.casefold().split()
+        found.append(max(lists, key=lambda label: sum(t in lists[label] for t in tokens)))
+    return found

@@ -1,0 +1,1 @@
+"""Generation: conditions, prompts and steps, as plain functions on tables."""

@@ -1,0 +1,52 @@
+"""What a stage may ask of the world: the few methods of a language model and of an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Encode = Callable[[Sequence[str]], "np.ndarray"]  # n texts -> (n, d) float32, rows of length 1
+Message = Mapping[str, str]  # role, content
+LabelLogprobs = Mapping[str, float]  # label -> log-probability of its verbalizer
+
+
+class TokenLogprob(Protocol):
+    """A token of an answer with the log-probabilities of its alternatives."""
+
+    @property
+    def top(self) -> Mapping[str, float]: ...
+
+
+class Answer(Protocol):
+    """What came back for one request; `outcome` is one of the closed vocabulary (ok, truncated, ...)."""
+
+    @property
+    def identity(self) -> str: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def text(self) -> str | None: ...
+    @property
+    def logprobs(self) -> Sequence[TokenLogprob] | None: ...
+    @property
+    def prompt_tokens(self) -> int | None: ...
+    @property
+    def completion_tokens(self) -> int | None: ...
+    @property
+    def error(self) -> str | None: ...
+
+
+class Completes(Protocol):
+    """A language model. `api` says whether it goes on with a text or answers a chat."""
+
+    @property
+    def api(self) -> str: ...
+
+    def complete(
+        self, messages: Sequence[Sequence[Message]], sampling: Mapping[str, Any], replicates: Sequence[str]
+    ) -> Sequence[Answer]:
+        """One answer a message list, in that order."""
+        ...

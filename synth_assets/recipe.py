@@ -1,0 +1,384 @@
+"""The recipe: one YAML file that describes one data set. The only place that knows YAML.
+
+What is not said has a default; what is said wrongly is refused with file, line, field and alternatives.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from synth_assets.curation.filters import FILTERS, Filter
+from synth_assets.errors import UserError, unknown
+from synth_assets.identity import tagged_hash
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+Split = Literal["demonstration", "validation", "test"]
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown fields are errors, and a parsed recipe does not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Label(Section):
+    """One entry of the codebook."""
+
+    definition: str = Field(min_length=1)
+    verbalizer: str | None = None  # the word that stands for the label in prompts; default: its name
+
+
+class Task(Section):
+    """Task specification: what the model is told before any condition (role, codebook, text type)."""
+
+    classify: dict[str, Label] = Field(min_length=2)
+    text: str = "text"  # text type and label type as in GPT3Mix (Yoo et al. 2021)
+    label: str = "label"
+    role: str = ""
+    instruction: str = ""
+
+    @field_validator("classify", mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        """`label: definition` is short for `label: {definition: ...}`."""
+        if not isinstance(value, Mapping):
+            raise ValueError("labels are written as `label: definition`, one a line")
+        for name, label in value.items():
+            if label is None or (isinstance(label, str) and not label.strip()):
+                raise ValueError(f"label {str(name)!r} has no definition: write `{name}: what it means`")
+            if not isinstance(name, str):
+                raise ValueError(
+                    f"label {name!r} is not text to YAML (yes, no, on, off, 1): put it in quotes"
+                )
+        return {n: {"definition": v} if isinstance(v, str) else v for n, v in value.items()}
+
+    def verbalizers(self) -> dict[str, str]:
+        return {name: label.verbalizer or name for name, label in self.classify.items()}
+
+
+class Seeds(Section):
+    """The user's own rows, and how many of them go to which split (the rest is `unlabeled`)."""
+
+    file: str  # .csv, .tsv, .jsonl or .parquet; package://NAME/path reads from an installed package
+    text: str = "text"
+    label: str = "label"
+    label_values: dict[str, str] = {}  # value in the file -> label of the task
+    where: dict[str, str | int | float | bool] = {}
+    splits: dict[Split, Annotated[int, Field(ge=0)]]
+
+    @field_validator("label_values", mode="before")
+    @classmethod
+    def _text_keys(cls, value: Any) -> Any:
+        return {str(k): v for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+class Demonstrations(Section):
+    """Rows shown in the prompt: `sets` fixed sets a round and cell, of `k` rows of the same label."""
+
+    k: int = Field(default=4, ge=0)
+    by: Literal["random"] = "random"
+    sets: int = Field(default=10, ge=1)
+
+
+class Step(Section):
+    """One prompted sub-task. `complete` is text that the model goes on with, `prompt` a chat message."""
+
+    prompt: str | None = None
+    complete: str | None = None
+    temperature: float = Field(default=1.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=256, ge=1)
+    stop: list[str] = []
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> Step:
+        if (self.prompt is None) == (self.complete is None):
+            raise ValueError(
+                "give exactly one of `prompt` (a chat message) and `complete` (text to go on with)"
+            )
+        return self
+
+    @property
+    def template(self) -> str:
+        return self.prompt if self.prompt is not None else str(self.complete)
+
+    def sampling(self) -> dict[str, Any]:
+        return {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_tokens,
+            "stop": list(self.stop),
+        }
+
+
+class Annotator(Section):
+    """The model as a few-shot classifier: it scores label agreement, and is a baseline by itself."""
+
+    k: int = Field(default=16, ge=0)  # demonstrations, the same number of each label
+
+
+class Labelled(Section):
+    """Label enhancement: whose label a row carries on."""
+
+    by: Literal["condition", "label_agreement"] = "condition"
+
+
+class Weights(Section):
+    """weight = confidence ** power; the seeds together weigh `seeds` times the synthetic rows."""
+
+    by: Literal["label_agreement", "none"] = "none"
+    power: float = Field(default=1.0, ge=0)
+    seeds: float = Field(default=0.0, ge=0)
+
+
+class Metrics(Section):
+    """What the set is measured by."""
+
+    diversity: bool = True
+    student: bool = True
+    model_alone: int = Field(default=0, ge=0)  # test rows that the annotator labels by itself; 0: none
+    word_list: dict[str, list[str]] = {}  # label -> words: the baseline that a person writes by hand
+
+
+class Feedback(Section):
+    """What the last round's metrics change in the next round's conditions."""
+
+    rows: Literal["fixed", "yield"] = "fixed"  # yield: a cell that keeps little is asked for more
+
+
+Endpoint = dict[str, str | int | float]
+
+
+class Recipe(Section):
+    name: str
+    task: Task
+    seeds: Seeds
+    conditions: dict[str, Literal["labels"] | list[str]]
+    demonstrations: Demonstrations | None = None
+    steps: dict[str, Step] = Field(min_length=1)
+    rows: int = Field(ge=1)  # a cell and round
+    model: str | Endpoint = "embedded"
+    annotator: Annotator = Annotator()
+    filters: dict[str, SerializeAsAny[Filter]] = {}
+    minimum_yield: float = Field(default=0.1, ge=0, le=1)  # kept share of what was asked for
+    labelled: Labelled = Labelled()
+    weights: Weights = Weights()
+    metrics: Metrics = Metrics()
+    feedback: Feedback = Feedback()
+    schedule: str | None = None
+    timezone: str = "UTC"
+    start: date = date(2026, 1, 1)
+    seed: int = 0
+
+    @field_validator("steps", mode="before")
+    @classmethod
+    def _short_steps(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise ValueError("steps are written as `column: prompt`")
+        if set(value) != {"text"}:
+            raise ValueError(
+                f"one step is supported, and it must be called text, not {', '.join(map(str, value))}"
+            )
+        return {n: {"prompt": v} if isinstance(v, str) else v for n, v in value.items()}
+
+    @field_validator("conditions", mode="before")
+    @classmethod
+    def _conditions(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or value.get("label") != "labels":
+            raise ValueError("conditions need the line `label: labels`: the label is the cell of a round")
+        reserved = {"round", "cell", "text", "row_id", "demonstrations", "demonstration_set"} & set(value)
+        if reserved:
+            raise ValueError(
+                f"{', '.join(sorted(reserved))} is a column of the platform: choose another name"
+            )
+        for name, values in value.items():
+            if not NAME.fullmatch(str(name)):
+                raise ValueError(f"condition {str(name)!r}: use lower-case letters, digits and _")
+            if isinstance(values, list) and len(set(map(str, values))) != len(values):
+                raise ValueError(f"condition {name!r} lists a value twice")
+            if isinstance(values, list) and not values:
+                raise ValueError(f"condition {name!r} has no values")
+        return {n: [str(v) for v in vs] if isinstance(vs, list) else vs for n, vs in value.items()}
+
+    @field_validator("filters", mode="before")
+    @classmethod
+    def _filters(cls, value: Any) -> Any:
+        """The filter's class is found by its name; an empty value means its defaults."""
+        if not isinstance(value, Mapping):
+            raise ValueError("filters are written as `name: {rule}`")
+        for name in value:
+            if name not in FILTERS:
+                raise ValueError(str(unknown("filter", name, FILTERS)))
+        return {
+            n: v if isinstance(v, Filter) else FILTERS[n].model_validate(v or {}) for n, v in value.items()
+        }
+
+    @field_validator("schedule")
+    @classmethod
+    def _cron(cls, value: str | None) -> str | None:
+        if value is not None and len(value.split()) != 5:
+            raise ValueError('a schedule is a cron line of five fields, for example "0 2 * * *"')
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"unknown time zone {value!r}: write it as in Europe/Berlin or UTC") from error
+        return value
+
+    @model_validator(mode="after")
+    def _together(self) -> Recipe:
+        labels = set(self.task.classify)
+        for value, label in self.seeds.label_values.items():
+            if label not in labels:
+                raise ValueError(str(unknown("label", label, labels, f"seeds.label_values.{value}")))
+        for label in self.metrics.word_list:
+            if label not in labels:
+                raise ValueError(str(unknown("label", label, labels, "metrics.word_list")))
+        for label in labels:
+            if re.search(r"[|,\[\]\"'\n]|\.\.\.", label):
+                raise ValueError(f"label {label!r} names a partition: leave out | , [ ] quotes and ...")
+        needs = [
+            w
+            for w, s in (("weights", self.weights), ("labelled", self.labelled))
+            if s.by == "label_agreement"
+        ]
+        if needs and "label_agreement" not in self.filters:
+            raise ValueError(
+                f"{needs[0]}.by: label_agreement needs that filter: add `label_agreement: {{}}` to filters"
+            )
+        return self
+
+    @property
+    def cells(self) -> list[str]:
+        return list(self.task.classify)
+
+    @property
+    def attributes(self) -> dict[str, list[str]]:
+        """Condition attributes other than the cell, with their values."""
+        return {n: v for n, v in self.conditions.items() if isinstance(v, list)}
+
+    @property
+    def step(self) -> Step:
+        return self.steps["text"]
+
+    def version(self, *sections: str) -> str:
+        """Hash of these sections: a change of it concerns every partition of the stage."""
+        return tagged_hash("recipe/1", {s: self.model_dump(mode="json")[s] for s in sections})[:12]
+
+
+def load(path: Path) -> Recipe:
+    """Read and check one recipe; every error names the file and, where there is one, the line."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise unknown("recipe", path.stem, known, str(path.parent)) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}: save the recipe as UTF-8.") from error
+    if not NAME.fullmatch(path.stem):
+        raise UserError(f"{path}: a recipe's name has lower-case letters, digits and _, not {path.stem!r}.")
+    lines: dict[tuple[str, ...], int] = {}
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if not isinstance(node, yaml.MappingNode):
+            raise UserError(
+                f"{path}: a recipe is a mapping of sections (task, seeds, conditions, steps, rows)."
+            )
+        lines = dict(_lines(node, path))
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}.") from error
+    if "name" in content:
+        raise UserError(f"{path}:{lines[('name',)]}: the recipe's name is its file's name: remove `name`.")
+    try:
+        errors = list(_filter_errors(content.get("filters")))
+        if not errors:
+            return Recipe(name=path.stem, **content)
+    except ValidationError as error:
+        errors = error.errors()
+    raise UserError("\n".join(_explain(path, lines, e) for e in errors))
+
+
+def _filter_errors(filters: Any) -> Iterator[Any]:
+    """What is wrong inside single filters, with the place: pydantic would only name `filters`."""
+    for name, rule in filters.items() if isinstance(filters, Mapping) else ():
+        try:
+            FILTERS.get(name, Filter).model_validate(rule or {})
+        except ValidationError as error:
+            if name in FILTERS:
+                yield from ({**e, "loc": ("filters", name, *e["loc"])} for e in error.errors())
+
+
+def _lines(
+    node: yaml.MappingNode, path: Path, above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], int]]:
+    """(field path, line) of every field; a field that is written twice is an error."""
+    seen: set[str] = set()
+    for key, value in node.value:
+        name, line = str(key.value), key.start_mark.line + 1
+        if name in seen:
+            raise UserError(f"{path}:{line}: {'.'.join((*above, name))} is written twice: keep one.")
+        seen.add(name)
+        yield (*above, name), line
+        if isinstance(value, yaml.MappingNode):
+            yield from _lines(value, path, (*above, name))
+
+
+def _explain(path: Path, lines: Mapping[tuple[str, ...], int], error: Any) -> str:
+    """One line for a person from one of pydantic's errors."""
+    where = tuple(str(part) for part in error["loc"] if not str(part).startswith("function-"))
+    line = next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), 1)
+    field, message = ".".join(where), error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = str(unknown("field", where[-1], _fields(where[:-1])))
+    elif error["type"] == "missing":
+        message = "is missing"
+    elif error["type"] == "string_type" and isinstance(error["input"], bool):
+        message = "yes, no, on and off are truth values in YAML: put the word in quotes"
+    return f"{path}:{line}: {field}: {message}" if field else f"{path}:{line}: {message}"
+
+
+def _fields(where: tuple[str, ...]) -> list[str]:
+    """The fields that a section may have, following model fields (and filters by name) down from Recipe."""
+    model: Any = Recipe
+    for part in where:
+        if part in FILTERS:
+            model = FILTERS[part]
+            continue
+        field = getattr(model, "model_fields", {}).get(part)
+        inner = (
+            [a for a in _flat(field.annotation) if isinstance(a, type) and issubclass(a, Section)]
+            if field
+            else []
+        )
+        model = inner[0] if inner else model
+    return [f for f in model.model_fields if f != "name"]
+
+
+def _flat(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _flat(inner)

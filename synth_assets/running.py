@@ -1,0 +1,157 @@
+"""`synth run`: one round of a recipe in this process, on the same Dagster instance that the UI shows."""
+
+import logging
+import os
+import shutil
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from partitions import cell_key, today
+from resources.home import home
+from synth_assets.assets.nightly import MADE_BY_CELL
+from synth_assets.assets.stage import key
+from synth_assets.definitions import build
+from synth_assets.errors import UserError
+from synth_assets.recipe import Recipe
+
+BY_ROUND = ("filtered", "rejected", "labelled", "weighted", "metrics")
+PROCESS_TAG = "synth/process"
+
+
+class RoundFailed(Exception):
+    """A blocking check said no; the message has the reasons."""
+
+
+def prepare_home() -> Path:
+    """The data home with Dagster's settings in it; the environment points Dagster to it."""
+    folder = home()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["DAGSTER_HOME"] = str(folder)
+    settings = folder / "dagster.yaml"
+    if not settings.exists():
+        shipped = Path("dagster.yaml")
+        shipped = shipped if shipped.exists() else Path(__file__).parents[1] / "dagster.yaml"
+        if shipped.exists():
+            shutil.copyfile(shipped, settings)
+        else:
+            settings.touch()
+    return folder
+
+
+@contextmanager
+def dagster_instance() -> Iterator[dg.DagsterInstance]:
+    prepare_home()
+    with dg.DagsterInstance.get() as instance:
+        end_dead_runs(instance)
+        yield instance
+
+
+def check_round(recipe: Recipe, round_: str) -> str:
+    """The round as a partition key. UserError when it is no date, or no round of the recipe."""
+    try:
+        day = date.fromisoformat(round_)
+    except ValueError:
+        raise UserError(f"--round {round_!r} is no date: write it as {date.today().isoformat()}.") from None
+    if not recipe.start <= day <= date.fromisoformat(today(recipe.timezone)):
+        raise UserError(
+            f"--round {round_}: {recipe.name} has rounds from {recipe.start} (the recipe's `start`) "
+            f"to {today(recipe.timezone)} (today in {recipe.timezone})."
+        )
+    return day.isoformat()
+
+
+def run_round(recipe: Recipe, round_: str, instance: dg.DagsterInstance) -> None:
+    """Materialize all stages of one round. Raises UserError for the user's mistakes, RoundFailed when a
+    blocking check fails; what was made until then is kept, and paid calls are never paid again."""
+    defs = dg.Definitions.merge(build({recipe.name: recipe}), dg.Definitions(loggers={"console": terminal}))
+    job = defs.resolve_implicit_global_asset_job_def()
+    runs: list[tuple[tuple[str, ...], str | None]] = [
+        (("seeds",), None),
+        *((MADE_BY_CELL, cell_key(round_, cell)) for cell in recipe.cells),
+        (BY_ROUND, round_),
+    ]
+    for stages, partition in runs:
+        _execute(job, instance, [key(recipe, stage) for stage in stages], partition)
+
+
+def _execute(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, assets: list[dg.AssetKey], partition: str | None
+) -> None:
+    """One in-process run; an error inside a stage comes out as it was raised."""
+    from dagster._core.errors import DagsterAssetCheckFailedError
+
+    run_id = str(uuid.uuid4())
+    try:
+        job.execute_in_process(
+            instance=instance,
+            asset_selection=assets,
+            partition_key=partition,
+            run_id=run_id,
+            tags={PROCESS_TAG: _this_process()},
+            run_config={"loggers": {"console": {}}},
+        )
+    except DagsterAssetCheckFailedError:
+        raise RoundFailed("\n".join(_failed_checks(instance, run_id))) from None
+
+
+def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        evaluation = entry.get_dagster_event().asset_check_evaluation_data
+        if not evaluation.passed:
+            asset, name = ".".join(evaluation.asset_key.path), evaluation.check_name
+            yield f"{asset} {evaluation.partition or ''}: check {name}: {evaluation.description}"
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Runs of `synth run` whose process was killed are ended: they would look busy for ever."""
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    for run in instance.get_runs(filters=unfinished):
+        host, _, process = run.tags.get(PROCESS_TAG, "").partition(":")
+        if host == socket.gethostname() and process != _process(int(process.split("@")[0])):
+            instance.report_run_failed(
+                run, "The process ended before the run did; what was paid is in the call log."
+            )
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}:{_process(os.getpid())}"
+
+
+def _process(pid: int) -> str:
+    """Process id and start time (in clock ticks since boot): an id alone may be taken by a later process."""
+    try:
+        started = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except OSError:
+        started = "?"
+    return f"{pid}@{started}"
+
+
+class _Lines(logging.Formatter):
+    """What a stage says of itself, one line each; errors are printed once, by the command line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        meta: Mapping[str, Any] = getattr(record, "dagster_meta", {})
+        return f"{time.strftime('%H:%M:%S')}  {meta.get('orig_message') or record.getMessage()}"
+
+
+@dg.logger
+def terminal(_: dg.InitLoggerContext) -> logging.Logger:
+    """Progress for a person at a terminal."""
+    logger = logging.getLogger("synth_assets.terminal")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_Lines())
+        handler.addFilter(lambda record: record.levelno in (logging.INFO, logging.WARNING))
+        logger.addHandler(handler)
+    return logger

@@ -1,0 +1,75 @@
+"""The support set: the user's rows with content-hashed ids, each in one split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from synth_assets.errors import UserError, unknown
+from synth_assets.identity import row_id
+from synth_assets.selection.select import ranked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.recipe import Seeds, Split
+
+
+def support_set(table: pd.DataFrame, spec: Seeds, labels: Sequence[str], seed: int) -> pd.DataFrame:
+    """Seed rows (row_id, text, label, split) from the user's table.
+
+    Rows that repeat a text are dropped, so that no test row is also a demonstration. Splits are
+    balanced over the labels and drawn by rank of the row's id: a row keeps its split when others are
+    added, but for the few at a split's edge.
+    """
+    _check_columns(table, spec)
+    for column, value in spec.where.items():
+        table = table[table[column].astype(str) == str(value)]
+    if table.empty:
+        conditions = ", ".join(f"{c} = {v}" for c, v in spec.where.items())
+        raise UserError(f"seeds.where: no row of {spec.file} has {conditions}.")
+    rows = table[[spec.text]].set_axis(["text"], axis=1).assign(label=_labels(table, spec, labels))
+    rows["text"] = rows["text"].astype(str).str.strip()
+    rows = rows[rows["text"] != ""].drop_duplicates("text")
+    rows.insert(0, "row_id", [row_id(t, y) for t, y in zip(rows["text"], rows["label"], strict=True)])
+    rows["split"] = rows["row_id"].map(_splits(rows, spec.splits, labels, seed))
+    return rows.sort_values("row_id").reset_index(drop=True)
+
+
+def _check_columns(table: pd.DataFrame, spec: Seeds) -> None:
+    named = {"text": spec.text, "label": spec.label, **{f"where.{c}": c for c in spec.where}}
+    for field, column in named.items():
+        if column not in table:
+            raise unknown("column", column, table.columns, f"seeds.{field}, file {spec.file}")
+
+
+def _labels(table: pd.DataFrame, spec: Seeds, labels: Sequence[str]) -> list[str]:
+    values = [spec.label_values.get(str(v), str(v)) for v in table[spec.label]]
+    strange = sorted(set(values) - set(labels))
+    if strange:
+        raise UserError(
+            f"seeds.label, file {spec.file}: value {strange[0]!r} is no label of the task "
+            f"({', '.join(labels)}): map it with seeds.label_values, or leave its rows out with seeds.where."
+        )
+    return values
+
+
+def _splits(
+    rows: pd.DataFrame, sizes: Mapping[Split, int], labels: Sequence[str], seed: int
+) -> dict[str, str]:
+    """row_id -> split; a split's size is shared equally by the labels, the first ones take the rest."""
+    chosen: dict[str, str] = {}
+    for i, label in enumerate(labels):
+        ids = ranked(rows.loc[rows["label"] == label, "row_id"], seed, "split")
+        shares = {s: n // len(labels) + (i < n % len(labels)) for s, n in sizes.items()}
+        if sum(shares.values()) > len(ids):
+            raise UserError(
+                f"seeds.splits asks for {sum(shares.values())} rows labelled {label!r}, the file has "
+                f"{len(ids)}: lower the splits or add rows."
+            )
+        start = 0
+        for split, n in shares.items():
+            chosen.update(dict.fromkeys(ids[start : start + n], split))
+            start += n
+        chosen.update(dict.fromkeys(ids[start:], "unlabeled"))
+    return chosen

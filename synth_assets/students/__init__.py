@@ -1,0 +1,1 @@
+"""Students: small models that are trained on the data, to test it and to steer it."""

@@ -1,0 +1,107 @@
+"""What a round came to, in a few short tables for the terminal; all of it read through the warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from resources.home import home
+from resources.warehouse import Warehouse, identifier
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ORDER = [
+    ("seeds", "the seeds alone"),
+    ("generations", "raw generations"),
+    ("filtered", "filtered"),
+    ("weighted", "weighted"),
+    ("seeds + weighted", "seeds + weighted"),
+    ("real", "as many real rows"),
+    ("word list", "baseline: word list, no student"),
+    ("model alone", "baseline: the model itself, no student"),
+]
+
+
+def warehouse() -> Warehouse:
+    return Warehouse(home() / "warehouse.duckdb", home() / "lake")
+
+
+def summary(recipe: str, round_: str) -> Iterator[str]:
+    """Lines of the report on one round."""
+    metrics = _rows(recipe, round_, "select * from {recipe}.metrics where round = $round")
+    yield from _funnel(recipe, round_)
+    yield from _diversity(metrics)
+    yield from _accuracy(metrics)
+    yield ""
+    yield f"Files    {home() / 'lake' / recipe}"
+    query = f"select text, label, weight from {recipe}.weighted where round = '{round_}' limit 5"
+    yield f'SQL      synth sql "{query}"'
+    yield "UI       make ui"
+
+
+def _rows(recipe: str, round_: str, sql: str) -> pd.DataFrame:
+    return warehouse().query(sql.replace("{recipe}", identifier(recipe)), {"round": round_}).df()
+
+
+def _funnel(recipe: str, round_: str) -> Iterator[str]:
+    yield f"{recipe}, round {round_}"
+    yield ""
+    yield f"{'rows':24}{'generated':>10}{'accepted':>10}{'kept':>10}{'yield':>8}"
+    for r in _rows(recipe, round_, "select * from {recipe}.funnel where round = $round").itertuples():
+        yield f"{r.cell:24}{r.generated:>10,}{r.accepted:>10,}{r.kept:>10,}{r[6]:>8.2f}"
+    yield ""
+    yield f"{'dropped because of':24}{'rows':>10}  threshold"
+    for r in _rows(recipe, round_, "select * from {recipe}.dropped where round = $round").itertuples():
+        yield f"{r.scorer:24}{r.rows:>10,}  {r.threshold if isinstance(r.threshold, str) else ''}".rstrip()
+
+
+def _diversity(metrics: pd.DataFrame) -> Iterator[str]:
+    names = ["vocabulary", "distinct_1", "distinct_2", "self_bleu_4", "average_pairwise_similarity"]
+    rows = metrics[metrics["name"].isin(names)]
+    if rows.empty:
+        return
+    slices = list(dict.fromkeys(rows["slice"]))
+    yield ""
+    yield f"{f'diversity of {int(rows.n.iloc[0])} rows':32}" + "".join(f"{s:>14}" for s in slices)
+    for name in names:
+        values = rows[rows["name"] == name].set_index("slice")["value"]
+        yield f"{name:32}" + "".join(
+            f"{_number(values.get(s), 0 if name == 'vocabulary' else 3):>14}" for s in slices
+        )
+
+
+def _accuracy(metrics: pd.DataFrame) -> Iterator[str]:
+    accuracy = metrics[metrics["name"] == "accuracy"].set_index("slice")
+    gain = metrics[metrics["name"] == "accuracy_gain"].set_index("slice")
+    if accuracy.empty:
+        return
+    yield ""
+    head = (
+        "accuracy of a student trained on",
+        "accuracy",
+        "95 % interval",
+        "against seeds",
+        "95 % interval",
+        "n",
+    )
+    yield "{:40}{:>9}  {:15}{:>14}  {:17}{:>5}".format(*head)
+    for name, words in ORDER:
+        if name not in accuracy.index:
+            continue
+        a = accuracy.loc[name]
+        line = f"{words:40}{_number(a['value']):>9}  {_interval(a):15}"
+        if name in gain.index:
+            g = gain.loc[name]
+            line += f"{g['value']:>+14.3f}  {_interval(g, '+.3f'):17}"
+        else:
+            line += " " * 33
+        yield f"{line}{int(a['n']):>5}"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "unknown" if value is None or value != value else f"{value:,.{digits}f}"
+
+
+def _interval(row: pd.Series, kind: str = ".3f") -> str:
+    return "" if row["low"] != row["low"] else f"{row['low']:{kind}} to {row['high']:{kind}}"

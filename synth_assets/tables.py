@@ -1,0 +1,143 @@
+"""The columns of every stage: what is written to Parquet, what the views show, what the UI lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from synth_assets.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from synth_assets.recipe import Recipe
+
+# stage -> what cuts it into partitions
+STAGES: Mapping[str, tuple[str, ...]] = {
+    "seeds": (),
+    "conditions": ("round", "cell"),
+    "generations": ("round", "cell"),
+    "scores": ("round", "cell"),
+    "filtered": ("round",),
+    "rejected": ("round",),
+    "labelled": ("round",),
+    "weighted": ("round",),
+    "metrics": ("round",),
+    "feedback": ("round", "cell"),
+}
+
+
+def columns(recipe: Recipe, stage: str) -> dict[str, str]:
+    """Column -> type of a stage. `labels` is a struct with one double a label."""
+    place = {"row_id": "string", "round": "string", "cell": "string"}
+    condition = {"label": "string", **dict.fromkeys(recipe.attributes, "string")}
+    raw = {c: t for f in recipe.filters.values() for c, t in f.raw.items()}
+    scored = {c: t for f in recipe.filters.values() for c, t in f.columns.items()}
+    tables: dict[str, dict[str, str]] = {
+        "seeds": {"row_id": "string", "text": "string", "label": "string", "split": "string"},
+        "conditions": {
+            **place,
+            "replicate": "int64",
+            **condition,
+            "demonstration_set": "int64",
+            "demonstration_ids": "list<string>",
+        },
+        "generations": {
+            **place,
+            **condition,
+            "text": "string",
+            "accepted": "bool",
+            "reason": "string",
+            "call_id": "string",
+            "model": "string",
+            "prompt_tokens": "int64",
+            "completion_tokens": "int64",
+        },
+        "scores": {**place, **raw},
+        "filtered": {**place, **condition, "text": "string", "call_id": "string", **scored},
+        "rejected": {
+            **place,
+            "label": "string",
+            "text": "string",
+            "stage": "string",
+            "scorer": "string",
+            "value": "double",
+            "threshold": "string",
+            "reason": "string",
+        },
+        "labelled": {
+            **place,
+            "text": "string",
+            "label": "string",
+            "former_label": "string",
+            "label_source": "string",
+            "confidence": "double",
+        },
+        "weighted": {
+            "row_id": "string",
+            "round": "string",
+            "origin": "string",
+            "made_in": "string",
+            "text": "string",
+            "label": "string",
+            "weight": "double",
+        },
+        "metrics": {
+            "round": "string",
+            "name": "string",
+            "slice": "string",
+            "value": "double",
+            "low": "double",
+            "high": "double",
+            "n": "int64",
+        },
+        "feedback": {"round": "string", "cell": "string", "yield": "double", "rows": "int64"},
+    }
+    return tables[stage]
+
+
+def schema(recipe: Recipe, stage: str) -> pa.Schema:
+    """The Arrow schema of a stage."""
+    import pyarrow as pa
+
+    types = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "double": pa.float64(),
+        "bool": pa.bool_(),
+        "list<string>": pa.list_(pa.string()),
+        "labels": pa.struct([(label, pa.float64()) for label in recipe.cells]),
+    }
+    return pa.schema([(name, types[kind]) for name, kind in columns(recipe, stage).items()])
+
+
+def to_arrow(recipe: Recipe, stage: str, rows: pd.DataFrame) -> pa.Table:
+    """Rows as the stage's Arrow table. UserError when a column is missing or a value does not fit."""
+    import pyarrow as pa
+
+    wanted = schema(recipe, stage)
+    missing = [name for name in wanted.names if name not in rows]
+    if missing:
+        raise UserError(f"{recipe.name}.{stage}: column {', '.join(missing)} is missing.")
+    try:
+        table = pa.Table.from_pandas(rows[wanted.names], schema=wanted, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise UserError(f"{recipe.name}.{stage}: {error}") from error
+    return table.replace_schema_metadata(None).combine_chunks()
+
+
+def content_hash(table: pa.Table) -> str:
+    """Hash of the rows, whatever the Parquet writer puts around them: the partition's data version."""
+    import hashlib
+
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return hashlib.sha256(sink.getvalue()).hexdigest()[:32]
+
+
+def schemas(recipe: Recipe) -> dict[str, pa.Schema]:
+    return {stage: schema(recipe, stage) for stage in STAGES}

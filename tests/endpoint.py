@@ -1,0 +1,134 @@
+"""A small OpenAI-compatible endpoint on loopback, that counts what it is asked and fails on demand.
+
+with Endpoint() as endpoint:
+    endpoint.fail_next(429, headers={"Retry-After": "0"})
+    ...                             # ask endpoint.url
+    assert endpoint.prompts == [...]
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+RESET = 0  # instead of a status: break the connection
+
+
+class Endpoint:
+    """Answers `<prompt>!`, after `delay_s`; with two logprobs, when they are asked for.
+
+    `requests` holds the JSON of every request that arrived, failed ones too; `headers` beside it.
+    """
+
+    def __init__(self, delay_s: float = 0.0) -> None:
+        self.delay_s = delay_s
+        self.finish_reason = "stop"
+        self.usage: dict[str, int] | None = {"prompt_tokens": 5, "completion_tokens": 2}
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.failures: deque[tuple[int, dict[str, str], str]] = deque()
+        self.most_at_once = 0
+        self._at_once = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Endpoint:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.endpoint = self
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def fail_next(
+        self, status: int, times: int = 1, *, headers: dict[str, str] | None = None, message: str = "scripted"
+    ) -> None:
+        """The next `times` requests fail with this HTTP status (or RESET) and error message."""
+        self.failures.extend([(status, headers or {}, message)] * times)
+
+    @property
+    def prompts(self) -> list[str]:
+        return [_prompt(body) for body in self.requests]
+
+    def handle(self, handler: _Handler) -> None:
+        body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        with self._lock:
+            self.requests.append(body)
+            self.headers.append(dict(handler.headers))
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+            failure = self.failures.popleft() if self.failures else None
+        time.sleep(self.delay_s)
+        with self._lock:
+            self._at_once -= 1
+        if failure is None:
+            handler.send(200, self._answer(body))
+        elif failure[0] == RESET:
+            handler.reset()
+        else:
+            status, headers, message = failure
+            handler.send(status, {"error": {"message": message, "code": None}}, headers)
+
+    def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
+        text = _prompt(body) + "!"
+        choice: dict[str, Any] = {"index": 0, "finish_reason": self.finish_reason, "logprobs": None}
+        if "messages" in body:
+            choice["message"] = {"role": "assistant", "content": text}
+            if body.get("logprobs"):
+                top = [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -1.5}]
+                choice["logprobs"] = {"content": [{"token": "a", "logprob": -0.5, "top_logprobs": top}]}
+        else:
+            choice["text"] = text
+            if body.get("logprobs"):
+                older = {"tokens": ["a"], "token_logprobs": [-0.5], "top_logprobs": [{"a": -0.5, "b": -1.5}]}
+                choice["logprobs"] = older
+        return {"choices": [choice], "usage": self.usage}
+
+
+def _prompt(body: dict[str, Any]) -> str:
+    return body["messages"][-1]["content"] if "messages" in body else body["prompt"]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    endpoint: Endpoint
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed is part of the tests."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_POST(self) -> None:
+        self.server.endpoint.handle(self)
+
+    def send(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def reset(self) -> None:
+        linger = struct.pack("ii", 1, 0)  # closing now sends RST
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.close_connection = True
+        self.rfile.close()
+        self.wfile.close()
+        self.connection.close()
+
+    def log_message(self, *_: Any) -> None:
+        pass

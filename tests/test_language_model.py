@@ -1,0 +1,296 @@
+"""What is asked, what is asked again, and what never is: against an endpoint on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resources import language_model
+from resources.call_log import CallLog
+from resources.language_model import Calls, LanguageModel, Model, Request, TokenLogprob, resolve_model
+from synth_assets.errors import UserError
+from synth_assets.identity import seed_from
+from tests.endpoint import RESET, Endpoint
+
+KEY = "sk-secret-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SYNTH_MODEL", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setattr(language_model, "BACKOFF", 0.01)
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    with Endpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def model(endpoint: Endpoint) -> Model:
+    return Model("small", base_url=endpoint.url, max_concurrency=8, timeout_s=10)
+
+
+@pytest.fixture
+def lm(tmp_path: Path) -> LanguageModel:
+    context = {"run_id": "r1", "asset": "bank/generations", "partition_key": "2026-11-22|lost_card"}
+    return LanguageModel(CallLog(tmp_path / "calls.sqlite"), tmp_path / "server", context)
+
+
+def ask(*questions: str, **more: Any) -> list[Request]:
+    return [Request(({"role": "user", "content": q},), {"temperature": 1.0}, **more) for q in questions]
+
+
+def test_answers_come_in_order_and_many_at_once(lm: LanguageModel, model: Model, endpoint: Endpoint) -> None:
+    endpoint.delay_s = 0.01
+    questions = [f"q{i}" for i in range(40)]
+    answers = lm.complete(model, ask(*questions))
+    assert [a.text for a in answers] == [f"q{i}!" for i in range(40)]
+    assert 2 <= endpoint.most_at_once <= 8
+    assert {(a.outcome, a.attempts, a.prompt_tokens, a.from_log) for a in answers} == {("ok", 1, 5, False)}
+
+
+def test_a_second_run_asks_nothing(lm: LanguageModel, model: Model, endpoint: Endpoint) -> None:
+    first = lm.complete(model, ask("a", "b"))
+    again = LanguageModel(CallLog(lm.call_log.path), lm.server_folder).complete(model, ask("b", "a", "c"))
+    assert endpoint.prompts == ["a", "b", "c"]
+    assert [a.text for a in again] == ["b!", "a!", "c!"]
+    assert [a.from_log for a in again] == [True, True, False]
+    assert replace(again[1], from_log=False) == first[0]
+    assert Calls.of(again).from_log == 2
+
+
+def test_the_log_is_enough_without_an_endpoint(lm: LanguageModel, model: Model, endpoint: Endpoint) -> None:
+    lm.complete(model, ask("a"))
+    endpoint.__exit__()
+    assert lm.complete(model, ask("a"))[0].text == "a!"
+
+
+def test_equal_requests_are_asked_once_unless_replicated(
+    lm: LanguageModel, model: Model, endpoint: Endpoint
+) -> None:
+    requests = [*ask("a", "a", "b"), *ask("a", replicate="1")]
+    assert [a.text for a in lm.complete(model, requests)] == ["a!", "a!", "b!", "a!"]
+    assert sorted(endpoint.prompts) == ["a", "a", "b"]
+    seeds = {body["seed"] for body in endpoint.requests}
+    assert seeds == {seed_from(request.identity(model)) for request in requests}
+
+
+def test_progress_counts_what_was_done(lm: LanguageModel, model: Model) -> None:
+    lm.complete(model, ask("a"))
+    seen: list[tuple[int, int, int, int | None]] = []
+    lm.complete(
+        model,
+        ask("a", "b", "c"),
+        lambda done, total, calls: seen.append((done, total, calls.calls, calls.completion_tokens)),
+    )
+    assert seen == [(2, 3, 1, 2), (3, 3, 2, 4)]
+
+
+def test_it_works_inside_an_event_loop(lm: LanguageModel, model: Model) -> None:
+    async def inside() -> list[str | None]:
+        return [a.text for a in lm.complete(model, ask("a"))]
+
+    assert asyncio.run(inside()) == ["a!"]
+
+
+@pytest.mark.parametrize("api", ["chat", "completions"])
+def test_logprobs_of_either_api(lm: LanguageModel, model: Model, endpoint: Endpoint, api: Any) -> None:
+    messages = ({"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"})
+    request = Request(messages, {"logprobs": 2, "max_tokens": 3})
+    answer = lm.complete(replace(model, api=api), [request])[0]
+    assert answer.logprobs == [TokenLogprob("a", -0.5, {"a": -0.5, "b": -1.5})]
+    assert endpoint.requests[0]["max_tokens"] == 3
+    assert endpoint.prompts == [{"chat": "Hi", "completions": "Be kind.\n\nHi"}[api]]
+
+
+def test_outcomes_of_what_was_said(lm: LanguageModel, model: Model, endpoint: Endpoint) -> None:
+    endpoint.usage = None
+    assert lm.complete(model, ask("a"))[0].prompt_tokens is None
+    endpoint.finish_reason = "length"
+    assert lm.complete(model, ask("b"))[0].outcome == "truncated"
+    endpoint.finish_reason = "content_filter"
+    assert lm.complete(model, ask("c"))[0].outcome == "refused"
+    endpoint.finish_reason = "stop"
+    assert lm.complete(model, ask("not json", schema={"type": "object"}))[0].outcome == "invalid"
+    assert endpoint.requests[-1]["response_format"]["json_schema"]["schema"] == {"type": "object"}
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, RESET])
+def test_what_may_heal_is_tried_again(
+    lm: LanguageModel, model: Model, endpoint: Endpoint, status: int
+) -> None:
+    lm.complete(model, ask("warm"))
+    endpoint.fail_next(status, 2)
+    answer = lm.complete(model, ask("a"))[0]
+    assert (answer.outcome, answer.text, answer.attempts) == ("ok", "a!", 3)
+
+
+def test_retry_after_is_honoured(lm: LanguageModel, model: Model, endpoint: Endpoint) -> None:
+    endpoint.fail_next(429, headers={"Retry-After": "1"})
+    started = time.monotonic()
+    lm.complete(model, ask("a"))
+    assert time.monotonic() - started >= 1
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(429, "rate_limited"), (500, "provider_error"), (RESET, "provider_error")]
+)
+def test_a_call_that_failed_is_a_row_and_is_asked_again_later(
+    lm: LanguageModel, model: Model, endpoint: Endpoint, status: int, outcome: str
+) -> None:
+    endpoint.fail_next(status, 4)
+    answer = lm.complete(model, ask("a"))[0]
+    assert (answer.outcome, answer.text, answer.attempts) == (outcome, None, 4)
+    assert answer.error
+    assert lm.call_log.count() == 1
+    assert Calls.of([answer]) == Calls(calls=1, failed=1)
+    assert lm.complete(model, ask("a"))[0].text == "a!"
+
+
+def test_a_slow_answer_times_out(lm: LanguageModel, model: Model, endpoint: Endpoint) -> None:
+    endpoint.delay_s = 0.5
+    answer = lm.complete(replace(model, timeout_s=0.05), ask("a"))[0]
+    assert (answer.outcome, answer.attempts) == ("timed_out", 4)
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (401, r"refused the key \(401\).*OPENAI_API_KEY"),
+        (403, r"refused the key \(403\).*OPENAI_API_KEY"),
+        (404, r"does not know the model 'small' \(404: scripted\)"),
+        (400, r"refused a request to 'small' \(400\): scripted"),
+    ],
+)
+def test_what_cannot_heal_stops_at_once(
+    lm: LanguageModel, model: Model, endpoint: Endpoint, status: int, says: str
+) -> None:
+    endpoint.delay_s = 0.05
+    endpoint.fail_next(status)
+    with pytest.raises(UserError, match=says) as raised:
+        lm.complete(model, ask(*(f"q{i}" for i in range(50))))
+    assert model.endpoint in str(raised.value)
+    assert len(endpoint.requests) == 8  # those in flight, and no more
+    assert len(lm.call_log.find(r.identity(model) for r in ask(*(f"q{i}" for i in range(50))))) == 7
+    assert lm.call_log.count() == 8  # seven answers, and the call that failed
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
+def test_an_unreachable_endpoint_is_named(lm: LanguageModel, host: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(UserError, match=rf"nobody answers at http://{host}:{port}/v1.*OPENAI_BASE_URL"):
+        lm.complete(Model("small", base_url=f"http://{host}:{port}/v1"), ask("a"))
+    assert lm.call_log.count() == 0
+
+
+def test_secrets_are_written_nowhere(
+    lm: LanguageModel, model: Model, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    errors = []
+    endpoint.fail_next(500, 4, message=f"bad key {KEY}")
+    errors.append(lm.complete(model, ask("a"))[0].error)
+    for status in (400, 401, 404):
+        endpoint.fail_next(status, message=f"bad key {KEY}")
+        with pytest.raises(UserError) as raised:
+            lm.complete(model, ask("a"))
+        errors.append(str(raised.value))
+    assert endpoint.headers[0]["Authorization"] == f"Bearer {KEY}"
+    lm.call_log.close()
+    written = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"bad key ***" in written
+    assert KEY.encode() not in written
+    assert KEY not in repr(errors)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from resources.call_log import CallLog
+from tests.test_language_model import LanguageModel, Model, ask
+lm = LanguageModel(CallLog(sys.argv[2]), Path("unused"))
+model = Model("small", base_url=sys.argv[1], max_concurrency=8)
+lm.complete(model, ask(*(f"q{i}" for i in range(80))))
+"""
+
+
+def test_after_kill_9_only_the_missing_calls_are_made(
+    lm: LanguageModel, model: Model, endpoint: Endpoint
+) -> None:
+    endpoint.delay_s = 0.05
+    command = [sys.executable, "-c", KILLED, endpoint.url, str(lm.call_log.path)]
+    process = subprocess.Popen(command, env={**os.environ, "OPENAI_API_KEY": KEY})
+    while len(endpoint.requests) < 30:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    answers = lm.complete(model, ask(*(f"q{i}" for i in range(80))))
+    assert [a.text for a in answers] == [f"q{i}!" for i in range(80)]
+    assert sum(a.from_log for a in answers) >= 30 - 8
+    assert len(endpoint.requests) <= 80 + 8
+
+
+def test_a_progress_callback_that_fails_loses_nothing(
+    lm: LanguageModel, model: Model, endpoint: Endpoint
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the screen is gone")
+
+    with pytest.raises(RuntimeError, match="the screen is gone"):
+        lm.complete(model, ask(*(f"q{i}" for i in range(50))), fail)
+    assert lm.call_log.count() == len(endpoint.requests) <= 16
+
+
+def test_what_model_means() -> None:
+    environ = {"OPENAI_API_KEY": KEY}
+    assert resolve_model("gpt-x", environ).endpoint == "https://api.openai.com/v1"
+    assert resolve_model("gpt-x", {**environ, "OPENAI_BASE_URL": "http://gpu:8000/v1/"}).endpoint == (
+        "http://gpu:8000/v1"
+    )
+    assert resolve_model({"name": "m", "base_url": "http://localhost:1/v1"}, {}).api == "chat"
+    assert resolve_model("embedded", {**environ, "SYNTH_MODEL": "gpt-y"}).name == "gpt-y"
+    assert resolve_model("gpt-x", {**environ, "SYNTH_MODEL": "gpt-y"}).name == "gpt-x"
+    embedded = resolve_model(None, {})
+    assert embedded.api == "completions"
+    assert embedded.endpoint == "embedded:b179c9523d0e6a0f"
+
+
+def test_synth_model_may_be_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(b"GGUF")
+    model = resolve_model(None, {"SYNTH_MODEL": str(file)})
+    assert (model.name, model.model_path) == ("tiny", file)
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("gpt-x", "set the variable OPENAI_API_KEY"),
+        ({"name": "m", "key_env": "MY_KEY"}, "set the variable MY_KEY"),
+        ({"name": "m", "max_concurency": 3}, "Did you mean 'max_concurrency'"),
+        ({"name": "m", "base_url": "http://127.0.0.1/v1", "api": "chats"}, "unknown api 'chats'"),
+        ({"name": "m", "base_url": "http://127.0.0.1/v1", "max_concurrency": 0}, "at least 1"),
+        ({"base_url": "http://127.0.0.1/v1"}, "needs a name"),
+        ({"name": "m", "base_url": "http://me:hunter2@127.0.0.1/v1"}, "holds a user or password"),
+        ("missing.gguf", "no file missing.gguf"),
+    ],
+)
+def test_what_model_cannot_mean(spec: Any, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        resolve_model(spec, {})

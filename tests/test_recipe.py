@@ -1,0 +1,126 @@
+"""A recipe that is right is read; one that is wrong is refused with file, line, alternatives and fix."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from synth_assets.cli import main
+from synth_assets.errors import UserError
+from synth_assets.recipe import load
+
+
+def test_a_recipe_reads_as_sections(project: Path) -> None:
+    recipe = load(project / "recipes" / "reviews.yaml")
+    assert recipe.name == "reviews"
+    assert recipe.cells == ["negative", "positive"]
+    assert recipe.attributes == {"tone": ["angry", "calm", "witty"]}
+    assert recipe.filters["words"].at_least == 2
+
+
+def test_the_shipped_recipes_are_right() -> None:
+    for path in sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml")):
+        assert load(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at", "parts"),
+    [
+        ("rows: 6", "rowz: 6", "rowz", ["unknown field 'rowz'", "Did you mean 'rows'", "Known: annotator"]),
+        ("between: [2, 40]", "betwen: [2, 40]", "betwen", ["unknown field 'betwen'", "at_least, at_most"]),
+        ("words: {b", "wordz: {b", "filters", ["unknown filter 'wordz'", "Did you mean 'words'"]),
+        ("[2, 40]", "[40, 2]", "words", ["no row could pass"]),
+        (
+            "negative: the reviewer did not like it",
+            "negative: ",
+            "classify",
+            ["'negative' has no definition"],
+        ),
+        ("negative: the reviewer did not like it", "no: disliked", "classify", ["put it in quotes"]),
+        ("negative: the reviewer did not like it, ", "", "classify", ["at least 2"]),
+        ("{label: labels, ", "{", "conditions", ["label: labels"]),
+        ("rows: 6", "rows: 0", "rows", ["rows: ", "greater than or equal to 1"]),
+        ("rows: 6", "rows: 6\nrows: 7", "rows: 7", ["rows is written twice"]),
+        ("rows: 6", "rows: 6\nname: other", "name", ["remove `name`"]),
+        ('"0 2 * * *"', "nightly", "schedule", ["five fields"]),
+        ("rows: 6", "rows: 6\ntimezone: Mars", "timezone", ["Europe/Berlin"]),
+        ("    stop:", "    prompt: hello\n    stop:", "  text:\n", ["exactly one of"]),
+        ("minimum_yield: 0.0", "weights: {by: label_agreement}", "", ["needs that filter"]),
+        ("rows: 6", "rows: [6", "filters", ["not YAML"]),
+    ],
+)
+def test_what_is_wrong_is_refused_with_its_line(edit, old: str, new: str, at: str, parts: list[str]) -> None:
+    path = edit(old, new)
+    text = path.read_text(encoding="utf-8")
+    line = text[: text.index(at)].count("\n") + 1
+    with pytest.raises(UserError) as caught:
+        load(path)
+    for part in [f"{path}:{line}: ", *parts]:
+        assert part in str(caught.value)
+
+
+def test_a_recipe_that_is_not_there_names_those_that_are(project: Path) -> None:
+    with pytest.raises(UserError, match=r"unknown recipe 'review'.*Did you mean 'reviews'"):
+        load(project / "recipes" / "review.yaml")
+
+
+def test_a_recipe_that_is_not_utf8(project: Path) -> None:
+    path = project / "recipes" / "reviews.yaml"
+    path.write_bytes(path.read_bytes() + b"# caf\xe9\n")
+    with pytest.raises(UserError, match="not UTF-8 at byte"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds.csv", "seed.csv", r"seed\.csv does not exist\. In that folder: seeds\.csv"),
+        ("seeds.csv,", "seeds.csv, text: body,", r"seeds\.text.*unknown column 'body'.*Known: label, text"),
+        ("test: 4", "test: 400", r"asks for 203 rows labelled 'negative', the file has 6"),
+        ("k: 2", "k: 3", r"cell 'negative' has 2 demonstration rows, fewer than demonstrations\.k = 3"),
+        ("positive: the", "good: the", r"value 'positive' is no label of the task \(negative, good\)"),
+        ("({{ tone }})", "({{ mood }})", r"unknown field in the prompt 'mood'.*tone"),
+        ("{{ label }}: {{", "{% label }}: {{", r"prompt, line 2"),
+        ("seeds.csv,", "seeds.csv, where: {label: neutral},", r"no row of .* has label = neutral"),
+    ],
+)
+def test_check_finds_what_only_the_data_shows(edit, capsys, old: str, new: str, message: str) -> None:
+    edit(old, new)
+    assert main(["check", "reviews"]) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error), error
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"text,label\n", "has no rows"),
+        (b"text,label\nok,negative\ncaf\xe9,positive\n", r"not UTF-8 (line 3)"),
+    ],
+)
+def test_a_seeds_file_that_cannot_be_used(project: Path, capsys, content: bytes, message: str) -> None:
+    (project / "seeds.csv").write_bytes(content)
+    assert main(["check", "reviews"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_new_writes_a_recipe_and_keeps_what_is_there(project: Path, capsys) -> None:
+    assert main(["new", "bank"]) == 0
+    assert load(project / "recipes" / "bank.yaml").cells == ["lost_card", "declined"]
+    assert main(["new", "bank"]) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_check_prints_the_first_prompt_of_each_cell(project: Path, capsys) -> None:
+    assert main(["check", "reviews"]) == 0
+    out = capsys.readouterr().out
+    assert "reviews is right" in out
+    assert "    | positive (" in out
+
+
+def test_the_version_of_a_section_is_of_that_section_alone(edit, project: Path) -> None:
+    before = load(project / "recipes" / "reviews.yaml")
+    after = load(edit("between: [2, 40]", "between: [2, 41]"))
+    assert before.version("filters") != after.version("filters")
+    assert before.version("task", "steps", "model") == after.version("task", "steps", "model")
