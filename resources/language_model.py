@@ -334,10 +334,16 @@ class _Batch:
                 self.stop = self.stop or UserError(result.fatal)
             if result.fatal or answer.outcome in REUSABLE or attempt == ATTEMPTS:
                 return answer
-            await asyncio.sleep(max(result.wait_s, BACKOFF * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)))
+            await self._wait(max(result.wait_s, BACKOFF * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)))
             if self.stop is not None:
                 return None
         raise AssertionError("the last attempt returns")
+
+    async def _wait(self, seconds: float) -> None:
+        """In slices, so that a stop (which may come from another thread) need not wait too."""
+        until = time.monotonic() + seconds
+        while self.stop is None and (left := until - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, 0.2))
 
     async def _call(self, client: AsyncOpenAI, body: dict[str, Any], request: Request) -> _Result:
         """One HTTP call, and what is to be made of it."""
@@ -436,21 +442,22 @@ def _read(data: Any, request: Request) -> dict[str, Any]:
     try:
         choice = data["choices"][0]
         message = choice.get("message") or {"content": choice.get("text")}
-        text, refusal = message.get("content") or "", message.get("refusal")
+        refusal = message.get("refusal")
+        text = clean(refusal or message.get("content") or "")
         usage, reason = data.get("usage") or {}, choice.get("finish_reason")
         logprobs = _logprobs(choice.get("logprobs"))
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"not an answer of an OpenAI-compatible API: {str(data)[:200]}") from error
     outcome = "ok"
     if refusal or reason == "content_filter":
-        outcome, text = "refused", refusal or text
+        outcome = "refused"
     elif reason == "length":
         outcome = "truncated"
     elif request.schema is not None and not _is_json(text):
         outcome = "invalid"
     return {
         "outcome": outcome,
-        "text": clean(text),
+        "text": text,
         "finish_reason": reason,
         "logprobs": logprobs,
         "prompt_tokens": usage.get("prompt_tokens"),

@@ -27,6 +27,38 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "feedback": ("round", "cell"),
 }
 
+MEANINGS: Mapping[str, str] = {
+    "row_id": "hash of what decides the row",
+    "round": "day of the batch",
+    "cell": "slice of the round that is made and made again on its own: a label",
+    "replicate": "number of the row in its cell",
+    "label": "label of the task",
+    "split": "demonstration, validation, test or unlabeled",
+    "demonstration_set": "which of the round's sets the prompt shows",
+    "demonstration_ids": "seed rows that the prompt shows",
+    "accepted": "whether the answer is a row",
+    "reason": "why it is not",
+    "call_id": "identity of the request in the call log",
+    "stage": "stage that dropped the row",
+    "scorer": "filter or outcome that dropped it",
+    "value": "the score, or the metric",
+    "threshold": "what the recipe wanted",
+    "label_logprobs": "log-probability of each label's verbalizer",
+    "label_probabilities": "the same, calibrated on the round",
+    "former_label": "label before enhancement",
+    "label_source": "who gave the label",
+    "confidence": "probability of the label, null if unknown",
+    "origin": "synthetic or seed",
+    "made_in": "round that made the row, null for seeds",
+    "weight": "what training gives the row",
+    "slice": "what was measured",
+    "low": "lower end of the 95 % interval",
+    "high": "upper end of the 95 % interval",
+    "n": "rows measured",
+    "yield": "kept rows over rows asked for",
+    "rows": "rows that the next round asks for",
+}
+
 
 def columns(recipe: Recipe, stage: str) -> dict[str, str]:
     """Column -> type of a stage. `labels` is a struct with one double a label."""

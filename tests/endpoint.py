@@ -23,7 +23,8 @@ RESET = 0  # instead of a status: break the connection
 class Endpoint:
     """Answers `<prompt>!`, after `delay_s`; with two logprobs, when they are asked for.
 
-    `requests` holds the JSON of every request that arrived, failed ones too; `headers` beside it.
+    `requests` holds the JSON of every request that arrived, failed ones too; `headers` beside it has the
+    names in lower case.
     """
 
     def __init__(self, delay_s: float = 0.0) -> None:
@@ -62,7 +63,7 @@ class Endpoint:
         body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         with self._lock:
             self.requests.append(body)
-            self.headers.append(dict(handler.headers))
+            self.headers.append({name.lower(): value for name, value in handler.headers.items()})
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
             failure = self.failures.popleft() if self.failures else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import signal
 import socket
 import subprocess
 import sys
@@ -66,7 +66,7 @@ def test_answers_come_in_order_and_many_at_once(lm: LanguageModel, model: Model,
 def test_a_second_run_asks_nothing(lm: LanguageModel, model: Model, endpoint: Endpoint) -> None:
     first = lm.complete(model, ask("a", "b"))
     again = LanguageModel(CallLog(lm.call_log.path), lm.server_folder).complete(model, ask("b", "a", "c"))
-    assert endpoint.prompts == ["a", "b", "c"]
+    assert sorted(endpoint.prompts) == ["a", "b", "c"]
     assert [a.text for a in again] == ["b!", "a!", "c!"]
     assert [a.from_log for a in again] == [True, True, False]
     assert replace(again[1], from_log=False) == first[0]
@@ -184,9 +184,8 @@ def test_what_cannot_heal_stops_at_once(
     with pytest.raises(UserError, match=says) as raised:
         lm.complete(model, ask(*(f"q{i}" for i in range(50))))
     assert model.endpoint in str(raised.value)
-    assert len(endpoint.requests) == 8  # those in flight, and no more
-    assert len(lm.call_log.find(r.identity(model) for r in ask(*(f"q{i}" for i in range(50))))) == 7
-    assert lm.call_log.count() == 8  # seven answers, and the call that failed
+    assert len(endpoint.requests) <= 2 * 8  # what was in flight, or just then sent; no more
+    assert lm.call_log.count() == len(endpoint.requests)  # the answers, and the call that failed
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
@@ -210,7 +209,7 @@ def test_secrets_are_written_nowhere(
         with pytest.raises(UserError) as raised:
             lm.complete(model, ask("a"))
         errors.append(str(raised.value))
-    assert endpoint.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert endpoint.headers[0]["authorization"] == f"Bearer {KEY}"
     lm.call_log.close()
     written = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert b"bad key ***" in written
@@ -229,17 +228,26 @@ lm.complete(model, ask(*(f"q{i}" for i in range(80))))
 """
 
 
-def test_after_kill_9_only_the_missing_calls_are_made(
-    lm: LanguageModel, model: Model, endpoint: Endpoint
-) -> None:
+def stop_in_the_middle(lm: LanguageModel, endpoint: Endpoint, how: signal.Signals) -> None:
     endpoint.delay_s = 0.05
     command = [sys.executable, "-c", KILLED, endpoint.url, str(lm.call_log.path)]
-    process = subprocess.Popen(command, env={**os.environ, "OPENAI_API_KEY": KEY})
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while len(endpoint.requests) < 30:
         assert process.poll() is None
         time.sleep(0.01)
-    process.kill()
+    process.send_signal(how)
     process.wait()
+
+
+def test_after_ctrl_c_what_was_in_flight_is_in_the_log(lm: LanguageModel, endpoint: Endpoint) -> None:
+    stop_in_the_middle(lm, endpoint, signal.SIGINT)
+    assert 30 <= lm.call_log.count() == len(endpoint.requests) < 80
+
+
+def test_after_kill_9_only_the_missing_calls_are_made(
+    lm: LanguageModel, model: Model, endpoint: Endpoint
+) -> None:
+    stop_in_the_middle(lm, endpoint, signal.SIGKILL)
     answers = lm.complete(model, ask(*(f"q{i}" for i in range(80))))
     assert [a.text for a in answers] == [f"q{i}!" for i in range(80)]
     assert sum(a.from_log for a in answers) >= 30 - 8

@@ -119,7 +119,8 @@ def result(
 
 
 def column_schema(recipe: Recipe, stage: str) -> dg.TableSchema:
-    return dg.TableSchema([dg.TableColumn(n, t) for n, t in tables.columns(recipe, stage).items()])
+    columns = tables.columns(recipe, stage).items()
+    return dg.TableSchema([dg.TableColumn(n, t, tables.MEANINGS.get(n)) for n, t in columns])
 
 
 def preview(rows: Table) -> dg.MarkdownMetadataValue:

@@ -1,0 +1,70 @@
+"""Every example in the documents runs."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+import yaml
+
+from resources.call_log import CallLog
+from synth_assets import tables
+from synth_assets.cli import main
+from synth_assets.curation.filters import FILTERS
+from synth_assets.recipe import Recipe, load
+from synth_assets.summary import warehouse
+
+ROOT = Path(__file__).parents[1]
+
+
+def examples(language: str, *documents: str) -> list[str]:
+    text = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in documents)
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def shown(project: Path) -> None:
+    recipe = load(ROOT / "recipes" / "movie_reviews.yaml")
+    warehouse().show(recipe.name, tables.schemas(recipe), tables.STAGES)
+
+
+@pytest.mark.parametrize("query", examples("sql", "README.md", "docs/sql.md"))
+def test_queries_run_on_the_views(shown: None, query: str) -> None:
+    assert warehouse().query(query).fetchall() == []
+
+
+@pytest.mark.parametrize("query", examples("sqlite", "docs/sql.md"))
+def test_queries_run_on_the_call_log(tmp_path: Path, query: str) -> None:
+    log = CallLog(tmp_path / "calls.sqlite")
+    assert log.count() == 0
+    with sqlite3.connect(tmp_path / "calls.sqlite") as connection:
+        assert connection.execute(query).fetchall() == []
+
+
+@pytest.mark.parametrize("text", examples("yaml", "README.md"))
+def test_the_readmes_recipe_is_right(project: Path, text: str, capsys: pytest.CaptureFixture) -> None:
+    recipe = yaml.safe_load(text)
+    labels = list(recipe["task"]["classify"])
+    lines = ["question,intent", *(f"question {i} about {labels[i % 2]},{labels[i % 2]}" for i in range(400))]
+    (project / "data").mkdir()
+    (project / recipe["seeds"]["file"]).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (project / "recipes" / "bank.yaml").write_text(text, encoding="utf-8")
+    assert main(["check", "bank"]) == 0, capsys.readouterr().err
+
+
+def test_the_filter_of_the_guide_works() -> None:
+    scope: dict = {}
+    exec(examples("python", "docs/recipes.md")[0], scope)
+    try:
+        rule = FILTERS["exclamations"].model_validate({"at_most": 2})
+        assert rule.value("oh! my!", None) == 2  # type: ignore[attr-defined]
+    finally:
+        del FILTERS["exclamations"]
+
+
+def test_the_guide_names_every_section_and_filter() -> None:
+    guide = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    for name in [*Recipe.model_fields, *FILTERS]:
+        assert f"`{name}`" in guide or name == "name", name

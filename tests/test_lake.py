@@ -1,0 +1,155 @@
+"""The lake and the warehouse: partitions are replaced whole, and views are readable while runs write."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from resources.lake import Lake
+from resources.warehouse import Warehouse
+from synth_assets import tables
+from synth_assets.errors import UserError
+from synth_assets.recipe import Recipe, load
+
+SCHEMA = pa.schema([("round", pa.string()), ("cell", pa.string()), ("n", pa.int64())])
+PARTITION = {"round": "2026-11-22", "cell": "a/b"}
+
+
+def rows(n: int, partition: dict[str, str] = PARTITION) -> pa.Table:
+    return pa.table({**{c: [v] * n for c, v in partition.items()}, "n": list(range(n))}, schema=SCHEMA)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+def test_a_partition_is_one_file_in_hive_folders(lake: Lake) -> None:
+    path = lake.write("r", "stage", PARTITION, rows(3))
+    assert path.relative_to(lake.root).as_posix() == "r/stage/round=2026-11-22/cell=a%2Fb/part.parquet"
+    assert lake.partitions("r", "stage", ["round", "cell"]) == [PARTITION]
+    assert list(lake.read("r", "stage", [PARTITION], SCHEMA)["n"]) == [0, 1, 2]
+
+
+def test_a_partition_that_was_never_made_says_what_to_do(lake: Lake) -> None:
+    with pytest.raises(UserError, match=r"r\.stage has no rows for round 2026-11-22, cell a/b yet: materialize"):
+        lake.read("r", "stage", [PARTITION], SCHEMA)
+
+
+def test_a_column_that_came_later_is_unknown_in_older_rows(lake: Lake) -> None:
+    lake.write("r", "stage", PARTITION, rows(2))
+    later = SCHEMA.append(pa.field("score", pa.float64()))
+    assert lake.read("r", "stage", [PARTITION], later)["score"].isna().all()
+
+
+def test_a_full_disk_leaves_what_was_there(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = lake.write("r", "stage", PARTITION, rows(3))
+    before = path.read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(OSError, match="No space left"):
+        lake.write("r", "stage", PARTITION, rows(5))
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == ["part.parquet"]
+
+
+def test_the_same_rows_have_the_same_hash() -> None:
+    assert tables.content_hash(rows(3)) == tables.content_hash(rows(3))
+    assert tables.content_hash(rows(3)) != tables.content_hash(rows(4))
+
+
+@pytest.fixture
+def recipe(project: Path) -> Recipe:
+    return load(project / "recipes" / "reviews.yaml")
+
+
+def show(recipe: Recipe, root: Path) -> Warehouse:
+    warehouse = Warehouse(root / "warehouse.duckdb", root / "lake")
+    warehouse.show(recipe.name, tables.schemas(recipe), tables.STAGES)
+    return warehouse
+
+
+def test_a_stage_without_rows_is_an_empty_view_with_its_columns(recipe: Recipe, tmp_path: Path) -> None:
+    warehouse = show(recipe, tmp_path)
+    for stage in [*tables.STAGES, "funnel", "dropped", "lineage"]:
+        answer = warehouse.query(f"select * from reviews.{stage}")
+        assert answer.fetchall() == []
+        if stage in tables.STAGES:
+            assert answer.columns == list(tables.columns(recipe, stage))
+
+
+def test_only_a_change_of_the_recipe_rebuilds_the_warehouse(recipe: Recipe, tmp_path: Path) -> None:
+    warehouse = show(recipe, tmp_path)
+    schemas = tables.schemas(recipe)
+    assert not warehouse.show("reviews", schemas, tables.STAGES)
+    assert warehouse.show("other", schemas, tables.STAGES)
+    assert warehouse.query("select count(*) from reviews.metrics").fetchall() == [(0,)]
+    assert warehouse.query("select count(*) from other.metrics").fetchall() == [(0,)]
+    more = recipe.model_copy(update={"conditions": {"label": "labels", "length": ["short"]}})
+    assert warehouse.show("reviews", tables.schemas(more), tables.STAGES)
+    assert "length" in warehouse.query("select * from reviews.conditions").columns
+
+
+def test_wrong_sql_is_the_users_mistake(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Table with name nothing does not exist"):
+        show(recipe, tmp_path).query("select * from reviews.nothing")
+
+
+def test_views_are_read_while_a_run_writes(recipe: Recipe, tmp_path: Path) -> None:
+    """Another process replaces a partition, now of 1,000 rows, now of 2,000, and shows the recipe anew."""
+    show(recipe, tmp_path)
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    writer.stdout.readline()  # the first table is there
+    counts: list[int] = []
+    while writer.poll() is None or len(counts) < 50:
+        with duckdb.connect(str(tmp_path / "warehouse.duckdb"), read_only=True) as connection:
+            for _ in range(5):
+                answer = connection.sql("select count(*), count(distinct cell) from reviews.feedback").fetchone()
+                assert answer is not None
+                counts.append(answer[0])
+    assert writer.returncode == 0
+    assert set(counts) <= {1000, 2000}
+    assert len(set(counts)) == 2
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import pandas as pd
+from resources.lake import Lake
+from resources.warehouse import Warehouse
+from synth_assets import tables
+from synth_assets.recipe import load
+
+root = Path(sys.argv[1])
+recipe = load(root / "recipes" / "reviews.yaml")
+lake, warehouse = Lake(root / "lake"), Warehouse(root / "warehouse.duckdb", root / "lake")
+partition = {"round": "2026-11-22", "cell": "negative"}
+for i in range(24):
+    table = pd.DataFrame({**partition, "yield": 0.5, "rows": range(1000 * (1 + i % 2))})
+    lake.write("reviews", "feedback", partition, tables.to_arrow(recipe, "feedback", table))
+    changed = recipe.model_copy(update={"conditions": {"label": "labels", f"c{i % 2}": ["x"]}})
+    warehouse.show("reviews", tables.schemas(changed), tables.STAGES)
+    if i == 0:
+        print("ready", flush=True)
+"""
+
+
+def test_a_value_that_does_not_fit_is_refused(recipe: Recipe) -> None:
+    table = pd.DataFrame({"round": ["2026-11-22"], "cell": ["negative"], "yield": ["half"], "rows": [1]})
+    with pytest.raises(UserError, match=r"reviews\.feedback: .*half"):
+        tables.to_arrow(recipe, "feedback", table)
+    with pytest.raises(UserError, match=r"reviews\.feedback: column rows is missing"):
+        tables.to_arrow(recipe, "feedback", table.drop(columns="rows"))

@@ -1,0 +1,240 @@
+"""A whole round on a real Dagster instance, through the command line, against an endpoint on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from partitions import cell_key
+from synth_assets.cli import main
+from synth_assets.definitions import build
+from synth_assets.recipe import load
+from synth_assets.running import dagster_instance, end_dead_runs
+from synth_assets.summary import warehouse
+from tests.endpoint import Endpoint
+
+ROUND = "2026-11-21"
+ADJECTIVES = "slow loud calm bright grim warm odd plain sharp quiet".split()
+NOUNS = "plot cast score script scene hero ending dialogue camera pace".split()
+
+
+def reviewer(body: dict[str, Any]) -> str:
+    """Writes another sentence for every seed; labels a text by its first word."""
+    asked = body["messages"][-1]["content"]
+    if asked.endswith("Sentiment:"):
+        return "negative"
+    n = body["seed"]
+    return f"the {ADJECTIVES[n % 10]} {NOUNS[n // 10 % 10]} and the {ADJECTIVES[n // 100 % 10]} {n // 1000 % 9973}"
+
+
+@pytest.fixture
+def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    """The recipe's model is at this endpoint, as for a user who sets these two variables."""
+    with Endpoint(say=reviewer) as served:
+        monkeypatch.setenv("SYNTH_MODEL", "scripted")
+        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
+        yield served
+
+
+def tables_on_disk(root: Path) -> dict[str, str]:
+    files = sorted((root / ".synth" / "lake").glob("**/part.parquet"))
+    return {str(f.relative_to(root)): hashlib.sha256(f.read_bytes()).hexdigest() for f in files}
+
+
+def ask(sql: str) -> list[tuple]:
+    return warehouse().query(sql).fetchall()
+
+
+def test_a_round_makes_every_stage_and_a_second_one_pays_nothing(
+    project: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    out = capsys.readouterr()
+    assert "accuracy of a student trained on" in out.out
+    assert "12/12" not in out.err  # one line a cell, of six rows each
+    assert "6/6 rows, 6 calls" in out.err
+    assert len(endpoint.requests) == 12
+    first = tables_on_disk(project)
+    assert len(first) == 1 + 3 * 2 + 5 + 2  # seeds, by cell, by round, feedback
+    assert ask("select sum(generated), sum(kept) from reviews.funnel") == [(12, 12)]
+    assert ask("select distinct outcome from reviews.lineage") == [("kept",)]
+
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert len(endpoint.requests) == 12
+    assert tables_on_disk(project) == first
+
+
+def test_rows_do_not_depend_on_the_order_of_cells_or_on_concurrency(
+    project: Path, endpoint: Endpoint, edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["run", "reviews", "--round", ROUND])
+    before = tables_on_disk(project)
+    shutil.rmtree(project / ".synth" / "lake" / "reviews" / "generations")
+    edit("rows: 6", f"rows: 6\nmodel: {{name: scripted, base_url: {endpoint.url}, max_concurrency: 1}}")
+    (project / ".synth" / "calls.sqlite").unlink()  # so that every row is asked again
+    job = build({"reviews": load(project / "recipes" / "reviews.yaml")}).resolve_job_def("reviews_cell")
+    with dagster_instance() as instance:
+        for cell in ["positive", "negative"]:  # as a person may click them
+            assert job.execute_in_process(instance=instance, partition_key=cell_key(ROUND, cell)).success
+    assert len(endpoint.requests) == 24
+    assert tables_on_disk(project) == before
+
+
+def test_more_rows_pay_only_for_the_new_ones(project: Path, endpoint: Endpoint) -> None:
+    main(["run", "reviews", "--round", ROUND])
+    assert main(["run", "reviews", "--round", ROUND, "--rows", "8"]) == 0
+    assert len(endpoint.requests) == 16
+
+
+def test_another_round_is_another_sample_and_the_training_set_grows(project: Path, endpoint: Endpoint) -> None:
+    main(["run", "reviews", "--round", "2026-11-20"])
+    main(["run", "reviews", "--round", ROUND])
+    assert len(endpoint.requests) == 24
+    assert ask("select round::text, count(*) from reviews.weighted group by 1 order by 1") == [
+        ("2026-11-20", 12),
+        (ROUND, 24),
+    ]
+
+
+def test_a_round_that_is_killed_goes_on_where_it_stopped(project: Path, endpoint: Endpoint) -> None:
+    endpoint.delay_s = 0.2
+    command = [sys.executable, "-m", "synth_assets.cli", "run", "reviews", "--round", ROUND, "--rows", "40"]
+    killed = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
+    deadline = time.monotonic() + 60
+    while len(endpoint.requests) < 20 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    time.sleep(0.5)
+    asked = len(endpoint.requests)
+    assert 20 <= asked < 80
+    endpoint.delay_s = 0.0
+    assert main(["run", "reviews", "--round", ROUND, "--rows", "40"]) == 0
+    in_flight = 16
+    assert len(endpoint.requests) <= 80 + in_flight
+    assert ask("select sum(accepted) from reviews.funnel") == [(80,)]
+    with dagster_instance() as instance:
+        statuses = [run.status for run in instance.get_runs()]
+    assert dg.DagsterRunStatus.STARTED not in statuses
+    assert statuses.count(dg.DagsterRunStatus.FAILURE) == 1  # the killed one, ended by the next
+
+
+def test_a_check_that_fails_stops_the_round_and_says_why(project: Path, endpoint: Endpoint, edit, capsys) -> None:
+    edit("words: {between: [2, 40]}", "words: {at_least: 100}")
+    assert main(["run", "reviews", "--round", ROUND]) == 1
+    error = capsys.readouterr().err
+    assert "reviews.filtered 2026-11-21: check rows_present: no row is left of negative, positive." in error
+    assert ask("select count(*) from reviews.labelled") == [(0,)]
+    assert ask("select distinct scorer, threshold from reviews.rejected") == [("words", "at least 100")]
+
+
+def test_one_cell_whose_check_fails_leaves_the_other_alone(project: Path, endpoint: Endpoint, edit) -> None:
+    endpoint.say = lambda body: "" if "positive" in body["messages"][-1]["content"] else reviewer(body)
+    assert main(["run", "reviews", "--round", ROUND]) == 1
+    with dagster_instance() as instance:
+        key = dg.AssetKey(["reviews", "scores"])
+        assert instance.get_materialized_partitions(key) == {f"negative|{ROUND}"}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda m, url: m.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1"), "127.0.0.1:9"),
+        (lambda m, url: m.setenv("OPENAI_BASE_URL", "http://no-such-host.invalid/v1"), "OPENAI_API_KEY"),
+    ],
+)
+def test_an_endpoint_that_cannot_answer_is_one_clear_error(
+    project: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys, spoil, message: str
+) -> None:
+    main(["run", "reviews", "--round", ROUND])
+    before = tables_on_disk(project)
+    spoil(monkeypatch, endpoint.url)
+    assert main(["run", "reviews", "--round", ROUND, "--rows", "7"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("error: ") == 1
+    assert message in error
+    assert "Traceback" not in error
+    after = tables_on_disk(project)
+    assert {k: v for k, v in after.items() if "conditions" not in k} == {
+        k: v for k, v in before.items() if "conditions" not in k
+    }
+
+
+def test_a_wrong_key_is_named_by_its_variable_and_never_shown(
+    project: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    endpoint.fail_next(401, times=100, message="Incorrect API key provided: sk-very-secret")
+    assert main(["run", "reviews", "--round", ROUND]) == 2
+    assert "OPENAI_API_KEY" in capsys.readouterr().err
+    written = [p for p in project.rglob("*") if p.is_file() and b"sk-very-secret" in p.read_bytes()]
+    assert written == []
+
+
+def test_a_round_that_is_no_round_is_refused(project: Path, capsys) -> None:
+    for day, message in [("yesterday", "is no date"), ("2031-01-01", "has rounds from 2026-01-01"), ("2025-12-31", "to")]:
+        assert main(["run", "reviews", "--round", day]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_materialization_tells_what_it_made(project: Path, endpoint: Endpoint) -> None:
+    main(["run", "reviews", "--round", ROUND])
+    with dagster_instance() as instance:
+        for stage, pictures in {"generations": ["outcomes", "lengths"], "filtered": ["funnel", "labels"]}.items():
+            event = instance.get_latest_materialization_event(dg.AssetKey(["reviews", stage]))
+            assert event is not None
+            metadata = event.asset_materialization.metadata
+            assert metadata["dagster/row_count"].value == {"generations": 6, "filtered": 12}[stage]
+            assert "row_id" in [c.name for c in metadata["dagster/column_schema"].value.columns]
+            assert "| row_id" in metadata["preview"].value
+            for picture in pictures:
+                assert "data:image/png;base64," in metadata[picture].value
+            assert event.asset_materialization.tags["dagster/data_version"]
+
+
+def test_feedback_shifts_the_next_rounds_rows(project: Path, endpoint: Endpoint, edit) -> None:
+    """Rows about `negative` are made too short, so the next round asks for more of them."""
+    edit("rows: 6", "rows: 20\nfeedback: {rows: yield}")
+
+    def short(body: dict[str, Any]) -> str:
+        asked = body["messages"][-1]["content"].rsplit("\n", 1)[-1]
+        return "short" if asked.startswith("negative") and body["seed"] % 2 else reviewer(body)
+
+    endpoint.say = short
+    main(["run", "reviews", "--round", "2026-11-20"])
+    main(["run", "reviews", "--round", ROUND])
+    asked = dict(ask(f"select cell, count(*) from reviews.conditions where round = '{ROUND}' group by 1"))
+    assert asked["negative"] > 20 > asked["positive"]
+
+
+def test_show_and_sql_print_rows(project: Path, endpoint: Endpoint, capsys) -> None:
+    main(["run", "reviews", "--round", ROUND])
+    capsys.readouterr()
+    assert main(["show", "reviews", "--stage", "filtered", "-n", "2"]) == 0
+    assert capsys.readouterr().out.count("row_id ") == 2
+    assert main(["sql", "select count(*) as rows from reviews.filtered", "--csv"]) == 0
+    assert capsys.readouterr().out == "rows\n12\n"
+    assert main(["show", "reviews", "--stage", "filterd"]) == 2
+    assert "Did you mean 'filtered'" in capsys.readouterr().err
+
+
+def test_a_dead_run_of_another_machine_is_left_alone(project: Path) -> None:
+    with dagster_instance() as instance:
+        run = instance.create_run_for_job(
+            dg.GraphDefinition("nothing").to_job(), tags={"synth/process": "elsewhere:1@2"}
+        )
+        instance.report_run_canceling(run)
+        end_dead_runs(instance)
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.CANCELING
