@@ -91,7 +91,6 @@ class Demonstrations(Section):
     """Rows shown in the prompt: `sets` fixed sets a round and cell, of `k` rows of the same label."""
 
     k: int = Field(default=4, ge=0)
-    by: Literal["random"] = "random"
     sets: int = Field(default=10, ge=1)
 
 

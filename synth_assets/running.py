@@ -149,9 +149,8 @@ def terminal(_: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.getLogger("synth_assets.terminal")
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    if not logger.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_Lines())
-        handler.addFilter(lambda record: record.levelno in (logging.INFO, logging.WARNING))
-        logger.addHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines())
+    handler.addFilter(lambda record: record.levelno in (logging.INFO, logging.WARNING))
+    logger.handlers = [handler]  # one, however many runs this process makes
     return logger

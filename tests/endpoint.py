@@ -14,6 +14,7 @@ import struct
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -21,14 +22,16 @@ RESET = 0  # instead of a status: break the connection
 
 
 class Endpoint:
-    """Answers `<prompt>!`, after `delay_s`; with two logprobs, when they are asked for.
+    """Answers `<prompt>!`, or what `say` makes of the request's JSON, after `delay_s`; with two logprobs,
+    when they are asked for.
 
     `requests` holds the JSON of every request that arrived, failed ones too; `headers` beside it has the
     names in lower case.
     """
 
-    def __init__(self, delay_s: float = 0.0) -> None:
+    def __init__(self, delay_s: float = 0.0, say: Callable[[dict[str, Any]], str] | None = None) -> None:
         self.delay_s = delay_s
+        self.say = say or (lambda body: _prompt(body) + "!")
         self.finish_reason = "stop"
         self.usage: dict[str, int] | None = {"prompt_tokens": 5, "completion_tokens": 2}
         self.requests: list[dict[str, Any]] = []
@@ -79,7 +82,7 @@ class Endpoint:
             handler.send(status, {"error": {"message": message, "code": None}}, headers)
 
     def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
-        text = _prompt(body) + "!"
+        text = self.say(body)
         choice: dict[str, Any] = {"index": 0, "finish_reason": self.finish_reason, "logprobs": None}
         if "messages" in body:
             choice["message"] = {"role": "assistant", "content": text}

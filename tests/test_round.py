@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 import pytest
 
 from partitions import cell_key
@@ -26,8 +25,8 @@ from synth_assets.summary import warehouse
 from tests.endpoint import Endpoint
 
 ROUND = "2026-11-21"
-ADJECTIVES = "slow loud calm bright grim warm odd plain sharp quiet".split()
-NOUNS = "plot cast score script scene hero ending dialogue camera pace".split()
+ADJECTIVES = ["slow", "loud", "calm", "bright", "grim", "warm", "odd", "plain", "sharp", "quiet"]
+NOUNS = ["plot", "cast", "score", "script", "scene", "hero", "ending", "dialogue", "camera", "pace"]
 
 
 def reviewer(body: dict[str, Any]) -> str:
@@ -36,7 +35,7 @@ def reviewer(body: dict[str, Any]) -> str:
     if asked.endswith("Sentiment:"):
         return "negative"
     n = body["seed"]
-    return f"the {ADJECTIVES[n % 10]} {NOUNS[n // 10 % 10]} and the {ADJECTIVES[n // 100 % 10]} {n // 1000 % 9973}"
+    return f"the {ADJECTIVES[n % 10]} {NOUNS[n // 10 % 10]} and the {ADJECTIVES[n // 100 % 10]} {n}"
 
 
 @pytest.fixture
@@ -98,7 +97,9 @@ def test_more_rows_pay_only_for_the_new_ones(project: Path, endpoint: Endpoint) 
     assert len(endpoint.requests) == 16
 
 
-def test_another_round_is_another_sample_and_the_training_set_grows(project: Path, endpoint: Endpoint) -> None:
+def test_the_next_round_is_another_sample_and_the_training_set_grows(
+    project: Path, endpoint: Endpoint
+) -> None:
     main(["run", "reviews", "--round", "2026-11-20"])
     main(["run", "reviews", "--round", ROUND])
     assert len(endpoint.requests) == 24
@@ -131,7 +132,9 @@ def test_a_round_that_is_killed_goes_on_where_it_stopped(project: Path, endpoint
     assert statuses.count(dg.DagsterRunStatus.FAILURE) == 1  # the killed one, ended by the next
 
 
-def test_a_check_that_fails_stops_the_round_and_says_why(project: Path, endpoint: Endpoint, edit, capsys) -> None:
+def test_a_check_that_fails_stops_the_round_and_says_why(
+    project: Path, endpoint: Endpoint, edit, capsys
+) -> None:
     edit("words: {between: [2, 40]}", "words: {at_least: 100}")
     assert main(["run", "reviews", "--round", ROUND]) == 1
     error = capsys.readouterr().err
@@ -184,7 +187,11 @@ def test_a_wrong_key_is_named_by_its_variable_and_never_shown(
 
 
 def test_a_round_that_is_no_round_is_refused(project: Path, capsys) -> None:
-    for day, message in [("yesterday", "is no date"), ("2031-01-01", "has rounds from 2026-01-01"), ("2025-12-31", "to")]:
+    for day, message in [
+        ("yesterday", "is no date"),
+        ("2031-01-01", "has rounds from 2026-01-01"),
+        ("2025-12-31", "to"),
+    ]:
         assert main(["run", "reviews", "--round", day]) == 2
         assert message in capsys.readouterr().err
 
@@ -192,7 +199,10 @@ def test_a_round_that_is_no_round_is_refused(project: Path, capsys) -> None:
 def test_a_materialization_tells_what_it_made(project: Path, endpoint: Endpoint) -> None:
     main(["run", "reviews", "--round", ROUND])
     with dagster_instance() as instance:
-        for stage, pictures in {"generations": ["outcomes", "lengths"], "filtered": ["funnel", "labels"]}.items():
+        for stage, pictures in {
+            "generations": ["outcomes", "lengths"],
+            "filtered": ["funnel", "labels"],
+        }.items():
             event = instance.get_latest_materialization_event(dg.AssetKey(["reviews", stage]))
             assert event is not None
             metadata = event.asset_materialization.metadata

@@ -47,23 +47,16 @@ def run(
 ) -> pd.DataFrame:
     """One generated row a condition row, in the same order: accepted, or rejected with the reason.
 
-    Rows with the same demonstrations are asked one after the other: servers keep the prefix that
-    neighbouring prompts share.
+    Rows are asked in the table's order, in which neighbours show different demonstrations: an inference
+    server then reads each of these prefixes about once, and not once in every slot.
     """
-    ordered = conditions.sort_values("demonstration_set", kind="stable")
     answers = model.complete(
-        list(messages(step, task, ordered, seeds, model.api)),
+        list(messages(step, task, conditions, seeds, model.api)),
         step.sampling(),
-        [
-            f"{r}/{c}/{i}"
-            for r, c, i in zip(ordered["round"], ordered["cell"], ordered["replicate"], strict=True)
-        ],
+        [f"{r.round}/{r.cell}/{r.replicate}" for r in conditions.itertuples()],
     )
-    columns = [
-        c for c in conditions.columns if c not in ("replicate", "demonstration_set", "demonstration_ids")
-    ]
-    rows = ordered[columns].assign(**_parsed(answers, one_line="\n" in step.stop))
-    return rows.loc[conditions.index]
+    dropped = ["replicate", "demonstration_set", "demonstration_ids"]
+    return conditions.drop(columns=dropped).assign(**_parsed(answers, one_line="\n" in step.stop))
 
 
 def _parsed(answers: Any, one_line: bool) -> dict[str, list[Any]]:
