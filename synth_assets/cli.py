@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,8 @@ def _new(options: argparse.Namespace) -> None:
     if path.exists():
         raise UserError(f"{path} exists: choose another name, or edit it.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text((Path(__file__).parent / "new_recipe.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    text = (Path(__file__).parent / "new_recipe.yaml").read_text(encoding="utf-8")
+    path.write_text(text.replace("TODAY", date.today().isoformat()), encoding="utf-8")
     print(f"wrote {path}\nedit it, then: synth check {options.name}")
 
 

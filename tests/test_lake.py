@@ -40,9 +40,7 @@ def test_a_partition_is_one_file_in_hive_folders(lake: Lake) -> None:
 
 
 def test_a_partition_that_was_never_made_says_what_to_do(lake: Lake) -> None:
-    with pytest.raises(
-        UserError, match=r"r\.stage has no rows for round 2026-11-22, cell a/b yet"
-    ):
+    with pytest.raises(UserError, match=r"r\.stage has no rows for round 2026-11-22, cell a/b yet"):
         lake.read("r", "stage", [PARTITION], SCHEMA)
 
 

@@ -9,15 +9,17 @@ from synth_assets.assets.stage import Table, asset, key, partition_of, result
 from synth_assets.generation.conditions import design
 from synth_assets.recipe import Recipe
 
+SECTIONS = ["conditions", "demonstrations", "rows", "seed", "feedback"]
+
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
     deps = [dg.AssetDep(key(recipe, "feedback"), partition_mapping=previous_round_same_cell())]
 
-    @asset(recipe, "conditions", reads=["seeds"], deps=deps)
+    @asset(recipe, "conditions", reads=["seeds"], deps=deps, sections=SECTIONS)
     def compute(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], seeds: Table
     ) -> dg.MaterializeResult:
-        """Condition values, demonstrations and replicate of every row to be generated."""
+        """One row a request: condition values and demonstrations."""
         partition = partition_of(context)
         rows = design(
             recipe,

@@ -19,7 +19,7 @@ def build(recipe: Recipe) -> dg.AssetSpec:
         partitions_def=partitions_of(recipe, "feedback"),
         group_name=recipe.name,
         kinds={"parquet"},
-        description="Yield of each cell and the rows that the next round asks of it; reported by metrics.",
+        description="Rows that the next round asks for; written by metrics.",
     )
 
 
@@ -34,17 +34,18 @@ def report(
     import pandas as pd
 
     for cell, rows in quotas(yields, recipe.rows).items():
+        share = yields[cell]
         table = tables.to_arrow(
             recipe,
             "feedback",
-            pd.DataFrame([{"round": round_, "cell": cell, "yield": yields[cell], "rows": rows}]),
+            pd.DataFrame([{"round": round_, "cell": cell, "yield": share, "rows": rows}]),
         )
         lake.write(recipe.name, "feedback", {"round": round_, "cell": cell}, table)
         context.log_event(
             dg.AssetObservation(
                 key(recipe, "feedback"),
                 partition=cell_key(round_, cell),
-                metadata={"yield": yields[cell], "rows": rows},
+                metadata={"cell": cell, "yield": None if share is None else round(share, 4), "rows": rows},
                 tags={"dagster/data_version": tables.content_hash(table)},
             )
         )

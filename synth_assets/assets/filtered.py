@@ -11,6 +11,7 @@ from synth_assets.assets.stage import (
     Table,
     check,
     check_spec,
+    follows,
     key,
     partition_of,
     partitions_of,
@@ -29,7 +30,7 @@ CHECKS = {
 BALANCE = 0.2
 WHAT = {
     "filtered": "Rows that passed every filter, with their scores.",
-    "rejected": "Rows that did not, each with the scorer, its value, the threshold and the reason in words.",
+    "rejected": "Rows that did not pass a filter, and the reason.",
 }
 
 
@@ -41,7 +42,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
             group_name=recipe.name,
             kinds={"parquet"},
             code_version=recipe.version("filters", "minimum_yield"),
-            automation_condition=dg.AutomationCondition.eager(),
+            automation_condition=follows(recipe),
         )
         for stage, what in WHAT.items()
     }
@@ -113,6 +114,7 @@ def _checks(recipe: Recipe, generations: Table, kept: Table) -> list[dg.AssetChe
             "minimum_yield",
             share >= recipe.minimum_yield,
             f"{share:.0%} of {len(generations)} rows kept, the recipe wants {recipe.minimum_yield:.0%}.",
+            share=round(share, 4),
         ),
         check(
             "label_balance", least >= BALANCE * most, f"kept {counts}; the rarest needs {BALANCE * most:.0f}."

@@ -31,7 +31,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         conditions: Table,
         seeds: Table,
     ) -> dg.MaterializeResult:
-        """Parsed rows: accepted, or rejected with the reason; each with the id of its call."""
+        """What the model answered: rows, or the reason why not."""
         model = BoundModel(language_model, recipe, context)
         rows = run(recipe.step, recipe.task, conditions, seeds, model)
         rows = rows.assign(model=model.name, accepted=rows["reason"].isna())
@@ -44,10 +44,10 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
             "generations",
             rows,
             {
-                **model.metadata(),
-                "accepted": int(rows["accepted"].sum()),
                 "outcomes": plots.bars("rows by outcome", reasons.to_dict()),
                 "lengths": plots.histogram("words a row", lengths),
+                "accepted": int(rows["accepted"].sum()),
+                **model.metadata(),
             },
             _checks(recipe, rows),
         )
@@ -66,5 +66,6 @@ def _checks(recipe: Recipe, rows: Table) -> list[dg.AssetCheckResult]:
             "minimum_yield",
             share >= recipe.minimum_yield,
             f"{share:.0%} of the rows accepted, the recipe wants {recipe.minimum_yield:.0%} ({why}).",
+            share=round(share, 4),
         ),
     ]

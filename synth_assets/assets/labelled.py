@@ -3,7 +3,7 @@
 import dagster as dg
 
 from synth_assets.assets import plots
-from synth_assets.assets.stage import Table, asset, result
+from synth_assets.assets.stage import Table, asset, follows, result
 from synth_assets.curation.labels import enhance
 from synth_assets.recipe import Recipe
 
@@ -14,10 +14,10 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         "labelled",
         reads=["filtered"],
         sections=["labelled"],
-        automation_condition=dg.AutomationCondition.eager(),
+        automation_condition=follows(recipe),
     )
     def compute(filtered: Table) -> dg.MaterializeResult:
-        """Labels with their source, their former value and their confidence."""
+        """Labels with source, former value and confidence."""
         rows = enhance(filtered, recipe.labelled.by)
         changed = int((rows["label"] != rows["former_label"]).sum())
         confidence = {label: list(group["confidence"]) for label, group in rows.groupby("label")}
@@ -25,7 +25,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
             recipe,
             "labelled",
             rows,
-            {"changed_labels": changed, "confidence": plots.histogram("confidence", confidence)},
+            {"confidence": plots.histogram("confidence", confidence), "changed_labels": changed},
         )
 
     return compute

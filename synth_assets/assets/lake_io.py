@@ -25,7 +25,6 @@ class LakeIOManager(dg.IOManager):
         context.add_output_metadata(
             {
                 "path": dg.MetadataValue.path(str(path)),
-                "dagster/uri": path.as_uri(),
                 "sql": f"select * from {name}.{stage}"
                 + "".join(
                     f"{' and' if i else ' where'} {c} = '{v}'" for i, (c, v) in enumerate(partition.items())

@@ -11,7 +11,7 @@ from resources.language_model import LanguageModel
 from synth_assets.annotation import annotators
 from synth_assets.assets import feedback, plots
 from synth_assets.assets.model import BoundModel
-from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, partition_of, result
+from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, follows, partition_of, result
 from synth_assets.evaluation.diversity import diversity
 from synth_assets.evaluation.usefulness import TrainingSet, compare, correct, word_list_labels
 from synth_assets.recipe import Recipe
@@ -28,7 +28,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         reads=["generations", "filtered", "weighted", "seeds"],
         sections=SECTIONS,
         pool=LANGUAGE_MODEL_POOL,
-        automation_condition=dg.AutomationCondition.eager(),
+        automation_condition=follows(recipe),
     )
     def compute(
         context: dg.AssetExecutionContext,
@@ -40,24 +40,24 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         weighted: Table,
         seeds: Table,
     ) -> dg.MaterializeResult:
-        """Diversity, and accuracy on real test rows of students trained on every stage of the set."""
+        """Accuracy on real rows, diversity and yield, beside baselines."""
         import pandas as pd
 
         round_ = partition_of(context)["round"]
         model = BoundModel(language_model, recipe, context)
         accepted = generations[generations["accepted"]]
         sets = _training_sets(recipe, accepted, filtered, weighted, seeds)
-        parts = [_yields(generations, filtered)]
+        parts = [_accuracies(recipe, sets, seeds, encoder.encode, model)]
         if recipe.metrics.diversity:
             texts = _same_size(
                 {name: sets[name] for name in ("generations", "filtered", "real") if name in sets}
             )
             parts += [diversity(t, encoder.encode).assign(slice=name) for name, t in texts.items()]
-        parts.append(_accuracies(recipe, sets, seeds, encoder.encode, model))
+        parts.append(_yields(generations, filtered))
         rows = pd.concat([p for p in parts if len(p)], ignore_index=True).assign(round=round_)
         yields = rows[rows["name"] == "yield"].set_index("slice")["value"]
         feedback.report(recipe, lake, context, round_, {c: float(yields[c]) for c in recipe.cells})
-        return result(recipe, "metrics", rows, {**model.metadata(), **_metadata(rows)})
+        return result(recipe, "metrics", rows, {**_metadata(rows), **model.metadata()})
 
     return compute
 
@@ -67,14 +67,13 @@ def _training_sets(
 ) -> dict[str, Table]:
     """What students are compared on: name -> rows with text, label and, where it weighs, weight.
 
-    `real` are as many real rows as the set kept, drawn from the unlabeled split: its labels, where the
-    user's file has them, are used for nothing but this reference.
+    `real` are as many real rows of each label as the set kept, drawn from the unlabeled split, whose labels
+    are used for nothing but this reference.
     """
     import pandas as pd
 
     synthetic = weighted[weighted["origin"] == "synthetic"]
     shown = seeds[seeds["split"] == "demonstration"]
-    rest = seeds[seeds["split"] == "unlabeled"].set_index("row_id", drop=False)
     sets = {
         "seeds": shown,
         "generations": accepted,
@@ -84,9 +83,16 @@ def _training_sets(
         if (weighted["origin"] == "seed").any()
         else pd.concat([shown, synthetic]),
     }
-    if len(rest) >= len(synthetic) > 0:
-        sets["real"] = rest.loc[ranked(rest["row_id"], recipe.seed, "reference")[: len(synthetic)]]
+    rest = seeds[seeds["split"] == "unlabeled"]
+    wanted = synthetic["label"].value_counts().to_dict()
+    drawn = [i for y, n in wanted.items() for i in _some(rest[rest["label"] == y], n, recipe.seed)]
+    if len(drawn) == len(synthetic) > 0:
+        sets["real"] = rest[rest["row_id"].isin(drawn)]
     return sets
+
+
+def _some(rows: Table, n: int, seed: int) -> list[str]:
+    return ranked(rows["row_id"], seed, "reference")[:n]
 
 
 def _same_size(sets: Mapping[str, Table]) -> dict[str, list[str]]:
@@ -167,13 +173,13 @@ def _metadata(rows: Table) -> dict[str, Any]:
         rows["name"].isin(["vocabulary", "distinct_2", "self_bleu_4", "average_pairwise_similarity"])
     ]
     numbers = {
-        f"{r.name_}/{r.slice}": float(r.value)
+        f"{r.name_}/{r.slice}": round(float(r.value), 4)
         for r in rows.rename(columns={"name": "name_"}).itertuples()
         if r.name_ in ("accuracy", "yield") and r.value == r.value
     }
     table = diverse.pivot_table(index="name", columns="slice", values="value").round(3)
     return {
-        **numbers,
         "accuracy": plots.intervals("accuracy on real test rows (95 % interval)", accuracy),
         "diversity": dg.MetadataValue.md(table.to_markdown() if len(table) else "not measured"),
+        **numbers,
     }

@@ -56,8 +56,8 @@ class BoundModel:
         calls = Calls.of(self._answers)
         return {
             "model": self.name,
-            "calls": calls.calls,
             "calls_from_log": calls.from_log,
+            "calls": calls.calls,
             "failed_calls": calls.failed,
             "prompt_tokens": calls.prompt_tokens,
             "completion_tokens": calls.completion_tokens,

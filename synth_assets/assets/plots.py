@@ -21,7 +21,7 @@ def bars(title: str, counts: Mapping[str, float]) -> dg.MarkdownMetadataValue:
         axes.bar_label(drawn, fmt="%g", padding=3, color=INK)
         axes.margins(x=0.15)
 
-    return _image(title, draw, height=0.9 + 0.32 * max(1, len(counts)))
+    return _one(title, draw, height=0.9 + 0.32 * max(1, len(counts)))
 
 
 def histogram(title: str, values: Mapping[str, Sequence[float]]) -> dg.MarkdownMetadataValue:
@@ -38,7 +38,23 @@ def histogram(title: str, values: Mapping[str, Sequence[float]]) -> dg.MarkdownM
             axes.hist(vs, bins=24, range=span, histtype="step", linewidth=1.6, label=f"{name} ({len(vs)})")
         axes.legend(frameon=False, fontsize=8)
 
-    return _image(title, draw, height=2.6)
+    return _one(title, draw, height=2.6)
+
+
+def panels(title: str, values: Mapping[str, Sequence[float]]) -> dg.MarkdownMetadataValue:
+    """One small histogram a name, each on its own axis, three a line."""
+    lines = max(1, -(-len(values) // 3))
+
+    def draw(figure: Any) -> None:
+        grid = list(figure.subplots(lines, 3, squeeze=False).flat)
+        for axes, (name, column) in zip(grid, values.items(), strict=False):
+            axes.hist([v for v in column if v is not None and v == v], bins=20, color=ACCENT)
+            axes.set_title(name, fontsize=8, color=INK)
+            _quiet(axes)
+        for axes in grid[len(values) :]:
+            axes.axis("off")
+
+    return _image(title, draw, height=1.7 * lines)
 
 
 def intervals(title: str, rows: Table) -> dg.MarkdownMetadataValue:
@@ -57,7 +73,24 @@ def intervals(title: str, rows: Table) -> dg.MarkdownMetadataValue:
         axes.grid(axis="x", color=SOFT, alpha=0.3)
         axes.margins(y=0.12)
 
-    return _image(title, draw, height=0.9 + 0.36 * max(1, len(rows)))
+    return _one(title, draw, height=0.9 + 0.36 * max(1, len(rows)))
+
+
+def _one(title: str, draw: Any, height: float) -> dg.MarkdownMetadataValue:
+    """A figure with one pair of axes."""
+
+    def whole(figure: Any) -> None:
+        axes = figure.add_subplot()
+        draw(axes)
+        axes.set_title(title, loc="left", fontsize=10, color=INK)
+        _quiet(axes)
+
+    return _image(title, whole, height)
+
+
+def _quiet(axes: Any) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8, colors=INK)
 
 
 def _image(title: str, draw: Any, height: float) -> dg.MarkdownMetadataValue:
@@ -66,11 +99,7 @@ def _image(title: str, draw: Any, height: float) -> dg.MarkdownMetadataValue:
 
     figure = Figure(figsize=(6.4, height), layout="constrained")  # no pyplot: it keeps figures for ever
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    draw(axes)
-    axes.set_title(title, loc="left", fontsize=10, color=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8, colors=INK)
+    draw(figure)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=90)
     return dg.MetadataValue.md(

@@ -27,7 +27,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         generations: Table,
         seeds: Table,
     ) -> dg.MaterializeResult:
-        """One column a row-level scorer, for every accepted row."""
+        """Scores of each row by itself, whatever the thresholds."""
         model = BoundModel(language_model, recipe, context)
         shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
         scoring = Context(
@@ -39,10 +39,8 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         rows = generations[generations["accepted"]].reset_index(drop=True)
         for rule in recipe.filters.values():
             rows = rows.assign(**rule.measure(rows, scoring))
-        numbers = {
-            n: rows[n] for f in recipe.filters.values() for n, kind in f.raw.items() if kind == "double"
-        }
-        histograms = {f"histogram_{n}": plots.histogram(n, {"rows": list(v)}) for n, v in numbers.items()}
-        return result(recipe, "scores", rows, {**model.metadata(), **histograms})
+        numbers = [n for f in recipe.filters.values() for n, kind in f.raw.items() if kind == "double"]
+        histograms = plots.panels("rows by score", {n: rows[n] for n in numbers})
+        return result(recipe, "scores", rows, {"histograms": histograms, **model.metadata()})
 
     return compute

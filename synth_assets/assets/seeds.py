@@ -9,10 +9,14 @@ from synth_assets.recipe import Recipe
 from synth_assets.selection.splits import support_set
 
 
+def _once() -> dg.AutomationCondition:
+    """Made when there are none yet; later by hand. (Dagster's on_missing takes a first look as handled.)"""
+    missing, busy = dg.AutomationCondition.missing(), dg.AutomationCondition.in_progress()
+    return (missing & ~busy & ~dg.AutomationCondition.execution_failed()).with_label("once")
+
+
 def build(recipe: Recipe) -> dg.AssetsDefinition:
-    @asset(
-        recipe, "seeds", sections=["seeds", "seed"], automation_condition=dg.AutomationCondition.on_missing()
-    )
+    @asset(recipe, "seeds", sections=["task", "seeds", "seed"], automation_condition=_once())
     def compute() -> dg.MaterializeResult:
         """Real rows (the support set) with their splits; read-only."""
         rows = support_set(read_rows(recipe.seeds.file), recipe.seeds, recipe.cells, recipe.seed)

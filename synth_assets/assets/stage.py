@@ -12,6 +12,7 @@ from synth_assets.recipe import Recipe
 Table = Any  # a pandas DataFrame: named so that loading the definitions does not import pandas
 LANGUAGE_MODEL_POOL = "language_model"
 PREVIEW_ROWS = 5
+HIDDEN = ("row_id", "round", "cell", "call_id", "replicate", "demonstration_ids")  # from previews
 
 
 def key(recipe: Recipe, stage: str) -> dg.AssetKey:
@@ -63,12 +64,20 @@ def asset(
             dagster_type=dg.Any,  # the return annotation, a MaterializeResult, would mean "no value"
             code_version=recipe.version(*sections),
             check_specs=[check_spec(recipe, stage, *check) for check in (checks or {}).items()],
-            kinds={"parquet"} | ({"openai"} if pool else set()),
+            kinds={"parquet"} | ({"llm"} if pool else set()),
             pool=pool,
             automation_condition=automation_condition,
         )(compute)
 
     return decorate
+
+
+def follows(recipe: Recipe) -> dg.AutomationCondition:
+    """A stage of a whole round is made when what it reads was made, for whichever round that is. Seeds are
+    left out: they belong to every round, and reading them again must not make all rounds again."""
+    latest = dg.AutomationCondition.in_latest_time_window()
+    seeds = dg.AssetSelection.assets(key(recipe, "seeds"))
+    return dg.AutomationCondition.eager().without(latest).ignore(seeds).with_label("follows its round")
 
 
 def check_spec(recipe: Recipe, stage: str, name: str, asks: str) -> dg.AssetCheckSpec:
@@ -124,15 +133,24 @@ def column_schema(recipe: Recipe, stage: str) -> dg.TableSchema:
 
 
 def preview(rows: Table) -> dg.MarkdownMetadataValue:
-    """The first rows as a table; texts are cut, and kept from breaking out of their cell."""
+    """The first rows as a table, the text in front; ids stay in the lake, an unknown value is empty."""
+    names = [c for c in rows if c not in HIDDEN]
+    names = [*(c for c in names if c == "text"), *(c for c in names if c != "text")]
+    shown = rows[names].head(PREVIEW_ROWS).astype(object).map(_cell)
+    return dg.MetadataValue.md(
+        shown.to_markdown(index=False, disable_numparse=True) if len(shown) else "no rows"
+    )
 
-    def cell(value: Any) -> str:
-        text = f"{value:.3f}" if isinstance(value, float) else str(value)
-        text = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
-        return text if len(text) <= 120 else text[:119] + "…"
 
-    shown = rows.head(PREVIEW_ROWS).astype(object).map(cell)
-    return dg.MetadataValue.md(shown.to_markdown(index=False) if len(shown) else "no rows")
+def _cell(value: Any) -> str:
+    """A value as one short line that cannot break out of its cell."""
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_cell(v)}" for k, v in value.items())
+    if value is None or value != value:
+        return ""
+    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    text = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return text if len(text) <= 120 else text[:119] + "…"
 
 
 def schema_check(stage: str, rows: Table) -> dg.AssetCheckResult:

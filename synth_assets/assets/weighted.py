@@ -7,7 +7,7 @@ import dagster as dg
 from resources.lake import Lake
 from synth_assets import tables
 from synth_assets.assets import plots
-from synth_assets.assets.stage import Table, asset, check, partition_of, result
+from synth_assets.assets.stage import Table, asset, check, follows, partition_of, result
 from synth_assets.curation.weights import effective_size, weigh
 from synth_assets.recipe import Recipe
 
@@ -21,12 +21,12 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         reads=["labelled", "seeds"],
         sections=["weights"],
         checks=CHECKS,
-        automation_condition=dg.AutomationCondition.eager(),
+        automation_condition=follows(recipe),
     )
     def compute(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], labelled: Table, seeds: Table
     ) -> dg.MaterializeResult:
-        """Kept rows of all rounds up to this one, and the seeds, with the weight that training gives them."""
+        """The training set: kept rows so far, and seeds, with weights."""
         import pandas as pd
 
         now = partition_of(context)["round"]
@@ -45,10 +45,10 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
 def _metadata(training: Table) -> dict[str, Any]:
     weights = {origin: list(group["weight"]) for origin, group in training.groupby("origin")}
     return {
-        "effective_sample_size": effective_size(training["weight"]),
-        "largest_weight": float(training["weight"].max()) if len(training) else None,
         "weights": plots.histogram("weights", weights),
         "labels": plots.bars("rows by label", training["label"].value_counts().to_dict()),
+        "effective_sample_size": round(effective_size(training["weight"]), 1),
+        "largest_weight": round(float(training["weight"].max()), 4) if len(training) else None,
     }
 
 
