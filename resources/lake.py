@@ -49,9 +49,10 @@ class Lake:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
-        except BaseException:
+        except OSError as error:
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error  # name the file
+        finally:
             beside.unlink(missing_ok=True)
-            raise
 
     def read(
         self, recipe: str, stage: str, partitions: Sequence[Partition], schema: pa.Schema

@@ -11,7 +11,6 @@ request, nobody at the address) stop the batch with a UserError, once what is in
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import time
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from resources.call_log import REUSABLE, Answer, CallLog, TokenLogprob, clean
+from resources.wire import body_of, message_of, read, retry_after
 from synth_assets.errors import UserError, unknown
 from synth_assets.identity import request_id, seed_from
 
@@ -321,7 +321,7 @@ class _Batch:
 
     async def _ask(self, client: AsyncOpenAI, identity: str, request: Request) -> Answer | None:
         """The answer after up to ATTEMPTS calls; None when the batch stopped before there was one."""
-        body = _body(self.model, request, seed_from(identity))
+        body = body_of(self.model, request, seed_from(identity))
         for attempt in range(1, ATTEMPTS + 1):
             started = time.monotonic()
             result = await self._call(client, body, request)
@@ -352,7 +352,7 @@ class _Batch:
         try:
             async with asyncio.timeout(self.model.timeout_s):
                 data = await client.post(PATHS[self.model.api], body=body, cast_to=object)
-            return _Result(_read(data, request))
+            return _Result(read(data, request))
         except TimeoutError:
             return _failed("timed_out", f"no answer within {self.model.timeout_s:g} s")
         except APIStatusError as error:
@@ -366,11 +366,11 @@ class _Batch:
 
     def _refused(self, error: APIStatusError) -> _Result:
         """A status of 4xx or 5xx: wait and ask again, take it as the answer, or give up the batch."""
-        status, where, says = error.status_code, self.endpoint, self._scrub(_message(error))
+        status, where, says = error.status_code, self.endpoint, self._scrub(message_of(error))
         if error.code in ("content_filter", "content_policy_violation"):
             return _failed("refused", says)
         if status == 429 and error.code != "insufficient_quota":
-            wait_s = min(_retry_after(error.response.headers), self.model.timeout_s)
+            wait_s = min(retry_after(error.response.headers), self.model.timeout_s)
             return _failed("rate_limited", f"429: {says}", wait_s=wait_s)
         if status >= 500 or status in (408, 409, 425):
             return _failed("provider_error", f"{status}: {says}")
@@ -413,109 +413,6 @@ class _Result:
 
 def _failed(outcome: str, error: str, **more: Any) -> _Result:
     return _Result({"outcome": outcome, "error": error}, **more)
-
-
-def _body(model: Model, request: Request, seed: int) -> dict[str, Any]:
-    """The JSON to send. What the API has no name of its own for goes as the recipe's sampling says it."""
-    body = {key: value for key, value in request.sampling.items() if value is not None}
-    alternatives = body.pop("logprobs", False)
-    body |= {"model": model.name, "seed": seed}
-    if model.api == "chat":
-        body["messages"] = [dict(message) for message in request.messages]
-        if alternatives is not False:
-            body |= {"logprobs": True, "top_logprobs": min(max(1, alternatives), 20)}
-        if request.schema is not None:
-            strict = request.schema.get("additionalProperties") is False  # strict mode insists on it
-            named = {"name": "answer", "schema": dict(request.schema), "strict": strict}
-            body["response_format"] = {"type": "json_schema", "json_schema": named}
-    else:
-        body["prompt"] = "\n\n".join(message["content"] for message in request.messages)
-        if alternatives is not False:
-            body["logprobs"] = max(1, alternatives)
-        if request.schema is not None:
-            body["json_schema"] = dict(request.schema)  # llama.cpp's name; OpenAI's own API has none here
-    return body
-
-
-def _read(data: Any, request: Request) -> dict[str, Any]:
-    """Fields of an Answer from the JSON of either API. Raises ValueError when it is neither's."""
-    try:
-        choice = data["choices"][0]
-        message = choice.get("message") or {"content": choice.get("text")}
-        refusal = message.get("refusal")
-        text = clean(refusal or message.get("content") or "")
-        usage, reason = data.get("usage") or {}, choice.get("finish_reason")
-        logprobs = _logprobs(choice.get("logprobs"))
-    except (LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"not an answer of an OpenAI-compatible API: {str(data)[:200]}") from error
-    outcome = "ok"
-    if refusal or reason == "content_filter":
-        outcome = "refused"
-    elif reason == "length":
-        outcome = "truncated"
-    elif request.schema is not None and not _is_json(text):
-        outcome = "invalid"
-    return {
-        "outcome": outcome,
-        "text": text,
-        "finish_reason": reason,
-        "logprobs": logprobs,
-        "prompt_tokens": usage.get("prompt_tokens"),
-        "completion_tokens": usage.get("completion_tokens"),
-    }
-
-
-def _logprobs(given: Mapping[str, Any] | None) -> list[TokenLogprob] | None:
-    """From the chat API's form (a `content` list), or the older one (three parallel lists)."""
-    if not given:
-        return None
-    if given.get("content") is not None:
-        rows = [
-            (t["token"], t["logprob"], {a["token"]: a["logprob"] for a in t.get("top_logprobs") or ()})
-            for t in given["content"]
-        ]
-    elif given.get("tokens") is not None:
-        tops = given.get("top_logprobs") or [None] * len(given["tokens"])
-        rows = list(zip(given["tokens"], given["token_logprobs"], tops, strict=True))
-    else:
-        return None
-    return [TokenLogprob(clean(token), _number(p), _numbers(top)) for token, p, top in rows]
-
-
-def _number(logprob: float | None) -> float:
-    return -9999.0 if logprob is None else logprob  # what OpenAI says for "very unlikely"
-
-
-def _numbers(top: Mapping[str, float | None] | None) -> dict[str, float]:
-    return {clean(token): _number(logprob) for token, logprob in (top or {}).items()}
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _message(error: APIStatusError) -> str:
-    body = error.body
-    return str(body["message"] if isinstance(body, dict) and body.get("message") else body or error.message)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds that a Retry-After header asks for (a number, or a date); 0 without one."""
-    from email.utils import parsedate_to_datetime
-
-    value = headers.get("retry-after", "0")
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return 0.0
 
 
 def _cause(error: BaseException) -> BaseException:

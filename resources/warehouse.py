@@ -113,7 +113,7 @@ class Warehouse:
 
         if not self.path.exists():
             raise UserError(
-                f"{self.path} does not exist yet: `synth run NAME` or `synth check NAME` makes it."
+                f"{self.path} does not exist yet: `synth run NAME` makes it."
             )
         connection = duckdb.connect(str(self.path), read_only=True)
         try:

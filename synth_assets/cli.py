@@ -23,11 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"error: {error}: nothing was changed there; free the cause and run again.", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
+    except BrokenPipeError:  # synth show ... | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"error: {error}. What was there before stays; mend this and run again.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("stopped; run again to go on: what was answered is kept.", file=sys.stderr)
         return 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -173,6 +174,22 @@ def test_an_endpoint_that_cannot_answer_is_one_clear_error(
     assert {k: v for k, v in after.items() if "conditions" not in k} == {
         k: v for k, v in before.items() if "conditions" not in k
     }
+
+
+def test_a_full_disk_is_one_clear_error_and_the_next_run_pays_for_nothing_twice(
+    project: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("pyarrow.parquet.write_table", full)
+        assert main(["run", "reviews", "--round", ROUND]) == 1
+    error = capsys.readouterr().err
+    assert "No space left on device" in error
+    assert "part.parquet" in error
+    assert tables_on_disk(project) == {}
+    assert main(["run", "reviews", "--round", ROUND]) == 0
 
 
 def test_a_wrong_key_is_named_by_its_variable_and_never_shown(
