@@ -35,6 +35,14 @@ def cell_key(round_: str, cell: str) -> dg.MultiPartitionKey:
     return dg.MultiPartitionKey({"round": round_, "cell": cell})
 
 
+def columns(partition: str) -> dict[str, str]:
+    """A partition key as the lake's columns: {"round": ...} or {"round": ..., "cell": ...}."""
+    if isinstance(partition, dg.MultiPartitionKey):
+        by_dimension = partition.keys_by_dimension
+        return {name: by_dimension[name] for name in ("round", "cell")}
+    return {"round": partition}
+
+
 def previous_round(round_: str) -> str:
     return (date.fromisoformat(round_) - timedelta(days=1)).isoformat()
 

@@ -112,9 +112,7 @@ class Warehouse:
         import duckdb
 
         if not self.path.exists():
-            raise UserError(
-                f"{self.path} does not exist yet: `synth run NAME` makes it."
-            )
+            raise UserError(f"{self.path} does not exist yet: `synth run NAME` makes it.")
         connection = duckdb.connect(str(self.path), read_only=True)
         try:
             return connection.sql(sql, params=dict(parameters or {}))

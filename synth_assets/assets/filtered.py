@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import dagster as dg
 
 from resources.lake import Lake
-from synth_assets import tables
 from synth_assets.assets import plots
 from synth_assets.assets.stage import (
     Table,
@@ -16,6 +15,7 @@ from synth_assets.assets.stage import (
     partition_of,
     partitions_of,
     result,
+    rounds_before,
     schema_check,
 )
 from synth_assets.curation.filters import Context, keep
@@ -59,7 +59,8 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult]:
         accepted = generations[generations["accepted"]]
         rows = accepted.merge(scores.drop(columns=["round", "cell"]), on="row_id", validate="one_to_one")
-        scoring = Context(verbalizers=recipe.task.verbalizers(), earlier=_earlier(recipe, lake, context))
+        earlier = rounds_before(recipe, lake, "filtered", partition_of(context)["round"])
+        scoring = Context(verbalizers=recipe.task.verbalizers(), earlier=list(earlier["text"]))
         kept, dropped = keep(rows, list(recipe.filters.values()), scoring)
         rejected = _with_failed_calls(dropped, generations)
         yield result(
@@ -80,13 +81,6 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
     return compute
 
 
-def _earlier(recipe: Recipe, lake: Lake, context: dg.AssetExecutionContext) -> list[str]:
-    """Texts that the rounds before this one kept."""
-    now = partition_of(context)["round"]
-    before = [p for p in lake.partitions(recipe.name, "filtered", ["round"]) if p["round"] < now]
-    return list(lake.read(recipe.name, "filtered", before, tables.schema(recipe, "filtered"))["text"])
-
-
 def _with_failed_calls(dropped: Table, generations: Table) -> Table:
     """Rows that failed while they were generated are rejected rows too."""
     import pandas as pd
@@ -105,18 +99,26 @@ def _checks(recipe: Recipe, generations: Table, kept: Table) -> list[dg.AssetChe
     empty = [cell for cell, n in by_label.items() if not n]
     return [
         check(
+            recipe,
+            "filtered",
             "rows_present",
             not empty,
             f"no row is left of {', '.join(empty)}." if empty else f"kept {counts}.",
         ),
-        schema_check("filtered", kept),
+        schema_check(recipe, "filtered", kept),
         check(
+            recipe,
+            "filtered",
             "minimum_yield",
             share >= recipe.minimum_yield,
             f"{share:.0%} of {len(generations)} rows kept, the recipe wants {recipe.minimum_yield:.0%}.",
             share=round(share, 4),
         ),
         check(
-            "label_balance", least >= BALANCE * most, f"kept {counts}; the rarest needs {BALANCE * most:.0f}."
+            recipe,
+            "filtered",
+            "label_balance",
+            least >= BALANCE * most,
+            f"kept {counts}; the rarest needs {BALANCE * most:.0f}.",
         ),
     ]

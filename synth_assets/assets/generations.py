@@ -60,9 +60,17 @@ def _checks(recipe: Recipe, rows: Table) -> list[dg.AssetCheckResult]:
     share = accepted / asked if asked else 0.0
     why = ", ".join(f"{n} {reason}" for reason, n in rows["reason"].value_counts().items()) or "none rejected"
     return [
-        check("rows_present", accepted > 0, f"{accepted} of {asked} rows accepted ({why})."),
-        schema_check("generations", rows),
         check(
+            recipe,
+            "generations",
+            "rows_present",
+            accepted > 0,
+            f"{accepted} of {asked} rows accepted ({why}).",
+        ),
+        schema_check(recipe, "generations", rows),
+        check(
+            recipe,
+            "generations",
             "minimum_yield",
             share >= recipe.minimum_yield,
             f"{share:.0%} of the rows accepted, the recipe wants {recipe.minimum_yield:.0%} ({why}).",

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from partitions import columns
 from resources.lake import Lake
 from resources.warehouse import Warehouse
 from synth_assets import tables
@@ -39,15 +40,7 @@ class LakeIOManager(dg.IOManager):
 
 
 def _partitions(context: Any, stage: str) -> list[dict[str, str]]:
-    """The lake's folders of all partitions that are written or read here, sorted: row order is fixed."""
+    """The lake's columns of all partitions that are written or read here, sorted: row order is fixed."""
     if not tables.STAGES[stage]:
         return [{}]
-    found = []
-    for partition in context.asset_partition_keys:
-        by_dimension = (
-            partition.keys_by_dimension
-            if isinstance(partition, dg.MultiPartitionKey)
-            else {"round": partition}
-        )
-        found.append({column: by_dimension[column] for column in tables.STAGES[stage]})
-    return sorted(found, key=lambda p: tuple(p.values()))
+    return sorted(map(columns, context.asset_partition_keys), key=lambda p: tuple(p.values()))

@@ -5,7 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from partitions import cells, rounds
+from partitions import cells, columns, rounds
+from resources.lake import Lake
 from synth_assets import tables
 from synth_assets.recipe import Recipe
 
@@ -29,14 +30,15 @@ def partitions_of(recipe: Recipe, stage: str) -> dg.PartitionsDefinition | None:
 
 
 def partition_of(context: Any) -> dict[str, str]:
-    """The lake's folders of a partition key: {"round": ..., "cell": ...}."""
-    if not context.has_partition_key:
-        return {}
-    partition = context.partition_key
-    if isinstance(partition, dg.MultiPartitionKey):
-        by_dimension = partition.keys_by_dimension
-        return {"round": by_dimension["round"], "cell": by_dimension["cell"]}
-    return {"round": partition}
+    """What this run makes, as the lake's columns: {"round": ..., "cell": ...}; empty for the seeds."""
+    return columns(context.partition_key) if context.has_partition_key else {}
+
+
+def rounds_before(recipe: Recipe, lake: Lake, stage: str, round_: str) -> Table:
+    """The rows of a stage in all rounds before this one."""
+    partitions = lake.partitions(recipe.name, stage, tables.STAGES[stage])
+    before = [p for p in partitions if p["round"] < round_]
+    return lake.read(recipe.name, stage, before, tables.schema(recipe, stage))
 
 
 def asset(
@@ -90,9 +92,24 @@ def check_spec(recipe: Recipe, stage: str, name: str, asks: str) -> dg.AssetChec
     )
 
 
-def check(name: str, passed: bool, reason: str, **metadata: Any) -> dg.AssetCheckResult:
+def check(
+    recipe: Recipe, stage: str, name: str, passed: bool, reason: str, **metadata: Any
+) -> dg.AssetCheckResult:
     """One check's verdict, with its reason in words."""
-    return dg.AssetCheckResult(check_name=name, passed=bool(passed), description=reason, metadata=metadata)
+    return dg.AssetCheckResult(
+        asset_key=key(recipe, stage),
+        check_name=name,
+        passed=bool(passed),
+        description=reason,
+        metadata=metadata,
+    )
+
+
+def schema_check(recipe: Recipe, stage: str, rows: Table) -> dg.AssetCheckResult:
+    """Row ids are there and unique. (Columns and types hold by then: a table that breaks them is refused.)"""
+    unique = rows["row_id"].notna().all() and rows["row_id"].is_unique
+    words = "there and unique" if unique else "missing or repeated: two conditions made the same row"
+    return check(recipe, stage, "schema", unique, f"row ids are {words}.")
 
 
 def result(
@@ -114,22 +131,13 @@ def result(
             "preview": preview(rows[table.schema.names]),
             **(metadata or {}),
         },
-        check_results=[
-            dg.AssetCheckResult(
-                asset_key=key(recipe, stage),
-                check_name=c.check_name,
-                passed=c.passed,
-                description=c.description,
-                metadata=c.metadata,
-            )
-            for c in checks
-        ],
+        check_results=checks,
     )
 
 
 def column_schema(recipe: Recipe, stage: str) -> dg.TableSchema:
-    columns = tables.columns(recipe, stage).items()
-    return dg.TableSchema([dg.TableColumn(n, t, tables.MEANINGS.get(n)) for n, t in columns])
+    typed = tables.columns(recipe, stage).items()
+    return dg.TableSchema([dg.TableColumn(n, t, tables.MEANINGS.get(n)) for n, t in typed])
 
 
 def preview(rows: Table) -> dg.MarkdownMetadataValue:
@@ -151,14 +159,3 @@ def _cell(value: Any) -> str:
     text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
     text = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
     return text if len(text) <= 120 else text[:119] + "…"
-
-
-def schema_check(stage: str, rows: Table) -> dg.AssetCheckResult:
-    """Row ids are there and unique. (Columns and types hold by then: a table that breaks them is refused.)"""
-    unique = rows["row_id"].notna().all() and rows["row_id"].is_unique
-    words = (
-        "row ids are unique"
-        if unique
-        else "row ids are missing or repeated: two conditions made the same row"
-    )
-    return check("schema", unique, f"{stage}: {words}.")

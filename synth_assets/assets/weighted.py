@@ -5,9 +5,8 @@ from typing import Any
 import dagster as dg
 
 from resources.lake import Lake
-from synth_assets import tables
 from synth_assets.assets import plots
-from synth_assets.assets.stage import Table, asset, check, follows, partition_of, result
+from synth_assets.assets.stage import Table, asset, check, follows, partition_of, result, rounds_before
 from synth_assets.curation.weights import effective_size, weigh
 from synth_assets.recipe import Recipe
 
@@ -30,14 +29,12 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         import pandas as pd
 
         now = partition_of(context)["round"]
-        before = [p for p in lake.partitions(recipe.name, "labelled", ["round"]) if p["round"] < now]
-        earlier = lake.read(recipe.name, "labelled", before, tables.schema(recipe, "labelled"))
-        rows = pd.concat([earlier, labelled], ignore_index=True) if len(earlier) else labelled
+        rows = pd.concat([rounds_before(recipe, lake, "labelled", now), labelled], ignore_index=True)
         shown = seeds[seeds["split"] == "demonstration"]
         spec = recipe.weights
         training = weigh(rows, shown, by=spec.by, power=spec.power, seed_share=spec.seeds)
         training = training.assign(made_in=training["round"], round=now)
-        return result(recipe, "weighted", training, _metadata(training), [_check(training)])
+        return result(recipe, "weighted", training, _metadata(training), [_check(recipe, training)])
 
     return compute
 
@@ -52,7 +49,7 @@ def _metadata(training: Table) -> dict[str, Any]:
     }
 
 
-def _check(training: Table) -> dg.AssetCheckResult:
+def _check(recipe: Recipe, training: Table) -> dg.AssetCheckResult:
     counts = training["origin"].value_counts()
     words = ", ".join(f"{n} {origin} rows" for origin, n in counts.items()) or "no rows"
-    return check("rows_present", len(training) > 0, f"the training set has {words}.")
+    return check(recipe, "weighted", "rows_present", len(training) > 0, f"the training set has {words}.")

@@ -51,14 +51,19 @@ class Filter(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _between(cls, value: Any) -> Any:
-        """`between: [low, high]` is short for at_least and at_most."""
-        if not isinstance(value, Mapping) or "between" not in value:
+    def _bounds(cls, value: Any) -> Any:
+        """`between: [low, high]` is short for both bounds. A bound that is given replaces both defaults."""
+        if not isinstance(value, Mapping):
             return value
-        if not isinstance(value["between"], list) or len(value["between"]) != 2:
-            raise ValueError("between takes two numbers: [low, high]")
-        low, high = value["between"]
-        return {**{k: v for k, v in value.items() if k != "between"}, "at_least": low, "at_most": high}
+        rest = dict(value)
+        if "between" in rest:
+            between = rest.pop("between")
+            if not isinstance(between, list) or len(between) != 2:
+                raise ValueError("between takes two numbers: [low, high]")
+            rest |= {"at_least": between[0], "at_most": between[1]}
+        if "at_least" in rest or "at_most" in rest:
+            rest = {"at_least": None, "at_most": None} | rest
+        return rest
 
     @model_validator(mode="after")
     def _possible(self) -> Filter:
