@@ -282,8 +282,14 @@ class Recipe(Section):
         return self.steps["text"]
 
     def version(self, *sections: str) -> str:
-        """Hash of these sections: a change of it concerns every partition of the stage."""
-        return tagged_hash("recipe/1", {s: self.model_dump(mode="json")[s] for s in sections})[:12]
+        """Hash of these sections: a change of it concerns every partition of the stage.
+
+        `scorers` are the filters without their thresholds: moving one changes no score.
+        """
+        parts = self.model_dump(mode="json")
+        bounds = {"at_least", "at_most"}
+        parts["scorers"] = {n: f.model_dump(exclude=bounds) for n, f in self.filters.items() if f.raw}
+        return tagged_hash("recipe/1", {s: parts[s] for s in sections})[:12]
 
 
 def load(path: Path) -> Recipe:

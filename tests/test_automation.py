@@ -83,6 +83,7 @@ def test_a_changed_prompt_is_another_code_version_and_a_threshold_is_none_of_the
 
     threshold = build({"reviews": load(edit("between: [2, 40]", "between: [2, 30]"))})
     assert version(threshold, "generations") == version(defs, "generations")
+    assert version(threshold, "scores") == version(defs, "scores")
     assert version(threshold, "filtered") != version(defs, "filtered")
     prompt = build({"reviews": load(edit("({{ tone }})", "[{{ tone }}]"))})
     assert version(prompt, "generations") != version(defs, "generations")

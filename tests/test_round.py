@@ -144,6 +144,32 @@ def test_a_check_that_fails_stops_the_round_and_says_why(
     assert ask("select distinct scorer, threshold from reviews.rejected") == [("words", "at least 100")]
 
 
+def test_calls_that_failed_for_good_are_rows_a_warning_and_asked_again(
+    project: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.language_model.BACKOFF", 0.0)
+    down = {"now": True}
+
+    def sometimes(body: dict[str, Any]) -> str:
+        if down["now"] and body["seed"] % 2:
+            raise RuntimeError("overloaded")  # the connection breaks without an answer
+        return reviewer(body)
+
+    endpoint.say = sometimes
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    (failed,) = ask("select count(*) from reviews.rejected where scorer = 'provider_error'")[0]
+    assert failed > 0
+    answered = dg.AssetCheckKey(dg.AssetKey(["reviews", "generations"]), "answered")
+    with dagster_instance() as instance:
+        latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([answered])[answered]
+    assert "FAILED" in latest.status.name
+    down["now"] = False
+    asked = len(endpoint.requests)
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert len(endpoint.requests) == asked + failed
+    assert ask("select sum(accepted) from reviews.funnel") == [(12,)]
+
+
 def test_one_cell_whose_check_fails_leaves_the_other_alone(project: Path, endpoint: Endpoint, edit) -> None:
     endpoint.say = lambda body: "" if "positive" in body["messages"][-1]["content"] else reviewer(body)
     assert main(["run", "reviews", "--round", ROUND]) == 1

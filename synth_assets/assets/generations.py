@@ -12,8 +12,10 @@ from synth_assets.recipe import Recipe
 CHECKS = {
     "rows_present": "Did any condition get an accepted row?",
     "schema": "Are the row ids unique?",
+    "answered": "Did the endpoint answer every request? (Those that it did not are asked again next time.)",
     "minimum_yield": "Is the share of accepted rows at least the recipe's minimum_yield?",
 }
+UNANSWERED = ("rate_limited", "provider_error", "timed_out")
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
@@ -55,6 +57,15 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
     return compute
 
 
+def _answered(recipe: Recipe, rows: Table) -> dg.AssetCheckResult:
+    failed = rows.loc[rows["reason"].isin(UNANSWERED), "reason"].value_counts()
+    why = ", ".join(f"{n} {reason}" for reason, n in failed.items())
+    words = (
+        f"{why}: materialize the partition again to ask for them." if why else "every request has an answer."
+    )
+    return check(recipe, "generations", "answered", not why, words, blocks=False)
+
+
 def _checks(recipe: Recipe, rows: Table) -> list[dg.AssetCheckResult]:
     accepted, asked = int(rows["accepted"].sum()), len(rows)
     share = accepted / asked if asked else 0.0
@@ -68,6 +79,7 @@ def _checks(recipe: Recipe, rows: Table) -> list[dg.AssetCheckResult]:
             f"{accepted} of {asked} rows accepted ({why}).",
         ),
         schema_check(recipe, "generations", rows),
+        _answered(recipe, rows),
         check(
             recipe,
             "generations",

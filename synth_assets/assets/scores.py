@@ -17,7 +17,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         recipe,
         "scores",
         reads=["generations", "seeds"],
-        sections=["task", "filters", "annotator", "model"],
+        sections=["task", "scorers", "annotator", "model"],
         pool=LANGUAGE_MODEL_POOL,
     )
     def compute(

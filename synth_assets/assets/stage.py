@@ -93,14 +93,15 @@ def check_spec(recipe: Recipe, stage: str, name: str, asks: str) -> dg.AssetChec
 
 
 def check(
-    recipe: Recipe, stage: str, name: str, passed: bool, reason: str, **metadata: Any
+    recipe: Recipe, stage: str, name: str, passed: bool, reason: str, blocks: bool = True, **metadata: Any
 ) -> dg.AssetCheckResult:
-    """One check's verdict, with its reason in words."""
+    """One check's verdict, with its reason in words; it stops what comes after, or only warns."""
     return dg.AssetCheckResult(
         asset_key=key(recipe, stage),
         check_name=name,
         passed=bool(passed),
         description=reason,
+        severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
         metadata=metadata,
     )
 
