@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from partitions import today
+from resources.language_model import resolve_model
 from resources.sources import read_rows
+from synth_assets.errors import UserError
 from synth_assets.generation import prompts, steps
 from synth_assets.generation.conditions import design
 from synth_assets.recipe import Recipe
@@ -26,6 +28,16 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
         messages = next(steps.messages(recipe.step, recipe.task, row, seeds, "completions"))
         yield f"cell         {cell}: {recipe.rows:,} rows a round; the first prompt is"
         yield "\n".join(f"    | {line}" for m in messages for line in m["content"].splitlines())
+    yield f"model        {_model(recipe)}"
     yield f"filters      {', '.join(f'{n} ({f.threshold()})' for n, f in recipe.filters.items()) or 'none'}"
     yield f"schedule     {recipe.schedule or 'none'} ({recipe.timezone})"
     yield f"{recipe.name} is right."
+
+
+def _model(recipe: Recipe) -> str:
+    """The model in words; a key that is missing here may be set where the recipe runs."""
+    try:
+        model = resolve_model(recipe.model_spec)
+    except UserError as error:
+        return f"{recipe.model_spec} (not ready here: {error})"
+    return f"{model.name} at {model.endpoint}, {model.api}"

@@ -15,8 +15,10 @@ import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     SerializeAsAny,
+    Tag,
     ValidationError,
     field_validator,
     model_validator,
@@ -160,7 +162,21 @@ class Feedback(Section):
     rows: Literal["fixed", "yield"] = "fixed"  # yield: a cell that keeps little is asked for more
 
 
-Endpoint = dict[str, str | int | float]
+class Endpoint(Section):
+    """A model at an OpenAI-compatible endpoint."""
+
+    name: str = Field(min_length=1)
+    base_url: str | None = None  # default: OPENAI_BASE_URL, else OpenAI
+    api: Literal["chat", "completions"] = "chat"
+    key_env: str = "OPENAI_API_KEY"  # the variable that holds the key; never the key
+    max_concurrency: int = Field(default=16, ge=1)
+    timeout_s: float = Field(default=120, gt=0)
+
+
+ModelSpec = Annotated[
+    Annotated[str, Tag("name")] | Annotated[Endpoint, Tag("endpoint")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "endpoint"),  # errors of one form only
+]
 
 
 class Recipe(Section):
@@ -171,7 +187,7 @@ class Recipe(Section):
     demonstrations: Demonstrations | None = None
     steps: dict[str, Step] = Field(min_length=1)
     rows: int = Field(ge=1)  # a cell and round
-    model: str | Endpoint = "embedded"
+    model: ModelSpec = "embedded"
     annotator: Annotator = Annotator()
     filters: dict[str, SerializeAsAny[Filter]] = {}
     minimum_yield: float = Field(default=0.1, ge=0, le=1)  # kept share of what was asked for
@@ -269,6 +285,11 @@ class Recipe(Section):
         return self
 
     @property
+    def model_spec(self) -> str | dict[str, Any]:
+        """What `resources.language_model.resolve_model` takes."""
+        return self.model if isinstance(self.model, str) else self.model.model_dump(exclude_none=True)
+
+    @property
     def cells(self) -> list[str]:
         return list(self.task.classify)
 
@@ -287,6 +308,8 @@ class Recipe(Section):
         `scorers` are the filters without their thresholds: moving one changes no score.
         """
         parts = self.model_dump(mode="json")
+        if isinstance(self.model, Endpoint):  # waiting longer or shorter changes no answer
+            parts["model"] = self.model.model_dump(include={"name", "base_url", "api"})
         bounds = {"at_least", "at_most"}
         parts["scorers"] = {n: f.model_dump(exclude=bounds) for n, f in self.filters.items() if f.raw}
         return tagged_hash("recipe/1", {s: parts[s] for s in sections})[:12]
@@ -354,7 +377,7 @@ def _lines(
 
 def _explain(path: Path, lines: Mapping[tuple[str, ...], int], error: Any) -> str:
     """One line for a person from one of pydantic's errors."""
-    where = tuple(str(part) for part in error["loc"] if not str(part).startswith("function-"))
+    where = tuple(str(part) for part in error["loc"] if part != "endpoint")  # a tag, not a field
     line = next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), 1)
     field, message = ".".join(where), error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
@@ -380,7 +403,7 @@ def _fields(where: tuple[str, ...]) -> list[str]:
             else []
         )
         model = inner[0] if inner else model
-    return [f for f in model.model_fields if f != "name"]
+    return [f for f in model.model_fields if model is not Recipe or f != "name"]
 
 
 def _flat(annotation: Any) -> Iterator[Any]:

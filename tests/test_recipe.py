@@ -45,6 +45,7 @@ def test_the_shipped_recipes_are_right() -> None:
         ('"0 2 * * *"', "nightly", "schedule", ["five fields"]),
         ("rows: 6", "rows: 6\ntimezone: Mars", "timezone", ["Europe/Berlin"]),
         ("    stop:", "    prompt: hello\n    stop:", "  text:\n", ["exactly one of"]),
+        ("rows: 6", "rows: 6\nmodel: {nme: x}", "model", ["nme"]),
         ("minimum_yield: 0.0", "weights: {by: label_agreement}", "", ["needs that filter"]),
         ("rows: 6", "rows: [6", "filters", ["not YAML"]),
     ],
@@ -116,6 +117,7 @@ def test_check_prints_the_first_prompt_of_each_cell(project: Path, capsys) -> No
     assert main(["check", "reviews"]) == 0
     out = capsys.readouterr().out
     assert "reviews is right" in out
+    assert "model        SmolLM2" in out
     assert "    | positive (" in out
 
 

@@ -21,7 +21,7 @@ class BoundModel:
     def __init__(
         self, language_model: LanguageModel, recipe: Recipe, context: dg.AssetExecutionContext
     ) -> None:
-        self._model = resolve_model(recipe.model)
+        self._model = resolve_model(recipe.model_spec)
         self._log = context.log
         self._what = " ".join([*context.asset_key.path, *partition_of(context).values()])
         caller = {
