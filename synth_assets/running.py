@@ -106,7 +106,7 @@ def _execute(
 def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         evaluation = entry.get_dagster_event().asset_check_evaluation_data
-        if not evaluation.passed:
+        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
             asset, name = ".".join(evaluation.asset_key.path), evaluation.check_name
             yield f"{asset} {evaluation.partition or ''}: check {name}: {evaluation.description}"
 

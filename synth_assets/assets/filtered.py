@@ -87,8 +87,7 @@ def _with_failed_calls(dropped: Table, generations: Table) -> Table:
 
     failed = generations[~generations["accepted"]]
     failed = failed.assign(stage="generations", scorer=failed["reason"], value=None, threshold=None)
-    columns = [c for c in failed if c in dropped] if len(dropped) else list(failed)
-    return pd.concat([failed[columns], dropped], ignore_index=True) if len(dropped) else failed
+    return pd.concat([table for table in (failed, dropped) if len(table)] or [failed], ignore_index=True)
 
 
 def _checks(recipe: Recipe, generations: Table, kept: Table) -> list[dg.AssetCheckResult]:

@@ -120,8 +120,7 @@ def keep(
             passed &= value <= rule.at_most
         dropped.append(_rejected(kept[~passed], value[~passed], rule))
         kept = kept[passed].reset_index(drop=True)
-    rejected = pd.concat(dropped, ignore_index=True) if dropped else rows.iloc[:0]
-    return kept, rejected
+    return kept, pd.concat(dropped, ignore_index=True) if dropped else rows.iloc[:0]
 
 
 def _rejected(rows: pd.DataFrame, value: pd.Series, rule: Filter) -> pd.DataFrame:
