@@ -19,7 +19,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
     def compute(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], seeds: Table
     ) -> dg.MaterializeResult:
-        """One row a request: condition values and demonstrations."""
+        """One row a request-to-be: values, demonstrations."""
         partition = partition_of(context)
         rows = design(
             recipe,

@@ -33,7 +33,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         conditions: Table,
         seeds: Table,
     ) -> dg.MaterializeResult:
-        """What the model answered: rows, or the reason why not."""
+        """What the model answered, or why it did not."""
         model = BoundModel(language_model, recipe, context)
         rows = run(recipe.step, recipe.task, conditions, seeds, model)
         rows = rows.assign(model=model.name, accepted=rows["reason"].isna())

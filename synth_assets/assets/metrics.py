@@ -48,7 +48,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         weighted: Table,
         seeds: Table,
     ) -> dg.MaterializeResult:
-        """Accuracy on real rows, diversity and yield, beside baselines."""
+        """Accuracy, diversity, yield, with intervals."""
         import pandas as pd
 
         round_ = partition_of(context)["round"]

@@ -25,7 +25,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
     def compute(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], labelled: Table, seeds: Table
     ) -> dg.MaterializeResult:
-        """The training set: kept rows so far, and seeds, with weights."""
+        """The training set so far, with weights."""
         import pandas as pd
 
         now = partition_of(context)["round"]
