@@ -60,73 +60,81 @@ MEANINGS: Mapping[str, str] = {
 }
 
 
+PLACE = {"row_id": "string", "round": "string", "cell": "string"}
+# stage -> column -> type; names with a star stand for columns that the recipe decides
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "seeds": {"row_id": "string", "text": "string", "label": "string", "split": "string"},
+    "conditions": {
+        **PLACE,
+        "replicate": "int64",
+        "*condition": "",
+        "demonstration_set": "int64",
+        "demonstration_ids": "list<string>",
+    },
+    "generations": {
+        **PLACE,
+        "*condition": "",
+        "text": "string",
+        "accepted": "bool",
+        "reason": "string",
+        "call_id": "string",
+        "model": "string",
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+    },
+    "scores": {**PLACE, "*raw": ""},
+    "filtered": {**PLACE, "*condition": "", "text": "string", "call_id": "string", "*scored": ""},
+    "rejected": {
+        **PLACE,
+        "label": "string",
+        "text": "string",
+        "stage": "string",
+        "scorer": "string",
+        "value": "double",
+        "threshold": "string",
+        "reason": "string",
+    },
+    "labelled": {
+        **PLACE,
+        "text": "string",
+        "label": "string",
+        "former_label": "string",
+        "label_source": "string",
+        "confidence": "double",
+    },
+    "weighted": {
+        "row_id": "string",
+        "round": "string",
+        "origin": "string",
+        "made_in": "string",
+        "text": "string",
+        "label": "string",
+        "weight": "double",
+    },
+    "metrics": {
+        "round": "string",
+        "name": "string",
+        "slice": "string",
+        "value": "double",
+        "low": "double",
+        "high": "double",
+        "n": "int64",
+    },
+    "feedback": {"round": "string", "cell": "string", "yield": "double", "rows": "int64"},
+}
+
+
 def columns(recipe: Recipe, stage: str) -> dict[str, str]:
     """Column -> type of a stage. `labels` is a struct with one double a label."""
-    place = {"row_id": "string", "round": "string", "cell": "string"}
-    condition = {"label": "string", **dict.fromkeys(recipe.attributes, "string")}
-    raw = {c: t for f in recipe.filters.values() for c, t in f.raw.items()}
-    scored = {c: t for f in recipe.filters.values() for c, t in f.columns.items()}
-    tables: dict[str, dict[str, str]] = {
-        "seeds": {"row_id": "string", "text": "string", "label": "string", "split": "string"},
-        "conditions": {
-            **place,
-            "replicate": "int64",
-            **condition,
-            "demonstration_set": "int64",
-            "demonstration_ids": "list<string>",
-        },
-        "generations": {
-            **place,
-            **condition,
-            "text": "string",
-            "accepted": "bool",
-            "reason": "string",
-            "call_id": "string",
-            "model": "string",
-            "prompt_tokens": "int64",
-            "completion_tokens": "int64",
-        },
-        "scores": {**place, **raw},
-        "filtered": {**place, **condition, "text": "string", "call_id": "string", **scored},
-        "rejected": {
-            **place,
-            "label": "string",
-            "text": "string",
-            "stage": "string",
-            "scorer": "string",
-            "value": "double",
-            "threshold": "string",
-            "reason": "string",
-        },
-        "labelled": {
-            **place,
-            "text": "string",
-            "label": "string",
-            "former_label": "string",
-            "label_source": "string",
-            "confidence": "double",
-        },
-        "weighted": {
-            "row_id": "string",
-            "round": "string",
-            "origin": "string",
-            "made_in": "string",
-            "text": "string",
-            "label": "string",
-            "weight": "double",
-        },
-        "metrics": {
-            "round": "string",
-            "name": "string",
-            "slice": "string",
-            "value": "double",
-            "low": "double",
-            "high": "double",
-            "n": "int64",
-        },
-        "feedback": {"round": "string", "cell": "string", "yield": "double", "rows": "int64"},
+    stars = {
+        "*condition": {"label": "string", **dict.fromkeys(recipe.attributes, "string")},
+        "*raw": {c: t for f in recipe.filters.values() for c, t in f.raw.items()},
+        "*scored": {c: t for f in recipe.filters.values() for c, t in f.columns.items()},
     }
-    return tables[stage]
+    found: dict[str, str] = {}
+    for name, kind in COLUMNS[stage].items():
+        found |= stars.get(name, {name: kind})
+    return found
 
 
 def schema(recipe: Recipe, stage: str) -> pa.Schema:
