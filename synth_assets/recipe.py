@@ -1,4 +1,4 @@
-"""The recipe: one YAML file that describes one data set. The only place that knows YAML.
+"""The recipe: one YAML file that describes one data set.
 
 What is not said has a default; what is said wrongly is refused with file, line, field and alternatives.
 """
@@ -11,7 +11,6 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -24,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from synth_assets import strict_yaml
 from synth_assets.curation.filters import FILTERS, Filter
 from synth_assets.errors import UserError, unknown
 from synth_assets.identity import tagged_hash
@@ -317,37 +317,21 @@ class Recipe(Section):
 
 def load(path: Path) -> Recipe:
     """Read and check one recipe; every error names the file and, where there is one, the line."""
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
-        raise unknown("recipe", path.stem, known, str(path.parent)) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}: save the recipe as UTF-8.") from error
+    if not path.exists():
+        raise unknown("recipe", path.stem, [p.stem for p in path.parent.glob("*.yaml")], str(path.parent))
     if not NAME.fullmatch(path.stem):
         raise UserError(f"{path}: a recipe's name has lower-case letters, digits and _, not {path.stem!r}.")
-    lines: dict[tuple[str, ...], int] = {}
+    document = strict_yaml.read(path)
+    if "name" in document.content:
+        line = document.lines[("name",)]
+        raise UserError(f"{path}:{line}: the recipe's name is its file's name: remove `name`.")
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if not isinstance(node, yaml.MappingNode):
-            raise UserError(
-                f"{path}: a recipe is a mapping of sections (task, seeds, conditions, steps, rows)."
-            )
-        lines = dict(_lines(node, path))
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}.") from error
-    if "name" in content:
-        raise UserError(f"{path}:{lines[('name',)]}: the recipe's name is its file's name: remove `name`.")
-    try:
-        errors = list(_filter_errors(content.get("filters")))
+        errors = list(_filter_errors(document.content.get("filters")))
         if not errors:
-            return Recipe(name=path.stem, **content)
+            return Recipe(name=path.stem, **document.content)
     except ValidationError as error:
         errors = error.errors()
-    raise UserError("\n".join(_explain(path, lines, e) for e in errors))
+    raise strict_yaml.refusal(document, errors, _fields, tags=("endpoint",))
 
 
 def _filter_errors(filters: Any) -> Iterator[Any]:
@@ -358,35 +342,6 @@ def _filter_errors(filters: Any) -> Iterator[Any]:
         except ValidationError as error:
             if name in FILTERS:
                 yield from ({**e, "loc": ("filters", name, *e["loc"])} for e in error.errors())
-
-
-def _lines(
-    node: yaml.MappingNode, path: Path, above: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], int]]:
-    """(field path, line) of every field; a field that is written twice is an error."""
-    seen: set[str] = set()
-    for key, value in node.value:
-        name, line = str(key.value), key.start_mark.line + 1
-        if name in seen:
-            raise UserError(f"{path}:{line}: {'.'.join((*above, name))} is written twice: keep one.")
-        seen.add(name)
-        yield (*above, name), line
-        if isinstance(value, yaml.MappingNode):
-            yield from _lines(value, path, (*above, name))
-
-
-def _explain(path: Path, lines: Mapping[tuple[str, ...], int], error: Any) -> str:
-    """One line for a person from one of pydantic's errors."""
-    where = tuple(str(part) for part in error["loc"] if part != "endpoint")  # a tag, not a field
-    line = next((lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in lines), 1)
-    field, message = ".".join(where), error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        message = str(unknown("field", where[-1], _fields(where[:-1])))
-    elif error["type"] == "missing":
-        message = "is missing"
-    elif error["type"] == "string_type" and isinstance(error["input"], bool):
-        message = "yes, no, on and off are truth values in YAML: put the word in quotes"
-    return f"{path}:{line}: {field}: {message}" if field else f"{path}:{line}: {message}"
 
 
 def _fields(where: tuple[str, ...]) -> list[str]:
