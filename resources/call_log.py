@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS calls (
     logprobs TEXT,                -- JSON: [[token, logprob, {token: logprob}]]
     prompt_tokens INTEGER,
     completion_tokens INTEGER,
+    cost REAL,                    -- US dollars; null: the price or a token count is not known
     latency_s REAL,
     attempts INTEGER NOT NULL,
     error TEXT,
@@ -62,6 +63,7 @@ FOUND = (  # the columns that make an Answer
     "logprobs",
     "prompt_tokens",
     "completion_tokens",
+    "cost",
     "latency_s",
     "attempts",
     "error",
@@ -90,6 +92,7 @@ class Answer:
     logprobs: list[TokenLogprob] | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cost: float | None = None  # US dollars
     latency_s: float | None = None  # of the attempt that counted, without the waits before it
     attempts: int = 1
     error: str | None = None
@@ -142,6 +145,7 @@ class CallLog:
             _dump(answer.logprobs),
             answer.prompt_tokens,
             answer.completion_tokens,
+            answer.cost,
             answer.latency_s,
             answer.attempts,
             answer.error,
@@ -180,6 +184,8 @@ def _open(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")  # survives kill -9; a power cut may cost the last rows
     connection.executescript(SCHEMA)
+    if "cost" not in [row[1] for row in connection.execute("PRAGMA table_info(calls)")]:
+        connection.execute("ALTER TABLE calls ADD COLUMN cost REAL")  # a log from before there were prices
     return connection
 
 

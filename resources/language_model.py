@@ -17,14 +17,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from resources.call_log import REUSABLE, Answer, CallLog, TokenLogprob, clean
+from resources.models import NamedModel, Price, models_file, named_models
 from resources.wire import body_of, message_of, read, retry_after
-from synth_assets.errors import UserError, unknown
+from synth_assets.errors import UserError
 from synth_assets.identity import request_id, seed_from
 
 if TYPE_CHECKING:
@@ -39,7 +41,9 @@ CONNECT = 15.0  # seconds for a connection to come about
 # behind the requests of other processes, an answer of the embedded server may take minutes
 EMBEDDED: dict[str, Any] = {"api": "completions", "timeout_s": 600}
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
+FREE = Price.model_validate({"from": date.min, "prompt": 0, "completion": 0})  # what the embedded model costs
 Message = Mapping[str, str]  # role, content
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Model:
     max_concurrency: int = 16
     timeout_s: float = 120
     model_path: Path | None = None
+    price: Price | None = None  # None: not known
 
     @property
     def endpoint(self) -> str:
@@ -97,7 +102,7 @@ class Request:
 class Calls:
     """What a batch did. `calls` went to the endpoint (`failed` of them in vain), `from_log` did not.
 
-    Token sums are of the calls made, and None as soon as one answered call did not report them.
+    Sums of tokens and cost are of the calls made, and None as soon as that of one answered call is not known.
     """
 
     calls: int = 0
@@ -105,6 +110,7 @@ class Calls:
     failed: int = 0
     prompt_tokens: int | None = 0
     completion_tokens: int | None = 0
+    cost: float | None = 0.0  # US dollars
     seconds: float = 0.0
 
     @classmethod
@@ -125,45 +131,35 @@ class Calls:
             return
         self.prompt_tokens = _plus(self.prompt_tokens, answer.prompt_tokens)
         self.completion_tokens = _plus(self.completion_tokens, answer.completion_tokens)
+        self.cost = _plus(self.cost, answer.cost)
 
 
-def _plus(total: int | None, part: int | None) -> int | None:
+def _plus(total: Number | None, part: Number | None) -> Number | None:
     return None if total is None or part is None else total + part
 
 
 Progress = Callable[[int, int, Calls], None]  # requests done, of how many, and what was done so far
 
 
-def resolve_model(spec: str | Mapping[str, Any] | None, environ: Mapping[str, str] = os.environ) -> Model:
-    """What a recipe's `model:` means: "embedded", a model's name, or a mapping of Model's fields.
+def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os.environ) -> Model:
+    """What a recipe's `model:` means: "embedded", an alias of models.yaml, a model's name, or an entry as
+    models.yaml has them.
 
     A name is looked for at OPENAI_BASE_URL, or at OpenAI. SYNTH_MODEL stands in for a recipe that says
-    "embedded" or nothing: a model's name, or the path of a GGUF file to serve.
-    Raises UserError for unknown fields, a missing file, and a key's variable that is not set.
+    "embedded" or nothing: an alias, a model's name, or the path of a GGUF file to serve.
+    Raises UserError for a wrong models.yaml, a missing file, and a key's variable that is not set.
     """
     if spec is None or spec == "embedded":
         spec = environ.get("SYNTH_MODEL") or "embedded"
-    given: dict[str, Any] = {"name": spec} if isinstance(spec, str) else dict(spec)
-    known = [f.name for f in fields(Model) if f.name != "model_path"]
-    for key in given:
-        if key not in known:
-            raise unknown("field", key, known, where="model")
-    name = given.get("name")
-    if not isinstance(name, str) or not name:
-        raise UserError('model: it needs a name, as in `model: {name: gpt-4.1-mini}` or `model: "embedded"`.')
-    if not given.get("base_url") and (name == "embedded" or name.endswith(".gguf")):
-        given = EMBEDDED | given | _file(name)
-    else:
-        given["base_url"] = given.get("base_url") or environ.get("OPENAI_BASE_URL") or OPENAI
-        if "@" in urlsplit(given["base_url"]).netloc:
-            raise UserError(
-                "model: the base URL holds a user or password; name the key's variable in key_env."
-            )
-    model = Model(**given)
-    if model.api not in PATHS:
-        raise unknown("api", model.api, PATHS, where="model")
-    if model.max_concurrency < 1 or model.timeout_s <= 0:
-        raise UserError("model: max_concurrency must be at least 1, and timeout_s above 0.")
+    if isinstance(spec, str):
+        if spec == "embedded" or spec.endswith(".gguf"):
+            return Model(**EMBEDDED, **_file(spec), price=FREE)
+        spec = named_models(models_file()).get(spec) or NamedModel(name=spec)
+    base_url = spec.base_url or environ.get("OPENAI_BASE_URL") or OPENAI
+    if "@" in urlsplit(base_url).netloc:
+        raise UserError("model: the base URL holds a user or password; name the key's variable in key_env.")
+    entry = spec.model_dump(exclude={"base_url", "prices"})
+    model = Model(**entry, base_url=base_url, price=spec.price(datetime.now(UTC).date()))
     _key(model, environ)  # a missing key is better told now than after the first stages ran
     return model
 
@@ -325,7 +321,10 @@ class _Batch:
         for attempt in range(1, ATTEMPTS + 1):
             started = time.monotonic()
             result = await self._call(client, body, request)
-            answer = Answer(identity, **result.parts, latency_s=time.monotonic() - started, attempts=attempt)
+            cost = self._cost(result)
+            answer = Answer(
+                identity, **result.parts, cost=cost, latency_s=time.monotonic() - started, attempts=attempt
+            )
             if result.unreachable and not self.reached:
                 self.stop = self.stop or UserError(self._unreachable(result.parts["error"]))
                 return None  # no call took place
@@ -338,6 +337,15 @@ class _Batch:
             if self.stop is not None:
                 return None
         raise AssertionError("the last attempt returns")
+
+    def _cost(self, result: _Result) -> float | None:
+        """Dollars of one call. A call without an answer may have been billed: unknown, unless it is free."""
+        price, parts = self.model.price, result.parts
+        if price is None:
+            return None
+        if price.free:
+            return 0.0
+        return price.cost(parts.get("prompt_tokens"), parts.get("completion_tokens"))
 
     async def _wait(self, seconds: float) -> None:
         """In slices, so that a stop (which may come from another thread) need not wait too."""

@@ -37,7 +37,9 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
 def _model(recipe: Recipe) -> str:
     """The model in words; a key that is missing here may be set where the recipe runs."""
     try:
-        model = resolve_model(recipe.model_spec)
+        model = resolve_model(recipe.model)
     except UserError as error:
-        return f"{recipe.model_spec} (not ready here: {error})"
-    return f"{model.name} at {model.endpoint}, {model.api}"
+        return f"{recipe.model} (not ready here: {error})"
+    price = model.price
+    costs = f"${price.prompt:g} and ${price.completion:g} a million tokens" if price else "price not known"
+    return f"{model.name} at {model.endpoint}, {model.api}, {'free' if price and price.free else costs}"

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from resources.models import NamedModel
 from synth_assets import strict_yaml
 from synth_assets.curation.filters import FILTERS, Filter
 from synth_assets.errors import UserError, unknown
@@ -162,19 +163,8 @@ class Feedback(Section):
     rows: Literal["fixed", "yield"] = "fixed"  # yield: a cell that keeps little is asked for more
 
 
-class Endpoint(Section):
-    """A model at an OpenAI-compatible endpoint."""
-
-    name: str = Field(min_length=1)
-    base_url: str | None = None  # default: OPENAI_BASE_URL, else OpenAI
-    api: Literal["chat", "completions"] = "chat"
-    key_env: str = "OPENAI_API_KEY"  # the variable that holds the key; never the key
-    max_concurrency: int = Field(default=16, ge=1)
-    timeout_s: float = Field(default=120, gt=0)
-
-
 ModelSpec = Annotated[
-    Annotated[str, Tag("name")] | Annotated[Endpoint, Tag("endpoint")],
+    Annotated[str, Tag("name")] | Annotated[NamedModel, Tag("endpoint")],
     Discriminator(lambda value: "name" if isinstance(value, str) else "endpoint"),  # errors of one form only
 ]
 
@@ -285,11 +275,6 @@ class Recipe(Section):
         return self
 
     @property
-    def model_spec(self) -> str | dict[str, Any]:
-        """What `resources.language_model.resolve_model` takes."""
-        return self.model if isinstance(self.model, str) else self.model.model_dump(exclude_none=True)
-
-    @property
     def cells(self) -> list[str]:
         return list(self.task.classify)
 
@@ -308,7 +293,7 @@ class Recipe(Section):
         `scorers` are the filters without their thresholds: moving one changes no score.
         """
         parts = self.model_dump(mode="json")
-        if isinstance(self.model, Endpoint):  # waiting longer or shorter changes no answer
+        if isinstance(self.model, NamedModel):  # neither waiting nor prices change an answer
             parts["model"] = self.model.model_dump(include={"name", "base_url", "api"})
         bounds = {"at_least", "at_most"}
         parts["scorers"] = {n: f.model_dump(exclude=bounds) for n, f in self.filters.items() if f.raw}
@@ -352,11 +337,8 @@ def _fields(where: tuple[str, ...]) -> list[str]:
             model = FILTERS[part]
             continue
         field = getattr(model, "model_fields", {}).get(part)
-        inner = (
-            [a for a in _flat(field.annotation) if isinstance(a, type) and issubclass(a, Section)]
-            if field
-            else []
-        )
+        types = [a for a in _flat(field.annotation) if isinstance(a, type)] if field else []
+        inner = [a for a in types if issubclass(a, Section | NamedModel)]
         model = inner[0] if inner else model
     return [f for f in model.model_fields if model is not Recipe or f != "name"]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
 
 from resources.call_log import CallLog
+from resources.models import named_models
 from synth_assets import tables
 from synth_assets.cli import main
 from synth_assets.curation.filters import FILTERS
@@ -41,6 +43,11 @@ def test_queries_run_on_the_call_log(tmp_path: Path, query: str) -> None:
     assert log.count() == 0
     with sqlite3.connect(tmp_path / "calls.sqlite") as connection:
         assert connection.execute(query).fetchall() == []
+
+
+def test_the_models_file_of_the_guide_is_right(tmp_path: Path) -> None:
+    (tmp_path / "models.yaml").write_text(examples("yaml", "docs/recipes.md")[0], encoding="utf-8")
+    assert named_models(tmp_path / "models.yaml")["judge"].price(date(2026, 11, 22)) is not None
 
 
 @pytest.mark.parametrize("text", examples("yaml", "README.md"))

@@ -18,6 +18,7 @@ import pytest
 from resources import language_model
 from resources.call_log import CallLog
 from resources.language_model import Calls, LanguageModel, Model, Request, TokenLogprob, resolve_model
+from resources.models import NamedModel
 from synth_assets.errors import UserError
 from synth_assets.identity import seed_from
 from tests.endpoint import RESET, Endpoint
@@ -271,12 +272,14 @@ def test_what_model_means() -> None:
     assert resolve_model("gpt-x", {**environ, "OPENAI_BASE_URL": "http://gpu:8000/v1/"}).endpoint == (
         "http://gpu:8000/v1"
     )
-    assert resolve_model({"name": "m", "base_url": "http://localhost:1/v1"}, {}).api == "chat"
+    assert resolve_model(NamedModel(name="m", base_url="http://localhost:1/v1"), {}).api == "chat"
     assert resolve_model("embedded", {**environ, "SYNTH_MODEL": "gpt-y"}).name == "gpt-y"
     assert resolve_model("gpt-x", {**environ, "SYNTH_MODEL": "gpt-y"}).name == "gpt-x"
     embedded = resolve_model(None, {})
     assert embedded.api == "completions"
     assert embedded.endpoint == "embedded:b179c9523d0e6a0f"
+    assert embedded.price is not None
+    assert embedded.price.free
 
 
 def test_synth_model_may_be_a_file(tmp_path: Path) -> None:
@@ -290,12 +293,8 @@ def test_synth_model_may_be_a_file(tmp_path: Path) -> None:
     ("spec", "says"),
     [
         ("gpt-x", "set the variable OPENAI_API_KEY"),
-        ({"name": "m", "key_env": "MY_KEY"}, "set the variable MY_KEY"),
-        ({"name": "m", "max_concurency": 3}, "Did you mean 'max_concurrency'"),
-        ({"name": "m", "base_url": "http://127.0.0.1/v1", "api": "chats"}, "unknown api 'chats'"),
-        ({"name": "m", "base_url": "http://127.0.0.1/v1", "max_concurrency": 0}, "at least 1"),
-        ({"base_url": "http://127.0.0.1/v1"}, "needs a name"),
-        ({"name": "m", "base_url": "http://me:hunter2@127.0.0.1/v1"}, "holds a user or password"),
+        (NamedModel(name="m", key_env="MY_KEY"), "set the variable MY_KEY"),
+        (NamedModel(name="m", base_url="http://me:hunter2@127.0.0.1/v1"), "holds a user or password"),
         ("missing.gguf", "no file missing.gguf"),
     ],
 )

@@ -21,7 +21,7 @@ class BoundModel:
     def __init__(
         self, language_model: LanguageModel, recipe: Recipe, context: dg.AssetExecutionContext
     ) -> None:
-        self._model = resolve_model(recipe.model_spec)
+        self._model = resolve_model(recipe.model)
         self._log = context.log
         self._what = " ".join([*context.asset_key.path, *partition_of(context).values()])
         caller = {
@@ -61,6 +61,7 @@ class BoundModel:
             "failed_calls": calls.failed,
             "prompt_tokens": calls.prompt_tokens,
             "completion_tokens": calls.completion_tokens,
+            "cost": calls.cost,
             "seconds": round(self._seconds, 1),
         }
 
