@@ -125,6 +125,20 @@ class CallLog:
                 found[row[0]] = _answer(row)  # rows come in the order of ids: the latest one stays
         return found
 
+    def rows(self, identities: Iterable[str]) -> list[dict[str, Any]]:
+        """The latest row of each identity, as its columns, in the order of the identities."""
+        wanted = list(dict.fromkeys(identities))
+        found: dict[str, dict[str, Any]] = {}
+        for start in range(0, len(wanted), CHUNK):
+            chunk = wanted[start : start + CHUNK]
+            query = (
+                f"SELECT {', '.join(COLUMNS)} FROM calls "
+                f"WHERE identity IN ({', '.join('?' * len(chunk))}) ORDER BY id"
+            )
+            for row in self._execute(query, chunk):
+                found[row[0]] = dict(zip(COLUMNS, row, strict=True))
+        return [found[identity] for identity in wanted if identity in found]
+
     def append(
         self,
         answer: Answer,

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VIEWS = Path(__file__).parents[1] / "sql" / "views"
-NEVER = {"round": "0001-01-01", "cell": "none"}  # where the empty file lies that gives a view its columns
+NEVER = {
+    "round": "0001-01-01",
+    "cell": "none",
+    "used_by": "none",
+}  # where the empty file lies that gives a view its columns
 
 
 class Warehouse:
@@ -92,8 +96,7 @@ class Warehouse:
         made = [f"drop schema if exists {identifier(recipe)} cascade", f"create schema {identifier(recipe)}"]
         for stage, schema in stages.items():
             files = self.lake.joinpath(recipe, stage, *(f"{c}=*" for c in cuts[stage]), "*.parquet")
-            types = {"round": "date", "cell": "varchar"}
-            hive = ", ".join(f"{literal(c)}: {types[c]}" for c in cuts[stage])
+            hive = ", ".join(f"{literal(c)}: {'date' if c == 'round' else 'varchar'}" for c in cuts[stage])
             options = f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ""
             made.append(
                 f"create view {identifier(recipe)}.{identifier(stage)} as "

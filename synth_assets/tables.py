@@ -25,6 +25,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "weighted": ("round",),
     "metrics": ("round",),
     "feedback": ("round", "cell"),
+    "calls": ("used_by", "round", "cell"),
 }
 
 MEANINGS: Mapping[str, str] = {
@@ -121,6 +122,27 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "n": "int64",
     },
     "feedback": {"round": "string", "cell": "string", "yield": "double", "rows": "int64"},
+    "calls": {
+        "used_by": "string",
+        "round": "string",
+        "cell": "string",
+        "call_id": "string",
+        "messages": "string",
+        "parameters": "string",
+        "model": "string",
+        "endpoint": "string",
+        "outcome": "string",
+        "text": "string",
+        "finish_reason": "string",
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+        "cost": "double",
+        "latency_s": "double",
+        "attempts": "int64",
+        "error": "string",
+        "run_id": "string",
+        "time": "string",
+    },
 }
 
 

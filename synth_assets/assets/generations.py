@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from resources.lake import Lake
 from resources.language_model import LanguageModel
 from synth_assets.assets import plots
 from synth_assets.assets.model import BoundModel
@@ -30,12 +31,14 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
     def compute(
         context: dg.AssetExecutionContext,
         language_model: dg.ResourceParam[LanguageModel],
+        lake: dg.ResourceParam[Lake],
         conditions: Table,
         seeds: Table,
     ) -> dg.MaterializeResult:
         """What the model answered, or why it did not."""
         model = BoundModel(language_model, recipe, context)
         rows = run(recipe.step, recipe.task, conditions, seeds, model)
+        model.save_calls(lake)
         rows = rows.assign(model=model.name, accepted=rows["reason"].isna())
         reasons = rows["reason"].fillna("accepted").value_counts()
         lengths = {

@@ -67,6 +67,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         )
         if recipe.metrics.diversity:
             parts.append(measure.diversities(sets, encoder.encode))
+        model.save_calls(lake)
         yields = measure.yields(generations, filtered)
         rows = pd.concat([*parts, yields], ignore_index=True).assign(round=round_)
         by_cell = yields.set_index("slice")["value"].to_dict()

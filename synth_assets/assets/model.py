@@ -7,7 +7,10 @@ from typing import Any
 
 import dagster as dg
 
+from resources.call_log import COLUMNS
+from resources.lake import Lake
 from resources.language_model import Answer, Calls, LanguageModel, Request, resolve_model
+from synth_assets import tables
 from synth_assets.assets.stage import partition_of
 from synth_assets.protocols import Message
 from synth_assets.recipe import Recipe
@@ -30,6 +33,8 @@ class BoundModel:
             "partition_key": context.partition_key,
         }
         self._language_model = LanguageModel(language_model.call_log, language_model.server_folder, caller)
+        self._place = {"used_by": context.asset_key.path[-1], "cell": "all", **partition_of(context)}
+        self._recipe = recipe
         self._answers: list[Answer] = []
         self._seconds = 0.0
 
@@ -50,6 +55,16 @@ class BoundModel:
         self._seconds += time.monotonic() - started
         self._answers += answers
         return answers
+
+    def save_calls(self, lake: Lake) -> None:
+        """Every call behind this partition, into the lake: it tells all without the call log."""
+        import pandas as pd
+
+        rows = self._language_model.call_log.rows(a.identity for a in self._answers)
+        calls = pd.DataFrame(rows, columns=COLUMNS).rename(columns={"identity": "call_id"})
+        table = tables.to_arrow(self._recipe, "calls", calls.assign(**self._place))
+        place = {column: self._place[column] for column in tables.STAGES["calls"]}
+        lake.write(self._recipe.name, "calls", place, table)
 
     def metadata(self) -> dict[str, Any]:
         """What the asset's calls came to; Dagster plots the numbers over partitions."""

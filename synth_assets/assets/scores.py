@@ -3,6 +3,7 @@
 import dagster as dg
 
 from resources.encoder import MiniLM
+from resources.lake import Lake
 from resources.language_model import LanguageModel
 from synth_assets.annotation import annotators
 from synth_assets.assets import plots
@@ -24,6 +25,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         language_model: dg.ResourceParam[LanguageModel],
         encoder: dg.ResourceParam[MiniLM],
+        lake: dg.ResourceParam[Lake],
         generations: Table,
         seeds: Table,
     ) -> dg.MaterializeResult:
@@ -39,6 +41,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         rows = generations[generations["accepted"]].reset_index(drop=True)
         for rule in recipe.filters.values():
             rows = rows.assign(**rule.measure(rows, scoring))
+        model.save_calls(lake)
         numbers = [n for f in recipe.filters.values() for n, kind in f.raw.items() if kind == "double"]
         histograms = plots.panels("rows by score", {n: rows[n] for n in numbers})
         return result(recipe, "scores", rows, {"histograms": histograms, **model.metadata()})
