@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ OUTCOMES = (
     "over_budget",
 )
 REUSABLE = ("ok", "truncated", "refused", "invalid")  # the model has spoken; the others may be asked again
+Execute = Callable[..., list[tuple[Any, ...]]]  # statement, values -> rows
 CHUNK = 500  # identities a query; SQLite takes a limited number of variables
 
 SCHEMA = """
@@ -54,6 +55,10 @@ CREATE TABLE IF NOT EXISTS calls (
     time TEXT NOT NULL            -- ISO 8601, UTC
 );
 CREATE INDEX IF NOT EXISTS calls_identity ON calls (identity);
+CREATE TABLE IF NOT EXISTS budget (  -- see resources.budget
+    scope TEXT PRIMARY KEY,
+    amount INTEGER NOT NULL       -- tokens, or billionths of a dollar: spent and reserved
+);
 """
 FOUND = (  # the columns that make an Answer
     "identity",
@@ -183,6 +188,21 @@ class CallLog:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Execute]:
+        """Statements that take effect together, or not at all; other processes wait."""
+        with self._lock, _named(self.path):
+            if self._connection is None:
+                self._connection = _open(self.path)
+            connection = self._connection
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield lambda statement, values=(): connection.execute(statement, values).fetchall()
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
 
     def _execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock, _named(self.path):

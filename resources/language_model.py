@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
+from resources.budget import Budget, Cap, Use, most, use_of
 from resources.call_log import REUSABLE, Answer, CallLog, TokenLogprob, clean
 from resources.models import NamedModel, Price, models_file, named_models
 from resources.wire import body_of, message_of, read, retry_after
@@ -40,6 +41,7 @@ BACKOFF = 0.5  # seconds before the second attempt; doubles, with jitter
 CONNECT = 15.0  # seconds for a connection to come about
 # behind the requests of other processes, an answer of the embedded server may take minutes
 EMBEDDED: dict[str, Any] = {"api": "completions", "timeout_s": 600}
+FINAL = (*REUSABLE, "over_budget")  # asking again now would bring nothing else
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 FREE = Price.model_validate({"from": date.min, "prompt": 0, "completion": 0})  # what the embedded model costs
 Message = Mapping[str, str]  # role, content
@@ -108,6 +110,7 @@ class Calls:
     calls: int = 0
     from_log: int = 0
     failed: int = 0
+    over_budget: int = 0  # not sent
     prompt_tokens: int | None = 0
     completion_tokens: int | None = 0
     cost: float | None = 0.0  # US dollars
@@ -124,6 +127,9 @@ class Calls:
     def add(self, answer: Answer) -> None:
         if answer.from_log:
             self.from_log += 1
+            return
+        if answer.outcome == "over_budget":
+            self.over_budget += 1
             return
         self.calls += 1
         if answer.outcome not in REUSABLE:
@@ -192,13 +198,18 @@ class LanguageModel:
     """Asks models, and remembers every answer in the call log.
 
     `server_folder` is where the embedded server keeps its locks; `context` (run_id, asset,
-    partition_key) is written beside each call.
+    partition_key) is written beside each call; `caps` are the budget that all calls keep to.
     """
 
     def __init__(
-        self, call_log: CallLog, server_folder: Path, context: Mapping[str, str | None] | None = None
+        self,
+        call_log: CallLog,
+        server_folder: Path,
+        context: Mapping[str, str | None] | None = None,
+        caps: Sequence[Cap] = (),
     ) -> None:
         self.call_log = call_log
+        self.budget = Budget(call_log, caps)
         self.server_folder = server_folder
         self.context = dict(context or {})
 
@@ -216,6 +227,7 @@ class LanguageModel:
         missing = {i: r for i, r in zip(identities, requests, strict=True) if i not in answers}
         calls = Calls(from_log=len(answers))
         if missing:
+            self.budget.check_price(model.name, model.price)
             batch = _Batch(self, model, endpoint, missing, calls, on_progress)
             answers |= _run(batch)
         elif on_progress:
@@ -293,7 +305,16 @@ class _Batch:
                 self.stop = self.stop or error
 
     def _keep(self, answer: Answer, request: Request) -> None:
-        """First to the log, then to whoever asked."""
+        """First to the log, then to whoever asked. A call that the budget did not allow is none."""
+        if answer.outcome != "over_budget":
+            self._log(answer, request)
+        self.answers[answer.identity] = answer
+        self.calls.add(answer)
+        self.calls.seconds = time.monotonic() - self.started
+        if self.on_progress:
+            self.on_progress(self.calls.from_log + len(self.answers), self.total, self.calls)
+
+    def _log(self, answer: Answer, request: Request) -> None:
         parameters = {
             "api": self.model.api,
             "sampling": request.sampling,
@@ -309,18 +330,13 @@ class _Batch:
             endpoint=self.endpoint,
             context=self.owner.context,
         )
-        self.answers[answer.identity] = answer
-        self.calls.add(answer)
-        self.calls.seconds = time.monotonic() - self.started
-        if self.on_progress:
-            self.on_progress(self.calls.from_log + len(self.answers), self.total, self.calls)
 
     async def _ask(self, client: AsyncOpenAI, identity: str, request: Request) -> Answer | None:
         """The answer after up to ATTEMPTS calls; None when the batch stopped before there was one."""
         body = body_of(self.model, request, seed_from(identity))
         for attempt in range(1, ATTEMPTS + 1):
             started = time.monotonic()
-            result = await self._call(client, body, request)
+            result = await self._call_within_budget(client, body, request)
             cost = self._cost(result)
             answer = Answer(
                 identity, **result.parts, cost=cost, latency_s=time.monotonic() - started, attempts=attempt
@@ -331,7 +347,7 @@ class _Batch:
             self.reached = self.reached or not result.unreachable
             if result.fatal:
                 self.stop = self.stop or UserError(result.fatal)
-            if result.fatal or answer.outcome in REUSABLE or attempt == ATTEMPTS:
+            if result.fatal or answer.outcome in FINAL or attempt == ATTEMPTS:
                 return answer
             await self._wait(max(result.wait_s, BACKOFF * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)))
             if self.stop is not None:
@@ -347,6 +363,24 @@ class _Batch:
             return 0.0
         return price.cost(parts.get("prompt_tokens"), parts.get("completion_tokens"))
 
+    async def _call_within_budget(
+        self, client: AsyncOpenAI, body: dict[str, Any], request: Request
+    ) -> _Result:
+        budget, price = self.owner.budget, self.model.price
+        if not budget.caps:
+            return await self._call(client, body, request)
+        reserved = most([m["content"] for m in request.messages], request.sampling.get("max_tokens"), price)
+        if in_the_way := budget.reserve(reserved):
+            return _failed("over_budget", in_the_way)
+        result = await self._call(client, body, request)
+        tokens = result.parts.get("prompt_tokens"), result.parts.get("completion_tokens")
+        if tokens[0] is not None and tokens[1] is not None:
+            used = use_of(tokens[0], tokens[1], price)
+        else:  # answered without a count, or not answered: what is not known to be free counts in full
+            used = reserved if result.maybe_billed else Use(0, 0)
+        budget.settle(reserved, used)
+        return result
+
     async def _wait(self, seconds: float) -> None:
         """In slices, so that a stop (which may come from another thread) need not wait too."""
         until = time.monotonic() + seconds
@@ -360,17 +394,18 @@ class _Batch:
         try:
             async with asyncio.timeout(self.model.timeout_s):
                 data = await client.post(PATHS[self.model.api], body=body, cast_to=object)
-            return _Result(read(data, request))
+            return _Result(read(data, request), maybe_billed=True)
         except TimeoutError:
-            return _failed("timed_out", f"no answer within {self.model.timeout_s:g} s")
+            return _failed("timed_out", f"no answer within {self.model.timeout_s:g} s", maybe_billed=True)
         except APIStatusError as error:
             return self._refused(error)
         except APIConnectionError as error:
             cause = _cause(error)
             says = self._scrub(f"{type(cause).__name__}: {cause}")
-            return _failed("provider_error", says, unreachable=_nobody_there(cause))
+            away = _nobody_there(cause)
+            return _failed("provider_error", says, unreachable=away, maybe_billed=not away)
         except ValueError as error:  # not JSON, or not an answer of this API
-            return _failed("provider_error", self._scrub(str(error)))
+            return _failed("provider_error", self._scrub(str(error)), maybe_billed=True)
 
     def _refused(self, error: APIStatusError) -> _Result:
         """A status of 4xx or 5xx: wait and ask again, take it as the answer, or give up the batch."""
@@ -417,6 +452,7 @@ class _Result:
     wait_s: float = 0.0  # the least wait before another attempt
     fatal: str = ""  # why no other request can succeed either
     unreachable: bool = False  # no connection came about
+    maybe_billed: bool = False  # the request arrived, or may have
 
 
 def _failed(outcome: str, error: str, **more: Any) -> _Result:

@@ -163,6 +163,20 @@ class Feedback(Section):
     rows: Literal["fixed", "yield"] = "fixed"  # yield: a cell that keeps little is asked for more
 
 
+class Caps(Section):
+    """The most that calls may take: in a round, in a day, and in all."""
+
+    round: float | None = Field(default=None, gt=0)
+    day: float | None = Field(default=None, gt=0)
+    recipe: float | None = Field(default=None, gt=0)
+
+
+class BudgetCaps(Caps):
+    """Caps in US dollars; `tokens` are caps in tokens."""
+
+    tokens: Caps = Caps()
+
+
 ModelSpec = Annotated[
     Annotated[str, Tag("name")] | Annotated[NamedModel, Tag("endpoint")],
     Discriminator(lambda value: "name" if isinstance(value, str) else "endpoint"),  # errors of one form only
@@ -185,6 +199,7 @@ class Recipe(Section):
     weights: Weights = Weights()
     metrics: Metrics = Metrics()
     feedback: Feedback = Feedback()
+    budget: BudgetCaps = BudgetCaps()
     schedule: str | None = None
     timezone: str = "UTC"
     start: date = date(2026, 1, 1)

@@ -5,6 +5,7 @@ import dagster as dg
 from resources.lake import Lake
 from resources.language_model import LanguageModel
 from synth_assets.assets import plots
+from synth_assets.assets.model import CHECKS as MODEL_CHECKS
 from synth_assets.assets.model import BoundModel
 from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, check, result, schema_check
 from synth_assets.generation.steps import run
@@ -13,10 +14,8 @@ from synth_assets.recipe import Recipe
 CHECKS = {
     "rows_present": "Did any condition get an accepted row?",
     "schema": "Are the row ids unique?",
-    "answered": "Did the endpoint answer every request? (Those that it did not are asked again next time.)",
     "minimum_yield": "Is the share of accepted rows at least the recipe's minimum_yield?",
 }
-UNANSWERED = ("rate_limited", "provider_error", "timed_out")
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
@@ -25,7 +24,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         "generations",
         reads=["conditions", "seeds"],
         sections=["task", "steps", "model"],
-        checks=CHECKS,
+        checks={**CHECKS, **MODEL_CHECKS},
         pool=LANGUAGE_MODEL_POOL,
     )
     def compute(
@@ -54,19 +53,10 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
                 "accepted": int(rows["accepted"].sum()),
                 **model.metadata(),
             },
-            _checks(recipe, rows),
+            [*_checks(recipe, rows), *model.checks("generations")],
         )
 
     return compute
-
-
-def _answered(recipe: Recipe, rows: Table) -> dg.AssetCheckResult:
-    failed = rows.loc[rows["reason"].isin(UNANSWERED), "reason"].value_counts()
-    why = ", ".join(f"{n} {reason}" for reason, n in failed.items())
-    words = (
-        f"{why}: materialize the partition again to ask for them." if why else "every request has an answer."
-    )
-    return check(recipe, "generations", "answered", not why, words, blocks=False)
 
 
 def _checks(recipe: Recipe, rows: Table) -> list[dg.AssetCheckResult]:
@@ -82,7 +72,6 @@ def _checks(recipe: Recipe, rows: Table) -> list[dg.AssetCheckResult]:
             f"{accepted} of {asked} rows accepted ({why}).",
         ),
         schema_check(recipe, "generations", rows),
-        _answered(recipe, rows),
         check(
             recipe,
             "generations",

@@ -10,7 +10,7 @@ from resources.lake import Lake
 from resources.language_model import LanguageModel
 from synth_assets.annotation import annotators
 from synth_assets.assets import feedback, plots
-from synth_assets.assets.model import BoundModel
+from synth_assets.assets.model import CHECKS, BoundModel
 from synth_assets.assets.stage import (
     LANGUAGE_MODEL_POOL,
     Table,
@@ -35,6 +35,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         "metrics",
         reads=["generations", "filtered", "weighted", "seeds"],
         sections=SECTIONS,
+        checks=CHECKS,
         pool=LANGUAGE_MODEL_POOL,
         automation_condition=follows(recipe),
     )
@@ -72,7 +73,9 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         rows = pd.concat([*parts, yields], ignore_index=True).assign(round=round_)
         by_cell = yields.set_index("slice")["value"].to_dict()
         feedback.report(recipe, lake, context, round_, {cell: by_cell[cell] for cell in recipe.cells})
-        return result(recipe, "metrics", rows, {**_metadata(rows), **model.metadata()})
+        return result(
+            recipe, "metrics", rows, {**_metadata(rows), **model.metadata()}, model.checks("metrics")
+        )
 
     return compute
 

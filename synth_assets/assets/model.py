@@ -2,20 +2,28 @@
 how far it is."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from partitions import today
+from resources.budget import Cap
 from resources.call_log import COLUMNS
 from resources.lake import Lake
 from resources.language_model import Answer, Calls, LanguageModel, Request, resolve_model
 from synth_assets import tables
-from synth_assets.assets.stage import partition_of
+from synth_assets.assets.stage import check, partition_of
 from synth_assets.protocols import Message
 from synth_assets.recipe import Recipe
 
 EVERY_SECONDS = 5.0
+UNANSWERED = ("rate_limited", "provider_error", "timed_out")
+CHECKS = {
+    "answered": "Did the endpoint answer every request? (Those that it did not are asked again next time.)",
+    "within_budget": "Did the budget allow every request?",
+}
 
 
 class BoundModel:
@@ -32,8 +40,10 @@ class BoundModel:
             "asset": context.asset_key.to_user_string(),
             "partition_key": context.partition_key,
         }
-        self._language_model = LanguageModel(language_model.call_log, language_model.server_folder, caller)
         self._place = {"used_by": context.asset_key.path[-1], "cell": "all", **partition_of(context)}
+        caps = list(_caps(recipe, self._place["round"]))
+        folder = language_model.server_folder
+        self._language_model = LanguageModel(language_model.call_log, folder, caller, caps)
         self._recipe = recipe
         self._answers: list[Answer] = []
         self._seconds = 0.0
@@ -66,6 +76,22 @@ class BoundModel:
         place = {column: self._place[column] for column in tables.STAGES["calls"]}
         lake.write(self._recipe.name, "calls", place, table)
 
+    def checks(self, stage: str) -> list[dg.AssetCheckResult]:
+        """Whether every request has an answer, and whether the budget allowed it."""
+        outcomes = Counter(a.outcome for a in self._answers)
+        failed = {o: outcomes[o] for o in UNANSWERED if outcomes[o]}
+        why = ", ".join(f"{n} {outcome}" for outcome, n in failed.items())
+        words = f"{why}: materialize again to ask for them." if why else "every request has an answer."
+        caps = sorted({str(a.error) for a in self._answers if a.outcome == "over_budget"})
+        unsent = (
+            f"{outcomes['over_budget']} requests were not sent: {', '.join(caps)}. Raise it and run again."
+        )
+        within = unsent if caps else "nothing was held back."
+        return [
+            check(self._recipe, stage, "answered", not why, words, blocks=False),
+            check(self._recipe, stage, "within_budget", not caps, within),
+        ]
+
     def metadata(self) -> dict[str, Any]:
         """What the asset's calls came to; Dagster plots the numbers over partitions."""
         calls = Calls.of(self._answers)
@@ -74,11 +100,22 @@ class BoundModel:
             "calls_from_log": calls.from_log,
             "calls": calls.calls,
             "failed_calls": calls.failed,
+            "over_budget": calls.over_budget,
             "prompt_tokens": calls.prompt_tokens,
             "completion_tokens": calls.completion_tokens,
             "cost": calls.cost,
             "seconds": round(self._seconds, 1),
         }
+
+
+def _caps(recipe: Recipe, round_: str) -> Iterator[Cap]:
+    """The recipe's budget as caps on scopes."""
+    scopes = {"round": f"round/{round_}", "day": f"day/{today(recipe.timezone)}", "recipe": "all"}
+    for caps, unit in ((recipe.budget, "dollars"), (recipe.budget.tokens, "tokens")):
+        for name, scope in scopes.items():
+            limit = getattr(caps, name)
+            if limit is not None:
+                yield Cap(f"{recipe.name}/{scope}", limit, unit)
 
 
 class _Progress:

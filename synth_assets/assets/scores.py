@@ -7,7 +7,7 @@ from resources.lake import Lake
 from resources.language_model import LanguageModel
 from synth_assets.annotation import annotators
 from synth_assets.assets import plots
-from synth_assets.assets.model import BoundModel
+from synth_assets.assets.model import CHECKS, BoundModel
 from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, result
 from synth_assets.curation.filters import Context
 from synth_assets.recipe import Recipe
@@ -19,6 +19,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         "scores",
         reads=["generations", "seeds"],
         sections=["task", "scorers", "annotator", "model"],
+        checks=CHECKS,
         pool=LANGUAGE_MODEL_POOL,
     )
     def compute(
@@ -44,6 +45,8 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         model.save_calls(lake)
         numbers = [n for f in recipe.filters.values() for n, kind in f.raw.items() if kind == "double"]
         histograms = plots.panels("rows by score", {n: rows[n] for n in numbers})
-        return result(recipe, "scores", rows, {"histograms": histograms, **model.metadata()})
+        return result(
+            recipe, "scores", rows, {"histograms": histograms, **model.metadata()}, model.checks("scores")
+        )
 
     return compute

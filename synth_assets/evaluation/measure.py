@@ -77,13 +77,19 @@ def word_list_hits(test: pd.DataFrame, words: Mapping[str, Sequence[str]]) -> An
 
 
 def model_alone(test: pd.DataFrame, n: int, annotate: Annotate, by_seeds: Any, seed: int = 0) -> pd.DataFrame:
-    """Metric rows of the annotator on `n` of the test rows, its gain over `by_seeds` on the same rows."""
+    """Metric rows of the annotator on `n` of the test rows, its gain over `by_seeds` on the same rows.
+
+    A row that the annotator gives no label is missing, and not wrong.
+    """
     import numpy as np
 
     sample = test[test["row_id"].isin(ranked(test["row_id"], seed, "model alone")[:n])]
     probabilities = batch_calibrated(annotate(list(sample["text"])))
-    guessed = [max(p, key=p.__getitem__) if p else None for p in probabilities]
-    hits = {"model alone": np.asarray([g == y for g, y in zip(guessed, sample["label"], strict=True)])}
+    sample = sample[[p is not None for p in probabilities]]
+    if sample.empty:
+        return compare({"model alone": None}, 0, "seeds")
+    guessed = [max(p, key=p.__getitem__) for p in probabilities if p is not None]
+    hits = {"model alone": np.asarray(guessed) == np.asarray(sample["label"])}
     if by_seeds is not None:
         hits["seeds"] = by_seeds[sample.index]
     rows = compare(hits, len(sample), "seeds")

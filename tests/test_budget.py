@@ -1,0 +1,144 @@
+"""A budget holds: across processes, after a kill, and before the first call where a price is not known."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from resources.budget import Budget, Cap, Use, most
+from resources.call_log import CallLog
+from resources.language_model import LanguageModel, Model, Request
+from resources.models import Price
+from synth_assets.cli import main
+from synth_assets.errors import UserError
+from synth_assets.summary import warehouse
+from tests.endpoint import Endpoint
+from tests.test_round import ROUND, reviewer
+
+DEAR = Price.model_validate({"from": "2026-01-01", "prompt": 1000, "completion": 1000})  # $0.007 for 7 tokens
+
+
+def ask(n: int) -> list[Request]:
+    return [Request([{"role": "user", "content": f"q{i}"}], {"max_tokens": 2}) for i in range(n)]
+
+
+def test_what_is_reserved_covers_what_a_call_can_cost() -> None:
+    use = most(["fünf", "two"], 10, DEAR)
+    assert use.tokens == (5 + 32) + (3 + 32) + 10
+    assert use.nanodollars == use.tokens * 1_000_000
+    with pytest.raises(UserError, match="max_tokens"):
+        most(["text"], None, DEAR)
+
+
+def test_a_call_over_the_cap_is_not_sent_and_says_so(tmp_path: Path) -> None:
+    with Endpoint() as endpoint:
+        model = Model("m", base_url=endpoint.url, price=DEAR, max_concurrency=1)
+        log = CallLog(tmp_path / "calls.sqlite")
+        gateway = LanguageModel(log, tmp_path, caps=[Cap("r/round", 0.10)])
+        answers = gateway.complete(model, ask(30))
+    sent = [a for a in answers if a.outcome == "ok"]
+    held = [a for a in answers if a.outcome == "over_budget"]
+    assert len(sent) == len(endpoint.requests) == log.count()
+    assert len(sent) + len(held) == 30
+    assert 0.05 < sum(a.cost or 0 for a in sent) <= 0.10
+    assert held[0].error == "r/round is capped at 0.1 dollars"
+
+
+def test_with_an_unknown_price_nothing_is_sent(tmp_path: Path) -> None:
+    with Endpoint() as endpoint:
+        gateway = LanguageModel(CallLog(tmp_path / "c.sqlite"), tmp_path, caps=[Cap("r", 1.0)])
+        with pytest.raises(UserError, match=r"price of the model 'm' is not known: add it to models\.yaml"):
+            gateway.complete(Model("m", base_url=endpoint.url), ask(1))
+        assert endpoint.requests == []
+
+
+def test_a_cap_in_tokens_needs_no_price(tmp_path: Path) -> None:
+    with Endpoint() as endpoint:
+        caps = [Cap("r", 70, "tokens")]
+        model = Model("m", base_url=endpoint.url, max_concurrency=1)
+        answers = LanguageModel(CallLog(tmp_path / "c.sqlite"), tmp_path, caps=caps).complete(model, ask(20))
+        assert (
+            sum(a.outcome == "ok" for a in answers) == len(endpoint.requests) == 5
+        )  # of 7 tokens, 36 at most
+
+
+def test_every_cap_must_allow_a_call(tmp_path: Path) -> None:
+    budget = Budget(CallLog(tmp_path / "c.sqlite"), [Cap("day", 100, "tokens"), Cap("round", 10, "tokens")])
+    assert budget.reserve(Use(0, 8)) is None
+    assert budget.reserve(Use(0, 8)) == "round is capped at 10 tokens"
+    assert budget.spent() == {"day tokens": 8, "round tokens": 8}
+    budget.settle(Use(0, 8), Use(0, 1))
+    assert budget.reserve(Use(0, 8)) is None
+
+
+def test_a_call_whose_end_is_not_known_stays_counted(tmp_path: Path) -> None:
+    Budget(CallLog(tmp_path / "c.sqlite"), [Cap("r", 10, "tokens")]).reserve(Use(0, 8))  # then: kill -9
+    assert Budget(CallLog(tmp_path / "c.sqlite"), [Cap("r", 10, "tokens")]).reserve(Use(0, 8)) is not None
+
+
+@pytest.mark.parametrize(("status", "spent"), [(500, 0), (429, 0), (0, 36)])
+def test_a_refused_call_costs_nothing_and_a_broken_one_may_have_been_billed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, spent: int
+) -> None:
+    monkeypatch.setattr("resources.language_model.BACKOFF", 0.0)
+    with Endpoint() as endpoint:
+        gateway = LanguageModel(CallLog(tmp_path / "c.sqlite"), tmp_path, caps=[Cap("r", 1000, "tokens")])
+        gateway.complete(Model("m", base_url=endpoint.url), ask(1)[:1])
+        endpoint.fail_next(status)
+        gateway.complete(Model("m", base_url=endpoint.url), [*ask(2)[1:]])
+        assert gateway.budget.spent() == {"r tokens": 7 + spent + 7}
+
+
+def test_the_cap_holds_with_eight_processes(tmp_path: Path) -> None:
+    with Endpoint() as endpoint:
+        processes = [
+            subprocess.Popen([sys.executable, "-c", SPENDER, str(tmp_path), endpoint.url, str(i)])
+            for i in range(8)
+        ]
+        assert [p.wait(timeout=120) for p in processes] == [0] * 8
+    log = CallLog(tmp_path / "calls.sqlite")
+    with log.transaction() as execute:
+        ((spent, calls),) = execute("SELECT sum(cost), count(*) FROM calls WHERE outcome = 'ok'")
+    assert calls == len(endpoint.requests) < 8 * 40
+    assert 0.5 < spent <= 1.00  # what is reserved for calls in flight holds others back
+
+
+SPENDER = """
+import sys
+from pathlib import Path
+from resources.budget import Cap
+from resources.call_log import CallLog
+from resources.language_model import LanguageModel, Model, Request
+from resources.models import Price
+
+root, url, who = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+price = Price.model_validate({"from": "2026-01-01", "prompt": 1000, "completion": 1000})
+gateway = LanguageModel(CallLog(root / "calls.sqlite"), root, caps=[Cap("r", 1.00)])
+asked = [Request([{"role": "user", "content": f"{who} {i}"}], {"max_tokens": 2}) for i in range(40)]
+gateway.complete(Model("m", base_url=url, price=price, max_concurrency=4), asked)
+"""
+
+
+def test_a_round_over_its_budget_is_partial_red_and_goes_on_when_it_is_raised(
+    project: Path, edit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    with Endpoint(say=reviewer) as endpoint:
+        prices = "prices: [{from: 2026-01-01, prompt: 1000, completion: 1000}]"
+        (project / "models.yaml").write_text(f"dear: {{name: m, base_url: {endpoint.url}, {prices}}}\n")
+        edit("rows: 6", "rows: 6\nmodel: dear\nbudget: {round: 0.40}")
+        assert main(["run", "reviews", "--round", ROUND]) == 1
+        error = capsys.readouterr().err
+        assert "check within_budget: " in error
+        assert f"reviews/round/{ROUND} is capped at 0.4 dollars. Raise it and run again." in error
+        paid = len(endpoint.requests)
+        assert 0 < paid < 12
+        kept = warehouse().query("select count(*) from reviews.generations where accepted").fetchall()
+        assert kept == [(paid,)]
+        edit("{round: 0.40}", "{round: 4.00}")
+        assert main(["run", "reviews", "--round", ROUND]) == 0
+        assert len(endpoint.requests) == 12
+        ((calls, cost),) = warehouse().query("select sum(calls), sum(cost) from reviews.cost").fetchall()
+        assert (calls, round(cost, 6)) == (12, 0.084)
