@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from resources.process import is_gone, this_process
 from synth_assets.errors import UserError
 
 OUTCOMES = (
@@ -55,6 +57,11 @@ CREATE TABLE IF NOT EXISTS calls (
     time TEXT NOT NULL            -- ISO 8601, UTC
 );
 CREATE INDEX IF NOT EXISTS calls_identity ON calls (identity);
+CREATE TABLE IF NOT EXISTS claims (  -- requests in flight: who asks, and until when that holds
+    identity TEXT PRIMARY KEY,
+    process TEXT NOT NULL,
+    until REAL NOT NULL
+);
 CREATE TABLE IF NOT EXISTS budget (  -- see resources.budget
     scope TEXT PRIMARY KEY,
     amount INTEGER NOT NULL       -- tokens, or billionths of a dollar: spent and reserved
@@ -113,6 +120,7 @@ class CallLog:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._lock = Lock()  # one connection, one thread at a time
+        self._process = this_process()
         self._connection: sqlite3.Connection | None = None
 
     def find(self, identities: Iterable[str]) -> dict[str, Answer]:
@@ -129,6 +137,30 @@ class CallLog:
             for row in self._execute(query, [*chunk, *REUSABLE]):
                 found[row[0]] = _answer(row)  # rows come in the order of ids: the latest one stays
         return found
+
+    def claim(self, identity: str, lease_s: float) -> Answer | bool:
+        """Leave to ask, so that processes which want the same thing at the same time pay once.
+
+        True: ask. False: somebody else is asking, look again later. An Answer: somebody has asked. A claim
+        ends with the answer, with its process, or (of another machine's process) after `lease_s` seconds.
+        """
+        with self.transaction() as execute:
+            outcomes = ", ".join(f"'{outcome}'" for outcome in REUSABLE)
+            query = f"SELECT {', '.join(FOUND)} FROM calls WHERE identity = ? AND outcome IN ({outcomes})"
+            if answered := execute(f"{query} ORDER BY id DESC LIMIT 1", (identity,)):
+                return _answer(answered[0])
+            for process, until in execute(
+                "SELECT process, until FROM claims WHERE identity = ?", (identity,)
+            ):
+                if time.time() < until and not is_gone(process):
+                    return False
+            mine = (identity, self._process, time.time() + lease_s)
+            execute("INSERT OR REPLACE INTO claims (identity, process, until) VALUES (?, ?, ?)", mine)
+            return True
+
+    def release(self, identity: str) -> None:
+        """Give a claim up that brought no answer."""
+        self._execute("DELETE FROM claims WHERE identity = ?", (identity,))
 
     def rows(self, identities: Iterable[str]) -> list[dict[str, Any]]:
         """The latest row of each identity, as its columns, in the order of the identities."""
@@ -177,7 +209,9 @@ class CallLog:
             where.get("partition_key"),
             datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
-        self._execute(INSERT, row)
+        with self.transaction() as execute:
+            execute(INSERT, row)
+            execute("DELETE FROM claims WHERE identity = ?", (answer.identity,))
 
     def count(self) -> int:
         """Rows in the log, failed calls included."""
@@ -201,7 +235,8 @@ class CallLog:
                 yield lambda statement, values=(): connection.execute(statement, values).fetchall()
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # a full disk has ended it already
+                    connection.execute("ROLLBACK")
                 raise
 
     def _execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

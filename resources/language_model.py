@@ -37,6 +37,7 @@ __all__ = ["Answer", "Calls", "LanguageModel", "Model", "Request", "TokenLogprob
 
 OPENAI = "https://api.openai.com/v1"
 ATTEMPTS = 4
+LOOK_AGAIN = 0.2  # seconds until a request that another process is asking is looked up again
 BACKOFF = 0.5  # seconds before the second attempt; doubles, with jitter
 CONNECT = 15.0  # seconds for a connection to come about
 # behind the requests of other processes, an answer of the embedded server may take minutes
@@ -265,7 +266,8 @@ class _Batch:
         self.owner, self.model, self.endpoint = owner, model, endpoint
         self.calls, self.on_progress = calls, on_progress
         self.queue = deque(missing.items())
-        self.total = len(missing) + calls.from_log
+        self.before = calls.from_log
+        self.total = len(missing) + self.before
         self.key = _key(model, os.environ)
         self.answers: dict[str, Answer] = {}
         self.reached = False  # the endpoint has answered something, if only an error
@@ -298,21 +300,41 @@ class _Batch:
         while self.queue and self.stop is None:
             identity, request = self.queue.popleft()
             try:
-                answer = await self._ask(client, identity, request)
-                if answer is not None:
-                    self._keep(answer, request)
+                await self._claim_and_ask(client, identity, request)
             except Exception as error:  # not raised here: the other workers must save what is in flight
                 self.stop = self.stop or error
+
+    async def _claim_and_ask(self, client: AsyncOpenAI, identity: str, request: Request) -> None:
+        """Ask, unless another process has the answer, or is about to get it."""
+        log = self.owner.call_log
+        claim = log.claim(identity, lease_s=ATTEMPTS * self.model.timeout_s)
+        if isinstance(claim, Answer):
+            self._done(claim)
+        elif claim:
+            answer = None
+            try:
+                answer = await self._ask(client, identity, request)
+            finally:
+                if answer is None or answer.outcome == "over_budget":
+                    log.release(identity)
+            if answer is not None:
+                self._keep(answer, request)
+        else:
+            self.queue.append((identity, request))
+            await asyncio.sleep(LOOK_AGAIN)
 
     def _keep(self, answer: Answer, request: Request) -> None:
         """First to the log, then to whoever asked. A call that the budget did not allow is none."""
         if answer.outcome != "over_budget":
             self._log(answer, request)
+        self._done(answer)
+
+    def _done(self, answer: Answer) -> None:
         self.answers[answer.identity] = answer
         self.calls.add(answer)
         self.calls.seconds = time.monotonic() - self.started
         if self.on_progress:
-            self.on_progress(self.calls.from_log + len(self.answers), self.total, self.calls)
+            self.on_progress(self.before + len(self.answers), self.total, self.calls)
 
     def _log(self, answer: Answer, request: Request) -> None:
         parameters = {

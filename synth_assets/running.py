@@ -3,7 +3,6 @@
 import logging
 import os
 import shutil
-import socket
 import sys
 import time
 import uuid
@@ -17,6 +16,7 @@ import dagster as dg
 
 from partitions import cell_key, today
 from resources.home import home
+from resources.process import is_gone, this_process
 from synth_assets.assets.nightly import MADE_BY_CELL
 from synth_assets.assets.stage import key
 from synth_assets.definitions import build
@@ -96,7 +96,7 @@ def _execute(
             asset_selection=assets,
             partition_key=partition,
             run_id=run_id,
-            tags={PROCESS_TAG: _this_process()},
+            tags={PROCESS_TAG: this_process()},
             run_config={"loggers": {"console": {}}},
         )
     except DagsterAssetCheckFailedError:
@@ -115,24 +115,11 @@ def end_dead_runs(instance: dg.DagsterInstance) -> None:
     """Runs of `synth run` whose process was killed are ended: they would look busy for ever."""
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
     for run in instance.get_runs(filters=unfinished):
-        host, _, process = run.tags.get(PROCESS_TAG, "").partition(":")
-        if host == socket.gethostname() and process != _process(int(process.split("@")[0])):
+        process = run.tags.get(PROCESS_TAG)
+        if process and is_gone(process):
             instance.report_run_failed(
                 run, "The process ended before the run did; what was paid is in the call log."
             )
-
-
-def _this_process() -> str:
-    return f"{socket.gethostname()}:{_process(os.getpid())}"
-
-
-def _process(pid: int) -> str:
-    """Process id and start time (in clock ticks since boot): an id alone may be taken by a later process."""
-    try:
-        started = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
-    except OSError:
-        started = "?"
-    return f"{pid}@{started}"
 
 
 class _Lines(logging.Formatter):

@@ -301,3 +301,38 @@ def test_synth_model_may_be_a_file(tmp_path: Path) -> None:
 def test_what_model_cannot_mean(spec: Any, says: str) -> None:
     with pytest.raises(UserError, match=says):
         resolve_model(spec, {})
+
+
+TWIN = """
+import sys
+from pathlib import Path
+from resources.call_log import CallLog
+from resources.language_model import LanguageModel, Model, Request
+
+root, url = Path(sys.argv[1]), sys.argv[2]
+asked = [Request([{"role": "user", "content": f"q{i}"}]) for i in range(40)]
+answers = LanguageModel(CallLog(root / "calls.sqlite"), root).complete(Model("m", base_url=url), asked)
+assert [a.text for a in answers] == [f"q{i}!" for i in range(40)]
+"""
+
+
+def test_processes_that_ask_the_same_at_the_same_time_pay_once(tmp_path: Path) -> None:
+    with Endpoint(delay_s=0.1) as endpoint:
+        command = [sys.executable, "-c", TWIN, str(tmp_path), endpoint.url]
+        twins = [subprocess.Popen(command) for _ in range(3)]
+        assert [twin.wait(timeout=60) for twin in twins] == [0, 0, 0]
+        assert sorted(endpoint.prompts) == sorted(f"q{i}" for i in range(40))
+
+
+def test_the_claims_of_a_killed_process_hold_nobody_up(tmp_path: Path) -> None:
+    with Endpoint(delay_s=5) as endpoint:
+        killed = subprocess.Popen([sys.executable, "-c", TWIN, str(tmp_path), endpoint.url])
+        while len(endpoint.requests) < 16:
+            time.sleep(0.01)
+        killed.kill()
+        killed.wait()
+        endpoint.delay_s = 0.0
+        started = time.monotonic()
+        assert subprocess.run([sys.executable, "-c", TWIN, str(tmp_path), endpoint.url]).returncode == 0
+        assert time.monotonic() - started < 60  # and not the minutes of a lease
+        assert len(endpoint.requests) == 16 + 40
