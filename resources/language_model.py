@@ -426,7 +426,7 @@ class _Batch:
             says = self._scrub(f"{type(cause).__name__}: {cause}")
             away = _nobody_there(cause)
             return _failed("provider_error", says, unreachable=away, maybe_billed=not away)
-        except ValueError as error:  # not JSON, or not an answer of this API
+        except (ValueError, RecursionError) as error:  # not JSON, or not an answer of this API
             return _failed("provider_error", self._scrub(str(error)), maybe_billed=True)
 
     def _refused(self, error: APIStatusError) -> _Result:

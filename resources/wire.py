@@ -44,7 +44,7 @@ def read(data: Any, request: Request) -> dict[str, Any]:
         message = choice.get("message") or {"content": choice.get("text")}
         refusal = message.get("refusal")
         text = clean(refusal or message.get("content") or "")
-        usage, reason = data.get("usage") or {}, choice.get("finish_reason")
+        usage, reason = data.get("usage"), choice.get("finish_reason")
         logprobs = _logprobs(choice.get("logprobs"))
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"not an answer of an OpenAI-compatible API: {str(data)[:200]}") from error
@@ -58,11 +58,17 @@ def read(data: Any, request: Request) -> dict[str, Any]:
     return {
         "outcome": outcome,
         "text": text,
-        "finish_reason": reason,
+        "finish_reason": clean(reason) if isinstance(reason, str) else None,
         "logprobs": logprobs,
-        "prompt_tokens": usage.get("prompt_tokens"),
-        "completion_tokens": usage.get("completion_tokens"),
+        "prompt_tokens": _count(usage, "prompt_tokens"),
+        "completion_tokens": _count(usage, "completion_tokens"),
     }
+
+
+def _count(usage: Any, name: str) -> int | None:
+    """A number of tokens, or None for whatever is none: text, a fraction, less than nothing, 400 digits."""
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if type(count) is int and 0 <= count < 2**63 else None
 
 
 def _logprobs(given: Mapping[str, Any] | None) -> list[TokenLogprob] | None:
@@ -93,7 +99,7 @@ def _numbers(top: Mapping[str, float | None] | None) -> dict[str, float]:
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -154,9 +154,9 @@ def preview(rows: Table) -> dg.MarkdownMetadataValue:
 def _cell(value: Any) -> str:
     """A value as one short line that cannot break out of its cell."""
     if isinstance(value, dict):
-        return ", ".join(f"{k} {_cell(v)}" for k, v in value.items())
+        return ", ".join(f"{_cell(k)} {_cell(v)}" for k, v in value.items())
     if value is None or value != value:
         return ""
     text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-    text = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    text = " ".join(text.split()).replace("|", "&#124;").replace("<", "&lt;").replace("![", "! [")
     return text if len(text) <= 120 else text[:119] + "…"
