@@ -130,8 +130,11 @@ def _show(options: argparse.Namespace) -> None:
     if options.stage not in STAGES:
         raise unknown("stage", options.stage, STAGES)
     sql = f"select * from {identifier(options.name)}.{identifier(options.stage)} limit {int(options.n)}"
-    for row in warehouse().query(sql).df().to_dict("records"):
-        print("\n".join(f"{name:22}{value}" for name, value in row.items()), end="\n\n")
+    answer = warehouse().query(sql)
+    for row in answer.fetchall():
+        shown = ("unknown" if value is None else value for value in row)
+        lines = (f"{name:22}{value}" for name, value in zip(answer.columns, shown, strict=True))
+        print("\n".join(lines), end="\n\n")
 
 
 def _sql(options: argparse.Namespace) -> None:
