@@ -4,8 +4,9 @@ Any OpenAI-compatible endpoint, through `openai`'s async client; the embedded se
 the call log holds is never asked again, so a run that was killed goes on where it stopped.
 
 Failures come in two kinds. Those that may heal (429, 5xx, timeouts, broken connections) are tried again,
-and at last become an answer with its outcome. Those that cannot (wrong key, unknown model, refused
-request, nobody at the address) stop the batch with a UserError, once what is in flight is saved.
+a 429 as long as there is patience, and at last become an answer with its outcome. Those that cannot (wrong
+key, unknown model, refused request, nobody at the address) stop the batch with a UserError, once what is in
+flight is saved.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -37,6 +39,8 @@ __all__ = ["Answer", "Calls", "LanguageModel", "Model", "Request", "TokenLogprob
 
 OPENAI = "https://api.openai.com/v1"
 ATTEMPTS = 4
+DOUBLINGS = 6  # of the wait between attempts: it stays under a minute
+PATIENCE = 600.0  # seconds that a call lets itself be told to wait (429) before that counts as an attempt
 LOOK_AGAIN = 0.2  # seconds until a request that another process is asking is looked up again
 BACKOFF = 0.5  # seconds before the second attempt; doubles, with jitter
 CONNECT = 15.0  # seconds for a connection to come about
@@ -307,7 +311,7 @@ class _Batch:
     async def _claim_and_ask(self, client: AsyncOpenAI, identity: str, request: Request) -> None:
         """Ask, unless another process has the answer, or is about to get it."""
         log = self.owner.call_log
-        claim = log.claim(identity, lease_s=ATTEMPTS * self.model.timeout_s)
+        claim = log.claim(identity, lease_s=ATTEMPTS * self.model.timeout_s + PATIENCE)
         if isinstance(claim, Answer):
             self._done(claim)
         elif claim:
@@ -354,9 +358,14 @@ class _Batch:
         )
 
     async def _ask(self, client: AsyncOpenAI, identity: str, request: Request) -> Answer | None:
-        """The answer after up to ATTEMPTS calls; None when the batch stopped before there was one."""
+        """The answer after up to ATTEMPTS calls; None when the batch stopped before there was one.
+
+        A call that is told to wait (429) waits without spending its attempts, for PATIENCE seconds in all.
+        """
         body = body_of(self.model, request, seed_from(identity))
-        for attempt in range(1, ATTEMPTS + 1):
+        patient_until = time.monotonic() + PATIENCE
+        spent = 0
+        for attempt in count(1):
             started = time.monotonic()
             result = await self._call_within_budget(client, body, request)
             cost = self._cost(result)
@@ -369,12 +378,14 @@ class _Batch:
             self.reached = self.reached or not result.unreachable
             if result.fatal:
                 self.stop = self.stop or UserError(result.fatal)
-            if result.fatal or answer.outcome in FINAL or attempt == ATTEMPTS:
+            spent += answer.outcome != "rate_limited" or time.monotonic() > patient_until
+            if result.fatal or answer.outcome in FINAL or spent == ATTEMPTS:
                 return answer
-            await self._wait(max(result.wait_s, BACKOFF * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)))
+            backoff = BACKOFF * 2 ** min(attempt - 1, DOUBLINGS) * random.uniform(0.5, 1.5)
+            await self._wait(max(result.wait_s, backoff))
             if self.stop is not None:
                 return None
-        raise AssertionError("the last attempt returns")
+        raise AssertionError("the loop ends with an answer")
 
     def _cost(self, result: _Result) -> float | None:
         """Dollars of one call. A call without an answer may have been billed: unknown, unless it is free."""

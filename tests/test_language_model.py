@@ -140,6 +140,15 @@ def test_what_may_heal_is_tried_again(
     assert (answer.outcome, answer.text, answer.attempts) == ("ok", "a!", 3)
 
 
+def test_a_call_that_is_told_to_wait_spends_no_attempt(
+    lm: LanguageModel, model: Model, endpoint: Endpoint
+) -> None:
+    endpoint.fail_next(429, 7)
+    endpoint.fail_next(500, 3)
+    answer = lm.complete(model, ask("a"))[0]
+    assert (answer.outcome, answer.attempts) == ("ok", 11)
+
+
 def test_retry_after_is_honoured(lm: LanguageModel, model: Model, endpoint: Endpoint) -> None:
     endpoint.fail_next(429, headers={"Retry-After": "1"})
     started = time.monotonic()
@@ -151,8 +160,14 @@ def test_retry_after_is_honoured(lm: LanguageModel, model: Model, endpoint: Endp
     ("status", "outcome"), [(429, "rate_limited"), (500, "provider_error"), (RESET, "provider_error")]
 )
 def test_a_call_that_failed_is_a_row_and_is_asked_again_later(
-    lm: LanguageModel, model: Model, endpoint: Endpoint, status: int, outcome: str
+    lm: LanguageModel,
+    model: Model,
+    endpoint: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    outcome: str,
 ) -> None:
+    monkeypatch.setattr(language_model, "PATIENCE", 0.0)
     endpoint.fail_next(status, 4)
     answer = lm.complete(model, ask("a"))[0]
     assert (answer.outcome, answer.text, answer.attempts) == (outcome, None, 4)
