@@ -19,15 +19,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from resources.budget import Budget, Cap, Use, most, use_of
 from resources.call_log import REUSABLE, Answer, CallLog, TokenLogprob, clean
-from resources.models import NamedModel, Price, models_file, named_models
+from resources.models import Model, key_of, resolve_model
 from resources.wire import body_of, message_of, read, retry_after
 from synth_assets.errors import UserError
 from synth_assets.identity import request_id, seed_from
@@ -37,50 +35,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Calls", "LanguageModel", "Model", "Request", "TokenLogprob", "resolve_model"]
 
-OPENAI = "https://api.openai.com/v1"
 ATTEMPTS = 4
 DOUBLINGS = 6  # of the wait between attempts: it stays under a minute
 PATIENCE = 600.0  # seconds that a call lets itself be told to wait (429) before that counts as an attempt
 LOOK_AGAIN = 0.2  # seconds until a request that another process is asking is looked up again
 BACKOFF = 0.5  # seconds before the second attempt; doubles, with jitter
 CONNECT = 15.0  # seconds for a connection to come about
-# behind the requests of other processes, an answer of the embedded server may take minutes
-EMBEDDED: dict[str, Any] = {"api": "completions", "timeout_s": 600}
 FINAL = (*REUSABLE, "over_budget")  # asking again now would bring nothing else
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
-FREE = Price.model_validate({"from": date.min, "prompt": 0, "completion": 0})  # what the embedded model costs
 Message = Mapping[str, str]  # role, content
 Number = TypeVar("Number", int, float)
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model at an endpoint; `base_url` None is the embedded server, which serves `model_path`."""
-
-    name: str
-    base_url: str | None = None
-    api: Literal["chat", "completions"] = "chat"
-    key_env: str = "OPENAI_API_KEY"  # the variable's name; the key itself is read when it is sent
-    max_concurrency: int = 16
-    timeout_s: float = 120
-    model_path: Path | None = None
-    price: Price | None = None  # None: not known
-
-    @property
-    def endpoint(self) -> str:
-        """Whose weights answer: the file's hash for the embedded server, else the URL without secrets."""
-        if self.base_url is None:
-            from resources.local_server import sha256
-
-            return f"embedded:{sha256(self.file())[:16]}"
-        url = urlsplit(self.base_url)
-        return f"{url.scheme}://{url.netloc.rpartition('@')[2].lower()}{url.path.rstrip('/')}"
-
-    def file(self) -> Path:
-        """The GGUF file that the embedded server is to serve."""
-        from resources.local_server import packaged_model
-
-        return self.model_path or packaged_model()
 
 
 @dataclass(frozen=True)
@@ -150,53 +114,6 @@ def _plus(total: Number | None, part: Number | None) -> Number | None:
 
 
 Progress = Callable[[int, int, Calls], None]  # requests done, of how many, and what was done so far
-
-
-def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os.environ) -> Model:
-    """What a recipe's `model:` means: "embedded", an alias of models.yaml, a model's name, or an entry as
-    models.yaml has them.
-
-    A name is looked for at OPENAI_BASE_URL, or at OpenAI. SYNTH_MODEL stands in for a recipe that says
-    "embedded" or nothing: an alias, a model's name, or the path of a GGUF file to serve.
-    Raises UserError for a wrong models.yaml, a missing file, and a key's variable that is not set.
-    """
-    if spec is None or spec == "embedded":
-        spec = environ.get("SYNTH_MODEL") or "embedded"
-    if isinstance(spec, str):
-        if spec == "embedded" or spec.endswith(".gguf"):
-            return Model(**EMBEDDED, **_file(spec), price=FREE)
-        spec = named_models(models_file()).get(spec) or NamedModel(name=spec)
-    base_url = spec.base_url or environ.get("OPENAI_BASE_URL") or OPENAI
-    if "@" in urlsplit(base_url).netloc:
-        raise UserError("model: the base URL holds a user or password; name the key's variable in key_env.")
-    entry = spec.model_dump(exclude={"base_url", "prices"})
-    model = Model(**entry, base_url=base_url, price=spec.price(datetime.now(UTC).date()))
-    _key(model, environ)  # a missing key is better told now than after the first stages ran
-    return model
-
-
-def _file(name: str) -> dict[str, Any]:
-    """Fields of a Model that the embedded server serves: the packaged one, or a GGUF file's path."""
-    from resources.local_server import packaged_model
-
-    path = packaged_model() if name == "embedded" else Path(name).expanduser()
-    if not path.is_file():
-        raise UserError(f"model: there is no file {path}; give a GGUF file (in SYNTH_MODEL, or as model:).")
-    return {"name": path.stem, "base_url": None, "model_path": path}
-
-
-def _key(model: Model, environ: Mapping[str, str]) -> str:
-    """The API key. Only a server on this machine may do without; the embedded one is never told it."""
-    if model.base_url is None:
-        return "none"
-    key = environ.get(model.key_env)
-    if key:
-        return key
-    if urlsplit(model.base_url).hostname in ("localhost", "127.0.0.1", "::1"):
-        return "none"
-    raise UserError(
-        f"model {model.name!r} at {model.endpoint} needs a key: set the variable {model.key_env}."
-    )
 
 
 class LanguageModel:
@@ -272,7 +189,7 @@ class _Batch:
         self.queue = deque(missing.items())
         self.before = calls.from_log
         self.total = len(missing) + self.before
-        self.key = _key(model, os.environ)
+        self.key = key_of(model, os.environ)
         self.answers: dict[str, Answer] = {}
         self.reached = False  # the endpoint has answered something, if only an error
         self.stop: BaseException | None = None  # set once, read by every worker

@@ -1,4 +1,4 @@
-"""Named models: `models.yaml` says where a model is, how fast it may be asked, and what it costs.
+"""Which model a recipe means, where it is and what it costs. Models of your own stand in `models.yaml`:
 
     generator:                       # the alias that a recipe's `model:` names
       name: gpt-4.1-mini
@@ -13,13 +13,21 @@ Prices are what the user writes, never guessed: a model without one costs an unk
 from __future__ import annotations
 
 import os
-from datetime import date
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from synth_assets import strict_yaml
+from synth_assets.errors import UserError
+
+OPENAI = "https://api.openai.com/v1"
+# behind the requests of other processes, an answer of the embedded server may take minutes
+EMBEDDED: dict[str, Any] = {"api": "completions", "timeout_s": 600}
 
 
 class Price(BaseModel):
@@ -40,6 +48,9 @@ class Price(BaseModel):
         if prompt_tokens is None or completion_tokens is None:
             return None
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+
+
+FREE = Price.model_validate({"from": date.min, "prompt": 0, "completion": 0})  # what the embedded model costs
 
 
 class NamedModel(BaseModel):
@@ -79,3 +90,80 @@ def named_models(path: Path) -> dict[str, NamedModel]:
 
 def _fields(where: strict_yaml.Place) -> list[str]:
     return ["from", "prompt", "completion"] if "prices" in where else list(NamedModel.model_fields)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model at an endpoint; `base_url` None is the embedded server, which serves `model_path`."""
+
+    name: str
+    base_url: str | None = None
+    api: Literal["chat", "completions"] = "chat"
+    key_env: str = "OPENAI_API_KEY"  # the variable's name; the key itself is read when it is sent
+    max_concurrency: int = 16
+    timeout_s: float = 120
+    model_path: Path | None = None
+    price: Price | None = None  # None: not known
+
+    @property
+    def endpoint(self) -> str:
+        """Whose weights answer: the file's hash for the embedded server, else the URL without secrets."""
+        if self.base_url is None:
+            from resources.local_server import sha256
+
+            return f"embedded:{sha256(self.file())[:16]}"
+        url = urlsplit(self.base_url)
+        return f"{url.scheme}://{url.netloc.rpartition('@')[2].lower()}{url.path.rstrip('/')}"
+
+    def file(self) -> Path:
+        """The GGUF file that the embedded server is to serve."""
+        from resources.local_server import packaged_model
+
+        return self.model_path or packaged_model()
+
+
+def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os.environ) -> Model:
+    """What a recipe's `model:` means: "embedded", an alias of models.yaml, a model's name, or an entry as
+    models.yaml has them.
+
+    A name is looked for at OPENAI_BASE_URL, or at OpenAI. SYNTH_MODEL stands in for a recipe that says
+    "embedded" or nothing: an alias, a model's name, or the path of a GGUF file to serve.
+    Raises UserError for a wrong models.yaml, a missing file, and a key's variable that is not set.
+    """
+    if spec is None or spec == "embedded":
+        spec = environ.get("SYNTH_MODEL") or "embedded"
+    if isinstance(spec, str):
+        if spec == "embedded" or spec.endswith(".gguf"):
+            return Model(**EMBEDDED, **_file(spec), price=FREE)
+        spec = named_models(models_file()).get(spec) or NamedModel(name=spec)
+    base_url = spec.base_url or environ.get("OPENAI_BASE_URL") or OPENAI
+    if "@" in urlsplit(base_url).netloc:
+        raise UserError("model: the base URL holds a user or password; name the key's variable in key_env.")
+    entry = spec.model_dump(exclude={"base_url", "prices"})
+    model = Model(**entry, base_url=base_url, price=spec.price(datetime.now(UTC).date()))
+    key_of(model, environ)  # a missing key is better told now than after the first stages ran
+    return model
+
+
+def _file(name: str) -> dict[str, Any]:
+    """Fields of a Model that the embedded server serves: the packaged one, or a GGUF file's path."""
+    from resources.local_server import packaged_model
+
+    path = packaged_model() if name == "embedded" else Path(name).expanduser()
+    if not path.is_file():
+        raise UserError(f"model: there is no file {path}; give a GGUF file (in SYNTH_MODEL, or as model:).")
+    return {"name": path.stem, "base_url": None, "model_path": path}
+
+
+def key_of(model: Model, environ: Mapping[str, str]) -> str:
+    """The API key. Only a server on this machine may do without; the embedded one is never told it."""
+    if model.base_url is None:
+        return "none"
+    key = environ.get(model.key_env)
+    if key:
+        return key
+    if urlsplit(model.base_url).hostname in ("localhost", "127.0.0.1", "::1"):
+        return "none"
+    raise UserError(
+        f"model {model.name!r} at {model.endpoint} needs a key: set the variable {model.key_env}."
+    )
