@@ -7,7 +7,8 @@ could have cost: the provider may have billed it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,20 +70,33 @@ class Budget:
         if not self.caps:
             return None
         with self._call_log.transaction() as execute:
-            for cap in self.caps:
-                execute("INSERT OR IGNORE INTO budget (scope, amount) VALUES (?, 0)", (cap.key,))
-                ((spent,),) = execute("SELECT amount FROM budget WHERE scope = ?", (cap.key,))
-                if spent + cap.amount(use) > cap.whole:
-                    return f"{cap.scope} is capped at {cap.limit:g} {cap.unit}"
-            self._add(execute, use, +1)
-        return None
+            return self.reserve_each([use], execute)[0]
 
-    def settle(self, reserved: Use, used: Use) -> None:
-        """Give back what was reserved and not used."""
+    def reserve_each(self, uses: Sequence[Use], within: Execute) -> list[str | None]:
+        """The same for many, as part of a transaction."""
+        left = {cap: cap.whole - self._amount(cap, within) for cap in self.caps}
+        in_the_way: list[str | None] = []
+        allowed = []
+        for use in uses:
+            full = next((cap for cap in self.caps if cap.amount(use) > left[cap]), None)
+            in_the_way.append(f"{full.scope} is capped at {full.limit:g} {full.unit}" if full else None)
+            if not full:
+                left = {cap: rest - cap.amount(use) for cap, rest in left.items()}
+                allowed.append(use)
+        self._add(within, total(allowed), +1)
+        return in_the_way
+
+    def settle(self, reserved: Use, used: Use, within: Execute | None = None) -> None:
+        """Give back what was reserved and not used. `within`: as part of this transaction."""
         if self.caps and reserved != used:
-            with self._call_log.transaction() as execute:
+            with nullcontext(within) if within else self._call_log.transaction() as execute:
                 self._add(execute, reserved, -1)
                 self._add(execute, used, +1)
+
+    def _amount(self, cap: Cap, execute: Execute) -> int:
+        execute("INSERT INTO budget (scope, amount) VALUES (?, 0) ON CONFLICT DO NOTHING", (cap.key,))
+        ((amount,),) = execute("SELECT amount FROM budget WHERE scope = ?", (cap.key,))
+        return int(amount)
 
     def _add(self, execute: Execute, use: Use, sign: int) -> None:
         for cap in self.caps:
@@ -92,7 +106,7 @@ class Budget:
     def spent(self) -> dict[str, float]:
         """Scope and unit -> amount, reservations included."""
         with self._call_log.transaction() as execute:
-            rows = dict(execute("SELECT scope, amount FROM budget"))
+            rows: dict[str, int] = dict(execute("SELECT scope, amount FROM budget"))
         return {cap.key: rows.get(cap.key, 0) / (1 if cap.unit == "tokens" else NANO) for cap in self.caps}
 
 
@@ -107,3 +121,8 @@ def most(texts: Sequence[str], max_tokens: int | None, price: Price | None) -> U
 def use_of(prompt_tokens: int, completion_tokens: int, price: Price | None) -> Use:
     dollars = price.cost(prompt_tokens, completion_tokens) if price else 0.0
     return Use(round((dollars or 0.0) * NANO), prompt_tokens + completion_tokens)
+
+
+def total(uses: Iterable[Use]) -> Use:
+    together = list(uses)
+    return Use(sum(use.nanodollars for use in together), sum(use.tokens for use in together))

@@ -1,23 +1,27 @@
-"""The call log: every model call, on disk before its answer is used. One SQLite file, append only.
+"""The call log: every model call, in a database before its answer is used. Append only.
 
-Any SQLite client can read it while runs write: `select outcome, count(*) from calls group by 1`.
+Anybody can query it while runs write; by default it is one file, which any SQLite client can read:
+`select outcome, count(*) from calls group by 1`.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
+import os
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
-from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
+from resources.database import Database, Execute, open_database
 from resources.process import is_gone, this_process
-from synth_assets.errors import UserError
+from synth_assets.identity import verify
 
 OUTCOMES = (
     "ok",
@@ -30,43 +34,82 @@ OUTCOMES = (
     "over_budget",
 )
 REUSABLE = ("ok", "truncated", "refused", "invalid")  # the model has spoken; the others may be asked again
-Execute = Callable[..., list[tuple[Any, ...]]]  # statement, values -> rows
-CHUNK = 500  # identities a query; SQLite takes a limited number of variables
+CHUNK = 500  # identities or rows a statement; databases take a limited number of values
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS calls (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    identity TEXT NOT NULL,       -- synth_assets.identity.request_id
-    messages TEXT NOT NULL,       -- JSON: [{role, content}]
-    parameters TEXT NOT NULL,     -- JSON: {api, sampling, schema, seed, replicate}
-    model TEXT NOT NULL,
-    endpoint TEXT NOT NULL,
-    outcome TEXT NOT NULL,
-    text TEXT,
-    finish_reason TEXT,
-    logprobs TEXT,                -- JSON: [[token, logprob, {token: logprob}]]
-    prompt_tokens INTEGER,
-    completion_tokens INTEGER,
-    cost REAL,                    -- US dollars; null: the price or a token count is not known
-    latency_s REAL,
-    attempts INTEGER NOT NULL,
-    error TEXT,
-    run_id TEXT,
-    asset TEXT,
-    partition_key TEXT,
-    time TEXT NOT NULL            -- ISO 8601, UTC
-);
-CREATE INDEX IF NOT EXISTS calls_identity ON calls (identity);
-CREATE TABLE IF NOT EXISTS claims (  -- requests in flight: who asks, and until when that holds
-    identity TEXT PRIMARY KEY,
-    process TEXT NOT NULL,
-    until REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS budget (  -- see resources.budget
-    scope TEXT PRIMARY KEY,
-    amount INTEGER NOT NULL       -- tokens, or billionths of a dollar: spent and reserved
-);
-"""
+SCHEMA = (
+    """
+    CREATE TABLE IF NOT EXISTS calls (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        identity TEXT NOT NULL,       -- synth_assets.identity.request_id
+        messages TEXT NOT NULL,       -- JSON: [{role, content}]
+        parameters TEXT NOT NULL,     -- JSON: {api, sampling, schema, seed, replicate}
+        model TEXT NOT NULL,
+        endpoint TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        text TEXT,
+        finish_reason TEXT,
+        logprobs TEXT,                -- JSON: [[token, logprob, {token: logprob}]]
+        prompt_tokens INTEGER,
+        completion_tokens INTEGER,
+        tokens_from TEXT,             -- who counted: provider, or estimated; null: nobody
+        cost REAL,                    -- US dollars; null: the price or a token count is not known
+        latency_s REAL,
+        attempts INTEGER NOT NULL,
+        error TEXT,
+        run_id TEXT,
+        asset TEXT,
+        partition_key TEXT,
+        time TEXT NOT NULL            -- ISO 8601, UTC
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS calls_identity ON calls (identity)",
+    """
+    CREATE TABLE IF NOT EXISTS claims (  -- requests in flight: who asks, and until when that holds
+        identity TEXT PRIMARY KEY,
+        process TEXT NOT NULL,
+        until REAL NOT NULL           -- seconds since 1970
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS budget (  -- see resources.budget
+        scope TEXT PRIMARY KEY,
+        amount INTEGER NOT NULL       -- tokens, or billionths of a dollar: spent and reserved
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS rate (  -- see resources.pace
+        scope TEXT PRIMARY KEY,
+        until REAL NOT NULL           -- seconds since 1970: the rate is used up until then
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS batches (  -- see resources.batches
+        key TEXT PRIMARY KEY,
+        provider_id TEXT,             -- null: the provider has not said yet that it exists
+        status TEXT NOT NULL,
+        process TEXT,                 -- who creates it; null: nobody any more
+        model TEXT NOT NULL,          -- JSON: how to reach it, and what it costs in a batch
+        endpoint TEXT NOT NULL,
+        caps TEXT NOT NULL,           -- JSON: the budget's caps that it counts under
+        run_id TEXT,
+        asset TEXT NOT NULL,
+        partition_key TEXT NOT NULL,
+        time REAL NOT NULL            -- seconds since 1970: when the provider was asked to create it
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS batched (  -- the requests of batches
+        batch TEXT NOT NULL,
+        identity TEXT NOT NULL,
+        request TEXT NOT NULL,        -- JSON: messages, parameters, schema
+        reserved TEXT NOT NULL,       -- JSON: billionths of a dollar, tokens
+        spent INTEGER,                -- attempts; null: it is with the provider
+        PRIMARY KEY (batch, identity)
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS batched_identity ON batched (identity)",
+)
+ADDED = {"calls.cost": "REAL", "calls.tokens_from": "TEXT"}  # columns that tables of older logs lack
 FOUND = (  # the columns that make an Answer
     "identity",
     "outcome",
@@ -75,13 +118,13 @@ FOUND = (  # the columns that make an Answer
     "logprobs",
     "prompt_tokens",
     "completion_tokens",
+    "tokens_from",
     "cost",
     "latency_s",
     "attempts",
     "error",
 )
 COLUMNS = (*FOUND, "messages", "parameters", "model", "endpoint", "run_id", "asset", "partition_key", "time")
-INSERT = f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
 
 @dataclass(frozen=True)
@@ -108,172 +151,246 @@ class Answer:
     latency_s: float | None = None  # of the attempt that counted, without the waits before it
     attempts: int = 1
     error: str | None = None
+    tokens_from: str | None = None  # who counted them: provider, or estimated
     from_log: bool = False
 
 
-class CallLog:
-    """The log in one file; opened at the first use, safe for many threads and processes.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An answer with what was asked. `context`: run_id, asset, partition_key of who asked."""
 
-    Raises UserError, naming the file, when it cannot be written or read (a full disk, no permission).
+    answer: Answer
+    messages: Sequence[Mapping[str, str]]
+    parameters: Mapping[str, Any]  # api, sampling, schema, seed, replicate
+    model: str
+    endpoint: str
+    context: Mapping[str, str | None] = field(default_factory=dict)
+
+
+class Mismatch(NamedTuple):
+    """A row of the log whose identity is not that of the call it holds."""
+
+    id: int
+    identity: str
+    expected: str | None  # None: what the row holds is no call
+
+
+class CallLog:
+    """The log in a file (SQLite), or at a URL (Postgres); safe for many threads and processes.
+
+    Opened at the first use. Raises UserError, naming the database, when it cannot be written or read (a full
+    disk, no permission, a server that is away).
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        self._lock = Lock()  # one connection, one thread at a time
-        self._process = this_process()
-        self._connection: sqlite3.Connection | None = None
+    def __init__(self, where: Path | str) -> None:
+        self._database = open_database(where)
+        self._has_tables = False
+
+    @property
+    def name(self) -> str:
+        """The file's path, or the URL without its secrets."""
+        return self._database.name
 
     def find(self, identities: Iterable[str]) -> dict[str, Answer]:
         """The latest reusable answer of each identity that has one."""
-        wanted = list(dict.fromkeys(identities))
         found: dict[str, Answer] = {}
-        outcomes = ", ".join("?" * len(REUSABLE))
-        for start in range(0, len(wanted), CHUNK):
-            chunk = wanted[start : start + CHUNK]
-            query = (
-                f"SELECT {', '.join(FOUND)} FROM calls WHERE identity IN ({', '.join('?' * len(chunk))}) "
-                f"AND outcome IN ({outcomes}) ORDER BY id"
-            )
-            for row in self._execute(query, [*chunk, *REUSABLE]):
-                found[row[0]] = _answer(row)  # rows come in the order of ids: the latest one stays
+        for chunk in _chunks(dict.fromkeys(identities)):
+            found |= _answered(self.execute, chunk)
         return found
 
-    def claim(self, identity: str, lease_s: float) -> Answer | bool:
+    def claim(self, identities: Sequence[str], lease_s: float) -> dict[str, Answer | bool]:
         """Leave to ask, so that processes which want the same thing at the same time pay once.
 
-        True: ask. False: somebody else is asking, look again later. An Answer: somebody has asked. A claim
-        ends with the answer, with its process, or (of another machine's process) after `lease_s` seconds.
+        For each identity: True: ask. False: somebody else is asking, look again later. An Answer: somebody
+        has asked. A claim ends with the answer, with its process, or (of another machine's process) after
+        `lease_s` seconds.
         """
-        with self.transaction() as execute:
-            outcomes = ", ".join(f"'{outcome}'" for outcome in REUSABLE)
-            query = f"SELECT {', '.join(FOUND)} FROM calls WHERE identity = ? AND outcome IN ({outcomes})"
-            if answered := execute(f"{query} ORDER BY id DESC LIMIT 1", (identity,)):
-                return _answer(answered[0])
-            for process, until in execute(
-                "SELECT process, until FROM claims WHERE identity = ?", (identity,)
-            ):
-                if time.time() < until and not is_gone(process):
-                    return False
-            mine = (identity, self._process, time.time() + lease_s)
-            execute("INSERT OR REPLACE INTO claims (identity, process, until) VALUES (?, ?, ?)", mine)
-            return True
+        claims: dict[str, Answer | bool] = {}
+        if identities:
+            with self.transaction() as execute:
+                for chunk in _chunks(dict.fromkeys(identities)):
+                    claims |= _claim(execute, chunk, lease_s)
+        return claims
 
-    def release(self, identity: str) -> None:
-        """Give a claim up that brought no answer."""
-        self._execute("DELETE FROM claims WHERE identity = ?", (identity,))
+    def release(self, identities: Sequence[str]) -> None:
+        """Give claims up that brought no answer."""
+        if identities:
+            with self.transaction() as execute:
+                for chunk in _chunks(identities):
+                    execute(f"DELETE FROM claims WHERE identity IN {_marks(len(chunk))}", chunk)
 
-    def rows(self, identities: Iterable[str]) -> list[dict[str, Any]]:
-        """The latest row of each identity, as its columns, in the order of the identities."""
-        wanted = list(dict.fromkeys(identities))
-        found: dict[str, dict[str, Any]] = {}
-        for start in range(0, len(wanted), CHUNK):
-            chunk = wanted[start : start + CHUNK]
+    def append(self, entries: Sequence[Entry], within: Execute | None = None) -> None:
+        """Write rows in their order, and end their claims; all committed when this returns, or none.
+
+        `within`: as part of this transaction.
+        """
+        if not entries:
+            return
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        rows = [_row(entry, now) for entry in entries]
+        with nullcontext(within) if within else self.transaction() as execute:
+            for chunk in _chunks(rows):
+                execute(_insert(len(chunk)), [value for row in chunk for value in row])
+                claims = [row[0] for row in chunk]
+                execute(f"DELETE FROM claims WHERE identity IN {_marks(len(chunk))}", claims)
+
+    def rows(self, identities: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """The latest row of each identity, as its columns, in the order of the identities, each once.
+
+        Memory holds a chunk of rows at a time, and the identities.
+        """
+        for chunk in _chunks(_each_once(identities)):
             query = (
-                f"SELECT {', '.join(COLUMNS)} FROM calls "
-                f"WHERE identity IN ({', '.join('?' * len(chunk))}) ORDER BY id"
+                f"SELECT {', '.join(COLUMNS)} FROM calls WHERE identity IN {_marks(len(chunk))} ORDER BY id"
             )
-            for row in self._execute(query, chunk):
-                found[row[0]] = dict(zip(COLUMNS, row, strict=True))
-        return [found[identity] for identity in wanted if identity in found]
+            found = {row[0]: row for row in self.execute(query, chunk)}  # the latest one stays
+            for identity in chunk:
+                if identity in found:
+                    yield dict(zip(COLUMNS, found[identity], strict=True))
 
-    def append(
-        self,
-        answer: Answer,
-        *,
-        messages: Sequence[Mapping[str, str]],
-        parameters: Mapping[str, Any],
-        model: str,
-        endpoint: str,
-        context: Mapping[str, str | None] | None = None,
-    ) -> None:
-        """Write one row, committed when this returns. `context`: run_id, asset, partition_key."""
-        where = context or {}
-        row = (
-            answer.identity,
-            answer.outcome,
-            answer.text,
-            answer.finish_reason,
-            _dump(answer.logprobs),
-            answer.prompt_tokens,
-            answer.completion_tokens,
-            answer.cost,
-            answer.latency_s,
-            answer.attempts,
-            answer.error,
-            clean(json.dumps(list(messages), ensure_ascii=False, default=dict)),
-            clean(json.dumps(dict(parameters), ensure_ascii=False, sort_keys=True, default=dict)),
-            model,
-            endpoint,
-            where.get("run_id"),
-            where.get("asset"),
-            where.get("partition_key"),
-            datetime.now(UTC).isoformat(timespec="milliseconds"),
+    def verify(self) -> Iterator[Mismatch]:
+        """Rows that do not hold the call which their identity stands for: somebody has changed them.
+
+        Of what was asked, not of the answer: an identity says nothing about that. A question with half an
+        emoji in it (see `clean`) is among them, because the log cannot hold what was asked.
+        """
+        query = (
+            "SELECT id, identity, messages, parameters, model, endpoint FROM calls "
+            f"WHERE id > ? ORDER BY id LIMIT {CHUNK}"
         )
-        with self.transaction() as execute:
-            execute(INSERT, row)
-            execute("DELETE FROM claims WHERE identity = ?", (answer.identity,))
+        last = 0
+        while rows := self.execute(query, (last,)):
+            for id_, identity, *call in rows:
+                expected = _derived(*call)
+                if identity != expected:
+                    yield Mismatch(id_, identity, expected)
+            last = rows[-1][0]
 
     def count(self) -> int:
         """Rows in the log, failed calls included."""
-        return int(self._execute("SELECT count(*) FROM calls")[0][0])
+        return int(self.execute("SELECT count(*) FROM calls")[0][0])
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows that a statement gives, committed when this returns. `?` stands for a value."""
+        return self._open().execute(statement, values)
+
+    def transaction(self) -> AbstractContextManager[Execute]:
+        """Statements that take effect together, or not at all; other processes wait."""
+        return self._open().transaction()
 
     def close(self) -> None:
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._database.close()
+        self._has_tables = False
 
-    @contextmanager
-    def transaction(self) -> Iterator[Execute]:
-        """Statements that take effect together, or not at all; other processes wait."""
-        with self._lock, _named(self.path):
-            if self._connection is None:
-                self._connection = _open(self.path)
-            connection = self._connection
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield lambda statement, values=(): connection.execute(statement, values).fetchall()
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:  # a full disk has ended it already
-                    connection.execute("ROLLBACK")
-                raise
-
-    def _execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock, _named(self.path):
-            if self._connection is None:
-                self._connection = _open(self.path)
-            return self._connection.execute(statement, values).fetchall()
+    def _open(self) -> Database:
+        if not self._has_tables:
+            _make_tables(self._database)
+            self._has_tables = True
+        return self._database
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA busy_timeout = 30000")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")  # survives kill -9; a power cut may cost the last rows
-    connection.executescript(SCHEMA)
-    if "cost" not in [row[1] for row in connection.execute("PRAGMA table_info(calls)")]:
-        connection.execute("ALTER TABLE calls ADD COLUMN cost REAL")  # a log from before there were prices
-    return connection
+def _make_tables(database: Database) -> None:
+    """Make what is missing. Looks first: Postgres waits for all who write before it makes an index."""
+    wanted = {*re.findall(r"IF NOT EXISTS (\w+)", "".join(SCHEMA)), *ADDED}
+
+    def missing(execute: Execute) -> set[str]:
+        return wanted - {name for (name,) in execute(database.names)}
+
+    if not missing(database.execute):
+        return
+    with database.transaction() as execute:
+        for statement in SCHEMA:
+            execute(statement)
+        for column in missing(execute):
+            table, name = column.split(".")
+            execute(f"ALTER TABLE {table} ADD COLUMN {name} {ADDED[column]}")
 
 
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the disk say into an error that names the file."""
-    try:
-        yield
-    except (sqlite3.DatabaseError, OSError) as error:
-        full = "full" in str(error) or "No space left" in str(error)
-        fix = (
-            "free some space and run again, what is saved stays" if full else "check the file and its folder"
-        )
-        raise UserError(f"call log {path}: {error}; {fix}.") from error
+def _answered(execute: Execute, identities: Sequence[str]) -> dict[str, Answer]:
+    """The latest reusable answers of at most CHUNK identities."""
+    outcomes = ", ".join(f"'{outcome}'" for outcome in REUSABLE)
+    query = (
+        f"SELECT {', '.join(FOUND)} FROM calls WHERE identity IN {_marks(len(identities))} "
+        f"AND outcome IN ({outcomes}) ORDER BY id"
+    )
+    return {row[0]: _answer(row) for row in execute(query, identities)}  # the latest one stays
+
+
+def _claim(execute: Execute, identities: Sequence[str], lease_s: float) -> dict[str, Answer | bool]:
+    """`CallLog.claim` for at most CHUNK identities."""
+    answered = _answered(execute, identities)
+    query = f"SELECT identity, process, until FROM claims WHERE identity IN {_marks(len(identities))}"
+    claims, now = execute(query, identities), time.time()
+    gone = set(filter(is_gone, {process for _, process, _ in claims}))
+    held = {identity for identity, process, until in claims if now < until and process not in gone}
+    free = [i for i in identities if i not in held and i not in answered]
+    if free:
+        me = _process(os.getpid())
+        execute(_take(len(free)), [value for i in free for value in (i, me, now + lease_s)])
+    return {i: answered.get(i, i not in held) for i in identities}
+
+
+@lru_cache(maxsize=1)
+def _process(_: int) -> str:
+    """This process; looked up again in the child of a fork."""
+    return this_process()
+
+
+@lru_cache
+def _marks(n: int, width: int = 0) -> str:
+    """`(?, ?)` for n values; for n rows of some width, `(?, ?), (?, ?)`."""
+    if width:
+        return ", ".join([_marks(width)] * n)
+    return f"({', '.join('?' * n)})"
+
+
+@lru_cache
+def _insert(n: int) -> str:
+    return f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES {_marks(n, len(COLUMNS))}"
+
+
+@lru_cache
+def _take(n: int) -> str:
+    return (
+        f"INSERT INTO claims (identity, process, until) VALUES {_marks(n, 3)} "
+        "ON CONFLICT (identity) DO UPDATE SET process = excluded.process, until = excluded.until"
+    )
+
+
+def _row(entry: Entry, now: str) -> tuple[Any, ...]:
+    """The values of COLUMNS."""
+    answer, context = entry.answer, entry.context
+    return (
+        answer.identity,
+        answer.outcome,
+        answer.text,
+        answer.finish_reason,
+        _dump(answer.logprobs),
+        answer.prompt_tokens,
+        answer.completion_tokens,
+        answer.tokens_from,
+        answer.cost,
+        answer.latency_s,
+        answer.attempts,
+        answer.error,
+        clean(_json(list(entry.messages))),
+        clean(_json_sorted(entry.parameters)),
+        entry.model,
+        entry.endpoint,
+        context.get("run_id"),
+        context.get("asset"),
+        context.get("partition_key"),
+        now,
+    )
+
+
+_json = json.JSONEncoder(ensure_ascii=False, default=dict).encode
+_json_sorted = json.JSONEncoder(ensure_ascii=False, default=dict, sort_keys=True).encode
 
 
 def clean(text: str) -> str:
     """`text` as UTF-8 can hold it: half an emoji (a lone surrogate) from a cut answer becomes `?`."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _dump(logprobs: list[TokenLogprob] | None) -> str | None:
@@ -287,3 +404,26 @@ def _answer(row: tuple[Any, ...]) -> Answer:
     if known["logprobs"] is not None:
         known["logprobs"] = [TokenLogprob(*token) for token in json.loads(known["logprobs"])]
     return Answer(**known, from_log=True)
+
+
+def _derived(messages: str, parameters: str, model: str, endpoint: str) -> str | None:
+    """The identity that belongs to these columns of a row; None when they hold no call."""
+    try:
+        return verify(json.loads(messages), json.loads(parameters), model, endpoint)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+
+
+def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
+    """Lists of CHUNK items, the last one shorter."""
+    rest = iter(items)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
+
+
+def _each_once(identities: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for identity in identities:
+        if identity not in seen:
+            seen.add(identity)
+            yield identity

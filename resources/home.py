@@ -5,9 +5,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from resources.database import is_url
+
 
 def home() -> Path:
     return Path(os.environ.get("SYNTH_HOME") or ".synth").absolute()
+
+
+def call_log() -> Path | str:
+    """The database of the call log: `$SYNTH_CALL_LOG`, by default a file in the home.
+
+    A path is a SQLite file, a postgresql URL a server. UserError for a URL of another kind.
+    """
+    where = os.environ.get("SYNTH_CALL_LOG")
+    if not where:
+        return home() / "calls.sqlite"
+    return where if is_url(where) else Path(where).expanduser().absolute()
 
 
 def recipes() -> Path:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from resources.call_log import CallLog
 from resources.encoder import MiniLM
-from resources.home import home, recipes
+from resources.home import call_log, home, recipes
 from resources.lake import Lake
 from resources.language_model import LanguageModel
 from resources.warehouse import Warehouse
@@ -25,7 +25,7 @@ def build(found: Mapping[str, Recipe]) -> dg.Definitions:
                     lake, Warehouse(home() / "warehouse.duckdb", lake.root), found.__getitem__
                 ),
                 "lake": lake,
-                "language_model": LanguageModel(CallLog(home() / "calls.sqlite"), home() / "server"),
+                "language_model": LanguageModel(CallLog(call_log()), home() / "server"),
                 "encoder": MiniLM(),
             },
             executor=dg.in_process_executor,  # a run is one partition: its steps share the loaded encoder

@@ -84,6 +84,25 @@ def request_id(
     )
 
 
+def verify(
+    messages: Sequence[Mapping[str, str]], parameters: Mapping[str, Any], model: str, endpoint: str
+) -> str:
+    """The identity that a logged call must have, derived again from what the log keeps of it.
+
+    `parameters` as the log has them: api, sampling, schema, replicate (and the seed, which derives from the
+    identity). Raises KeyError, TypeError or ValueError when they do not make up a call.
+    """
+    return request_id(
+        messages=messages,
+        model=model,
+        endpoint=endpoint,
+        api=parameters["api"],
+        sampling=parameters["sampling"],
+        replicate=parameters["replicate"],
+        schema=parameters["schema"],
+    )
+
+
 def row_id(*parts: Any) -> str:
     """Id of a row from the values that decide it."""
     return tagged_hash(ROW_TAG, parts)

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import postgres, postgres_server
+
+__all__ = ["edit", "postgres", "postgres_server", "project"]
+
 SEEDS = """text,label
 the plot is dull and the jokes are old,negative
 a tedious film without one idea,negative
@@ -52,6 +56,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with recipes/reviews.yaml, its seeds file and an empty data home."""
     for name in (
         "SYNTH_HOME",
+        "SYNTH_CALL_LOG",
         "SYNTH_RECIPES",
         "SYNTH_MODEL",
         "OPENAI_BASE_URL",

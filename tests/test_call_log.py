@@ -2,45 +2,103 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from resources.call_log import OUTCOMES, REUSABLE, Answer, CallLog, TokenLogprob
+from resources.call_log import OUTCOMES, REUSABLE, Answer, CallLog, Entry, Mismatch, TokenLogprob
+from resources.language_model import LanguageModel, Model, Request
 from synth_assets.errors import UserError
+from synth_assets.identity import request_id
+from synth_assets.schema import Schema
+from tests.endpoint import Endpoint
+
+QUESTION = {
+    "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "é?"}],
+    "model": "small",
+    "endpoint": "http://here/v1",
+}
+PARAMETERS = {
+    "api": "chat",
+    "sampling": {"top_p": 1.0, "n": 1},
+    "schema": {"type": "object"},
+    "replicate": "0",
+}
 
 
-def write(log: CallLog, answer: Answer, **more: Any) -> None:
-    given: dict[str, Any] = {"messages": [{"role": "user", "content": "é?"}], "parameters": {"seed": 1}}
-    log.append(answer, **{**given, "model": "small", "endpoint": "http://here/v1", **more})
+def entry(answer: Answer, **more: Any) -> Entry:
+    return Entry(answer, **{**QUESTION, "parameters": {**PARAMETERS, "seed": 1}, **more})
+
+
+def write(log: CallLog, *answers: Answer) -> None:
+    log.append([entry(answer) for answer in answers])
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    return (
+        tmp_path / "deep" / "calls.sqlite"
+        if request.param == "sqlite"
+        else request.getfixturevalue("postgres")
+    )
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> CallLog:
-    return CallLog(tmp_path / "deep" / "calls.sqlite")
+def log(where: Path | str) -> Iterator[CallLog]:
+    log = CallLog(where)
+    yield log
+    log.close()
 
 
 def test_an_answer_comes_back_as_it_was(log: CallLog) -> None:
-    said = Answer(
-        "a", "ok", "yes", "stop", [TokenLogprob("yes", -0.1, {"yes": -0.1, "no": -2.0})], 5, 1, 0.2, 2
-    )
+    logprobs = [TokenLogprob("yes", -0.1, {"yes": -0.1, "no": -2.0})]
+    said = Answer("a", "ok", "yes", "stop", logprobs, 5, 1, 0.2, 2.0, 3, "slow", "estimated")
     write(log, said)
     found = log.find(["a", "b"])
     assert list(found) == ["a"]
     assert found["a"].from_log
-    assert {**vars(found["a"]), "from_log": False} == vars(said)
+    assert replace(found["a"], from_log=False) == said
 
 
 def test_unknown_stays_none(log: CallLog) -> None:
     write(log, Answer("a", "ok", ""))
-    answer = log.find(["a"])["a"]
-    assert answer.text == ""
-    assert (answer.prompt_tokens, answer.completion_tokens, answer.logprobs) == (None, None, None)
+    assert log.find(["a"])["a"] == Answer("a", "ok", "", from_log=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\0b",
+        "\0",
+        "\x1a",
+        "\x1a0\x1a1",
+        "\x1a\0",
+        "a\x01\x07\x1b[31m\x7f\x85\u2028\ufeff\r\n\t.",
+        "%s ? $1 '\"\\",
+    ],
+)
+def test_every_character_comes_back(log: CallLog, text: str) -> None:
+    said = Answer("a", "ok", text, text, [TokenLogprob(text, -1.0)], error=text)
+    log.append([entry(said, messages=[{"role": "user", "content": text}], context={"run_id": text})])
+    assert replace(log.find(["a"])["a"], from_log=False) == said
+    (row,) = log.rows(["a"])
+    assert json.loads(row["messages"]) == [{"role": "user", "content": text}]
+    assert row["run_id"] == text
+
+
+def test_ten_megabytes_come_back(log: CallLog) -> None:
+    text = "né\0" * 2_500_000
+    write(log, Answer("a", "ok", text))
+    assert log.find(["a"])["a"].text == text
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
@@ -51,9 +109,9 @@ def test_only_what_the_model_said_is_reused(log: CallLog, outcome: str) -> None:
 
 
 def test_the_latest_answer_counts_and_a_later_failure_does_not(log: CallLog) -> None:
-    for answer in (Answer("a", "ok", "old"), Answer("a", "ok", "new"), Answer("a", "timed_out")):
-        write(log, answer)
+    write(log, Answer("a", "ok", "old"), Answer("a", "ok", "new"), Answer("a", "timed_out"))
     assert log.find(["a"])["a"].text == "new"
+    assert [row["outcome"] for row in log.rows(["a"])] == ["timed_out"]
 
 
 def test_many_identities(log: CallLog) -> None:
@@ -62,15 +120,71 @@ def test_many_identities(log: CallLog) -> None:
     assert log.find([]) == {}
 
 
+def test_rows_are_written_and_read_in_order(log: CallLog) -> None:
+    names = [str(i) for i in range(1201)]
+    log.append([entry(Answer(name, "ok"), context={"run_id": "r"}) for name in names])
+    assert [i for (i,) in log.execute("SELECT identity FROM calls ORDER BY id")] == names
+    asked = [*names[::-1], "never asked", *names]
+    read = log.rows(iter(asked))
+    assert next(read)["identity"] == "1200"
+    assert [row["identity"] for row in read] == names[-2::-1]
+
+
+def test_nothing_to_write_is_no_matter(log: CallLog) -> None:
+    log.append([])
+    log.release([])
+    assert log.claim([], 60) == {}
+    assert list(log.rows([])) == []
+    assert log.count() == 0
+
+
+def test_all_rows_of_an_append_or_none(log: CallLog) -> None:
+    wrong: Any = None  # the column takes no null
+    with pytest.raises(UserError, match="endpoint"):
+        log.append([entry(Answer("a", "ok")), entry(Answer("b", "ok"), endpoint=wrong)])
+    assert log.count() == 0
+    write(log, Answer("a", "ok"))
+    assert log.count() == 1
+
+
 def test_anybody_can_query_it(log: CallLog) -> None:
-    write(log, Answer("a", "ok"), context={"run_id": "r", "asset": "bank/generations", "partition_key": "p"})
-    query = "SELECT json_extract(messages, '$[0].content'), run_id, asset, partition_key FROM calls"
-    assert sqlite3.connect(log.path).execute(query).fetchall() == [("é?", "r", "bank/generations", "p")]
+    context = {"run_id": "r", "asset": "bank/generations", "partition_key": "p"}
+    log.append([entry(Answer("a", "ok", prompt_tokens=2**40), context=context)])
+    query = "SELECT messages, run_id, asset, partition_key, prompt_tokens, cost FROM calls"
+    ((messages, *rest),) = log.execute(query)
+    assert json.loads(messages) == QUESTION["messages"]
+    assert rest == ["r", "bank/generations", "p", 2**40, None]
 
 
 def test_half_an_emoji_can_be_kept(log: CallLog) -> None:
-    write(log, Answer("a", "ok", "x"), messages=[{"role": "user", "content": "\ud83d"}])
+    log.append([entry(Answer("a", "ok", "x"), messages=[{"role": "user", "content": "\ud83d"}])])
     assert log.count() == 1
+
+
+def test_a_claim_is_for_one(where: Path | str, log: CallLog) -> None:
+    other = CallLog(where)
+    write(log, Answer("said", "ok", "yes"))
+    assert log.claim(["a", "b", "said", "a"], 60) == {
+        "a": True,
+        "b": True,
+        "said": Answer("said", "ok", "yes", from_log=True),
+    }
+    assert other.claim(["b", "c"], 60) == {"b": False, "c": True}
+    write(log, Answer("a", "timed_out"))
+    log.release(["b"])
+    assert other.claim(["a", "b"], 60) == {"a": True, "b": True}
+    other.close()
+
+
+def test_a_claim_ends_with_its_time_and_with_its_process(log: CallLog) -> None:
+    assert log.claim(["late"], -1) == {"late": True}
+    assert log.claim(["late"], 60) == {"late": True}
+    log.claim(["mine", "dead", "away"], 60)
+    for process, identity in (("{host}:1@0", "dead"), ("elsewhere:1@0", "away")):
+        ((mine,),) = log.execute("SELECT process FROM claims WHERE identity = 'mine'")
+        process = process.format(host=mine.partition(":")[0])
+        log.execute("UPDATE claims SET process = ? WHERE identity = ?", (process, identity))
+    assert log.claim(["mine", "dead", "away"], 60) == {"mine": False, "dead": True, "away": False}
 
 
 def test_threads_share_one_log(log: CallLog) -> None:
@@ -79,21 +193,152 @@ def test_threads_share_one_log(log: CallLog) -> None:
     assert len(log.find(map(str, range(200)))) == 200
 
 
-def test_processes_share_one_log(log: CallLog) -> None:
-    program = (
-        "import sys; from tests.test_call_log import *; log = CallLog(sys.argv[1])\n"
-        "for i in range(200): write(log, Answer(f'{sys.argv[2]}-{i}', 'ok'))"
-    )
-    processes = [subprocess.Popen([sys.executable, "-c", program, log.path, str(p)]) for p in range(4)]
-    assert [process.wait(60) for process in processes] == [0] * 4
-    assert log.count() == 800
+WRITER = """
+import sys
+from tests.test_call_log import Answer, CallLog, write
+
+log = CallLog(sys.argv[1])
+for i in range(50):
+    write(log, *(Answer(f"{sys.argv[2]}-{i}-{n}", "ok") for n in range(3)))
+"""
 
 
-def test_a_full_disk_names_the_file(log: CallLog) -> None:
-    log.count()
-    assert log._connection
-    pages = log._connection.execute("PRAGMA page_count").fetchone()[0]
-    log._connection.execute(f"PRAGMA max_page_count = {pages}")
+def test_eight_processes_write_at_once(where: Path | str, log: CallLog) -> None:
+    run = [sys.executable, "-c", WRITER, str(where)]
+    processes = [subprocess.Popen([*run, str(p)]) for p in range(8)]  # they make the tables at once, too
+    assert [process.wait(60) for process in processes] == [0] * 8
+    written = Counter(identity for (identity,) in log.execute("SELECT identity FROM calls"))
+    assert written == Counter(f"{p}-{i}-{n}" for p in range(8) for i in range(50) for n in range(3))
+
+
+CLAIMER = """
+import sys
+from resources.call_log import CallLog
+
+log, names = CallLog(sys.argv[1]), [str(i) for i in range(600)]
+print(log.count(), flush=True)
+sys.stdin.readline()  # all start together
+claimed = [log.claim(names[i : i + 60], 60) for i in range(0, 600, 60)]
+print(*(name for claims in claimed for name, mine in claims.items() if mine), flush=True)
+sys.stdin.readline()  # a claim ends with its process
+"""
+
+
+def test_what_processes_claim_at_the_same_time_is_claimed_once(where: Path | str) -> None:
+    run = [sys.executable, "-c", CLAIMER, str(where)]
+    processes = [subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(3)]
+
+    def all_say() -> list[bytes]:
+        return [process.stdout.readline() for process in processes if process.stdout]
+
+    def tell_all() -> None:
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+
+    assert all_say() == [b"0\n"] * 3
+    tell_all()
+    claimed = [name for names in all_say() for name in names.decode().split()]
+    tell_all()
+    assert [process.wait(60) for process in processes] == [0] * 3
+    assert sorted(claimed) == sorted(str(i) for i in range(600))
+
+
+def logged(log: CallLog) -> str:
+    """Three calls in the log, under their own identities; that of the second."""
+    names = []
+    for replicate in "012":
+        parameters: dict[str, Any] = {**PARAMETERS, "replicate": replicate}
+        names.append(request_id(**QUESTION, **parameters))
+        log.append([entry(Answer(names[-1], "ok"), parameters={**parameters, "seed": 7})])
+    return names[1]
+
+
+def test_the_log_verifies_itself(log: CallLog) -> None:
+    logged(log)
+    assert list(log.verify()) == []
+
+
+def test_what_the_language_model_logs_is_verified(log: CallLog, tmp_path: Path) -> None:
+    asked = ({"role": "user", "content": "é\0\u2028 \\u00e9"},)
+    sampling = {"temperature": 1.0, "stop": ("\n", "é"), "seed": None}
+    schema = Schema.of({"text": "text", "n": "integer"})
+    with Endpoint() as endpoint:
+        model = Model("small", base_url=endpoint.url, parameters={"top_p": 0.9})
+        requests = [Request(asked, sampling, "0"), Request(asked, {}, "1"), Request(asked, {}, "0", schema)]
+        LanguageModel(log, tmp_path).complete(model, requests)
+    assert log.count() >= 3
+    assert list(log.verify()) == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("messages", '[{"role": "user", "content": "Another question"}]'),
+        ("parameters", json.dumps({**PARAMETERS, "sampling": {"top_p": 0.9, "n": 1}})),
+        ("model", "large"),
+        ("endpoint", "http://there/v1"),
+    ],
+)
+def test_a_row_that_somebody_edited_is_found(log: CallLog, column: str, value: str) -> None:
+    name = logged(log)
+    log.execute(f"UPDATE calls SET {column} = ? WHERE identity = ?", (value, name))
+    ((id_, identity, expected),) = log.verify()
+    assert log.execute("SELECT identity FROM calls WHERE id = ?", (id_,)) == [(name,)]
+    assert identity == name
+    assert expected not in (name, None)
+
+
+def test_a_row_under_another_identity_is_found_with_its_own(log: CallLog) -> None:
+    name = logged(log)
+    log.execute("UPDATE calls SET identity = 'x' WHERE identity = ?", (name,))
+    ((_, identity, expected),) = log.verify()
+    assert (identity, expected) == ("x", name)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("messages", "[{"),
+        ("messages", "5"),
+        ("messages", "[NaN]"),
+        ("parameters", "{}"),
+        ("parameters", "[]"),
+    ],
+)
+def test_a_row_that_holds_no_call_is_found(log: CallLog, column: str, value: str) -> None:
+    name = logged(log)
+    log.execute(f"UPDATE calls SET {column} = ? WHERE identity = ?", (value, name))
+    ((id_, *_),) = log.execute("SELECT id FROM calls WHERE identity = ?", (name,))
+    assert list(log.verify()) == [Mismatch(id_, name, None)]
+
+
+def test_a_log_from_before_there_were_prices_goes_on(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "calls.sqlite") as old:
+        old.execute(
+            "CREATE TABLE calls (id INTEGER PRIMARY KEY AUTOINCREMENT, identity TEXT NOT NULL, "
+            "messages TEXT NOT NULL, parameters TEXT NOT NULL, model TEXT NOT NULL, endpoint TEXT NOT NULL, "
+            "outcome TEXT NOT NULL, text TEXT, finish_reason TEXT, logprobs TEXT, prompt_tokens INTEGER, "
+            "completion_tokens INTEGER, latency_s REAL, attempts INTEGER NOT NULL, error TEXT, run_id TEXT, "
+            "asset TEXT, partition_key TEXT, time TEXT NOT NULL)"
+        )
+        old.execute(
+            "INSERT INTO calls (identity, messages, parameters, model, endpoint, outcome, attempts, time) "
+            "VALUES ('a', '[]', '{}', 'm', 'e', 'ok', 1, '2026-11-22')"
+        )
+    log = CallLog(tmp_path / "calls.sqlite")
+    write(log, Answer("b", "ok", cost=0.5, tokens_from="provider"))
+    assert log.find(["a", "b"]) == {
+        "a": Answer("a", "ok", from_log=True),
+        "b": Answer("b", "ok", cost=0.5, tokens_from="provider", from_log=True),
+    }
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    log = CallLog(tmp_path / "calls.sqlite")
+    ((pages,),) = log.execute("PRAGMA page_count")
+    log.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(UserError, match=r"calls\.sqlite: .*full; free some space"):
         write(log, Answer("a", "ok", "x" * 100_000))
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synth_assets.identity import canonical, request_id, row_id, seed_from, tagged_hash
+from resources.language_model import Model, Request
+from resources.models import FREE
+from synth_assets.identity import canonical, request_id, row_id, seed_from, tagged_hash, verify
 
 REQUEST: dict[str, Any] = {
     "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}],
@@ -37,11 +41,65 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
+message = st.fixed_dictionaries({"role": st.sampled_from(["system", "user"]), "content": st.text()})
+PARTS: dict[str, st.SearchStrategy[Any]] = {
+    "messages": st.lists(message, max_size=3),
+    "model": st.text(),
+    "endpoint": st.text(),
+    "api": st.sampled_from(["chat", "completions"]),
+    "sampling": st.dictionaries(st.text(), json_values, max_size=3),
+    "replicate": st.text(),
+    "schema": st.none() | st.dictionaries(st.text(), json_values, max_size=3),
+}
 
 
 @pytest.mark.parametrize(("part", "value"), CHANGES)
 def test_every_part_of_a_request_counts(part: str, value: Any) -> None:
     assert request_id(**REQUEST) != request_id(**{**REQUEST, part: value})
+
+
+@pytest.mark.parametrize("part", PARTS)
+@given(request=st.fixed_dictionaries(PARTS), data=st.data())
+def test_any_change_of_any_part_counts(part: str, request: dict[str, Any], data: st.DataObject) -> None:
+    value = data.draw(PARTS[part])
+    same = canonical(value) == canonical(request[part])
+    assert (request_id(**request) == request_id(**{**request, part: value})) == same
+
+
+def backwards(value: Any) -> Any:
+    """The same value, with the keys of all its mappings the other way round."""
+    if isinstance(value, dict):
+        return {key: backwards(item) for key, item in reversed(value.items())}
+    return [backwards(item) for item in value] if isinstance(value, list) else value
+
+
+@given(st.fixed_dictionaries(PARTS))
+def test_the_order_of_keys_in_a_request_does_not_count(request: dict[str, Any]) -> None:
+    assert request_id(**request) == request_id(**backwards(request))
+
+
+@given(
+    concurrency=st.integers(1, 1000),
+    timeout_s=st.floats(0.1, 1000),
+    key_env=st.text(),
+    price=st.sampled_from([None, FREE]),
+)
+def test_who_pays_and_how_long_we_wait_does_not_count(
+    concurrency: int, timeout_s: float, key_env: str, price: Any
+) -> None:
+    asked = Request([{"role": "user", "content": "Hello"}], {"temperature": 1.0})
+    model = Model("small", "https://example.org/v1")
+    other = replace(model, max_concurrency=concurrency, timeout_s=timeout_s, key_env=key_env, price=price)
+    assert asked.identity(model) == asked.identity(other)
+    for change in ({"name": "large"}, {"base_url": "https://example.com/v1"}, {"api": "completions"}):
+        assert asked.identity(model) != asked.identity(replace(other, **change))
+
+
+@given(request=st.fixed_dictionaries(PARTS), seed=st.integers())
+def test_the_identity_is_derived_again_from_what_a_log_keeps(request: dict[str, Any], seed: int) -> None:
+    parameters = {name: request[name] for name in ("api", "sampling", "schema", "replicate")} | {"seed": seed}
+    row = json.dumps([request["messages"], parameters], ensure_ascii=False, sort_keys=True)
+    assert verify(*json.loads(row), request["model"], request["endpoint"]) == request_id(**request)
 
 
 @given(first=st.text(), second=st.text())

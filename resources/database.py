@@ -1,0 +1,302 @@
+"""The database of the call log: SQLite in a file, or Postgres where several machines share it.
+
+Statements are written once, in SQL that both take, with `?` for values; `_in_postgres` has what differs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import sqlite3
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from itertools import count
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from synth_assets.errors import UserError
+
+Execute = Callable[..., list[tuple[Any, ...]]]  # statement, values -> rows
+SCHEMES = ("postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2")
+FULL = "free some space and run again, what is saved stays"
+
+
+def is_url(where: Path | str) -> bool:
+    """Whether this is a database's URL, and no path. UserError when its scheme is not known."""
+    scheme, found, _ = str(where).partition("://")
+    if found and scheme not in SCHEMES:
+        raise UserError(
+            f"call log: unknown scheme {scheme!r} in SYNTH_CALL_LOG. Known: {', '.join(SCHEMES)}, "
+            "as in postgresql://user:password@host:5432/database; or give the path of a SQLite file."
+        )
+    return bool(found)
+
+
+def open_database(where: Path | str) -> Database:
+    """The database at a path (SQLite) or a URL (Postgres). Nothing is touched before its first use."""
+    return Postgres(str(where)) if is_url(where) else SQLite(Path(where))
+
+
+@dataclass(eq=False)
+class _Link:
+    """What a process has of a database: one connection, for one thread at a time."""
+
+    lock: Lock = field(default_factory=Lock)
+    connection: Any = None
+
+
+class Database(ABC):
+    """Opened at the first use, safe for many threads and processes, also for the child of a fork.
+
+    Raises UserError, naming the database, for whatever it or the disk says.
+    """
+
+    begin: str  # the statement that starts a transaction, and waits for that of another process
+    names: str  # a query: what there is, tables and indexes, and each column as `table.column`
+
+    def __init__(self, name: str) -> None:
+        self.name = name  # what errors call it; holds no secret
+        self._links: dict[int, _Link] = {}  # by process id: a child leaves its parent's link alone
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows that one statement gives, committed when this returns."""
+        link = self._link()
+        with link.lock:
+            return self._run(self._connected(link), statement, values)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Execute]:
+        """Statements that take effect together, or not at all; other processes wait."""
+        link = self._link()
+        with link.lock:
+            connection = self._connected(link)
+            try:
+                self._run(connection, self.begin)
+                yield partial(self._run, connection)
+                self._run(connection, "COMMIT")
+            except BaseException:
+                self._roll_back(connection)
+                raise
+
+    def close(self) -> None:
+        """End this process's connection; the next use opens another."""
+        link = self._link()
+        with link.lock:
+            if link.connection is not None:
+                link.connection.close()
+                link.connection = None
+
+    def _link(self) -> _Link:
+        process = os.getpid()
+        return self._links.get(process) or self._links.setdefault(process, _Link())
+
+    def _connected(self, link: _Link) -> Any:
+        """The connection of a link that is locked."""
+        if link.connection is not None and self._is_lost(link.connection):
+            link.connection.close()
+            link.connection = None
+        if link.connection is None:
+            link.connection = self._open()
+        return link.connection
+
+    def _named(self, error: Exception) -> UserError:
+        """What the database or the disk says, with its name and what to do."""
+        says = " ".join(str(error).split())
+        return UserError(f"call log {self.name}: {says}; {self._fix(error)}.")
+
+    def _is_lost(self, connection: Any) -> bool:
+        """Whether the other side has closed it."""
+        return False
+
+    @abstractmethod
+    def _open(self) -> Any: ...
+
+    @abstractmethod
+    def _run(self, connection: Any, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
+
+    @abstractmethod
+    def _roll_back(self, connection: Any) -> None: ...
+
+    @abstractmethod
+    def _fix(self, error: Exception) -> str: ...
+
+
+class SQLite(Database):
+    """One file; any SQLite client can read it while others write."""
+
+    begin = "BEGIN IMMEDIATE"
+    names = (
+        "SELECT name FROM sqlite_master UNION ALL SELECT t.name || '.' || c.name "
+        "FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'"
+    )
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(
+                self._path, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA busy_timeout = 30000")
+            connection.execute("PRAGMA journal_mode = WAL")
+            # survives kill -9; a power cut may cost the last rows
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except (sqlite3.Error, OSError) as error:
+            raise self._named(error) from error
+        return connection
+
+    def _run(
+        self, connection: sqlite3.Connection, statement: str, values: Sequence[Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        try:
+            return connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._named(error) from error
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        if connection.in_transaction:  # a full disk has ended it already
+            connection.execute("ROLLBACK")
+
+    def _fix(self, error: Exception) -> str:
+        full = "full" in str(error) or "No space left" in str(error)
+        return FULL if full else "check the file and its folder"
+
+
+HOST = r"(\[[0-9a-fA-F:.%]+\]|[^@/?#:,\[\]]*)(:\d*)?"
+URL = re.compile(  # strict, so that no part of a mistyped password is taken for a host and shown
+    rf"[a-z0-9+]+://([^@/?#]*@)?(?P<place>{HOST}(,{HOST})*(/[^@/?#]*)?)(\?[^@#]*)?"
+)
+WELL_FORMED = (
+    "it is no URL like postgresql://user:password@host:5432/database; correct SYNTH_CALL_LOG (in a user or "
+    "password, write @ as %40, : as %3A, / as %2F, ? as %3F, # as %23, % as %25)"
+)
+CONNECTION = {  # unless the URL says otherwise
+    "connect_timeout": "15",
+    "keepalives_idle": "60",
+    "tcp_user_timeout": "60000",  # milliseconds until a machine that is gone is given up
+    "client_encoding": "utf8",
+}
+LOCK = int.from_bytes(b"calllog", "big")  # of this database's transactions, as a server knows locks: a number
+RESTART = 60.0  # seconds that a server which was there may be away, before paid answers are given up
+# the server itself ends the transaction of a machine that was cut off, before others give up waiting for it
+SETTINGS = "SET idle_in_transaction_session_timeout = '30s'; SET lock_timeout = '60s'"
+
+
+class Postgres(Database):
+    """A server that several machines share, through psycopg. Tables stand in the user's default schema."""
+
+    # one writer at a time, as in SQLite, while anybody reads; the lock ends with the transaction
+    begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"
+    names = (
+        "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace UNION ALL "
+        "SELECT relname || '.' || attname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid "
+        "WHERE relnamespace = current_schema()::regnamespace"
+    )
+
+    def __init__(self, url: str) -> None:
+        parts = URL.fullmatch(url)
+        if parts is None:
+            raise UserError(f"call log: {WELL_FORMED}.")
+        super().__init__(f"postgresql://{parts['place']}")
+        self._url = "postgresql" + url[url.index("://") :]
+        self._was_there = False
+
+    def _open(self) -> Any:
+        try:
+            import psycopg
+            from psycopg.conninfo import conninfo_to_dict
+        except ImportError as error:
+            raise UserError(
+                f'call log {self.name}: Postgres needs psycopg: pip install "synth-assets[postgres]".'
+            ) from error
+        try:
+            given: dict[str, Any] = {**CONNECTION, **conninfo_to_dict(self._url)}
+        except psycopg.Error:
+            raise UserError(f"call log {self.name}: {WELL_FORMED}.") from None  # it may quote the password
+        until = time.monotonic() + (RESTART if self._was_there else 0.0)
+        while True:
+            try:
+                connection = psycopg.connect(**given, autocommit=True, cursor_factory=psycopg.RawCursor)
+                connection.execute(SETTINGS)
+                self._was_there = True
+                return connection
+            except psycopg.Error as error:
+                if time.monotonic() > until:
+                    raise self._named(error) from error
+            time.sleep(0.2)
+
+    def _is_lost(self, connection: Any) -> bool:
+        """Whether the server has closed it: it says nothing else unasked."""
+        if connection.closed:
+            return True
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _run(self, connection: Any, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        import psycopg
+
+        try:
+            sent = [_without_nul(value) for value in values] or None
+            # what has no values may be several statements, which cannot be prepared
+            cursor = connection.execute(_in_postgres(statement), sent, prepare=None if sent else False)
+            rows = [] if cursor.description is None else cursor.fetchall()
+        except psycopg.Error as error:
+            raise self._named(error) from error
+        return [tuple(map(_with_nul, row)) for row in rows]
+
+    def _roll_back(self, connection: Any) -> None:
+        import psycopg
+
+        try:
+            connection.rollback()
+        except psycopg.Error:  # it is lost, and the transaction with it
+            connection.close()
+
+    def _fix(self, error: Exception) -> str:
+        state = getattr(error, "sqlstate", None)
+        if state is None or state.startswith(("08", "28", "3D", "57P")):  # no connection, or none any more
+            return "check that the server runs, and host, user, password and database in SYNTH_CALL_LOG"
+        return FULL if state == "53100" else "check the database, and what its user may do"
+
+
+@lru_cache(maxsize=1000)
+def _in_postgres(statement: str) -> str:
+    """`?` as `$1`, `$2`, ...; and SQLite's types, which Postgres calls otherwise."""
+    number = count(1)
+    statement = re.sub(
+        r"'[^']*'|\"[^\"]*\"|--[^\n]*|\?",  # text, names and comments stay as they are
+        lambda found: f"${next(number)}" if found[0] == "?" else found[0],
+        statement,
+    )
+    if statement.lstrip().startswith(("CREATE", "ALTER")):
+        key = "INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+        for ours, theirs in (key, ("INTEGER", "BIGINT"), ("REAL", "DOUBLE PRECISION")):
+            statement = statement.replace(ours, theirs)
+    return statement
+
+
+# Text in Postgres cannot hold NUL, and an answer can. SUBSTITUTE 0 stands for it there, and SUBSTITUTE 1 for
+# that character itself; every other text is stored as it is.
+SUBSTITUTE = "\x1a"
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str) and ("\0" in value or SUBSTITUTE in value):
+        return value.replace(SUBSTITUTE, SUBSTITUTE + "1").replace("\0", SUBSTITUTE + "0")
+    return value
+
+
+def _with_nul(value: Any) -> Any:
+    if isinstance(value, str) and SUBSTITUTE in value:
+        return value.replace(SUBSTITUTE + "0", "\0").replace(SUBSTITUTE + "1", SUBSTITUTE)
+    return value
