@@ -9,7 +9,8 @@ the new one, a full disk or a killed process leaves the old one as it was.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -32,20 +33,31 @@ class Lake:
         folders = [f"{column}={quote(value, safe='')}" for column, value in partition.items()]
         return self.root.joinpath(recipe, stage, *folders, FILE)
 
-    def write(self, recipe: str, stage: str, partition: Partition, table: pa.Table) -> Path:
-        """Replace one partition. OSError when the disk does not take it: what was there stays."""
+    def write(
+        self, recipe: str, stage: str, partition: Partition, rows: pa.Table | Iterable[pa.Table]
+    ) -> Path:
+        """Replace one partition by a table, or by tables of the same schema (at least one) as they come.
+
+        OSError when the disk does not take it: what was there stays.
+        """
         path = self.path(recipe, stage, partition)
-        self._replace(path, table)
+        self._replace(path, rows)
         return path
 
-    def _replace(self, path: Path, table: pa.Table) -> None:
+    def _replace(self, path: Path, rows: pa.Table | Iterable[pa.Table]) -> None:
+        import pyarrow as pa
         import pyarrow.parquet as pq
+
+        tables = iter([rows] if isinstance(rows, pa.Table) else rows)
+        first = next(tables)
 
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             with beside.open("wb") as file:
-                pq.write_table(table, file, compression="zstd")
+                with pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
+                    for table in chain([first], tables):
+                        writer.write_table(table)
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)

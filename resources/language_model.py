@@ -3,35 +3,34 @@
 Any OpenAI-compatible endpoint, through `openai`'s async client; the embedded server is one of them. What
 the call log holds is never asked again, so a run that was killed goes on where it stopped.
 
-Failures come in two kinds. Those that may heal (429, 5xx, timeouts, broken connections) are tried again,
-a 429 as long as there is patience, and at last become an answer with its outcome. Those that cannot (wrong
-key, unknown model, refused request, nobody at the address) stop the batch with a UserError, once what is in
-flight is saved.
+Requests and answers stream: the thread of the caller renders and looks into the log, a chunk ahead of the
+thread that calls (see `resources.transport`), and memory does not grow with their number.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import groupby, islice
 from pathlib import Path
+from threading import Condition
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from resources.budget import Budget, Cap, Use, most, use_of
-from resources.call_log import REUSABLE, Answer, CallLog, TokenLogprob, clean
-from resources.models import Model, key_of, resolve_model
-from resources.wire import body_of, message_of, read, retry_after
+from resources.call_log import REUSABLE, Answer, CallLog, Entry, TokenLogprob, clean
+from resources.models import Model, Price, resolve_model
+from resources.pace import Rate
+from resources.transport import Connection, Result, connect, event_loop, failed
 from synth_assets.errors import UserError
 from synth_assets.identity import request_id, seed_from
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, AsyncOpenAI
+    from synth_assets.schema import Schema
 
 __all__ = ["Answer", "Calls", "LanguageModel", "Model", "Request", "TokenLogprob", "resolve_model"]
 
@@ -40,21 +39,32 @@ DOUBLINGS = 6  # of the wait between attempts: it stays under a minute
 PATIENCE = 600.0  # seconds that a call lets itself be told to wait (429) before that counts as an attempt
 LOOK_AGAIN = 0.2  # seconds until a request that another process is asking is looked up again
 BACKOFF = 0.5  # seconds before the second attempt; doubles, with jitter
-CONNECT = 15.0  # seconds for a connection to come about
+CHUNK = 500  # requests that are rendered and looked up together
+BACKLOG = 1_000  # requests that wait to be sent, before more are rendered
+AHEAD = 8_000  # answers that may wait for one before them
 FINAL = (*REUSABLE, "over_budget")  # asking again now would bring nothing else
-PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 Message = Mapping[str, str]  # role, content
 Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
 class Request:
-    """One question. `sampling`: temperature, top_p, max_tokens, stop, logprobs (alternatives), and so on."""
+    """One question. `sampling`: temperature, top_p, max_tokens, stop, logprobs (alternatives), and so on;
+    what it does not say, the model's entry in models.yaml says."""
 
     messages: Sequence[Message]
     sampling: Mapping[str, Any] = field(default_factory=dict)
     replicate: str = "0"
-    schema: Mapping[str, Any] | None = None
+    schema: Schema | None = None
+
+    def __post_init__(self) -> None:
+        """Half an emoji (a lone surrogate) can neither be sent nor logged: it becomes `?`."""
+        if not all(message["content"].isascii() for message in self.messages):
+            cleaned = [{**message, "content": clean(message["content"])} for message in self.messages]
+            object.__setattr__(self, "messages", cleaned)
+
+    def sampling_for(self, model: Model) -> Mapping[str, Any]:
+        return {**model.parameters, **self.sampling} if model.parameters else self.sampling
 
     def identity(self, model: Model, endpoint: str | None = None) -> str:
         """The call log's key. `endpoint` spares deriving it for each of many requests."""
@@ -63,15 +73,32 @@ class Request:
             model=model.name,
             endpoint=endpoint or model.endpoint,
             api=model.api,
-            sampling=self.sampling,
+            sampling=self.sampling_for(model),
             replicate=self.replicate,
-            schema=self.schema,
+            schema=self.schema.json if self.schema else None,
         )
+
+    def parameters(self, model: Model, seed: int) -> dict[str, Any]:
+        """What the log keeps beside the messages: with the model and the endpoint, all of the identity."""
+        return {
+            "api": model.api,
+            "sampling": self.sampling_for(model),
+            "schema": self.schema.json if self.schema else None,
+            "seed": seed,
+            "replicate": self.replicate,
+        }
+
+    def corrected(self, answer: Answer) -> Request:
+        """The same question with the answer that did not fit, and why: one more turn."""
+        from synth_assets.schema import correction
+
+        turns = correction(self.messages, answer.text or "", answer.error or "")
+        return Request(turns, self.sampling, self.replicate, self.schema)
 
 
 @dataclass
 class Calls:
-    """What a batch did. `calls` went to the endpoint (`failed` of them in vain), `from_log` did not.
+    """What was done. `calls` went to the endpoint (`failed` of them in vain), `from_log` did not.
 
     Sums of tokens and cost are of the calls made, and None as soon as that of one answered call is not known.
     """
@@ -84,14 +111,6 @@ class Calls:
     completion_tokens: int | None = 0
     cost: float | None = 0.0  # US dollars
     seconds: float = 0.0
-
-    @classmethod
-    def of(cls, answers: Iterable[Answer]) -> Calls:
-        """Of the answers of one or more batches; equal requests count once. `seconds` stays 0."""
-        calls = cls()
-        for answer in {a.identity: a for a in answers}.values():
-            calls.add(answer)
-        return calls
 
     def add(self, answer: Answer) -> None:
         if answer.from_log:
@@ -113,7 +132,7 @@ def _plus(total: Number | None, part: Number | None) -> Number | None:
     return None if total is None or part is None else total + part
 
 
-Progress = Callable[[int, int, Calls], None]  # requests done, of how many, and what was done so far
+Progress = Callable[[int, int | None, Calls], None]  # requests done, of how many, and what was done so far
 
 
 class LanguageModel:
@@ -121,6 +140,7 @@ class LanguageModel:
 
     `server_folder` is where the embedded server keeps its locks; `context` (run_id, asset,
     partition_key) is written beside each call; `caps` are the budget that all calls keep to.
+    `calls` sums up what was done, `used` has the identities of all calls behind the answers.
     """
 
     def __init__(
@@ -134,292 +154,397 @@ class LanguageModel:
         self.budget = Budget(call_log, caps)
         self.server_folder = server_folder
         self.context = dict(context or {})
+        self.calls = Calls()
+        self.used: set[str] = set()
 
     def complete(
-        self, model: Model, requests: Sequence[Request], on_progress: Progress | None = None
+        self, model: Model, requests: Iterable[Request], on_progress: Progress | None = None
     ) -> list[Answer]:
+        """The answers of `stream`, all at once."""
+        return list(self.stream(model, requests, on_progress))
+
+    def stream(
+        self,
+        model: Model,
+        requests: Iterable[Request],
+        on_progress: Progress | None = None,
+        total: int | None = None,
+    ) -> Iterator[Answer]:
         """One answer a request, in their order; equal requests (same identity) are asked once.
 
-        Failed calls are answers too: look at `outcome`. Raises UserError for what asking again cannot
-        heal; whatever was answered until then is in the log. Works with or without a running event loop.
+        An answer that does not fit its request's schema is asked for once more, with the reason. Failed
+        calls are answers too: look at `outcome`. Raises UserError for what asking again cannot heal;
+        whatever was answered until then is in the log. Works with or without a running event loop.
         """
-        endpoint = model.endpoint
-        identities = [request.identity(model, endpoint) for request in requests]
-        answers = self.call_log.find(identities)
-        missing = {i: r for i, r in zip(identities, requests, strict=True) if i not in answers}
-        calls = Calls(from_log=len(answers))
-        if missing:
-            self.budget.check_price(model.name, model.price)
-            batch = _Batch(self, model, endpoint, missing, calls, on_progress)
-            answers |= _run(batch)
-        elif on_progress:
-            on_progress(len(answers), len(answers), calls)
-        return [answers[identity] for identity in identities]
-
-
-def _run(batch: _Batch) -> dict[str, Answer]:
-    """Run the batch in a thread of its own.
-
-    So it does not matter whether this thread has an event loop, and an interrupt (which Python raises
-    in the main thread) tears no call in flight: those are saved, and no others are started.
-    """
-    with ThreadPoolExecutor(1, thread_name_prefix="language-model") as thread:
-        future = thread.submit(lambda: asyncio.run(batch.run()))
+        total = len(requests) if total is None and isinstance(requests, Sized) else total
+        batch = _Batch(self, model, total, on_progress)
+        waiting: deque[_Row] = deque()
+        coming = iter(requests)
         try:
-            return future.result()
-        except BaseException as error:
-            batch.stop = batch.stop or error
-            raise
+            while batch.stop is None and (chunk := list(islice(coming, CHUNK))):
+                waiting.extend(batch.feed(chunk))
+                batch.wait_for_room(waiting)
+                while waiting and waiting[0].answer is not None:
+                    yield waiting.popleft().answer  # type: ignore[misc]
+            batch.wait_for_all()
+        finally:
+            batch.end()
+        yield from (row.answer for row in waiting if row.answer is not None)
+
+
+@dataclass(eq=False, slots=True)
+class _Row:
+    """A request on its way to its answer."""
+
+    request: Request
+    identity: str
+    asked: str  # the identity that is asked: its own, or that of the corrected request
+    answer: Answer | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    """Rows that ask the same question: one HTTP call for all of them."""
+
+    rows: list[_Row]
+    attempts: int = 0
+    spent: int = 0  # of the attempts, those that count
+    patient_until: float = 0.0
 
 
 class _Batch:
-    """The requests of one `complete` that the log did not have, worked off by `max_concurrency` workers."""
+    """The requests of one `stream`. Two threads: the caller's feeds and waits, the event loop's calls.
+
+    What both touch (`open`, `rows`, the sums) is changed under the condition, which the caller waits for.
+    """
 
     def __init__(
-        self,
-        owner: LanguageModel,
-        model: Model,
-        endpoint: str,
-        missing: dict[str, Request],
-        calls: Calls,
-        on_progress: Progress | None,
+        self, owner: LanguageModel, model: Model, total: int | None, on_progress: Progress | None
     ) -> None:
-        self.owner, self.model, self.endpoint = owner, model, endpoint
-        self.calls, self.on_progress = calls, on_progress
-        self.queue = deque(missing.items())
-        self.before = calls.from_log
-        self.total = len(missing) + self.before
-        self.key = key_of(model, os.environ)
-        self.answers: dict[str, Answer] = {}
+        self.owner, self.model, self.endpoint = owner, model, model.endpoint
+        self.total, self.on_progress = total, on_progress
+        self.log, self.rate = owner.call_log, Rate(owner.call_log, model)
+        self.rows: dict[str, _Row] = {}  # those without an answer
+        self.done = 0
+        self.open = 0  # rows that wait for their answer
+        self.backlog = max(BACKLOG, 2 * model.max_concurrency)
+        self.condition = Condition()
+        self.ready: deque[_Job] = deque()  # may be sent
+        self.stop: BaseException | None = None  # set once, read by both threads
+        self.closed = False  # the caller has all answers, or leaves early
         self.reached = False  # the endpoint has answered something, if only an error
-        self.stop: BaseException | None = None  # set once, read by every worker
-        self.started = time.monotonic()
+        self.future: Future[None] | None = None  # of `_run`, once there is something to ask
+        self.began = time.monotonic() - owner.calls.seconds
+        self.claimed: set[str] = set()
+        self.unwritten: list[tuple[_Row, Answer]] = []
+        self.changed = asyncio.Event()  # something may be sent, or the end has come
+        self.tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> dict[str, Answer]:
-        from openai import AsyncOpenAI, DefaultAioHttpClient, Timeout
+    # the caller's thread
 
-        base_url = self.model.base_url
-        if base_url is None:
-            from resources.local_server import ensure
+    def feed(self, requests: Sequence[Request]) -> list[_Row]:
+        """Look the requests up, and put what the log does not have in the queue."""
+        identities = [request.identity(self.model, self.endpoint) for request in requests]
+        known, fed, missing = self.log.find(identities), [], []
+        for identity, request in zip(identities, requests, strict=True):
+            row = self.rows.get(identity)  # asked for already
+            if row is None:
+                row = self.rows[identity] = _Row(request, identity, identity)
+                with self.condition:
+                    self.open += 1
+                if identity in known:
+                    self._settle(row, known[identity])
+                else:
+                    missing.append(row)
+            fed.append(row)
+        if missing:
+            self.ready.extend(_Job(rows) for rows in _same_question(missing, self.model.samples))
+        if self.ready:
+            self._wake()
+        elif self.on_progress:
+            self._tell()
+        return fed
 
-            base_url = ensure(self.model.file(), self.owner.server_folder)
-        # The client's own retries and deadline are off: `_ask` has them, the same for every endpoint.
-        # A proxy of the environment is for the world outside, not for the embedded server.
-        timeout = Timeout(None, connect=CONNECT)
-        http = DefaultAioHttpClient(timeout=timeout, trust_env=self.model.base_url is not None)
-        async with AsyncOpenAI(
-            api_key=self.key, base_url=base_url, http_client=http, timeout=timeout, max_retries=0
-        ) as client:
-            workers = min(self.model.max_concurrency, len(self.queue))
-            await asyncio.gather(*(self._work(client) for _ in range(workers)))
+    def wait_for_room(self, waiting: Sequence[_Row]) -> None:
+        """Until more may be fed: the queue is short, and not too many answers wait for one before them."""
+
+        def full() -> bool:
+            stuck = len(waiting) > AHEAD and waiting[0].answer is None
+            return self.stop is None and (stuck or self.open > self.backlog)
+
+        with self.condition:
+            while full():
+                self.condition.wait(0.1)
+
+    def wait_for_all(self) -> None:
+        with self.condition:
+            while self.open and self.stop is None:
+                self.condition.wait(0.1)
+
+    def end(self) -> None:
+        """Start nothing more, save what is in flight, and raise what stopped the batch."""
+        self.closed = True
+        if self.future is not None:
+            event_loop().call_soon_threadsafe(self.changed.set)
+            self.future.result()
         if self.stop is not None:
             raise self.stop
-        return self.answers
 
-    async def _work(self, client: AsyncOpenAI) -> None:
-        """Take requests from the queue until it is empty, or somebody said stop."""
-        while self.queue and self.stop is None:
-            identity, request = self.queue.popleft()
-            try:
-                await self._claim_and_ask(client, identity, request)
-            except Exception as error:  # not raised here: the other workers must save what is in flight
-                self.stop = self.stop or error
-
-    async def _claim_and_ask(self, client: AsyncOpenAI, identity: str, request: Request) -> None:
-        """Ask, unless another process has the answer, or is about to get it."""
-        log = self.owner.call_log
-        claim = log.claim(identity, lease_s=ATTEMPTS * self.model.timeout_s + PATIENCE)
-        if isinstance(claim, Answer):
-            self._done(claim)
-        elif claim:
-            answer = None
-            try:
-                answer = await self._ask(client, identity, request)
-            finally:
-                if answer is None or answer.outcome == "over_budget":
-                    log.release(identity)
-            if answer is not None:
-                self._keep(answer, request)
+    def _wake(self) -> None:
+        """Start the calls, or tell them that something is in the queue."""
+        if self.future is None:
+            self.owner.budget.check_price(self.model.name, self.model.price)
+            connection = connect(self.model, self._base_url())
+            self.future = asyncio.run_coroutine_threadsafe(self._run(connection), event_loop())
         else:
-            self.queue.append((identity, request))
-            await asyncio.sleep(LOOK_AGAIN)
+            event_loop().call_soon_threadsafe(self.changed.set)
 
-    def _keep(self, answer: Answer, request: Request) -> None:
-        """First to the log, then to whoever asked. A call that the budget did not allow is none."""
-        if answer.outcome != "over_budget":
-            self._log(answer, request)
-        self._done(answer)
+    def _base_url(self) -> str:
+        if self.model.base_url is not None:
+            return self.model.base_url
+        from resources.local_server import ensure
 
-    def _done(self, answer: Answer) -> None:
-        self.answers[answer.identity] = answer
-        self.calls.add(answer)
-        self.calls.seconds = time.monotonic() - self.started
+        return ensure(self.model.file(), self.owner.server_folder)
+
+    # either thread
+
+    def _settle(self, row: _Row, answer: Answer) -> None:
+        """An answer has come for a row: take it, or ask once more for one that fits."""
+        corrected = None
+        if answer.outcome == "invalid" and row.asked == row.identity and row.request.schema is not None:
+            corrected = row.request.corrected(answer)
+        with self.condition:
+            if row.asked not in self.owner.used:
+                self.owner.used.add(row.asked)
+                self.owner.calls.add(answer)
+            if corrected is None:
+                row.answer = answer
+                del self.rows[row.identity]
+                self.open, self.done = self.open - 1, self.done + 1
+                if self.open in (0, self.backlog):
+                    self.condition.notify()
+                return
+        row.request, row.asked = corrected, corrected.identity(self.model, self.endpoint)
+        self.ready.append(_Job([row]))
+
+    def _tell(self) -> None:
+        """Progress, for a person."""
+        calls = self.owner.calls
+        calls.seconds = time.monotonic() - self.began
         if self.on_progress:
-            self.on_progress(self.before + len(self.answers), self.total, self.calls)
+            self.on_progress(self.done, self.total, calls)
 
-    def _log(self, answer: Answer, request: Request) -> None:
-        parameters = {
-            "api": self.model.api,
-            "sampling": request.sampling,
-            "schema": request.schema,
-            "seed": seed_from(answer.identity),
-            "replicate": request.replicate,
-        }
-        self.owner.call_log.append(
-            answer,
-            messages=request.messages,
-            parameters=parameters,
-            model=self.model.name,
-            endpoint=self.endpoint,
-            context=self.owner.context,
-        )
+    # the event loop's thread
 
-    async def _ask(self, client: AsyncOpenAI, identity: str, request: Request) -> Answer | None:
-        """The answer after up to ATTEMPTS calls; None when the batch stopped before there was one.
+    async def _run(self, connection: Connection) -> None:
+        """Send what is ready, at the model's pace, until the caller has enough or somebody said stop."""
+        self.connection, self.pace = connection, connection.pace
+        self.pace.listeners.add(self.changed)
+        try:
+            while self.stop is None and not self.closed:
+                self.changed.clear()
+                if jobs := self._startable():
+                    self._start(jobs)
+                else:
+                    await self.changed.wait()
+        except Exception as error:
+            self._stop(error)
+        while self.tasks:  # save what is in flight
+            await asyncio.wait(self.tasks)
+        self._write()
+        self.log.release(sorted(self.claimed))  # of what waited for another attempt
+        self.pace.listeners.discard(self.changed)
+
+    def _stop(self, error: BaseException) -> None:
+        with self.condition:
+            self.stop = self.stop or error
+            self.condition.notify()
+        self.changed.set()
+
+    def _startable(self) -> list[_Job]:
+        """Jobs that may start now, at the head of the queue."""
+        jobs: list[_Job] = []
+        for _ in range(min(self.pace.room(), len(self.ready))):
+            job = self.ready[0]
+            if self.rate and (wait_s := self.rate.take(1, self._tokens(job))):
+                self._later(wait_s)
+                break
+            jobs.append(self.ready.popleft())
+        if not jobs and (pause := self.pace.paused_until - time.monotonic()) > 0:
+            self._later(pause)
+        return jobs
+
+    def _tokens(self, job: _Job) -> int:
+        """About what a call takes of a limit of tokens a minute: four bytes a token, and a full answer."""
+        request = job.rows[0].request
+        prompt = sum(len(m["content"].encode("utf-8", "replace")) for m in request.messages) // 4
+        return prompt + len(job.rows) * (_max_tokens(request, self.model) or 0)
+
+    def _later(self, seconds: float, job: _Job | None = None) -> None:
+        """Look again in a while, at this job first."""
+
+        def again() -> None:
+            if job is not None:
+                self.ready.appendleft(job)
+            self.changed.set()
+
+        asyncio.get_running_loop().call_later(seconds, again)
+
+    def _start(self, jobs: Sequence[_Job]) -> None:
+        """Call, except for what another process has the answer to, or is about to get it."""
+        new = [row.asked for job in jobs for row in job.rows if row.asked not in self.claimed]
+        claims = self.log.claim(new, lease_s=ATTEMPTS * self.model.timeout_s + PATIENCE)
+        for job in jobs:
+            mine = []
+            for row in job.rows:
+                claim = claims.get(row.asked, True)
+                if isinstance(claim, Answer):
+                    self._settle(row, claim)
+                elif claim:
+                    mine.append(row)
+                else:
+                    self._later(LOOK_AGAIN, _Job([row]))
+            if mine:
+                job.rows = mine
+                self.claimed.update(row.asked for row in mine)
+                self.pace.started()
+                task = asyncio.get_running_loop().create_task(self._ask(job))
+                self.tasks.add(task)
+                task.add_done_callback(self.tasks.discard)
+
+    async def _ask(self, job: _Job) -> None:
+        """One HTTP call, and what is to be made of it."""
+        started = time.monotonic()
+        try:
+            result = await self._call_within_budget(job)
+            self._take(job, result, time.monotonic() - started)
+        except Exception as error:  # not raised here: the other calls must be saved
+            self._stop(error)
+        finally:
+            self.pace.ended()
+
+    def _take(self, job: _Job, result: Result, latency_s: float) -> None:
+        """Keep the answers, ask again, or stop.
 
         A call that is told to wait (429) waits without spending its attempts, for PATIENCE seconds in all.
         """
-        body = body_of(self.model, request, seed_from(identity))
-        patient_until = time.monotonic() + PATIENCE
-        spent = 0
-        for attempt in count(1):
-            started = time.monotonic()
-            result = await self._call_within_budget(client, body, request)
-            cost = self._cost(result)
-            answer = Answer(
-                identity, **result.parts, cost=cost, latency_s=time.monotonic() - started, attempts=attempt
-            )
-            if result.unreachable and not self.reached:
-                self.stop = self.stop or UserError(self._unreachable(result.parts["error"]))
-                return None  # no call took place
-            self.reached = self.reached or not result.unreachable
-            if result.fatal:
-                self.stop = self.stop or UserError(result.fatal)
-            spent += answer.outcome != "rate_limited" or time.monotonic() > patient_until
-            if result.fatal or answer.outcome in FINAL or spent == ATTEMPTS:
-                return answer
-            backoff = BACKOFF * 2 ** min(attempt - 1, DOUBLINGS) * random.uniform(0.5, 1.5)
-            await self._wait(max(result.wait_s, backoff))
-            if self.stop is not None:
-                return None
-        raise AssertionError("the loop ends with an answer")
+        if result.other_words:
+            return self.ready.appendleft(job)
+        if result.unreachable and not self.reached:
+            return self._stop(self.connection.unreachable(result.parts[0]["error"]))
+        self.reached = self.reached or not result.unreachable
+        if result.fatal:
+            self._stop(UserError(result.fatal))
+        job.attempts += 1
+        job.patient_until = job.patient_until or time.monotonic() + PATIENCE
+        outcome = result.parts[0]["outcome"]
+        job.spent += outcome != "rate_limited" or time.monotonic() > job.patient_until
+        if result.fatal or outcome in FINAL or job.spent >= ATTEMPTS:
+            return self._keep(job, result, latency_s)
+        backoff = BACKOFF * 2 ** min(job.attempts - 1, DOUBLINGS) * random.uniform(0.5, 1.5)
+        self._later(max(result.wait_s, backoff), job)
 
-    def _cost(self, result: _Result) -> float | None:
-        """Dollars of one call. A call without an answer may have been billed: unknown, unless it is free."""
-        price, parts = self.model.price, result.parts
+    def _keep(self, job: _Job, result: Result, latency_s: float) -> None:
+        """Answers for the rows, as far as they go; an endpoint may give fewer samples than asked for."""
+        parts = list(result.parts) * (1 if result.parts[0]["outcome"] in REUSABLE else len(job.rows))
+        costs = [self._cost(part) for part in parts]
+        for row, part, cost in zip(job.rows, parts, costs, strict=False):
+            answer = Answer(row.asked, **part, cost=cost, latency_s=latency_s, attempts=job.attempts)
+            if not self.unwritten:
+                asyncio.get_running_loop().call_soon(self._write)
+            self.unwritten.append((row, answer))
+        self.ready.extendleft(_Job([row]) for row in job.rows[len(parts) :])
+
+    def _write(self) -> None:
+        """First to the log, all that came in at the same time together; then to whoever asked."""
+        fresh, self.unwritten = self.unwritten, []
+        if not fresh:
+            return
+        try:
+            # a call that the budget did not allow is none
+            self.log.append([self._entry(row, a) for row, a in fresh if a.outcome != "over_budget"])
+            self.log.release([a.identity for _, a in fresh if a.outcome == "over_budget"])
+        except Exception as error:
+            self.unwritten = fresh  # paid for: tried once more when the batch ends
+            return self._stop(error)
+        try:
+            self.claimed.difference_update(answer.identity for _, answer in fresh)
+            for row, answer in fresh:
+                self._settle(row, answer)
+                self._tell()
+        except Exception as error:
+            self._stop(error)
+        self.changed.set()
+
+    def _entry(self, row: _Row, answer: Answer) -> Entry:
+        parameters = row.request.parameters(self.model, seed_from(row.asked))
+        context = self.owner.context
+        return Entry(answer, row.request.messages, parameters, self.model.name, self.endpoint, context)
+
+    def _cost(self, part: Mapping[str, Any]) -> float | None:
+        """Dollars of an answer. A call without one may have been billed: unknown, unless it is free."""
+        price = self.model.price
         if price is None:
             return None
         if price.free:
             return 0.0
-        return price.cost(parts.get("prompt_tokens"), parts.get("completion_tokens"))
+        return price.cost(part.get("prompt_tokens"), part.get("completion_tokens"))
 
-    async def _call_within_budget(
-        self, client: AsyncOpenAI, body: dict[str, Any], request: Request
-    ) -> _Result:
-        budget, price = self.owner.budget, self.model.price
+    async def _call_within_budget(self, job: _Job) -> Result:
+        """The call, with the most that it can cost set aside while it is under way."""
+        request, samples = job.rows[0].request, len(job.rows)
+        seed, budget, price = seed_from(job.rows[0].asked), self.owner.budget, self.model.price
         if not budget.caps:
-            return await self._call(client, body, request)
-        reserved = most([m["content"] for m in request.messages], request.sampling.get("max_tokens"), price)
-        if in_the_way := budget.reserve(reserved):
-            return _failed("over_budget", in_the_way)
-        result = await self._call(client, body, request)
-        tokens = result.parts.get("prompt_tokens"), result.parts.get("completion_tokens")
-        if tokens[0] is not None and tokens[1] is not None:
-            used = use_of(tokens[0], tokens[1], price)
-        else:  # answered without a count, or not answered: what is not known to be free counts in full
-            used = reserved if result.maybe_billed else Use(0, 0)
-        budget.settle(reserved, used)
+            result = await self.connection.ask(request, seed, samples)
+        else:
+            reserved = most_of(request, self.model, price, samples, self.connection.in_words)
+            if in_the_way := budget.reserve(reserved):
+                return failed("over_budget", in_the_way)
+            result = await self.connection.ask(request, seed, samples)
+            budget.settle(reserved, _used(result, reserved, price))
+        if self.rate and (tokens := _tokens(result)) is not None:
+            self.rate.give_back(self._tokens(job) - sum(tokens))
         return result
 
-    async def _wait(self, seconds: float) -> None:
-        """In slices, so that a stop (which may come from another thread) need not wait too."""
-        until = time.monotonic() + seconds
-        while self.stop is None and (left := until - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, 0.2))
 
-    async def _call(self, client: AsyncOpenAI, body: dict[str, Any], request: Request) -> _Result:
-        """One HTTP call, and what is to be made of it."""
-        from openai import APIConnectionError, APIStatusError
-
-        try:
-            async with asyncio.timeout(self.model.timeout_s):
-                data = await client.post(PATHS[self.model.api], body=body, cast_to=object)
-            return _Result(read(data, request), maybe_billed=True)
-        except TimeoutError:
-            return _failed("timed_out", f"no answer within {self.model.timeout_s:g} s", maybe_billed=True)
-        except APIStatusError as error:
-            return self._refused(error)
-        except APIConnectionError as error:
-            cause = _cause(error)
-            says = self._scrub(f"{type(cause).__name__}: {cause}")
-            away = _nobody_there(cause)
-            return _failed("provider_error", says, unreachable=away, maybe_billed=not away)
-        except (ValueError, RecursionError) as error:  # not JSON, or not an answer of this API
-            return _failed("provider_error", self._scrub(str(error)), maybe_billed=True)
-
-    def _refused(self, error: APIStatusError) -> _Result:
-        """A status of 4xx or 5xx: wait and ask again, take it as the answer, or give up the batch."""
-        status, where, says = error.status_code, self.endpoint, self._scrub(message_of(error))
-        if error.code in ("content_filter", "content_policy_violation"):
-            return _failed("refused", says)
-        if status == 429 and error.code != "insufficient_quota":
-            wait_s = min(retry_after(error.response.headers), self.model.timeout_s)
-            return _failed("rate_limited", f"429: {says}", wait_s=wait_s)
-        if status >= 500 or status in (408, 409, 425):
-            return _failed("provider_error", f"{status}: {says}")
-        if status in (401, 403):
-            says = "the key was refused"  # providers like to quote it
-            fatal = (
-                f"{where} refused the key ({status}): set a valid one in the variable {self.model.key_env}."
-            )
-        elif status == 404:
-            fatal = (
-                f"{where} does not know the model {self.model.name!r} (404: {says}). Check the model's name, "
-                f"and that the base URL ends as the provider says, often in /v1."
-            )
-        else:
-            fatal = f"{where} refused a request to {self.model.name!r} ({status}): {says}"
-        return _failed("provider_error", f"{status}: {says}", fatal=fatal)
-
-    def _unreachable(self, why: str) -> str:
-        return (
-            f"nobody answers at {self.endpoint} ({why}). Set OPENAI_BASE_URL, or base_url under the recipe's "
-            "model:, to an OpenAI-compatible endpoint, or use the embedded model with `model: embedded`."
-        )
-
-    def _scrub(self, text: str) -> str:
-        """`text` without secrets, short enough for a log."""
-        if self.key != "none":
-            text = text.replace(self.key, "***")
-        return clean(text)[:500]
+def most_of(
+    request: Request, model: Model, price: Price | None, samples: int = 1, in_words: bool = False
+) -> Use:
+    """The most that a call for this request can take."""
+    longest = _max_tokens(request, model)
+    texts = [message["content"] for message in request.messages]
+    if in_words and request.schema is not None:
+        texts.append(request.schema.instruction())
+    return most(texts, longest and longest * samples, price)
 
 
-@dataclass(frozen=True)
-class _Result:
-    """What one HTTP call came to. `parts` are fields of the Answer."""
-
-    parts: dict[str, Any]
-    wait_s: float = 0.0  # the least wait before another attempt
-    fatal: str = ""  # why no other request can succeed either
-    unreachable: bool = False  # no connection came about
-    maybe_billed: bool = False  # the request arrived, or may have
+def _max_tokens(request: Request, model: Model) -> int | None:
+    """The longest that an answer can be; providers have two names for it."""
+    sampling = request.sampling_for(model)
+    return sampling.get("max_tokens") or sampling.get("max_completion_tokens")
 
 
-def _failed(outcome: str, error: str, **more: Any) -> _Result:
-    return _Result({"outcome": outcome, "error": error}, **more)
+def _tokens(result: Result) -> tuple[int, int] | None:
+    """Prompt and completion tokens of a call, if it was told."""
+    counts = [(part.get("prompt_tokens"), part.get("completion_tokens")) for part in result.parts]
+    if not counts or any(None in pair for pair in counts):
+        return None
+    return sum(p or 0 for p, _ in counts), sum(c or 0 for _, c in counts)
 
 
-def _cause(error: BaseException) -> BaseException:
-    """What went wrong underneath: the client itself calls every broken connection a timeout."""
-    from aiohttp import ClientError
+def _used(result: Result, reserved: Use, price: Any) -> Use:
+    """What a call took. Answered without a count, or not answered: what is not known to be free counts."""
+    tokens = _tokens(result)
+    if tokens is not None:
+        return use_of(*tokens, price)
+    return reserved if result.maybe_billed else Use(0, 0)
 
-    while error.__cause__ is not None and not isinstance(error, ClientError):
-        error = error.__cause__
-    return error
 
-
-def _nobody_there(cause: BaseException) -> bool:
-    """Whether no connection came about: refused, unknown host, no such URL, no reply."""
-    from aiohttp import ClientConnectorError, ConnectionTimeoutError, InvalidURL
-
-    return isinstance(cause, ClientConnectorError | ConnectionTimeoutError | InvalidURL)
+def _same_question(rows: Sequence[_Row], samples: int) -> Iterator[list[_Row]]:
+    """Neighbours that differ in the replicate alone, together as far as one call gives several samples."""
+    if samples == 1:
+        yield from ([row] for row in rows)
+        return
+    for _, same in groupby(rows, key=lambda row: (row.request.messages, row.request.sampling)):
+        together = list(same)
+        yield from (together[i : i + samples] for i in range(0, len(together), samples))

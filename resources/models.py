@@ -5,7 +5,9 @@
       base_url: https://api.openai.com/v1
       key_env: OPENAI_API_KEY
       prices:
-        - {from: 2026-01-01, prompt: 0.40, completion: 1.60}   # US dollars a million tokens
+        - {from: 2026-01-01, prompt: 0.40, completion: 1.60, batch: 0.5}   # US dollars a million tokens
+      parameters: {temperature: 0.7}       # what a recipe does not say itself
+      requests_per_minute: 500
 
 Prices are what the user writes, never guessed: a model without one costs an unknown amount (None).
 """
@@ -14,18 +16,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from synth_assets import strict_yaml
 from synth_assets.errors import UserError
 
 OPENAI = "https://api.openai.com/v1"
+# where neither a recipe nor a model's entry says it
+PARAMETERS: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 256}
+# what a request says itself, and is no sampling
+OURS = ("messages", "prompt", "model", "seed", "n", "stream", "logprobs", "response_format", "json_schema")
 # behind the requests of other processes, an answer of the embedded server may take minutes
 EMBEDDED: dict[str, Any] = {"api": "completions", "timeout_s": 600}
 
@@ -38,6 +44,7 @@ class Price(BaseModel):
     since: date = Field(alias="from")
     prompt: float = Field(ge=0)
     completion: float = Field(ge=0)
+    batch: float | None = Field(default=None, ge=0, le=1)  # share of it that a batched call costs
 
     @property
     def free(self) -> bool:
@@ -48,6 +55,13 @@ class Price(BaseModel):
         if prompt_tokens is None or completion_tokens is None:
             return None
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+
+    def batched(self) -> Price | None:
+        """What a call in a batch costs; None when the entry does not say it."""
+        if self.batch is None:
+            return self if self.free else None
+        lower = {"prompt": self.prompt * self.batch, "completion": self.completion * self.batch}
+        return self.model_copy(update=lower)
 
 
 FREE = Price.model_validate({"from": date.min, "prompt": 0, "completion": 0})  # what the embedded model costs
@@ -62,9 +76,21 @@ class NamedModel(BaseModel):
     base_url: str | None = None  # default: OPENAI_BASE_URL, else OpenAI
     api: Literal["chat", "completions"] = "chat"
     key_env: str = "OPENAI_API_KEY"
-    max_concurrency: int = Field(default=16, ge=1)
+    max_concurrency: int = Field(default=16, ge=1)  # calls in flight, at the most
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
     timeout_s: float = Field(default=120, gt=0)
+    structured: Literal["json_schema", "words"] = "json_schema"  # how a schema is asked for
+    samples: int = Field(default=1, ge=1)  # of one question that the endpoint gives in one call (its `n`)
+    parameters: dict[str, Any] = {}  # sampling that a recipe does not say itself; null leaves one out
     prices: list[Price] = []
+
+    @field_validator("parameters")
+    @classmethod
+    def _sampling_only(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(set(OURS) & set(value)):
+            raise ValueError(f"{', '.join(taken)} is said by the request itself: leave it out of parameters")
+        return value
 
     def price(self, day: date) -> Price | None:
         """The price of that day: the latest entry that had begun."""
@@ -89,7 +115,7 @@ def named_models(path: Path) -> dict[str, NamedModel]:
 
 
 def _fields(where: strict_yaml.Place) -> list[str]:
-    return ["from", "prompt", "completion"] if "prices" in where else list(NamedModel.model_fields)
+    return ["from", "prompt", "completion", "batch"] if "prices" in where else list(NamedModel.model_fields)
 
 
 @dataclass(frozen=True)
@@ -101,7 +127,12 @@ class Model:
     api: Literal["chat", "completions"] = "chat"
     key_env: str = "OPENAI_API_KEY"  # the variable's name; the key itself is read when it is sent
     max_concurrency: int = 16
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
     timeout_s: float = 120
+    structured: Literal["json_schema", "words"] = "json_schema"
+    samples: int = 1
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     model_path: Path | None = None
     price: Price | None = None  # None: not known
 
@@ -134,13 +165,15 @@ def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os
         spec = environ.get("SYNTH_MODEL") or "embedded"
     if isinstance(spec, str):
         if spec == "embedded" or spec.endswith(".gguf"):
-            return Model(**EMBEDDED, **_file(spec), price=FREE)
+            return Model(**EMBEDDED, **_file(spec), parameters=PARAMETERS, price=FREE)
         spec = named_models(models_file()).get(spec) or NamedModel(name=spec)
     base_url = spec.base_url or environ.get("OPENAI_BASE_URL") or OPENAI
     if "@" in urlsplit(base_url).netloc:
         raise UserError("model: the base URL holds a user or password; name the key's variable in key_env.")
-    entry = spec.model_dump(exclude={"base_url", "prices"})
-    model = Model(**entry, base_url=base_url, price=spec.price(datetime.now(UTC).date()))
+    entry = spec.model_dump(exclude={"base_url", "prices", "parameters"})
+    parameters = {**PARAMETERS, **spec.parameters}
+    price = spec.price(datetime.now(UTC).date())
+    model = Model(**entry, base_url=base_url, parameters=parameters, price=price)
     key_of(model, environ)  # a missing key is better told now than after the first stages ran
     return model
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from partitions import today
+from resources import batches
 from resources.language_model import resolve_model
 from resources.sources import read_rows
 from synth_assets.errors import UserError
@@ -28,7 +29,11 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
         messages = next(steps.messages(recipe.step, recipe.task, row, seeds, "completions"))
         yield f"cell         {cell}: {recipe.rows:,} rows a round; the first prompt is"
         yield "\n".join(f"    | {line}" for m in messages for line in m["content"].splitlines())
+    if schema := recipe.step.answer_schema:
+        yield f"output       {schema}"
     yield f"model        {_model(recipe)}"
+    if recipe.mode == "batch":
+        yield "mode         batch: rows go through the Batch API and are collected within a day"
     yield f"filters      {', '.join(f'{n} ({f.threshold()})' for n, f in recipe.filters.items()) or 'none'}"
     yield f"schedule     {recipe.schedule or 'none'} ({recipe.timezone})"
     yield f"{recipe.name} is right."
@@ -41,5 +46,8 @@ def _model(recipe: Recipe) -> str:
     except UserError as error:
         return f"{recipe.model} (not ready here: {error})"
     price = model.price
+    if recipe.mode == "batch":
+        batches.check(model)
+        price = price and price.batched()
     costs = f"${price.prompt:g} and ${price.completion:g} a million tokens" if price else "price not known"
     return f"{model.name} at {model.endpoint}, {model.api}, {'free' if price and price.free else costs}"

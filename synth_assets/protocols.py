@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from synth_assets.schema import Schema
 
 Encode = Callable[[Sequence[str]], "np.ndarray"]  # n texts -> (n, d) float32, rows of length 1
 Message = Mapping[str, str]  # role, content
@@ -46,7 +48,14 @@ class Completes(Protocol):
     def api(self) -> str: ...
 
     def complete(
-        self, messages: Sequence[Sequence[Message]], sampling: Mapping[str, Any], replicates: Sequence[str]
-    ) -> Sequence[Answer]:
-        """One answer a message list, in that order."""
+        self,
+        messages: Iterable[Sequence[Message]],
+        sampling: Mapping[str, Any],
+        replicates: Iterable[str],
+        schema: Schema | None = None,
+    ) -> Iterable[Answer]:
+        """One answer a message list, in that order, as they come: messages are read a little ahead.
+
+        With a schema an answer that does not fit it is `invalid`, with the reason as its error.
+        """
         ...

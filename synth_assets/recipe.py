@@ -13,21 +13,25 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     SerializeAsAny,
     Tag,
     ValidationError,
+    field_serializer,
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from resources.models import NamedModel
-from synth_assets import strict_yaml
+from synth_assets import strict_yaml, tables
 from synth_assets.curation.filters import FILTERS, Filter
 from synth_assets.errors import UserError, unknown
 from synth_assets.identity import tagged_hash
+from synth_assets.schema import Kind, Schema, kind_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 Split = Literal["demonstration", "validation", "test"]
@@ -37,6 +41,12 @@ class Section(BaseModel):
     """A part of a recipe: unknown fields are errors, and a parsed recipe does not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+ModelSpec = Annotated[
+    Annotated[str, Tag("name")] | Annotated[NamedModel, Tag("endpoint")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "endpoint"),  # errors of one form only
+]
 
 
 class Label(Section):
@@ -98,14 +108,37 @@ class Demonstrations(Section):
 
 
 class Step(Section):
-    """One prompted sub-task. `complete` is text that the model goes on with, `prompt` a chat message."""
+    """One prompted sub-task. `complete` is text that the model goes on with, `prompt` a chat message.
+
+    Sampling that is not said here is as the model's entry in models.yaml says, or 1, 1 and 256.
+    """
 
     prompt: str | None = None
     complete: str | None = None
-    temperature: float = Field(default=1.0, ge=0)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    max_tokens: int = Field(default=256, ge=1)
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    max_tokens: int | None = Field(default=None, ge=1)
     stop: list[str] = []
+    samples: int = Field(default=1, ge=1)  # answers to each question: rows with the same condition values
+    output: dict[str, Annotated[Kind, BeforeValidator(kind_of)]] | None = None  # fields of a JSON answer
+
+    @field_validator("output", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or "text" not in value:
+            raise ValueError(
+                "output is written as `field: type`, and needs `text: text`, the text of the row"
+            )
+        for name in value:
+            if not isinstance(name, str) or not NAME.fullmatch(name):
+                why = "use lower-case letters, digits and _, and quotes around yes, no, on and off"
+                raise _wrong(f"{name!r} is no name of a column: {why}", str(name))
+        return value
+
+    @field_serializer("output")
+    def _in_order(self, output: dict[str, Kind] | None) -> Any:
+        """The order of the fields is part of what is asked, and a hash sorts the keys of a mapping."""
+        return list(output.items()) if output is not None else None
 
     @model_validator(mode="after")
     def _one_prompt(self) -> Step:
@@ -115,23 +148,39 @@ class Step(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _output(self) -> Step:
+        if self.output is None:
+            return self
+        if self.output["text"] != "text":
+            raise _wrong("the text of a row has the type text", "output", "text")
+        if self.complete is not None:
+            raise _wrong("a text that goes on is no JSON: ask with `prompt`, not with `complete`", "output")
+        if self.stop:
+            raise _wrong("an answer with `output` ends where its JSON ends: leave out `stop`", "stop")
+        return self
+
+    @property
+    def answer_schema(self) -> Schema | None:
+        """What the answer has to be; None for any text."""
+        return Schema.of(self.output) if self.output else None
+
     @property
     def template(self) -> str:
         return self.prompt if self.prompt is not None else str(self.complete)
 
     def sampling(self) -> dict[str, Any]:
-        return {
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self.max_tokens,
-            "stop": list(self.stop),
-        }
+        """What is said here; the rest is the model's."""
+        said = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_tokens}
+        stop = {"stop": list(self.stop)} if self.stop else {}
+        return {name: value for name, value in said.items() if value is not None} | stop
 
 
 class Annotator(Section):
     """The model as a few-shot classifier: it scores label agreement, and is a baseline by itself."""
 
     k: int = Field(default=16, ge=0)  # demonstrations, the same number of each label
+    model: ModelSpec | None = None  # a cheap judge beside a strong generator; default: the recipe's model
 
 
 class Labelled(Section):
@@ -177,12 +226,6 @@ class BudgetCaps(Caps):
     tokens: Caps = Caps()
 
 
-ModelSpec = Annotated[
-    Annotated[str, Tag("name")] | Annotated[NamedModel, Tag("endpoint")],
-    Discriminator(lambda value: "name" if isinstance(value, str) else "endpoint"),  # errors of one form only
-]
-
-
 class Recipe(Section):
     name: str
     task: Task
@@ -192,6 +235,7 @@ class Recipe(Section):
     steps: dict[str, Step] = Field(min_length=1)
     rows: int = Field(ge=1)  # a cell and round
     model: ModelSpec = "embedded"
+    mode: Literal["online", "batch"] = "online"  # batch: rows by way of the provider's Batch API
     annotator: Annotator = Annotator()
     filters: dict[str, SerializeAsAny[Filter]] = {}
     minimum_yield: float = Field(default=0.1, ge=0, le=1)  # kept share of what was asked for
@@ -289,6 +333,20 @@ class Recipe(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _output_names(self) -> Recipe:
+        """Fields of an answer become columns of its row, beside those that are there."""
+        taken = {c: "the platform" for stage in tables.COLUMNS.values() if "row_id" in stage for c in stage}
+        for name, rule in self.filters.items():
+            taken |= dict.fromkeys([*rule.raw, *rule.columns], f"the filter {name}")
+        taken |= dict.fromkeys(self.attributes, "the conditions")
+        for step, spec in self.steps.items():
+            for name in spec.output or ():
+                if name != "text" and name in taken:
+                    why = f"{name} is a column of {taken[name]}: choose another name"
+                    raise _wrong(why, "steps", step, "output", name)
+        return self
+
     @property
     def cells(self) -> list[str]:
         return list(self.task.classify)
@@ -297,6 +355,10 @@ class Recipe(Section):
     def attributes(self) -> dict[str, list[str]]:
         """Condition attributes other than the cell, with their values."""
         return {n: v for n, v in self.conditions.items() if isinstance(v, list)}
+
+    @property
+    def annotator_model(self) -> str | NamedModel:
+        return self.annotator.model or self.model
 
     @property
     def step(self) -> Step:
@@ -308,11 +370,19 @@ class Recipe(Section):
         `scorers` are the filters without their thresholds: moving one changes no score.
         """
         parts = self.model_dump(mode="json")
-        if isinstance(self.model, NamedModel):  # neither waiting nor prices change an answer
-            parts["model"] = self.model.model_dump(include={"name", "base_url", "api"})
+        parts["model"] = _asked(self.model)
+        parts["samples"] = self.step.samples
+        parts["annotator"] = {"k": self.annotator.k, "model": _asked(self.annotator_model)}
         bounds = {"at_least", "at_most"}
         parts["scorers"] = {n: f.model_dump(exclude=bounds) for n, f in self.filters.items() if f.raw}
         return tagged_hash("recipe/1", {s: parts[s] for s in sections})[:12]
+
+
+def _asked(model: str | NamedModel) -> Any:
+    """What of a model can change an answer: neither waiting nor prices."""
+    if isinstance(model, str):
+        return model
+    return model.model_dump(include={"name", "base_url", "api", "parameters"})
 
 
 def load(path: Path) -> Recipe:
@@ -332,6 +402,12 @@ def load(path: Path) -> Recipe:
     except ValidationError as error:
         errors = error.errors()
     raise strict_yaml.refusal(document, errors, _fields, tags=("endpoint",))
+
+
+def _wrong(why: str, *where: str) -> ValidationError:
+    """What a validator raises about a field further down: pydantic puts its own place in front."""
+    error = PydanticCustomError("recipe", "{why}", {"why": why})
+    return ValidationError.from_exception_data("recipe", [{"type": error, "loc": where, "input": None}])
 
 
 def _filter_errors(filters: Any) -> Iterator[Any]:

@@ -39,6 +39,7 @@ MEANINGS: Mapping[str, str] = {
     "demonstration_ids": "seed rows that the prompt shows",
     "accepted": "whether the answer is a row",
     "reason": "why it is not",
+    "error": "what went wrong, in words",
     "call_id": "identity of the request in the call log",
     "stage": "stage that dropped the row",
     "scorer": "filter or outcome that dropped it",
@@ -57,6 +58,13 @@ MEANINGS: Mapping[str, str] = {
     "high": "upper end of the 95 % interval",
     "n": "rows measured",
     "yield": "kept rows over rows asked for",
+    "used_by": "stage whose rows rest on the call",
+    "messages": "JSON: what was asked",
+    "parameters": "JSON: api, sampling, schema, seed, replicate",
+    "outcome": "ok, refused, truncated, invalid, rate_limited, provider_error or timed_out",
+    "logprobs": "JSON: token, log-probability, those of its alternatives",
+    "tokens_from": "who counted the tokens: provider, or estimated",
+    "cost": "US dollars, null if unknown",
     "rows": "rows that the next round asks for",
 }
 
@@ -76,15 +84,24 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         **PLACE,
         "*condition": "",
         "text": "string",
+        "*output": "",
         "accepted": "bool",
         "reason": "string",
+        "error": "string",
         "call_id": "string",
         "model": "string",
         "prompt_tokens": "int64",
         "completion_tokens": "int64",
     },
     "scores": {**PLACE, "*raw": ""},
-    "filtered": {**PLACE, "*condition": "", "text": "string", "call_id": "string", "*scored": ""},
+    "filtered": {
+        **PLACE,
+        "*condition": "",
+        "text": "string",
+        "*output": "",
+        "call_id": "string",
+        "*scored": "",
+    },
     "rejected": {
         **PLACE,
         "label": "string",
@@ -134,8 +151,10 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "outcome": "string",
         "text": "string",
         "finish_reason": "string",
+        "logprobs": "string",
         "prompt_tokens": "int64",
         "completion_tokens": "int64",
+        "tokens_from": "string",
         "cost": "double",
         "latency_s": "double",
         "attempts": "int64",
@@ -148,8 +167,10 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 
 def columns(recipe: Recipe, stage: str) -> dict[str, str]:
     """Column -> type of a stage. `labels` is a struct with one double a label."""
+    answer = recipe.step.answer_schema
     stars = {
         "*condition": {"label": "string", **dict.fromkeys(recipe.attributes, "string")},
+        "*output": {c: t for c, t in answer.columns.items() if c != "text"} if answer else {},
         "*raw": {c: t for f in recipe.filters.values() for c, t in f.raw.items()},
         "*scored": {c: t for f in recipe.filters.values() for c, t in f.columns.items()},
     }
@@ -169,6 +190,9 @@ def schema(recipe: Recipe, stage: str) -> pa.Schema:
         "double": pa.float64(),
         "bool": pa.bool_(),
         "list<string>": pa.list_(pa.string()),
+        "list<int64>": pa.list_(pa.int64()),
+        "list<double>": pa.list_(pa.float64()),
+        "list<bool>": pa.list_(pa.bool_()),
         "labels": pa.struct([(label, pa.float64()) for label in recipe.cells]),
     }
     return pa.schema([(name, types[kind]) for name, kind in columns(recipe, stage).items()])

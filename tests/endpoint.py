@@ -34,6 +34,11 @@ class Endpoint:
         self.say = say or (lambda body: _prompt(body) + "!")
         self.finish_reason = "stop"
         self.usage: dict[str, int] | None = {"prompt_tokens": 5, "completion_tokens": 2}
+        self.answer_headers: dict[str, str] = {}
+        self.capacity: int | None = None  # more at once are refused (429)
+        self.samples = 1  # that one call gives at the most, if `n` asks for them
+        self.connections: set[int] = set()  # ports of the clients
+        self.refused = 0  # for lack of capacity
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.failures: deque[tuple[int, dict[str, str], str]] = deque()
@@ -69,12 +74,16 @@ class Endpoint:
             self.headers.append({name.lower(): value for name, value in handler.headers.items()})
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
+            self.connections.add(handler.client_address[1])
             failure = self.failures.popleft() if self.failures else None
+            if failure is None and self.capacity and self._at_once > self.capacity:
+                failure = (429, {}, "busy")
+                self.refused += 1
         time.sleep(self.delay_s)
         with self._lock:
             self._at_once -= 1
         if failure is None:
-            handler.send(200, self._answer(body))
+            handler.send(200, self._answer(body), self.answer_headers)
         elif failure[0] == RESET:
             handler.reset()
         else:
@@ -82,7 +91,11 @@ class Endpoint:
             handler.send(status, {"error": {"message": message, "code": None}}, headers)
 
     def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
-        text = self.say(body)
+        choices = [self._choice(body, i) for i in range(min(body.get("n", 1), self.samples))]
+        return {"choices": choices, "usage": self.usage}
+
+    def _choice(self, body: dict[str, Any], i: int) -> dict[str, Any]:
+        text = self.say(body) + f" ({i})" * (i > 0)
         choice: dict[str, Any] = {"index": 0, "finish_reason": self.finish_reason, "logprobs": None}
         if "messages" in body:
             choice["message"] = {"role": "assistant", "content": text}
@@ -94,7 +107,7 @@ class Endpoint:
             if body.get("logprobs"):
                 older = {"tokens": ["a"], "token_logprobs": [-0.5], "top_logprobs": [{"a": -0.5, "b": -1.5}]}
                 choice["logprobs"] = older
-        return {"choices": [choice], "usage": self.usage}
+        return choice
 
 
 def _prompt(body: dict[str, Any]) -> str:

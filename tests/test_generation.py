@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ import pandas as pd
 import pytest
 
 from resources.sources import read_rows
+from synth_assets import tables
 from synth_assets.errors import UserError
 from synth_assets.generation import prompts, steps
 from synth_assets.generation.conditions import design, quotas
 from synth_assets.recipe import Recipe, load
+from synth_assets.schema import Schema
 from synth_assets.selection.splits import support_set
 
 ROUND = "2026-11-22"
@@ -22,19 +26,26 @@ ROUND = "2026-11-22"
 
 @dataclass
 class Scripted:
-    """A model that answers from a script and remembers what it was asked."""
+    """A model that answers from a script, one question after the other, and remembers what it was asked."""
 
     answers: Sequence[Any]
     api: str = "completions"
     asked: list[Any] = field(default_factory=list)
     replicates: list[str] = field(default_factory=list)
+    schema: Schema | None = None
 
     def complete(
-        self, messages: Sequence[Any], sampling: Mapping[str, Any], replicates: Sequence[str]
-    ) -> list[Any]:
-        self.asked += messages
-        self.replicates += replicates
-        return [self.answers[i % len(self.answers)] for i in range(len(messages))]
+        self,
+        messages: Iterable[Any],
+        sampling: Mapping[str, Any],
+        replicates: Iterable[str],
+        schema: Schema | None = None,
+    ) -> Iterator[Any]:
+        self.schema = schema
+        for i, (message, replicate) in enumerate(zip(messages, replicates, strict=True)):
+            self.asked.append(message)
+            self.replicates.append(replicate)
+            yield self.answers[i % len(self.answers)]
 
 
 @dataclass
@@ -131,6 +142,112 @@ def test_what_is_no_answer_is_a_row_with_its_reason(recipe: Recipe, seeds: pd.Da
     rows = steps.run(recipe.step, recipe.task, table, seeds, Scripted(said))
     assert rows["text"].fillna("").tolist() == ["good one", "", "cut of", ""]
     assert rows["reason"].fillna("").tolist() == ["", "empty", "truncated", "timed_out"]
+    assert rows["error"].fillna("").tolist() == ["", "", "", "60 s"]
+
+
+def test_a_prompt_is_rendered_when_the_model_takes_it(recipe: Recipe, seeds: pd.DataFrame) -> None:
+    table = conditions(recipe, seeds, rows=4).assign(tone=["calm", "calm", "angry", "calm"])
+    step = recipe.step.model_copy(update={"complete": "{{ missing if tone == 'angry' else tone }}"})
+    model = Scripted([Said("fine")])
+    with pytest.raises(UserError, match="'missing' is undefined"):
+        steps.run(step, recipe.task, table, seeds, model)
+    assert len(model.asked) == 2
+
+
+def test_no_answer_is_kept_once_its_row_is_made(recipe: Recipe, seeds: pd.DataFrame) -> None:
+    @dataclass
+    class Counting(Scripted):
+        most: int = 0
+        made: list[weakref.ref[Said]] = field(default_factory=list)
+
+        def complete(self, messages: Iterable[Any], *_: Any) -> Iterator[Said]:
+            for _message in messages:
+                answer = Said("fine")
+                self.made.append(weakref.ref(answer))
+                self.most = max(self.most, sum(ref() is not None for ref in self.made))
+                yield answer
+                del answer
+
+    model = Counting([])
+    assert len(steps.run(recipe.step, recipe.task, conditions(recipe, seeds, rows=9), seeds, model)) == 9
+    assert model.most <= 2
+
+
+OUTPUT = {
+    "text": "text",
+    "rating": "integer",
+    "share": "number",
+    "kept": "boolean",
+    "mood": ("polite", "angry"),
+    "words_used": ("text",),
+    "years": ("integer",),
+    "shares": ("number",),
+    "flags": ("boolean",),
+}
+FIELDS = {
+    "text": " a good film\n",
+    "rating": 2**53 - 1,
+    "share": 1,
+    "kept": False,
+    "mood": "angry",
+    "words_used": ["good", "film"],
+    "years": [1999],
+    "shares": [0.5, 1],
+    "flags": [],
+}
+
+
+@pytest.fixture
+def with_output(recipe: Recipe) -> Recipe:
+    step = {"prompt": "A {{ tone }} review?", "output": OUTPUT}
+    return Recipe.model_validate({**dict(recipe), "steps": {"text": step}})
+
+
+def test_the_fields_of_an_answer_become_columns(with_output: Recipe, seeds: pd.DataFrame) -> None:
+    said = [Said(json.dumps(FIELDS)), Said(None, "timed_out"), Said(json.dumps({**FIELDS, "share": 0.25}))]
+    model, table = Scripted(said), conditions(with_output, seeds, rows=3)
+    rows = steps.run(with_output.step, with_output.task, table, seeds, model)
+    assert model.schema == Schema.of(OUTPUT)
+    rows = rows.assign(model="m", accepted=rows["reason"].isna())
+    arrow = tables.to_arrow(with_output, "generations", rows)
+    assert {name: str(arrow.schema.field(name).type) for name in OUTPUT} == {
+        "text": "string",
+        "rating": "int64",
+        "share": "double",
+        "kept": "bool",
+        "mood": "string",
+        "words_used": "list<item: string>",
+        "years": "list<item: int64>",
+        "shares": "list<item: double>",
+        "flags": "list<item: bool>",
+    }
+    first, failed, last = arrow.select(list(OUTPUT)).to_pylist()
+    assert first == FIELDS
+    assert set(failed.values()) == {None}
+    assert last["share"] == 0.25
+
+
+def test_an_answer_that_does_not_fit_is_a_row_with_the_reason(
+    with_output: Recipe, seeds: pd.DataFrame
+) -> None:
+    wrong = json.dumps({**FIELDS, "rating": "5"})
+    said = [
+        Said(wrong),  # even if nobody has looked at it before
+        Said(wrong, "invalid", error="the gateway's reason"),
+        Said(json.dumps({**FIELDS, "text": " "})),
+        Said("{", "truncated"),
+    ]
+    table = conditions(with_output, seeds, rows=4)
+    rows = steps.run(with_output.step, with_output.task, table, seeds, Scripted(said))
+    assert rows["reason"].tolist() == ["invalid", "invalid", "empty", "truncated"]
+    assert rows["error"].fillna("").tolist() == [
+        'rating is "5", wanted an integer',
+        "the gateway's reason",
+        "",
+        "",
+    ]
+    assert rows["text"].tolist() == [answer.text for answer in said]  # for whoever wants to see it
+    assert rows[[n for n in OUTPUT if n != "text"]].isna().all(axis=None)
 
 
 def test_a_chat_model_is_told_in_words_to_go_on(recipe: Recipe, seeds: pd.DataFrame) -> None:

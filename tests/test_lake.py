@@ -57,7 +57,7 @@ def test_a_full_disk_leaves_what_was_there(lake: Lake, monkeypatch: pytest.Monke
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pq, "write_table", full)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
     with pytest.raises(OSError, match=r"No space left on device: .*part\.parquet"):
         lake.write("r", "stage", PARTITION, rows(5))
     assert path.read_bytes() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 
 from resources import language_model
 from resources.call_log import CallLog
-from resources.language_model import Calls, LanguageModel, Model, Request, TokenLogprob, resolve_model
+from resources.language_model import LanguageModel, Model, Request, TokenLogprob, resolve_model
 from resources.models import NamedModel
 from synth_assets.errors import UserError
 from synth_assets.identity import seed_from
@@ -66,12 +67,14 @@ def test_answers_come_in_order_and_many_at_once(lm: LanguageModel, model: Model,
 
 def test_a_second_run_asks_nothing(lm: LanguageModel, model: Model, endpoint: Endpoint) -> None:
     first = lm.complete(model, ask("a", "b"))
-    again = LanguageModel(CallLog(lm.call_log.path), lm.server_folder).complete(model, ask("b", "a", "c"))
+    later = LanguageModel(CallLog(lm.call_log.name), lm.server_folder)
+    again = later.complete(model, ask("b", "a", "c"))
     assert sorted(endpoint.prompts) == ["a", "b", "c"]
     assert [a.text for a in again] == ["b!", "a!", "c!"]
     assert [a.from_log for a in again] == [True, True, False]
     assert replace(again[1], from_log=False) == first[0]
-    assert Calls.of(again).from_log == 2
+    assert (later.calls.calls, later.calls.from_log) == (1, 2)
+    assert set(later.used) == {a.identity for a in again}
 
 
 def test_the_log_is_enough_without_an_endpoint(lm: LanguageModel, model: Model, endpoint: Endpoint) -> None:
@@ -91,8 +94,8 @@ def test_equal_requests_are_asked_once_unless_replicated(
 
 
 def test_progress_counts_what_was_done(lm: LanguageModel, model: Model) -> None:
-    lm.complete(model, ask("a"))
-    seen: list[tuple[int, int, int, int | None]] = []
+    LanguageModel(lm.call_log, lm.server_folder).complete(model, ask("a"))
+    seen: list[tuple[int, int | None, int, int | None]] = []
     lm.complete(
         model,
         ask("a", "b", "c"),
@@ -126,8 +129,6 @@ def test_outcomes_of_what_was_said(lm: LanguageModel, model: Model, endpoint: En
     endpoint.finish_reason = "content_filter"
     assert lm.complete(model, ask("c"))[0].outcome == "refused"
     endpoint.finish_reason = "stop"
-    assert lm.complete(model, ask("not json", schema={"type": "object"}))[0].outcome == "invalid"
-    assert endpoint.requests[-1]["response_format"]["json_schema"]["schema"] == {"type": "object"}
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, RESET])
@@ -173,7 +174,7 @@ def test_a_call_that_failed_is_a_row_and_is_asked_again_later(
     assert (answer.outcome, answer.text, answer.attempts) == (outcome, None, 4)
     assert answer.error
     assert lm.call_log.count() == 1
-    assert Calls.of([answer]) == Calls(calls=1, failed=1)
+    assert (lm.calls.calls, lm.calls.failed, lm.calls.completion_tokens) == (1, 1, 0)
     assert lm.complete(model, ask("a"))[0].text == "a!"
 
 
@@ -246,7 +247,7 @@ lm.complete(model, ask(*(f"q{i}" for i in range(80))))
 
 def stop_in_the_middle(lm: LanguageModel, endpoint: Endpoint, how: signal.Signals) -> None:
     endpoint.delay_s = 0.05
-    command = [sys.executable, "-c", KILLED, endpoint.url, str(lm.call_log.path)]
+    command = [sys.executable, "-c", KILLED, endpoint.url, lm.call_log.name]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while len(endpoint.requests) < 30:
         assert process.poll() is None
@@ -279,6 +280,102 @@ def test_a_progress_callback_that_fails_loses_nothing(
     with pytest.raises(RuntimeError, match="the screen is gone"):
         lm.complete(model, ask(*(f"q{i}" for i in range(50))), fail)
     assert lm.call_log.count() == len(endpoint.requests) <= 16
+
+
+def test_prompts_are_rendered_a_little_ahead_and_answers_come_as_they_are(
+    lm: LanguageModel, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language_model, "CHUNK", 10)
+    monkeypatch.setattr(language_model, "BACKLOG", 20)
+    rendered = []
+
+    def prompts() -> Iterator[Request]:
+        for i in range(300):
+            rendered.append(i)
+            yield from ask(f"q{i}")
+
+    answers = lm.stream(model, prompts())
+    assert next(answers).text == "q0!"
+    assert len(rendered) <= 60
+    assert [a.text for a in answers] == [f"q{i}!" for i in range(1, 300)]
+
+
+def test_one_slow_answer_holds_nobody_up_but_those_after_it(
+    lm: LanguageModel, model: Model, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language_model, "CHUNK", 10)
+    endpoint.say = lambda body: time.sleep(0.5 * (body["seed"] == slow)) or "yes"
+    questions = ask(*(f"q{i}" for i in range(100)))
+    slow = seed_from(questions[0].identity(model))
+    arrived = []
+    for answer in lm.stream(model, questions):
+        arrived.append(len(endpoint.requests))
+        assert answer.text == "yes"
+    assert arrived[0] > 50
+
+
+def test_who_leaves_early_starts_nothing_more_and_loses_nothing(
+    lm: LanguageModel, model: Model, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language_model, "CHUNK", 10)
+    monkeypatch.setattr(language_model, "BACKLOG", 10)
+    endpoint.delay_s = 0.02
+    answers = lm.stream(model, ask(*(f"q{i}" for i in range(200))))
+    next(answers)
+    answers.close()
+    assert lm.call_log.count() == len(endpoint.requests) < 100
+    assert lm.call_log.execute("SELECT count(*) FROM claims") == [(0,)]
+
+
+def test_an_answer_that_the_log_did_not_take_is_tried_once_more(
+    lm: LanguageModel, model: Model, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, failures = lm.call_log.append, iter([UserError("the disk is full")])
+
+    def sometimes(entries: Any) -> None:
+        for failure in failures:
+            raise failure
+        append(entries)
+
+    monkeypatch.setattr(lm.call_log, "append", sometimes)
+    with pytest.raises(UserError, match="the disk is full"):
+        lm.complete(model, ask(*(f"q{i}" for i in range(30))))
+    assert lm.call_log.count() == len(endpoint.requests) < 30
+
+
+def test_a_prompt_that_cannot_be_rendered_loses_nothing(
+    lm: LanguageModel, model: Model, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language_model, "CHUNK", 10)
+
+    def prompts() -> Iterator[Request]:
+        yield from ask(*(f"q{i}" for i in range(25)))
+        raise UserError("the prompt cannot be rendered")
+
+    with pytest.raises(UserError, match="cannot be rendered"):
+        lm.complete(model, prompts())
+    assert lm.call_log.count() == len(endpoint.requests) <= 25
+
+
+def test_what_a_models_entry_says_is_sent_and_counts(
+    lm: LanguageModel, model: Model, endpoint: Endpoint
+) -> None:
+    model = replace(model, parameters={"temperature": 0.3, "frequency_penalty": 0.5, "max_tokens": None})
+    lm.complete(model, [Request(({"role": "user", "content": "a"},), {"temperature": 1.0})])
+    sent = endpoint.requests[0]
+    assert (sent["temperature"], sent["frequency_penalty"]) == (1.0, 0.5)  # the request's own word counts
+    assert "max_tokens" not in sent
+    warmer = replace(model, parameters={**model.parameters, "frequency_penalty": 0.6})
+    assert lm.complete(warmer, ask("a"))[0].from_log is False
+    assert list(lm.call_log.verify()) == []
+
+
+def test_half_an_emoji_is_asked_as_a_question_mark(
+    lm: LanguageModel, model: Model, endpoint: Endpoint
+) -> None:
+    assert lm.complete(model, ask("a\ud83d"))[0].text == "a?!"
+    assert endpoint.prompts == ["a?"]
+    assert list(lm.call_log.verify()) == []
 
 
 def test_what_model_means() -> None:
@@ -329,6 +426,32 @@ asked = [Request([{"role": "user", "content": f"q{i}"}]) for i in range(40)]
 answers = LanguageModel(CallLog(root / "calls.sqlite"), root).complete(Model("m", base_url=url), asked)
 assert [a.text for a in answers] == [f"q{i}!" for i in range(40)]
 """
+
+
+def test_a_call_log_that_restarts_costs_no_answer(postgres: str, tmp_path: Path) -> None:
+    """The server puts everybody out in the middle of a batch. A statement that is under way just then stops
+    the batch; what was answered until then is written all the same."""
+    with Endpoint(delay_s=0.02) as endpoint:
+        lm = LanguageModel(CallLog(postgres), tmp_path)
+        model = Model("m", base_url=endpoint.url, max_concurrency=4)
+        questions = ask(*(f"q{i}" for i in range(60)))
+        with contextlib.suppress(UserError):
+            lm.complete(model, questions, put_out(postgres, after=20))
+        assert [a.text for a in lm.complete(model, questions)] == [f"q{i}!" for i in range(60)]
+        assert lm.call_log.count() == len(endpoint.requests) == 60
+
+
+def put_out(url: str, after: int) -> Any:
+    """A progress callback that ends all connections to a Postgres server once so many rows are done."""
+    import psycopg
+
+    def progress(done: int, *_: Any) -> None:
+        if done == after:
+            with psycopg.connect(url) as connection:
+                others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+
+    return progress
 
 
 def test_processes_that_ask_the_same_at_the_same_time_pay_once(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from resources.call_log import CallLog
-from resources.language_model import Calls, LanguageModel, Model, Request, resolve_model
+from resources.language_model import LanguageModel, Model, Request, resolve_model
 from resources.models import NamedModel, Price, named_models
 from synth_assets.errors import UserError
 from tests.endpoint import Endpoint
@@ -52,6 +52,7 @@ def test_the_price_is_that_of_the_day(models: Path) -> None:
         ("prompt: 0.4", "promt: 0.4", 5, "unknown field 'promt'. Did you mean 'prompt'"),
         ("prompt: 0.4", "prompt: -1", 5, "greater than or equal to 0"),
         ("from: 2026-01-01", "from: soon", 5, "date"),
+        ("prices:", "parameters: {stream: true}\n  prices:", 5, "stream is said by the request itself"),
         ("base_url: ", "api: chatt\n  base_url: ", 4, "'chat' or 'completions'"),
     ],
 )
@@ -83,10 +84,11 @@ def test_a_call_costs_what_its_tokens_cost_or_an_unknown_amount(
         requests = [Request([{"role": "user", "content": text}]) for text in "ab"]
         answers = gateway.complete(model, requests)
         assert [a.cost for a in answers] == pytest.approx([cost, cost])
-        assert Calls.of(answers).cost == (None if cost is None else pytest.approx(2 * cost))
-        again = gateway.complete(model, requests)
+        assert gateway.calls.cost == (None if cost is None else pytest.approx(2 * cost))
+        later = LanguageModel(gateway.call_log, tmp_path)
+        again = later.complete(model, requests)
         assert [a.cost for a in again] == pytest.approx([cost, cost])  # what it cost then
-        assert Calls.of(again).cost == 0.0  # what it costs now
+        assert later.calls.cost == 0.0  # what it costs now
 
 
 def test_an_entry_in_the_recipe_may_have_prices_too() -> None:

@@ -4,10 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from synth_assets import tables
 from synth_assets.cli import main
 from synth_assets.errors import UserError
 from synth_assets.recipe import load
+from synth_assets.schema import Schema
+from tests.test_docs import examples
 
 
 def test_a_recipe_reads_as_sections(project: Path) -> None:
@@ -58,6 +62,95 @@ def test_what_is_wrong_is_refused_with_its_line(edit, old: str, new: str, at: st
         load(path)
     for part in [f"{path}:{line}: ", *parts]:
         assert part in str(caught.value)
+
+
+OUTPUT = """    output:
+      text: text
+      rating: integer
+      mood: [polite, angry]
+      keywords: [text]
+"""
+
+
+@pytest.fixture
+def edit_output(edit):
+    """`edit` on a recipe that asks for an answer with fields."""
+    edit("complete: |", "prompt: |")
+    edit('    stop: ["\\n"]\n', OUTPUT)
+    return edit
+
+
+def test_a_step_declares_the_fields_of_its_answer(edit_output) -> None:
+    recipe = load(edit_output("rows: 6", "rows: 7"))
+    assert recipe.step.answer_schema == Schema.of(
+        {"text": "text", "rating": "integer", "mood": ["polite", "angry"], "keywords": ["text"]}
+    )
+    columns = tables.columns(recipe, "generations")
+    assert {n: columns[n] for n in ("rating", "mood", "keywords")} == {
+        "rating": "int64",
+        "mood": "string",
+        "keywords": "list<string>",
+    }
+    assert set(tables.columns(recipe, "filtered")) >= {"rating", "mood", "keywords"}
+    assert "rating" not in tables.columns(recipe, "labelled")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at", "parts"),
+    [
+        ("integer", "integr", "rating", ["unknown type 'integr'", "Did you mean 'integer'", "[word, word]"]),
+        ("integer", "5", "rating", ["a type is one of text, integer, number, boolean"]),
+        ("integer", "", "rating", ["a type is one of"]),
+        ("integer", "{least: 1}", "rating", ["a type is one of"]),
+        ("[text]", "[polite]", "keywords", ["a list holds one type", "two words or more"]),
+        ("[polite, angry]", "[yes, no]", "mood", ["True is not a word to YAML", "put it in quotes"]),
+        ("[polite, angry]", "[polite, polite]", "mood", ["listed twice"]),
+        ("rating:", "Rating:", "Rating", ["'Rating' is no name of a column: use lower-case letters"]),
+        ("rating:", "on:", "output:", ["True is no name of a column", "quotes around yes"]),
+        ("rating:", "row_id:", "row_id", ["row_id is a column of the platform: choose another name"]),
+        ("rating:", "label:", "label: integer", ["a column of the platform"]),
+        ("rating:", "confidence:", "confidence", ["a column of the platform"]),
+        ("rating:", "tone:", "tone: integer", ["tone is a column of the conditions"]),
+        ("rating:", "words:", "words: integer", ["words is a column of the filter words"]),
+        ("text: text", "text: integer", "text: integer", ["the text of a row has the type text"]),
+        ("      text: text\n", "", "output", ["needs `text: text`"]),
+        ("output:", "output: [text]\n    unused:", "output", ["`field: type`"]),
+        ("output:", "output:\n    unused:", "output", ["`field: type`"]),
+        ("prompt:", "complete:", "output", ["ask with `prompt`"]),
+        ("    max_tokens", "    stop: ['.']\n    max_tokens", "stop", ["leave out `stop`"]),
+    ],
+)
+def test_a_field_that_cannot_be_is_refused_with_its_line(
+    edit_output, old: str, new: str, at: str, parts: list[str]
+) -> None:
+    path = edit_output(old, new)
+    text = path.read_text(encoding="utf-8")
+    line = text[: text.index(at)].count("\n") + 1
+    with pytest.raises(UserError) as caught:
+        load(path)
+    for part in [f"{path}:{line}: steps.text", *parts]:
+        assert part in str(caught.value)
+
+
+def test_the_step_of_the_guide_is_right(project: Path) -> None:
+    (example,) = (e for e in examples("yaml", "docs/recipes.md") if "output:" in e)
+    path = project / "recipes" / "reviews.yaml"
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8")) | yaml.safe_load(example)
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+    assert main(["check", "reviews"]) == 0
+
+
+def test_the_order_of_the_fields_is_asked_for_too(edit_output) -> None:
+    fields = ["      rating: integer\n", "      mood: [polite, angry]\n"]
+    before = load(edit_output("rows: 6", "rows: 7"))
+    after = load(edit_output("".join(fields), "".join(reversed(fields))))
+    assert before.version("steps") != after.version("steps")
+
+
+def test_check_shows_the_fields_of_the_answer(edit_output, capsys) -> None:
+    assert main(["check", "reviews"]) == 0
+    out = capsys.readouterr().out
+    assert 'output       text: text, rating: an integer, mood: one of "polite", "angry"' in out
 
 
 def test_a_recipe_that_is_not_there_names_those_that_are(project: Path) -> None:

@@ -34,7 +34,7 @@ def label_logprobs(
 ) -> list[LabelLogprobs | None]:
     """Log-probability of each label's verbalizer after each text; None where no label can be read."""
     words = task.verbalizers()
-    prompts = [_messages(text, task, shown, model.api) for text in texts]
+    prompts = (_messages(text, task, shown, model.api) for text in texts)
     answers = model.complete(prompts, SAMPLING, ["annotate"] * len(texts))
     return [read(answer, words) for answer in answers]
 

@@ -23,7 +23,8 @@ def design(recipe: Recipe, seeds: pd.DataFrame, *, round_: str, cell: str, rows:
     """The condition table of one cell: `rows` rows, each attribute drawn uniformly and by itself.
 
     Rows share `sets` sets of `k` demonstrations of the cell's label; neighbouring rows use different
-    sets. Raises UserError when there are fewer than `k` demonstrations.
+    sets, but for the `samples` rows of one question, which stand together. Raises UserError when there are
+    fewer than `k` demonstrations.
     """
     import pandas as pd
 
@@ -31,8 +32,10 @@ def design(recipe: Recipe, seeds: pd.DataFrame, *, round_: str, cell: str, rows:
     sets = _demonstration_sets(shown, seeds, recipe.seed, round_, cell) if shown and shown.k else [[]]
     table = []
     for i in range(rows):
+        question = i // recipe.step.samples
         values = {
-            name: pick(vs, recipe.seed, round_, cell, i, name) for name, vs in recipe.attributes.items()
+            name: pick(vs, recipe.seed, round_, cell, question, name)
+            for name, vs in recipe.attributes.items()
         }
         table.append(
             {
@@ -42,8 +45,8 @@ def design(recipe: Recipe, seeds: pd.DataFrame, *, round_: str, cell: str, rows:
                 "replicate": i,
                 "label": cell,
                 **values,
-                "demonstration_set": i % len(sets),
-                "demonstration_ids": sets[i % len(sets)],
+                "demonstration_set": question % len(sets),
+                "demonstration_ids": sets[question % len(sets)],
             }
         )
     return pd.DataFrame(table)

@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.generation import prompts
+from synth_assets.schema import SchemaError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.protocols import Answer, Completes, Message
     from synth_assets.recipe import Step, Task
+    from synth_assets.schema import Schema
+
+COLUMNS = ("text", "reason", "error", "call_id", "prompt_tokens", "completion_tokens")  # from an answer
 
 
 def fields(task: Task, attributes: list[str]) -> list[str]:
@@ -28,7 +32,9 @@ def messages(
     """The rendered messages of each condition row (p = E(e_task, e_condition, e_demo), Eq. 1)."""
     common, verbalizers = prompts.task_fields(task), task.verbalizers()
     seed_rows = {r["row_id"]: {"text": r["text"], "label": r["label"]} for r in seeds.to_dict("records")}
-    for row in conditions.to_dict("records"):
+    columns = list(conditions)
+    for values in conditions.itertuples(index=False, name=None):
+        row = dict(zip(columns, values, strict=True))
         text = prompts.render(
             step.template,
             {
@@ -47,37 +53,51 @@ def run(
 ) -> pd.DataFrame:
     """One generated row a condition row, in the same order: accepted, or rejected with the reason.
 
-    Rows are asked in the table's order, in which neighbours show different demonstrations: an inference
-    server then reads each of these prefixes about once, and not once in every slot.
+    Prompts are rendered as the model takes them, and of an answer stays what its row needs. Rows are asked
+    in the table's order, in which neighbours show different demonstrations: an inference server then reads
+    each of these prefixes about once, and not once in every slot.
     """
+    schema = step.answer_schema
     answers = model.complete(
-        list(messages(step, task, conditions, seeds, model.api)),
+        messages(step, task, conditions, seeds, model.api),
         step.sampling(),
         [f"{r.round}/{r.cell}/{r.replicate}" for r in conditions.itertuples()],
+        schema,
     )
+    made: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, *(step.output or ()))}
+    for answer in answers:
+        row = _parsed(answer, schema, one_line="\n" in step.stop)
+        for name, values in made.items():
+            values.append(row.get(name))
     dropped = ["replicate", "demonstration_set", "demonstration_ids"]
-    return conditions.drop(columns=dropped).assign(**_parsed(answers, one_line="\n" in step.stop))
+    return conditions.drop(columns=dropped).assign(**made)
 
 
-def _parsed(answers: Any, one_line: bool) -> dict[str, list[Any]]:
-    texts = [_clean(a, one_line) for a in answers]
-    return {
-        "text": texts,
-        "reason": [_reason(a, t) for a, t in zip(answers, texts, strict=True)],
-        "call_id": [a.identity for a in answers],
-        "prompt_tokens": [a.prompt_tokens for a in answers],
-        "completion_tokens": [a.completion_tokens for a in answers],
+def _parsed(answer: Answer, schema: Schema | None, one_line: bool) -> dict[str, Any]:
+    """The columns of one answer: its text, or its fields, or why there are none.
+
+    A rejected row has the whole answer as its text, as far as there is one.
+    """
+    row: dict[str, Any] = {
+        "text": _clean(answer.text, one_line),
+        "reason": None,
+        "error": answer.error,
+        "call_id": answer.identity,
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.completion_tokens,
     }
-
-
-def _clean(answer: Answer, one_line: bool) -> str | None:
-    """The answer without white space around it; its first line where a line was asked for."""
-    text = (answer.text or "").strip()
-    return (text.splitlines()[0].strip() if one_line and text else text) or None
-
-
-def _reason(answer: Answer, text: str | None) -> str | None:
-    """Why the row is rejected, or None when it is accepted."""
     if answer.outcome != "ok":
-        return answer.outcome
-    return None if text else "empty"
+        return row | {"reason": answer.outcome}
+    try:
+        found = schema.parse(answer.text or "") if schema else {"text": row["text"]}
+    except SchemaError as wrong:
+        return row | {"reason": "invalid", "error": str(wrong)}
+    if not (found["text"] or "").strip():
+        return row | {"reason": "empty"}
+    return row | found
+
+
+def _clean(text: str | None, one_line: bool) -> str | None:
+    """Text without white space around it; its first line where a line was asked for."""
+    text = (text or "").strip()
+    return (text.splitlines()[0].strip() if one_line and text else text) or None

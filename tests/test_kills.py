@@ -1,0 +1,68 @@
+"""`kill -9`, five times in a row: what was answered is not paid again, and the tables come out the same."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from resources.call_log import CallLog
+from synth_assets.cli import main
+from tests.endpoint import Endpoint
+from tests.test_round import ROUND, reviewer
+
+ROOT = Path(__file__).parents[1]
+ROWS, KILLS, IN_FLIGHT = 80, 5, 16  # rows of both cells; the model's max_concurrency
+RUN = ["run", "reviews", "--round", ROUND, "--rows", str(ROWS // 2)]
+
+
+@pytest.fixture
+def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    with Endpoint(say=reviewer) as served:
+        monkeypatch.setenv("SYNTH_MODEL", "scripted")
+        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
+        yield served
+
+
+def tables(home: Path) -> dict[str, str]:
+    """Hash of each table but those that tell when something was asked."""
+    files = [file for file in (home / "lake").glob("**/part.parquet") if "calls" not in file.parts]
+    return {str(file.relative_to(home)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def kill_after(endpoint: Endpoint, requests: int) -> None:
+    """Run the round, and end it the hard way as soon as so many requests have come in all."""
+    run = [sys.executable, "-m", "synth_assets.cli", *RUN]
+    process = subprocess.Popen(run, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+    while len(endpoint.requests) < requests:
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+
+
+def test_five_kills_cost_what_was_in_flight_and_change_no_table(
+    project: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.delay_s = 0.1
+    draw, lost = random.Random(20261122), []
+    for _ in range(KILLS):
+        kill_after(endpoint, len(endpoint.requests) + draw.randint(3, 14))
+        time.sleep(3 * endpoint.delay_s)  # what was on its way has arrived
+        lost.append(len(endpoint.requests) - CallLog(project / ".synth" / "calls.sqlite").count() - sum(lost))
+    assert all(0 <= n <= IN_FLIGHT for n in lost)
+    assert sum(lost) > 0  # a test in which nothing was in flight shows nothing
+    assert main(RUN) == 0
+    assert len(endpoint.requests) == ROWS + sum(lost)
+    killed = tables(project / ".synth")
+
+    monkeypatch.setenv("SYNTH_HOME", str(project / "undisturbed"))
+    assert main(RUN) == 0
+    assert tables(project / "undisturbed") == killed
