@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("name")
     run.add_argument("--round", metavar="DATE", help="2026-11-22; default: today")
     run.add_argument("--rows", type=int, metavar="N", help="rows a cell instead of the recipe's number")
+    run.add_argument(
+        "--wait", action="store_true", help="with `mode: batch`: until the provider has answered"
+    )
     run.set_defaults(command=_run)
 
     show = commands.add_parser("show", help="print rows of a stage")
@@ -62,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     sql.add_argument("query")
     sql.add_argument("--csv", action="store_true", help="print as CSV")
     sql.set_defaults(command=_sql)
+
+    verify = commands.add_parser("verify", help="derive the identity of every logged call again")
+    verify.set_defaults(command=_verify)
 
     ui = commands.add_parser("ui", help="open the Dagster UI on the same data")
     ui.add_argument("--port", default="3000")
@@ -112,10 +118,15 @@ def _run(options: argparse.Namespace) -> int:
     round_ = check_round(recipe, options.round or today(recipe.timezone))
     try:
         with dagster_instance() as instance:
-            run_round(recipe, round_, instance)
+            pending = run_round(recipe, round_, instance, wait=options.wait)
     except RoundFailed as failure:
         print(f"stopped by a check:\n{failure}", file=sys.stderr)
         return 1
+    if pending:
+        rows = "" if options.rows is None else f" --rows {options.rows}"
+        again = f"synth run {recipe.name} --round {round_}{rows}"
+        print("\n".join(["", *pending, "", f"Go on later: {again}", f"Or wait:     {again} --wait"]))
+        return 0
     print("\n".join(["", *summary(recipe.name, round_)]))
     return 0
 
@@ -150,6 +161,19 @@ def _sql(options: argparse.Namespace) -> None:
         print(answer.df().to_csv(index=False), end="")
     else:
         answer.show(max_width=200, max_rows=200)
+
+
+def _verify(_: argparse.Namespace) -> int:
+    from resources.call_log import CallLog
+    from resources.home import call_log
+
+    log = CallLog(call_log())
+    found = 0
+    for row in log.verify():
+        found += 1
+        print(f"call {row.id}: its identity is {row.identity}, what it holds has {row.expected or 'none'}")
+    print(f"{log.count():,} calls in {log.name}, {found:,} do not hold what their identity stands for")
+    return 1 if found else 0
 
 
 def _ui(options: argparse.Namespace) -> None:

@@ -15,7 +15,10 @@ from typing import Any
 import dagster as dg
 
 from partitions import cell_key, today
-from resources.home import home
+from resources.batches import check, collect
+from resources.call_log import CallLog
+from resources.home import call_log, home
+from resources.models import resolve_model
 from resources.process import is_gone, this_process
 from synth_assets.assets.nightly import MADE_BY_CELL
 from synth_assets.assets.stage import key
@@ -25,6 +28,7 @@ from synth_assets.recipe import Recipe
 
 BY_ROUND = ("filtered", "rejected", "labelled", "weighted", "metrics")
 PROCESS_TAG = "synth/process"
+POLL_S = 60.0  # between two looks at what is with the provider
 
 
 class RoundFailed(Exception):
@@ -69,29 +73,55 @@ def check_round(recipe: Recipe, round_: str) -> str:
     return day.isoformat()
 
 
-def run_round(recipe: Recipe, round_: str, instance: dg.DagsterInstance) -> None:
+def run_round(recipe: Recipe, round_: str, instance: dg.DagsterInstance, wait: bool = False) -> list[str]:
     """Materialize all stages of one round. Raises UserError for the user's mistakes, RoundFailed when a
-    blocking check fails; what was made until then is kept, and paid calls are never paid again."""
+    blocking check fails; what was made until then is kept, and paid calls are never paid again.
+
+    With `mode: batch` it says which requests are with the provider, a line a cell, and leaves the stages of
+    the round for another time; with `wait` it returns when all is made.
+    """
+    if recipe.mode == "batch":
+        check(resolve_model(recipe.model))
     defs = dg.Definitions.merge(build({recipe.name: recipe}), dg.Definitions(loggers={"console": terminal}))
     job = defs.resolve_implicit_global_asset_job_def()
-    runs: list[tuple[tuple[str, ...], str | None]] = [
-        (("seeds",), None),
-        *((MADE_BY_CELL, cell_key(round_, cell)) for cell in recipe.cells),
-        (BY_ROUND, round_),
-    ]
-    for stages, partition in runs:
-        _execute(job, instance, [key(recipe, stage) for stage in stages], partition)
+    _execute(job, instance, [key(recipe, "seeds")], None)
+    made_by_cell = [key(recipe, stage) for stage in MADE_BY_CELL]
+    cells, pending = list(recipe.cells), dict[str, str]()
+    while cells:
+        for cell in cells:
+            pending[cell] = _execute(job, instance, made_by_cell, cell_key(round_, cell))
+        pending = {cell: why for cell, why in pending.items() if why}
+        cells = _wait_for_one(recipe, round_, list(pending)) if pending and wait else []
+    if not pending:
+        _execute(job, instance, [key(recipe, stage) for stage in BY_ROUND], round_)
+    return [f"{cell}: {why}" for cell, why in pending.items()]
+
+
+def _wait_for_one(recipe: Recipe, round_: str, cells: list[str]) -> list[str]:
+    """The first of these cells whose batches have ended."""
+    log, said = CallLog(call_log()), set[str]()
+    while True:
+        time.sleep(POLL_S)
+        found = collect(log, key(recipe, "generations").to_user_string())
+        news = [words for words in (*found.ended, *found.problems) if words not in said]
+        said.update(news)
+        for words in news:
+            print(f"{time.strftime('%H:%M:%S')}  {words}", file=sys.stderr)
+        ended = [c for c in cells if found.partitions.get(cell_key(round_, c), "none") is not None]
+        if ended:
+            return ended
 
 
 def _execute(
     job: dg.JobDefinition, instance: dg.DagsterInstance, assets: list[dg.AssetKey], partition: str | None
-) -> None:
-    """One in-process run; an error inside a stage comes out as it was raised."""
+) -> str:
+    """One in-process run; an error inside a stage comes out as it was raised. Returns what is with the
+    provider, if that is why a stage was not made."""
     from dagster._core.errors import DagsterAssetCheckFailedError
 
     run_id = str(uuid.uuid4())
     try:
-        job.execute_in_process(
+        done = job.execute_in_process(
             instance=instance,
             asset_selection=assets,
             partition_key=partition,
@@ -101,6 +131,8 @@ def _execute(
         )
     except DagsterAssetCheckFailedError:
         raise RoundFailed("\n".join(_failed_checks(instance, run_id))) from None
+    observed = [e.asset_observation_data.asset_observation for e in done.get_asset_observation_events()]
+    return "; ".join(str(o.description) for o in observed if o.asset_key in assets)
 
 
 def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from synth_assets.assets import (
+    collect,
     conditions,
     feedback,
     filtered,
@@ -22,12 +23,15 @@ STAGES = (seeds, conditions, generations, scores, filtered, labelled, weighted, 
 
 
 def recipe_definitions(recipe: Recipe) -> dg.Definitions:
-    """The asset graph of one recipe, its job and its nightly schedule."""
+    """The asset graph of one recipe, its job, its nightly schedule and its sensors."""
     job = nightly.cells_job(recipe)
     schedules: Sequence[dg.ScheduleDefinition] = [nightly.schedule(recipe, job)] if recipe.schedule else []
+    sensors: list[dg.SensorDefinition] = [nightly.follow(recipe)]
+    if recipe.mode == "batch":
+        sensors.append(collect.sensor(recipe, job))
     return dg.Definitions(
         assets=[stage.build(recipe) for stage in STAGES],
         jobs=[job],
         schedules=schedules,
-        sensors=[nightly.follow(recipe)],
+        sensors=sensors,
     )

@@ -9,7 +9,7 @@ from synth_assets.assets.stage import Table, asset, key, partition_of, result
 from synth_assets.generation.conditions import design
 from synth_assets.recipe import Recipe
 
-SECTIONS = ["conditions", "demonstrations", "rows", "seed", "feedback"]
+SECTIONS = ["conditions", "demonstrations", "rows", "samples", "seed", "feedback"]
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:

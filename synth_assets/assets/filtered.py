@@ -86,7 +86,10 @@ def _with_failed_calls(dropped: Table, generations: Table) -> Table:
     import pandas as pd
 
     failed = generations[~generations["accepted"]]
-    failed = failed.assign(stage="generations", scorer=failed["reason"], value=None, threshold=None)
+    why = failed["error"].where(failed["error"].notna(), failed["reason"])
+    failed = failed.assign(
+        stage="generations", scorer=failed["reason"], value=None, threshold=None, reason=why
+    )
     return pd.concat([table for table in (failed, dropped) if len(table)] or [failed], ignore_index=True)
 
 

@@ -1,13 +1,25 @@
 """Asset `generations`: what the model answered, row by row."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import dagster as dg
 
+from resources.batches import Pending
 from resources.lake import Lake
 from resources.language_model import LanguageModel
 from synth_assets.assets import plots
 from synth_assets.assets.model import CHECKS as MODEL_CHECKS
 from synth_assets.assets.model import BoundModel
-from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, check, result, schema_check
+from synth_assets.assets.stage import (
+    LANGUAGE_MODEL_POOL,
+    Table,
+    asset,
+    check,
+    not_yet,
+    result,
+    schema_check,
+)
 from synth_assets.generation.steps import run
 from synth_assets.recipe import Recipe
 
@@ -26,6 +38,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         sections=["task", "steps", "model"],
         checks={**CHECKS, **MODEL_CHECKS},
         pool=LANGUAGE_MODEL_POOL,
+        required=recipe.mode == "online",
     )
     def compute(
         context: dg.AssetExecutionContext,
@@ -33,17 +46,21 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         lake: dg.ResourceParam[Lake],
         conditions: Table,
         seeds: Table,
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[Any]:
         """What the model answered, or why it did not."""
-        model = BoundModel(language_model, recipe, context)
-        rows = run(recipe.step, recipe.task, conditions, seeds, model)
+        model = BoundModel(language_model, recipe, context, batched=recipe.mode == "batch")
+        try:
+            rows = run(recipe.step, recipe.task, conditions, seeds, model)
+        except Pending as pending:
+            yield from not_yet(context, str(pending), pending.batches)
+            return
         model.save_calls(lake)
         rows = rows.assign(model=model.name, accepted=rows["reason"].isna())
         reasons = rows["reason"].fillna("accepted").value_counts()
         lengths = {
             cell: rows.loc[rows["accepted"], "text"].str.split().str.len() for cell in rows["cell"].unique()
         }
-        return result(
+        yield result(
             recipe,
             "generations",
             rows,

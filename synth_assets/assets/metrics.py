@@ -24,7 +24,7 @@ from synth_assets.evaluation import measure
 from synth_assets.evaluation.usefulness import compare
 from synth_assets.recipe import Recipe
 
-SECTIONS = ["task", "metrics", "annotator", "feedback", "model"]
+SECTIONS = ["task", "metrics", "annotator", "feedback"]
 PLOTTED = ("accuracy", "yield")  # over the rounds
 DIVERSITY = ("vocabulary", "distinct_1", "distinct_2", "self_bleu_4", "average_pairwise_similarity")
 
@@ -53,7 +53,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         import pandas as pd
 
         round_ = partition_of(context)["round"]
-        model = BoundModel(language_model, recipe, context)
+        model = BoundModel(language_model, recipe, context, recipe.annotator_model)
         # `weighted` has the rows of all rounds so far, so what it is compared with has them too
         all_generations = pd.concat([rounds_before(recipe, lake, "generations", round_), generations])
         all_filtered = pd.concat([rounds_before(recipe, lake, "filtered", round_), filtered])

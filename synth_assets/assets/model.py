@@ -3,22 +3,28 @@ how far it is."""
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from itertools import islice
 from typing import Any
 
 import dagster as dg
 
 from partitions import today
+from resources.batch_records import forget
+from resources.batches import answers, collect, not_in_batches
 from resources.budget import Cap
 from resources.call_log import COLUMNS
 from resources.lake import Lake
 from resources.language_model import Answer, Calls, LanguageModel, Request, resolve_model
+from resources.models import NamedModel
 from synth_assets import tables
 from synth_assets.assets.stage import check, partition_of
 from synth_assets.protocols import Message
 from synth_assets.recipe import Recipe
+from synth_assets.schema import Schema
 
 EVERY_SECONDS = 5.0
+ROWS_AT_ONCE = 2_000  # of the call log, on their way into the lake
 UNANSWERED = ("rate_limited", "provider_error", "timed_out")
 CHECKS = {
     "answered": "Did the endpoint answer every request? (Those that it did not are asked again next time.)",
@@ -27,26 +33,30 @@ CHECKS = {
 
 
 class BoundModel:
-    """`protocols.Completes` for one run of one asset."""
+    """`protocols.Completes` for one run of one asset. `batched`: by way of the provider's Batch API; then
+    `complete` raises `resources.batches.Pending` as long as requests are with the provider."""
 
     def __init__(
-        self, language_model: LanguageModel, recipe: Recipe, context: dg.AssetExecutionContext
+        self,
+        language_model: LanguageModel,
+        recipe: Recipe,
+        context: dg.AssetExecutionContext,
+        spec: str | NamedModel | None = None,
+        batched: bool = False,
     ) -> None:
-        self._model = resolve_model(recipe.model)
+        self._model = resolve_model(recipe.model if spec is None else spec)
+        self._batched = batched
         self._log = context.log
         self._what = " ".join([*context.asset_key.path, *partition_of(context).values()])
-        caller = {
-            "run_id": context.run_id,
-            "asset": context.asset_key.to_user_string(),
-            "partition_key": context.partition_key,
-        }
+        self._asset, self._partition = context.asset_key.to_user_string(), str(context.partition_key)
+        caller = {"run_id": context.run_id, "asset": self._asset, "partition_key": self._partition}
         self._place = {"used_by": context.asset_key.path[-1], "cell": "all", **partition_of(context)}
         caps = list(_caps(recipe, self._place["round"]))
         folder = language_model.server_folder
         self._language_model = LanguageModel(language_model.call_log, folder, caller, caps)
         self._recipe = recipe
-        self._answers: list[Answer] = []
-        self._seconds = 0.0
+        self._outcomes: Counter[str] = Counter()
+        self._in_the_way: set[str] = set()  # caps
 
     @property
     def api(self) -> str:
@@ -57,35 +67,65 @@ class BoundModel:
         return self._model.name
 
     def complete(
-        self, messages: Sequence[Sequence[Message]], sampling: Mapping[str, Any], replicates: Sequence[str]
-    ) -> list[Answer]:
-        requests = [Request(m, sampling, r) for m, r in zip(messages, replicates, strict=True)]
-        started = time.monotonic()
-        answers = self._language_model.complete(self._model, requests, _Progress(self._log.info, self._what))
-        self._seconds += time.monotonic() - started
-        self._answers += answers
-        return answers
+        self,
+        messages: Iterable[Sequence[Message]],
+        sampling: Mapping[str, Any],
+        replicates: Iterable[str],
+        schema: Schema | None = None,
+    ) -> Iterator[Answer]:
+        total = len(replicates) if isinstance(replicates, Sized) else None
+        pairs = zip(messages, replicates, strict=True)
+        requests = (Request(question, sampling, replicate, schema) for question, replicate in pairs)
+        self._collect()
+        if self._batched:
+            found: Iterable[Answer] = answers(self._language_model, self._model, requests)
+        else:
+            found = self._stream(requests, total)
+        for answer in found:
+            self._outcomes[answer.outcome] += 1
+            if answer.outcome == "over_budget":
+                self._in_the_way.add(str(answer.error))
+            yield answer
+
+    def _stream(self, requests: Iterable[Request], total: int | None) -> Iterator[Answer]:
+        new = not_in_batches(self._language_model.call_log, self._model, requests)
+        progress = _Progress(self._log.info, self._what)
+        return self._language_model.stream(self._model, new, progress, total)
+
+    def _collect(self) -> None:
+        """What the provider has of this partition from before, if it is ready."""
+        found = collect(self._language_model.call_log, self._asset, self._partition)
+        for ended in found.ended:
+            self._log.info(f"{self._what}: {ended}")
+        for problem in found.problems:
+            self._log.warning(f"{self._what}: {problem}")
 
     def save_calls(self, lake: Lake) -> None:
-        """Every call behind this partition, into the lake: it tells all without the call log."""
+        """Every call behind this partition, into the lake: it tells all without the call log. Batches that
+        brought them have served."""
+        place = {column: self._place[column] for column in tables.STAGES["calls"]}
+        lake.write(self._recipe.name, "calls", place, self._calls())
+        forget(self._language_model.call_log, self._asset, self._partition)
+
+    def _calls(self) -> Iterator[Any]:
+        """The rows of the call log as Arrow tables, a chunk at a time, and an empty one if there are none."""
         import pandas as pd
 
-        rows = self._language_model.call_log.rows(a.identity for a in self._answers)
-        calls = pd.DataFrame(rows, columns=COLUMNS).rename(columns={"identity": "call_id"})
-        table = tables.to_arrow(self._recipe, "calls", calls.assign(**self._place))
-        place = {column: self._place[column] for column in tables.STAGES["calls"]}
-        lake.write(self._recipe.name, "calls", place, table)
+        rows = self._language_model.call_log.rows(sorted(self._language_model.used))
+        first = True
+        while (chunk := list(islice(rows, ROWS_AT_ONCE))) or first:
+            calls = pd.DataFrame(chunk, columns=COLUMNS).rename(columns={"identity": "call_id"})
+            yield tables.to_arrow(self._recipe, "calls", calls.assign(**self._place))
+            first = False
 
     def checks(self, stage: str) -> list[dg.AssetCheckResult]:
         """Whether every request has an answer, and whether the budget allowed it."""
-        outcomes = Counter(a.outcome for a in self._answers)
-        failed = {o: outcomes[o] for o in UNANSWERED if outcomes[o]}
+        failed = {outcome: self._outcomes[outcome] for outcome in UNANSWERED if self._outcomes[outcome]}
         why = ", ".join(f"{n} {outcome}" for outcome, n in failed.items())
         words = f"{why}: materialize again to ask for them." if why else "every request has an answer."
-        caps = sorted({str(a.error) for a in self._answers if a.outcome == "over_budget"})
-        unsent = (
-            f"{outcomes['over_budget']} requests were not sent: {', '.join(caps)}. Raise it and run again."
-        )
+        caps = sorted(self._in_the_way)
+        held = self._outcomes["over_budget"]
+        unsent = f"{held} requests were not sent: {', '.join(caps)}. Raise it and run again."
         within = unsent if caps else "nothing was held back."
         return [
             check(self._recipe, stage, "answered", not why, words, blocks=False),
@@ -94,7 +134,7 @@ class BoundModel:
 
     def metadata(self) -> dict[str, Any]:
         """What the asset's calls came to; Dagster plots the numbers over partitions."""
-        calls = Calls.of(self._answers)
+        calls = self._language_model.calls
         return {
             "model": self.name,
             "calls_from_log": calls.from_log,
@@ -104,7 +144,7 @@ class BoundModel:
             "prompt_tokens": calls.prompt_tokens,
             "completion_tokens": calls.completion_tokens,
             "cost": calls.cost,
-            "seconds": round(self._seconds, 1),
+            "seconds": round(calls.seconds, 1),
         }
 
 
@@ -125,17 +165,23 @@ class _Progress:
         self._say, self._what = say, what
         self._next = time.monotonic() + EVERY_SECONDS
 
-    def __call__(self, done: int, total: int, calls: Calls) -> None:
+    def __call__(self, done: int, total: int | None, calls: Calls) -> None:
         now = time.monotonic()
-        if done < total and now < self._next:
+        if done != total and now < self._next:
             return
         self._next = now + EVERY_SECONDS
-        parts = [f"{done:,}/{total:,} rows", f"{calls.calls:,} calls"]
+        of = f"/{total:,}" if total is not None else ""
+        parts = [f"{done:,}{of} rows", f"{calls.calls:,} calls"]
         if calls.from_log:
             parts.append(f"{calls.from_log:,} from the log")
+        if calls.failed:
+            parts.append(f"{calls.failed:,} failed")
+        if calls.cost:
+            parts.append(f"${calls.cost:,.4f}")
         if calls.calls and calls.seconds:
             if calls.completion_tokens is not None and calls.prompt_tokens is not None:
                 tokens = calls.prompt_tokens + calls.completion_tokens
                 parts.append(f"{tokens / calls.seconds:,.0f} tokens/s")
-            parts.append(f"{(total - done) * calls.seconds / calls.calls:,.0f} s left")
+            if total is not None:
+                parts.append(f"{(total - done) * calls.seconds / calls.calls:,.0f} s left")
         self._say(f"{self._what}: {', '.join(parts)}")

@@ -18,7 +18,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         recipe,
         "scores",
         reads=["generations", "seeds"],
-        sections=["task", "scorers", "annotator", "model"],
+        sections=["task", "scorers", "annotator"],
         checks=CHECKS,
         pool=LANGUAGE_MODEL_POOL,
     )
@@ -31,7 +31,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         seeds: Table,
     ) -> dg.MaterializeResult:
         """Scores of each row by itself, whatever the thresholds."""
-        model = BoundModel(language_model, recipe, context)
+        model = BoundModel(language_model, recipe, context, recipe.annotator_model)
         shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
         scoring = Context(
             verbalizers=recipe.task.verbalizers(),

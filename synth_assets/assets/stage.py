@@ -1,6 +1,6 @@
 """What every stage shares: its key, its partitions, its place in the lake, its metadata and checks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -51,9 +51,11 @@ def asset(
     checks: Mapping[str, str] | None = None,
     pool: str | None = None,
     automation_condition: dg.AutomationCondition | None = None,
+    required: bool = True,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` for one stage of a recipe. `sections` of the recipe are its code version: a change of
-    them makes all of its partitions stale. `checks` (name -> what it asks) block what comes after."""
+    them makes all of its partitions stale. `checks` (name -> what it asks) block what comes after. What is
+    not `required` may end without rows (see `not_yet`)."""
 
     def decorate(compute: Callable[..., Any]) -> dg.AssetsDefinition:
         return dg.asset(
@@ -69,6 +71,7 @@ def asset(
             kinds={"parquet"} | ({"llm"} if pool else set()),
             pool=pool,
             automation_condition=automation_condition,
+            output_required=required,
         )(compute)
 
     return decorate
@@ -136,6 +139,15 @@ def result(
     )
 
 
+def not_yet(context: Any, why: str, metadata: Mapping[str, Any]) -> Iterator[Any]:
+    """What a stage yields in the place of a result: its run ends well, the partition stays as it was, checks
+    are not evaluated, and what reads it is skipped."""
+    context.log.info(f"{' '.join([*context.asset_key.path, *partition_of(context).values()])}: {why}")
+    yield dg.AssetObservation(context.asset_key, why, partition=context.partition_key, metadata=metadata)
+    for spec in context.assets_def.check_specs:  # Dagster wants their outputs, though not their verdicts
+        yield dg.Output(None, output_name=spec.get_python_identifier())
+
+
 def column_schema(recipe: Recipe, stage: str) -> dg.TableSchema:
     typed = tables.columns(recipe, stage).items()
     return dg.TableSchema([dg.TableColumn(n, t, tables.MEANINGS.get(n)) for n, t in typed])
@@ -155,6 +167,8 @@ def _cell(value: Any) -> str:
     """A value as one short line that cannot break out of its cell."""
     if isinstance(value, dict):
         return ", ".join(f"{_cell(k)} {_cell(v)}" for k, v in value.items())
+    if isinstance(value, Collection) and not isinstance(value, str):  # a list, or an array from the lake
+        return ", ".join(map(_cell, value))
     if value is None or value != value:
         return ""
     text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

@@ -1,0 +1,44 @@
+"""What comes back from the provider's Batch API: collected by a sensor, which then asks for the partition."""
+
+from typing import Any
+
+import dagster as dg
+
+from resources.batches import collect
+from resources.language_model import LanguageModel
+from synth_assets.assets.stage import key, partitions_of
+from synth_assets.recipe import Recipe
+
+EVERY_SECONDS = 60
+AT_MOST_SECONDS = 30.0  # Dagster gives a tick 60; what is left is collected in the next one
+
+
+def sensor(recipe: Recipe, job: Any) -> dg.SensorDefinition:
+    generations, partitions = key(recipe, "generations"), partitions_of(recipe, "generations")
+
+    @dg.sensor(
+        name=f"{recipe.name}_collect",
+        job=job,
+        minimum_interval_seconds=EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Collects batches, and asks for each partition whose batches have all ended.",
+    )
+    def collects(
+        context: dg.SensorEvaluationContext, language_model: dg.ResourceParam[LanguageModel]
+    ) -> dg.SensorResult | dg.SkipReason:
+        found = collect(language_model.call_log, generations.to_user_string(), seconds=AT_MOST_SECONDS)
+        requests = [
+            dg.RunRequest(
+                run_key=f"{partition}/{latest}",
+                partition_key=partition,
+                asset_selection=[generations, key(recipe, "scores")],
+            )
+            for partition, latest in found.partitions.items()
+            if latest and partitions and partitions.has_partition_key(partition)
+        ]
+        if not requests:
+            return dg.SkipReason(str(found))
+        context.log.info(str(found))
+        return dg.SensorResult(run_requests=requests)
+
+    return collects
