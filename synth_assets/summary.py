@@ -33,6 +33,7 @@ def summary(recipe: str, round_: str) -> Iterator[str]:
     yield from _funnel(recipe, round_)
     yield from _diversity(metrics)
     yield from _accuracy(metrics)
+    yield from _cost(recipe, round_)
     yield ""
     yield f"Files    {home() / 'lake' / recipe}"
     query = f"select text, label, weight from {recipe}.weighted where round = '{round_}' limit 5"
@@ -97,6 +98,16 @@ def _accuracy(metrics: pd.DataFrame) -> Iterator[str]:
         else:
             line += " " * 33
         yield f"{line}{int(a['n']):>5}"
+
+
+def _cost(recipe: str, round_: str) -> Iterator[str]:
+    """What the round's calls took when they were made, whichever run made them."""
+    yield ""
+    yield f"{'model calls':16}{'model':32}{'calls':>8}{'tokens':>12}{'cost':>12}"
+    for r in _rows(recipe, round_, "select * from {recipe}.cost where round = $round").itertuples():
+        tokens = r.prompt_tokens + r.completion_tokens
+        cost = "unknown" if r.cost != r.cost else f"${r.cost:,.4f}"
+        yield f"{r.stage:16}{r.model:32}{r.calls:>8,}{_number(tokens, 0):>12}{cost:>12}"
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -18,12 +18,15 @@ import dagster as dg
 import pytest
 
 from partitions import cell_key
+from resources.call_log import CallLog
+from resources.home import call_log
 from synth_assets.cli import main
 from synth_assets.definitions import build
 from synth_assets.recipe import load
 from synth_assets.running import dagster_instance, end_dead_runs
 from synth_assets.summary import warehouse
 from tests.endpoint import Endpoint
+from tests.postgres import PASSWORD
 
 ROUND = "2026-11-21"
 ADJECTIVES = ["slow", "loud", "calm", "bright", "grim", "warm", "odd", "plain", "sharp", "quiet"]
@@ -96,6 +99,23 @@ def test_rows_do_not_depend_on_the_order_of_cells_or_on_concurrency(
     after = tables_on_disk(project)
     asked_again = {path for path in before if "/calls/" in path}  # they tell when they were asked
     assert {p for p in before if before[p] != after[p]} <= asked_again
+
+
+def test_a_strong_generator_and_a_cheap_judge_side_by_side(project: Path, endpoint: Endpoint, edit) -> None:
+    with Endpoint(say=lambda _: "negative") as judge:
+        (project / "models.yaml").write_text(
+            f"judge:\n  name: small\n  base_url: {judge.url}\n  parameters: {{max_tokens: 7}}\n"
+            "  prices: [{from: 2026-01-01, prompt: 1, completion: 1}]\n"
+        )
+        edit("rows: 6", "rows: 6\nannotator: {model: judge, k: 4}")
+        edit("  duplicate: {}", "  duplicate: {}\n  label_agreement: {}")
+        main(["run", "reviews", "--round", ROUND])
+        assert len(endpoint.requests) == len(judge.requests) == 12
+        assert {body["max_tokens"] for body in judge.requests} == {1}  # what a stage says itself counts
+        assert ask("select stage, model, calls, cost from reviews.cost order by all") == [
+            ("generations", "scripted", 12, None),
+            ("scores", "small", 12, pytest.approx(12 * 7e-6)),
+        ]
 
 
 def test_more_rows_pay_only_for_the_new_ones(project: Path, endpoint: Endpoint) -> None:
@@ -215,7 +235,7 @@ def test_a_full_disk_is_one_clear_error_and_the_next_run_pays_for_nothing_twice(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as disk:
-        disk.setattr("pyarrow.parquet.write_table", full)
+        disk.setattr("pyarrow.parquet.ParquetWriter.write_table", full)
         assert main(["run", "reviews", "--round", ROUND]) == 1
     error = capsys.readouterr().err
     assert "No space left on device" in error
@@ -297,3 +317,25 @@ def test_a_dead_run_of_another_machine_is_left_alone(project: Path) -> None:
         instance.report_run_canceling(run)
         end_dead_runs(instance)
         assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.CANCELING
+
+
+def test_verify_names_a_call_that_somebody_changed(project: Path, endpoint: Endpoint, capsys) -> None:
+    main(["run", "reviews", "--round", ROUND])
+    capsys.readouterr()
+    assert main(["verify"]) == 0
+    assert capsys.readouterr().out.startswith("12 calls in ")
+    CallLog(call_log()).execute("UPDATE calls SET model = 'another' WHERE id = 3")
+    assert main(["verify"]) == 1
+    assert "call 3: its identity is " in capsys.readouterr().out
+
+
+def test_a_round_on_a_call_log_in_postgres(
+    project: Path, endpoint: Endpoint, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNTH_CALL_LOG", postgres)
+    for _ in range(2):
+        assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert CallLog(postgres).count() == len(endpoint.requests) == 12
+    assert not (project / ".synth" / "calls.sqlite").exists()
+    written = [f for f in project.rglob("*") if f.is_file() and PASSWORD.encode() in f.read_bytes()]
+    assert written == []

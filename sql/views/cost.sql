@@ -1,5 +1,5 @@
 -- calls, tokens and dollars, by round, stage and model; a call counts where it was used first
--- cost is null when that of one call is not known
+-- cost is null when that of one answered call is not known
 select
   round,
   used_by as stage,
@@ -7,7 +7,8 @@ select
   count(*) as calls,
   sum(prompt_tokens) as prompt_tokens,
   sum(completion_tokens) as completion_tokens,
-  if(count(cost) = count(*), sum(cost), null) as cost
+  if(bool_and(cost is not null or outcome in ('rate_limited', 'provider_error', 'timed_out')), sum(cost), null)
+    as cost
 from (select distinct on (call_id) * from {recipe}.calls order by call_id, round, used_by)
 group by all
 order by all
