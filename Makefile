@@ -12,7 +12,7 @@ ui: .venv/ready
 	$(BIN)/synth ui
 
 test: .venv/ready check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -3,26 +3,34 @@
     <root>/<recipe>/<stage>/round=2026-11-22/cell=negative/part.parquet
 
 A file is written beside its place, flushed to disk and renamed over it: a reader sees the old table or
-the new one, a full disk or a killed process leaves the old one as it was.
+the new one, a full disk or a killed process leaves the old one as it was. What a killed process leaves beside
+it has a name that nobody reads (`.part.parquet.<process>.<thread>`), and goes with the next write. Pages
+carry checksums: a file that has changed since it was written is an error, never other rows.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+from resources.process import is_gone, this_process
 from synth_assets.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 Partition = Mapping[str, str]  # column -> value, e.g. {"round": "2026-11-22", "cell": "negative"}
 FILE = "part.parquet"
+ROWS_AT_ONCE = 10_000
+UNREADABLE = (OSError, ValueError, NotImplementedError, KeyError)  # with their kinds in Arrow
 
 
 class Lake:
@@ -46,16 +54,17 @@ class Lake:
 
     def _replace(self, path: Path, rows: pa.Table | Iterable[pa.Table]) -> None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         tables = iter([rows] if isinstance(rows, pa.Table) else rows)
         first = next(tables)
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        for left in leftovers(path.parent):
+            left.unlink(missing_ok=True)
+        beside = path.with_name(f".{path.name}.{this_process()}.{threading.get_ident()}")
         try:
             with beside.open("wb") as file:
-                with pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
+                with _writer(file, first.schema) as writer:
                     for table in chain([first], tables):
                         writer.write_table(table)
                 file.flush()
@@ -69,21 +78,73 @@ class Lake:
     def read(
         self, recipe: str, stage: str, partitions: Sequence[Partition], schema: pa.Schema
     ) -> pd.DataFrame:
-        """The rows of these partitions, in their order. UserError when one was never materialized."""
+        """The rows of these partitions, in their order. UserError as `table` has it."""
+        import pyarrow as pa
+
+        tables = [_fit(self.table(recipe, stage, partition), schema) for partition in partitions]
+        return pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
+
+    def table(self, recipe: str, stage: str, partition: Partition) -> pa.Table:
+        """One partition as it is on disk. UserError names its file and the repair when that is missing or
+        damaged."""
+        with self._opened(recipe, stage, partition) as file:
+            return file.read()
+
+    def stream(self, recipe: str, stage: str, partition: Partition, schema: pa.Schema) -> Iterator[pa.Table]:
+        """The rows of one partition in tables of some thousand rows, as the schema of today."""
+        import pyarrow as pa
+
+        with self._opened(recipe, stage, partition) as file:
+            for batch in file.iter_batches(ROWS_AT_ONCE):
+                yield _fit(pa.Table.from_batches([batch]), schema)
+
+    @contextmanager
+    def _opened(self, recipe: str, stage: str, partition: Partition) -> Iterator[pq.ParquetFile]:
+        import pyarrow.parquet as pq
+
+        path = self.path(recipe, stage, partition)
+        where = ", ".join(f"{c} {v}" for c, v in partition.items()) or "it"
+        repair = f"`synth verify {recipe} --repair` makes it again from the call log"
+        if not path.exists():
+            raise UserError(
+                f"{recipe}.{stage} has no rows for {where} yet: materialize {stage} first. "
+                f"(There is no {path}; if it was there, {repair}.)"
+            )
+        try:
+            # ParquetFile and not read_table: the latter would add the folders' names as columns
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                yield file
+        except UNREADABLE as error:
+            raise UserError(f"{recipe}.{stage}, {where}: {path} is damaged ({error}): {repair}.") from error
+
+    def is_as_written(self, recipe: str, stage: str, partition: Partition) -> bool:
+        """Whether the file is, byte for byte, what its rows make: checksums cover pages, and neither the
+        statistics that queries rely on nor the names of columns. True where another version of the library
+        wrote it, of which that is not known."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        tables = []
-        for partition in partitions:
-            path = self.path(recipe, stage, partition)
-            if not path.exists():
-                where = ", ".join(f"{c} {v}" for c, v in partition.items())
-                raise UserError(
-                    f"{recipe}.{stage} has no rows for {where or 'it'} yet: materialize {stage} first."
-                )
-            # ParquetFile and not read_table: the latter would add the folders' names as columns
-            tables.append(_fit(pq.ParquetFile(path).read(), schema))
-        return pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
+        content = self.path(recipe, stage, partition).read_bytes()
+        try:
+            file, again = pq.ParquetFile(pa.BufferReader(content)), pa.BufferOutputStream()
+            with _writer(again, file.schema_arrow) as writer:
+                for i in range(file.num_row_groups):
+                    writer.write_table(file.read_row_group(i).combine_chunks())
+        except UNREADABLE:
+            return False
+        made = again.getvalue()
+        same_library = pq.read_metadata(pa.BufferReader(made)).created_by == file.metadata.created_by
+        return made.to_pybytes() == content or not same_library
+
+    def remove(self, recipe: str, stage: str, partition: Partition) -> None:
+        """Remove one partition, and the folders that it leaves empty."""
+        path = self.path(recipe, stage, partition)
+        path.unlink(missing_ok=True)
+        for folder in path.relative_to(self.root).parents[:-1]:
+            try:
+                (self.root / folder).rmdir()
+            except OSError:  # something is in it
+                return
 
     def partitions(self, recipe: str, stage: str, columns: Sequence[str]) -> list[dict[str, str]]:
         """The partitions on disk, sorted."""
@@ -96,6 +157,26 @@ class Lake:
             }
             for f in found
         ]
+
+
+@contextmanager
+def _writer(file: Any, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Without Arrow's own schema in it, a table that is read and written again makes the same file."""
+    import pyarrow.parquet as pq
+
+    options: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True, "store_schema": False}
+    with pq.ParquetWriter(file, schema, **options) as writer:
+        yield writer
+        if schema.metadata:
+            writer.add_key_value_metadata(schema.metadata)
+
+
+def leftovers(folder: Path, pattern: str = f".{FILE}.*") -> Iterator[Path]:
+    """Files that processes of this machine did not get to rename or remove before they ended."""
+    for path in folder.glob(pattern):
+        process = path.name.removeprefix(f".{FILE}.").rpartition(".")[0]
+        if process and is_gone(process):
+            yield path
 
 
 def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -178,6 +178,20 @@ def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os
     return model
 
 
+def what_answers(spec: str | NamedModel, environ: Mapping[str, str] = os.environ) -> Any:
+    """What of a model can change an answer, as JSON: neither waiting nor prices nor keys.
+
+    An alias counts as what models.yaml says of it, and SYNTH_MODEL as in `resolve_model`.
+    """
+    if spec == "embedded":
+        spec = environ.get("SYNTH_MODEL") or spec
+    if isinstance(spec, str):
+        spec = named_models(models_file()).get(spec, spec)
+    if isinstance(spec, str):
+        return spec
+    return spec.model_dump(include={"name", "base_url", "api", "parameters"})
+
+
 def _file(name: str) -> dict[str, Any]:
     """Fields of a Model that the embedded server serves: the packaged one, or a GGUF file's path."""
     from resources.local_server import packaged_model

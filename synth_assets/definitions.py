@@ -11,6 +11,7 @@ from resources.lake import Lake
 from resources.language_model import LanguageModel
 from resources.warehouse import Warehouse
 from synth_assets.assets import recipe_definitions
+from synth_assets.assets.alerts import alert_on_failure
 from synth_assets.assets.lake_io import LakeIOManager
 from synth_assets.recipe import Recipe, load
 
@@ -28,6 +29,7 @@ def build(found: Mapping[str, Recipe]) -> dg.Definitions:
                 "language_model": LanguageModel(CallLog(call_log()), home() / "server"),
                 "encoder": MiniLM(),
             },
+            sensors=[alert_on_failure()],
             executor=dg.in_process_executor,  # a run is one partition: its steps share the loaded encoder
         ),
         *map(recipe_definitions, found.values()),

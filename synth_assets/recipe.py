@@ -26,7 +26,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from resources.models import NamedModel
+from resources.models import NamedModel, what_answers
+from resources.sources import fingerprint
 from synth_assets import strict_yaml, tables
 from synth_assets.curation.filters import FILTERS, Filter
 from synth_assets.errors import UserError, unknown
@@ -34,7 +35,16 @@ from synth_assets.identity import tagged_hash
 from synth_assets.schema import Kind, Schema, kind_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+TAKEN = {"main", "warehouse", "system", "temp", "information_schema", "pg_catalog"}  # schemas and catalogs
 Split = Literal["demonstration", "validation", "test"]
+RESERVED = {  # what a condition cannot be called: columns of its table, and what templates say of the task
+    *tables.COLUMNS["conditions"],
+    *("text", "label_type", "text_type", "role", "instruction"),
+    *("definitions", "verbalizers", "demonstrations"),
+}
+
+
+OUTPUT = "output is written as `field: type`, and needs `text: text`, the text of the row"
 
 
 class Section(BaseModel):
@@ -80,6 +90,22 @@ class Task(Section):
                 )
         return {n: {"definition": v} if isinstance(v, str) else v for n, v in value.items()}
 
+    def fields(self) -> dict[str, Any]:
+        """What a template may say about the task itself (e_task of the prompt triple, Eq. 1)."""
+        return {
+            "role": self.role,
+            "instruction": self.instruction,
+            "text_type": self.text,
+            "label_type": self.label,
+            "definitions": {name: label.definition for name, label in self.classify.items()},
+            "verbalizers": self.verbalizers(),
+        }
+
+    def told_by(self, step: Step) -> dict[str, Any]:
+        """What of it stands in the prompts of a step; the role stands over every chat."""
+        words = set(re.findall(r"\w+", step.template)) | ({"role"} if step.prompt is not None else set())
+        return {name: value for name, value in self.fields().items() if name in words}
+
     def verbalizers(self) -> dict[str, str]:
         return {name: label.verbalizer or name for name, label in self.classify.items()}
 
@@ -92,6 +118,8 @@ class Seeds(Section):
     label: str = "label"
     label_values: dict[str, str] = {}  # value in the file -> label of the task
     where: dict[str, str | int | float | bool] = {}
+    license: str | None = Field(default=None, exclude=True)  # said in the dataset card; makes no row stale
+    source: str | None = Field(default=None, exclude=True)  # where the rows come from, likewise
     splits: dict[Split, Annotated[int, Field(ge=0)]]
 
     @field_validator("label_values", mode="before")
@@ -108,7 +136,8 @@ class Demonstrations(Section):
 
 
 class Step(Section):
-    """One prompted sub-task. `complete` is text that the model goes on with, `prompt` a chat message.
+    """One prompted sub-task: a row's only one, or one of a chain (sample-wise decomposition, Long et al.
+    2024, section 3.1.2). `complete` is text that the model goes on with, `prompt` a chat message.
 
     Sampling that is not said here is as the model's entry in models.yaml says, or 1, 1 and 256.
     """
@@ -121,14 +150,13 @@ class Step(Section):
     stop: list[str] = []
     samples: int = Field(default=1, ge=1)  # answers to each question: rows with the same condition values
     output: dict[str, Annotated[Kind, BeforeValidator(kind_of)]] | None = None  # fields of a JSON answer
+    model: ModelSpec | None = None  # default: the recipe's model
 
     @field_validator("output", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping) or "text" not in value:
-            raise ValueError(
-                "output is written as `field: type`, and needs `text: text`, the text of the row"
-            )
+        if not isinstance(value, Mapping) or not value:
+            raise ValueError(OUTPUT)
         for name in value:
             if not isinstance(name, str) or not NAME.fullmatch(name):
                 why = "use lower-case letters, digits and _, and quotes around yes, no, on and off"
@@ -152,7 +180,7 @@ class Step(Section):
     def _output(self) -> Step:
         if self.output is None:
             return self
-        if self.output["text"] != "text":
+        if self.output.get("text", "text") != "text":
             raise _wrong("the text of a row has the type text", "output", "text")
         if self.complete is not None:
             raise _wrong("a text that goes on is no JSON: ask with `prompt`, not with `complete`", "output")
@@ -230,7 +258,7 @@ class Recipe(Section):
     name: str
     task: Task
     seeds: Seeds
-    conditions: dict[str, Literal["labels"] | list[str]]
+    conditions: dict[str, Literal["labels"] | dict[str, Annotated[float, Field(gt=0)]]]  # value: weight
     demonstrations: Demonstrations | None = None
     steps: dict[str, Step] = Field(min_length=1)
     rows: int = Field(ge=1)  # a cell and round
@@ -245,6 +273,8 @@ class Recipe(Section):
     feedback: Feedback = Feedback()
     budget: BudgetCaps = BudgetCaps()
     schedule: str | None = None
+    missed_nights: Literal["skip", "catch_up"] = "skip"  # rounds that no daemon was there to make
+    refresh: Literal["latest", "all", "none"] = "latest"  # rounds that are made again after an edit
     timezone: str = "UTC"
     start: date = date(2026, 1, 1)
     seed: int = 0
@@ -254,10 +284,14 @@ class Recipe(Section):
     def _short_steps(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             raise ValueError("steps are written as `column: prompt`")
-        if set(value) != {"text"}:
-            raise ValueError(
-                f"one step is supported, and it must be called text, not {', '.join(map(str, value))}"
-            )
+        if list(value)[-1:] != ["text"]:
+            names = ", ".join(map(str, value)) or "none"
+            raise ValueError(f"the last step makes the row and must be called text; the steps are {names}")
+        for name in list(value)[:-1]:
+            if not NAME.fullmatch(str(name)):
+                raise _wrong(f"step {str(name)!r}: use lower-case letters, digits and _", str(name))
+            if name in RESERVED | {"label"}:
+                raise _wrong(f"{name} means something else in prompts: choose another name", name)
         return {n: {"prompt": v} if isinstance(v, str) else v for n, v in value.items()}
 
     @field_validator("conditions", mode="before")
@@ -265,8 +299,7 @@ class Recipe(Section):
     def _conditions(cls, value: Any) -> Any:
         if not isinstance(value, Mapping) or value.get("label") != "labels":
             raise ValueError("conditions need the line `label: labels`: the label is the cell of a round")
-        reserved = {"round", "cell", "text", "row_id", "demonstrations", "demonstration_set"} & set(value)
-        if reserved:
+        if reserved := RESERVED & set(value):
             raise ValueError(
                 f"{', '.join(sorted(reserved))} is a column of the platform: choose another name"
             )
@@ -275,9 +308,14 @@ class Recipe(Section):
                 raise ValueError(f"condition {str(name)!r}: use lower-case letters, digits and _")
             if isinstance(values, list) and len(set(map(str, values))) != len(values):
                 raise ValueError(f"condition {name!r} lists a value twice")
-            if isinstance(values, list) and not values:
+            if isinstance(values, list | Mapping) and not values:
                 raise ValueError(f"condition {name!r} has no values")
-        return {n: [str(v) for v in vs] if isinstance(vs, list) else vs for n, vs in value.items()}
+        return {
+            n: {str(v): w for v, w in (vs.items() if isinstance(vs, Mapping) else ((v, 1.0) for v in vs))}
+            if isinstance(vs, list | Mapping)
+            else vs
+            for n, vs in value.items()
+        }
 
     @field_validator("filters", mode="before")
     @classmethod
@@ -334,6 +372,20 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _chain(self) -> Recipe:
+        """What a step may say depends on where it stands."""
+        if self.step.output and "text" not in self.step.output:
+            raise _wrong(OUTPUT, "steps", "text", "output")
+        for name in set(self.steps) & set(self.attributes):
+            raise _wrong("a condition has the same name: choose another one", "steps", name)
+        first, *later = self.steps
+        for name in later:
+            if self.steps[name].samples > 1:
+                why = f"rows that answer the same question share that of the first step: write it at {first}"
+                raise _wrong(why, "steps", name, "samples")
+        return self
+
+    @model_validator(mode="after")
     def _output_names(self) -> Recipe:
         """Fields of an answer become columns of its row, beside those that are there."""
         taken = {c: "the platform" for stage in tables.COLUMNS.values() if "row_id" in stage for c in stage}
@@ -352,9 +404,9 @@ class Recipe(Section):
         return list(self.task.classify)
 
     @property
-    def attributes(self) -> dict[str, list[str]]:
-        """Condition attributes other than the cell, with their values."""
-        return {n: v for n, v in self.conditions.items() if isinstance(v, list)}
+    def attributes(self) -> dict[str, dict[str, float]]:
+        """Condition attributes other than the cell, with their values and the weights of those."""
+        return {n: v for n, v in self.conditions.items() if isinstance(v, dict)}
 
     @property
     def annotator_model(self) -> str | NamedModel:
@@ -362,27 +414,47 @@ class Recipe(Section):
 
     @property
     def step(self) -> Step:
+        """The step that makes the row's text."""
         return self.steps["text"]
+
+    @property
+    def step_stages(self) -> dict[str, str]:
+        """Stage -> the step that makes it, in the order in which they run."""
+        return {"generations" if name == "text" else f"generations_{name}": name for name in self.steps}
+
+    @property
+    def samples(self) -> int:
+        """Rows that answer the same question."""
+        return next(iter(self.steps.values())).samples
+
+    def model_of(self, step: str) -> str | NamedModel:
+        return self.steps[step].model or self.model
 
     def version(self, *sections: str) -> str:
         """Hash of these sections: a change of it concerns every partition of the stage.
 
-        `scorers` are the filters without their thresholds: moving one changes no score.
+        Some names stand for a part of a section, so that a stage turns stale only by what it uses. `labels`
+        are the labels' names, `codebook` has their definitions too. `seeds` includes what stands in their
+        file. `annotator` is what the annotator is told and who that is. `scorers` are the filters without
+        their thresholds: moving one changes no score. `steps.NAME` is one step of the chain, with the model
+        that it asks and what its prompt says of the task. (What a prompt says of its own label is in the
+        conditions.)
         """
-        parts = self.model_dump(mode="json")
-        parts["model"] = _asked(self.model)
-        parts["samples"] = self.step.samples
-        parts["annotator"] = {"k": self.annotator.k, "model": _asked(self.annotator_model)}
+        parts, task = self.model_dump(mode="json"), self.task
+        parts["model"] = what_answers(self.model)
+        parts["samples"] = self.samples
+        if "seeds" in sections:
+            parts["seeds"] = [parts["seeds"], fingerprint(self.seeds.file)]
+        for name in {section.removeprefix("steps.") for section in sections} & set(self.steps):
+            step = self.steps[name]
+            said = step.model_dump(mode="json", exclude={"samples", "model"})
+            parts[f"steps.{name}"] = [said, what_answers(self.model_of(name)), task.told_by(step)]
+        parts["labels"], parts["codebook"] = self.cells, parts["task"]["classify"]
+        told = [task.text, task.label, task.verbalizers()]
+        parts["annotator"] = [told, self.annotator.k, what_answers(self.annotator_model)]
         bounds = {"at_least", "at_most"}
         parts["scorers"] = {n: f.model_dump(exclude=bounds) for n, f in self.filters.items() if f.raw}
         return tagged_hash("recipe/1", {s: parts[s] for s in sections})[:12]
-
-
-def _asked(model: str | NamedModel) -> Any:
-    """What of a model can change an answer: neither waiting nor prices."""
-    if isinstance(model, str):
-        return model
-    return model.model_dump(include={"name", "base_url", "api", "parameters"})
 
 
 def load(path: Path) -> Recipe:
@@ -391,6 +463,8 @@ def load(path: Path) -> Recipe:
         raise unknown("recipe", path.stem, [p.stem for p in path.parent.glob("*.yaml")], str(path.parent))
     if not NAME.fullmatch(path.stem):
         raise UserError(f"{path}: a recipe's name has lower-case letters, digits and _, not {path.stem!r}.")
+    if path.stem in TAKEN:
+        raise UserError(f"{path}: in SQL, {path.stem} is the name of something else: rename the file.")
     document = strict_yaml.read(path)
     if "name" in document.content:
         line = document.lines[("name",)]

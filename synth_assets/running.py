@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from resources.call_log import CallLog
 from resources.home import call_log, home
 from resources.models import resolve_model
 from resources.process import is_gone, this_process
-from synth_assets.assets.nightly import MADE_BY_CELL
+from synth_assets.assets.nightly import made_by_cell
 from synth_assets.assets.stage import key
 from synth_assets.definitions import build
 from synth_assets.errors import UserError
@@ -73,6 +73,16 @@ def check_round(recipe: Recipe, round_: str) -> str:
     return day.isoformat()
 
 
+def check_rounds(recipe: Recipe, rounds: str) -> list[str]:
+    """`A..B`, or one round, as partition keys, the earliest first. UserError as `check_round` has it."""
+    first, found, last = rounds.partition("..")
+    start = date.fromisoformat(check_round(recipe, first))
+    end = date.fromisoformat(check_round(recipe, last)) if found else start
+    if end < start:
+        raise UserError(f"--rounds {rounds}: write the earlier round first, as in {last}..{first}.")
+    return [(start + timedelta(days=n)).isoformat() for n in range((end - start).days + 1)]
+
+
 def run_round(recipe: Recipe, round_: str, instance: dg.DagsterInstance, wait: bool = False) -> list[str]:
     """Materialize all stages of one round. Raises UserError for the user's mistakes, RoundFailed when a
     blocking check fails; what was made until then is kept, and paid calls are never paid again.
@@ -81,15 +91,15 @@ def run_round(recipe: Recipe, round_: str, instance: dg.DagsterInstance, wait: b
     the round for another time; with `wait` it returns when all is made.
     """
     if recipe.mode == "batch":
-        check(resolve_model(recipe.model))
+        for step in recipe.steps:
+            check(resolve_model(recipe.model_of(step)))
     defs = dg.Definitions.merge(build({recipe.name: recipe}), dg.Definitions(loggers={"console": terminal}))
     job = defs.resolve_implicit_global_asset_job_def()
     _execute(job, instance, [key(recipe, "seeds")], None)
-    made_by_cell = [key(recipe, stage) for stage in MADE_BY_CELL]
     cells, pending = list(recipe.cells), dict[str, str]()
     while cells:
         for cell in cells:
-            pending[cell] = _execute(job, instance, made_by_cell, cell_key(round_, cell))
+            pending[cell] = _execute(job, instance, made_by_cell(recipe), cell_key(round_, cell))
         pending = {cell: why for cell, why in pending.items() if why}
         cells = _wait_for_one(recipe, round_, list(pending)) if pending and wait else []
     if not pending:
@@ -102,12 +112,15 @@ def _wait_for_one(recipe: Recipe, round_: str, cells: list[str]) -> list[str]:
     log, said = CallLog(call_log()), set[str]()
     while True:
         time.sleep(POLL_S)
-        found = collect(log, key(recipe, "generations").to_user_string())
-        news = [words for words in (*found.ended, *found.problems) if words not in said]
-        said.update(news)
-        for words in news:
-            print(f"{time.strftime('%H:%M:%S')}  {words}", file=sys.stderr)
-        ended = [c for c in cells if found.partitions.get(cell_key(round_, c), "none") is not None]
+        waiting = set[str]()
+        for stage in recipe.step_stages:
+            found = collect(log, key(recipe, stage).to_user_string())
+            waiting |= {partition for partition, latest in found.partitions.items() if latest is None}
+            news = [words for words in (*found.ended, *found.problems) if words not in said]
+            said.update(news)
+            for words in news:
+                print(f"{time.strftime('%H:%M:%S')}  {words}", file=sys.stderr)
+        ended = [cell for cell in cells if cell_key(round_, cell) not in waiting]
         if ended:
             return ended
 

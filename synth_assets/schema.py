@@ -100,6 +100,10 @@ class Schema:
             raise SchemaError(_cut("; ".join(map(self._complaint, wrong[:20])), REASON)) from None
         return {name: answer[name] for name, _ in self.fields}
 
+    def example(self, text: str) -> dict[str, Any]:
+        """An answer that fits, with this text in it."""
+        return {name: text if name == "text" else _example(kind) for name, kind in self.fields}
+
     def instruction(self) -> str:
         """The words that ask for it, where an endpoint cannot be told the schema itself."""
         schema = json.dumps(self.json, ensure_ascii=False)
@@ -152,6 +156,12 @@ def _column(kind: Kind) -> str:
     if isinstance(kind, str):
         return TYPES[kind].column
     return f"list<{_column(kind[0])}>" if len(kind) == 1 else "string"
+
+
+def _example(kind: Kind) -> Any:
+    if isinstance(kind, str):
+        return TYPES[kind].python()
+    return [] if len(kind) == 1 else kind[0]
 
 
 def _words(kind: Kind) -> str:

@@ -103,11 +103,13 @@ def _accuracy(metrics: pd.DataFrame) -> Iterator[str]:
 def _cost(recipe: str, round_: str) -> Iterator[str]:
     """What the round's calls took when they were made, whichever run made them."""
     yield ""
-    yield f"{'model calls':16}{'model':32}{'calls':>8}{'tokens':>12}{'cost':>12}"
-    for r in _rows(recipe, round_, "select * from {recipe}.cost where round = $round").itertuples():
+    rows = _rows(recipe, round_, "select * from {recipe}.cost where round = $round")
+    width = max([16, *(len(stage) + 1 for stage in rows["stage"])])
+    yield f"{'model calls':{width}}{'model':32}{'calls':>8}{'tokens':>12}{'cost':>12}"
+    for r in rows.itertuples():
         tokens = r.prompt_tokens + r.completion_tokens
         cost = "unknown" if r.cost != r.cost else f"${r.cost:,.4f}"
-        yield f"{r.stage:16}{r.model:32}{r.calls:>8,}{_number(tokens, 0):>12}{cost:>12}"
+        yield f"{r.stage:{width}}{r.model:32}{r.calls:>8,}{_number(tokens, 0):>12}{cost:>12}"
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from synth_assets.errors import UserError
@@ -34,6 +34,8 @@ MEANINGS: Mapping[str, str] = {
     "cell": "slice of the round that is made and made again on its own: a label",
     "replicate": "number of the row in its cell",
     "label": "label of the task",
+    "definition": "what the label means",
+    "verbalizer": "the word that stands for the label",
     "split": "demonstration, validation, test or unlabeled",
     "demonstration_set": "which of the round's sets the prompt shows",
     "demonstration_ids": "seed rows that the prompt shows",
@@ -77,6 +79,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         **PLACE,
         "replicate": "int64",
         "*condition": "",
+        "definition": "string",
+        "verbalizer": "string",
         "demonstration_set": "int64",
         "demonstration_ids": "list<string>",
     },
@@ -88,6 +92,20 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "accepted": "bool",
         "reason": "string",
         "error": "string",
+        "*chain": "",
+        "call_id": "string",
+        "model": "string",
+        "prompt_tokens": "int64",
+        "completion_tokens": "int64",
+    },
+    "generations_*": {  # of a step before the last
+        **PLACE,
+        "text": "string",
+        "*output": "",
+        "accepted": "bool",
+        "reason": "string",
+        "error": "string",
+        "stage": "string",
         "call_id": "string",
         "model": "string",
         "prompt_tokens": "int64",
@@ -165,17 +183,27 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 }
 
 
+def stages(recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    """STAGES of a recipe: each step of its chain is one."""
+    found: dict[str, tuple[str, ...]] = {}
+    for stage, cut in STAGES.items():
+        found |= dict.fromkeys(recipe.step_stages if stage == "generations" else [stage], cut)
+    return found
+
+
 def columns(recipe: Recipe, stage: str) -> dict[str, str]:
     """Column -> type of a stage. `labels` is a struct with one double a label."""
-    answer = recipe.step.answer_schema
+    answer = recipe.steps[recipe.step_stages.get(stage, "text")].answer_schema
     stars = {
         "*condition": {"label": "string", **dict.fromkeys(recipe.attributes, "string")},
         "*output": {c: t for c, t in answer.columns.items() if c != "text"} if answer else {},
+        "*chain": {"stage": "string"} if len(recipe.steps) > 1 else {},
         "*raw": {c: t for f in recipe.filters.values() for c, t in f.raw.items()},
         "*scored": {c: t for f in recipe.filters.values() for c, t in f.columns.items()},
     }
     found: dict[str, str] = {}
-    for name, kind in COLUMNS[stage].items():
+    earlier = stage != "generations" and stage in recipe.step_stages
+    for name, kind in COLUMNS["generations_*" if earlier else stage].items():
         found |= stars.get(name, {name: kind})
     return found
 
@@ -214,16 +242,39 @@ def to_arrow(recipe: Recipe, stage: str, rows: pd.DataFrame) -> pa.Table:
 
 
 def content_hash(table: pa.Table) -> str:
-    """Hash of the rows, whatever the Parquet writer puts around them: the partition's data version."""
+    """Hash of names, types and values, in memory as on disk: the partition's data version.
+
+    The bytes of a table would not do: Arrow leaves open what stands in the place of a null.
+    """
     import hashlib
 
-    import pyarrow as pa
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        digest.update(f"{name}\n".encode())
+        _digest(table[name].combine_chunks(), digest.update)
+    return digest.hexdigest()[:32]
 
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
-    return hashlib.sha256(sink.getvalue()).hexdigest()[:32]
+
+def _digest(array: pa.Array, update: Callable[[bytes], None]) -> None:
+    """Type, nulls, and the values that are not null; of lists and structs those of their parts."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    update(array.is_null().to_numpy(zero_copy_only=False).tobytes())
+    values = array.drop_null()
+    if pa.types.is_struct(values.type):
+        for field, part in zip(values.type, values.flatten(), strict=True):
+            update(f"struct {field.name}\n".encode())
+            _digest(part, update)
+    elif pa.types.is_list(values.type):
+        update(b"list\n" + pc.list_value_length(values).to_numpy(zero_copy_only=False).tobytes())
+        _digest(values.flatten(), update)
+    elif pa.types.is_string(values.type):
+        update(b"string\n" + pc.binary_length(values).to_numpy(zero_copy_only=False).tobytes())
+        update("".join(values.to_pylist()).encode())
+    else:
+        update(f"{values.type}\n".encode() + values.to_numpy(zero_copy_only=False).tobytes())
 
 
 def schemas(recipe: Recipe) -> dict[str, pa.Schema]:
-    return {stage: schema(recipe, stage) for stage in STAGES}
+    return {stage: schema(recipe, stage) for stage in stages(recipe)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,14 @@ filters:
 minimum_yield: 0.0
 schedule: "0 2 * * *"
 """
+
+
+@pytest.fixture(autouse=True)
+def no_instance_left() -> Iterator[None]:
+    """Dagster remembers the instance that was opened last, and trips over it when it is gone."""
+    yield
+    if state := sys.modules.get("dagster._core.storage.defs_state.base"):
+        state._current_storage.set(None)
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ class Endpoint:
         self.samples = 1  # that one call gives at the most, if `n` asks for them
         self.connections: set[int] = set()  # ports of the clients
         self.refused = 0  # for lack of capacity
+        self.logprobs = True  # given when they are asked for
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.failures: deque[tuple[int, dict[str, str], str]] = deque()
@@ -99,12 +100,12 @@ class Endpoint:
         choice: dict[str, Any] = {"index": 0, "finish_reason": self.finish_reason, "logprobs": None}
         if "messages" in body:
             choice["message"] = {"role": "assistant", "content": text}
-            if body.get("logprobs"):
+            if body.get("logprobs") and self.logprobs:
                 top = [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -1.5}]
                 choice["logprobs"] = {"content": [{"token": "a", "logprob": -0.5, "top_logprobs": top}]}
         else:
             choice["text"] = text
-            if body.get("logprobs"):
+            if body.get("logprobs") and self.logprobs:
                 older = {"tokens": ["a"], "token_logprobs": [-0.5], "top_logprobs": [{"a": -0.5, "b": -1.5}]}
                 choice["logprobs"] = older
         return choice

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
-from partitions import cell_key
+from partitions import cell_key, scheduled, today
+from resources.lake import Lake
+from synth_assets import tables
+from synth_assets.assets.stage import partitions_of
+from synth_assets.cli import main
 from synth_assets.definitions import build
 from synth_assets.recipe import load
 from synth_assets.running import dagster_instance
+from tests.endpoint import Endpoint
 
 OLD, NEW = "2026-11-19", "2026-11-20"
 
@@ -25,8 +31,11 @@ def asset(stage: str) -> dg.AssetKey:
     return dg.AssetKey(["reviews", stage])
 
 
-def made(instance: dg.DagsterInstance, stage: str, partition: str | None = None) -> None:
-    instance.report_runless_asset_event(dg.AssetMaterialization(asset(stage), partition=partition))
+def made(
+    instance: dg.DagsterInstance, stage: str, partition: str | None = None, version: str = "rows"
+) -> None:
+    tags = {"dagster/data_version": version}
+    instance.report_runless_asset_event(dg.AssetMaterialization(asset(stage), partition=partition, tags=tags))
 
 
 def test_seeds_are_made_once(defs: dg.Definitions) -> None:
@@ -60,7 +69,7 @@ def test_a_round_follows_when_all_its_cells_are_there(defs: dg.Definitions) -> N
         assert tick.total_requested == 0
 
 
-def test_the_nightly_schedule_asks_for_each_cell_of_the_day(defs: dg.Definitions) -> None:
+def test_the_nightly_schedule_asks_for_each_cell_of_the_day(defs: dg.Definitions, project: Path) -> None:
     schedule = defs.resolve_schedule_def("reviews_nightly")
     assert schedule.cron_schedule == "0 2 * * *"
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
@@ -69,6 +78,7 @@ def test_the_nightly_schedule_asks_for_each_cell_of_the_day(defs: dg.Definitions
             instance,
             scheduled_execution_time=datetime(2026, 11, 20, 2, tzinfo=UTC),
             repository_def=defs.get_repository_def(),
+            resources={"lake": Lake(project / ".synth" / "lake")},
         )
         requests = schedule.evaluate_tick(context).run_requests
     assert requests is not None
@@ -88,3 +98,113 @@ def test_a_changed_prompt_is_another_code_version_and_a_threshold_is_none_of_the
     prompt = build({"reviews": load(edit("({{ tone }})", "[{{ tone }}]"))})
     assert version(prompt, "generations") != version(defs, "generations")
     assert version(prompt, "conditions") == version(defs, "conditions")
+
+
+def test_after_an_edit_only_the_latest_round_is_made_again(project: Path, edit) -> None:
+    """And of it only what was there, stage by stage, as far as the rows change."""
+    today_ = today("UTC")
+    with dagster_instance() as instance:
+        defs = build({"reviews": load(project / "recipes" / "reviews.yaml")})
+        made(instance, "seeds")
+        for round_ in (OLD, today_):
+            for stage in ("conditions", "generations", "scores"):
+                made(instance, stage, cell_key(round_, "negative"))
+        tick = dg.evaluate_automation_conditions(defs, instance)
+        tick = dg.evaluate_automation_conditions(defs, instance, cursor=tick.cursor)
+        assert tick.total_requested == 0
+        edited = build({"reviews": load(edit("witty", "dry"))})
+        tick = dg.evaluate_automation_conditions(edited, instance, cursor=tick.cursor)
+        assert tick.get_requested_partitions(asset("conditions")) == {cell_key(today_, "negative")}
+        assert tick.total_requested == 1
+        made(instance, "conditions", cell_key(today_, "negative"))  # the same rows as before
+        tick = dg.evaluate_automation_conditions(edited, instance, cursor=tick.cursor)
+        assert tick.total_requested == 0
+        made(instance, "conditions", cell_key(today_, "negative"), version="other rows")
+        tick = dg.evaluate_automation_conditions(edited, instance, cursor=tick.cursor)
+        assert tick.get_requested_partitions(asset("generations")) == {cell_key(today_, "negative")}
+        assert tick.total_requested == 1
+
+
+@pytest.mark.parametrize(("refresh", "rounds"), [("all", 2), ("none", 0)])
+def test_a_recipe_says_which_rounds_are_made_again(project: Path, edit, refresh: str, rounds: int) -> None:
+    edit("rows: 6", f"rows: 6\nrefresh: {refresh}")
+    with dagster_instance() as instance:
+        defs = build({"reviews": load(project / "recipes" / "reviews.yaml")})
+        made(instance, "seeds")
+        for round_ in (OLD, NEW):
+            made(instance, "conditions", cell_key(round_, "negative"))
+        tick = dg.evaluate_automation_conditions(defs, instance)
+        edited = build({"reviews": load(edit("witty", "dry"))})
+        tick = dg.evaluate_automation_conditions(edited, instance, cursor=tick.cursor)
+        assert tick.get_num_requested(asset("conditions")) == rounds
+
+
+@pytest.mark.parametrize(("missed", "rounds"), [("skip", [NEW]), ("catch_up", ["2026-11-18", OLD, NEW])])
+def test_nights_without_a_daemon_are_skipped_or_caught_up(
+    project: Path, edit, missed: str, rounds: list[str]
+) -> None:
+    recipe = load(edit("rows: 6", f"rows: 6\nmissed_nights: {missed}"))
+    lake = Lake(project / ".synth" / "lake")
+    place = {"round": "2026-11-17", "cell": "negative"}
+    lake.write("reviews", "conditions", place, tables.schema(recipe, "conditions").empty_table())
+    defs = build({"reviews": recipe})
+    with dagster_instance() as instance:
+        context = dg.build_schedule_context(
+            instance,
+            scheduled_execution_time=datetime(2026, 11, 20, 2, tzinfo=UTC),
+            repository_def=defs.get_repository_def(),
+            resources={"lake": lake},
+        )
+        requests = defs.resolve_schedule_def("reviews_nightly").evaluate_tick(context).run_requests
+    assert requests is not None
+    assert {r.partition_key for r in requests} == {cell_key(r, c) for r in rounds for c in recipe.cells}
+
+
+@pytest.mark.parametrize(("night", "day"), [("2026-03-29", 23), ("2026-10-25", 25)])
+def test_a_night_on_which_the_clocks_change_has_one_round(project: Path, edit, night: str, day: int) -> None:
+    """In Berlin that day has 23 or 25 hours; the cron line's hour is skipped or comes twice."""
+    recipe = load(edit("rows: 6", "rows: 6\ntimezone: Europe/Berlin"))
+    assert recipe.schedule is not None
+    around = date.fromisoformat(night) - timedelta(days=1)
+    assert scheduled("30 2 * * *", "Europe/Berlin", around, around + timedelta(days=1)) == [night]
+    rounds = partitions_of(recipe, "filtered")
+    assert isinstance(rounds, dg.TimeWindowPartitionsDefinition)
+    window = rounds.time_window_for_partition_key(night)
+    assert (window.end.timestamp() - window.start.timestamp()) / 3600 == day
+
+
+def test_metrics_are_late_after_two_nights(defs: dg.Definitions) -> None:
+    with dagster_instance():
+        policy = defs.resolve_asset_graph().get(asset("metrics")).freshness_policy
+    assert isinstance(policy, TimeWindowFreshnessPolicy)
+    assert (policy.warn_window.to_timedelta(), policy.fail_window.to_timedelta()) == (
+        timedelta(hours=36),
+        timedelta(days=2),
+    )
+
+
+def test_a_run_that_fails_is_told_to_a_webhook(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    with Endpoint(say=lambda _: "fine") as hook:
+        monkeypatch.setenv("SYNTH_WEBHOOK", f"{hook.url}/T0/secret")
+        monkeypatch.setenv("OPENAI_BASE_URL", hook.url)
+        monkeypatch.setenv("SYNTH_MODEL", "gone")
+        hook.fail_next(404)
+        assert main(["run", "reviews", "--round", NEW]) == 2
+        hook.requests.clear()
+        defs = build({"reviews": load(project / "recipes" / "reviews.yaml")})
+        with dagster_instance() as instance:
+            (run,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+            (event,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+            context = dg.build_run_status_sensor_context(
+                "alert_on_failure",
+                dagster_event=event.get_dagster_event(),
+                dagster_instance=instance,
+                dagster_run=run,
+            ).for_run_failure()
+            defs.resolve_sensor_def("alert_on_failure")(context)
+        (message,) = hook.requests
+    assert message["partition"] == f"negative|{NEW}"
+    assert "reviews/generations" in message["assets"]
+    assert "failed" in message["text"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 import sqlite3
 from datetime import date
 from pathlib import Path
@@ -12,11 +14,13 @@ import yaml
 
 from resources.call_log import CallLog
 from resources.models import named_models
+from resources.warehouse import VIEWS
 from synth_assets import tables
 from synth_assets.cli import main
 from synth_assets.curation.filters import FILTERS
-from synth_assets.recipe import Recipe, load
+from synth_assets.recipe import Recipe
 from synth_assets.summary import warehouse
+from synth_assets.views import current
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,13 +32,36 @@ def examples(language: str, *documents: str) -> list[str]:
 
 @pytest.fixture
 def shown(project: Path) -> None:
-    recipe = load(ROOT / "recipes" / "movie_reviews.yaml")
-    warehouse().show(recipe.name, tables.schemas(recipe), tables.STAGES)
+    shutil.copy(ROOT / "recipes" / "movie_reviews.yaml", project / "recipes")
+    current()
 
 
 @pytest.mark.parametrize("query", examples("sql", "README.md", "docs/sql.md"))
 def test_queries_run_on_the_views(shown: None, query: str) -> None:
     assert warehouse().query(query).fetchall() == []
+
+
+@pytest.mark.parametrize("line", "".join(examples("bash", "docs/sql.md")).splitlines())
+def test_commands_run_on_the_views(shown: None, line: str, capsys: pytest.CaptureFixture) -> None:
+    synth, *arguments = shlex.split(line, comments=True)
+    assert synth == "synth"
+    code = main(arguments)
+    if arguments[0] == "trace":
+        assert (code, "no row's id starts with" in capsys.readouterr().err) == (2, True)
+    else:
+        assert code == 0
+
+
+def test_the_guide_to_sql_reads_from_outside(shown: None) -> None:
+    found: dict = {}
+    exec(examples("python", "docs/sql.md")[0], found)
+    assert [len(found[name]) for name in ("training", "kept", "calls")] == [0, 0, 0]
+
+
+def test_the_guide_to_sql_names_every_view() -> None:
+    guide = (ROOT / "docs" / "sql.md").read_text(encoding="utf-8")
+    for name in [*tables.STAGES, "steps", *(path.stem for path in VIEWS.glob("*.sql"))]:
+        assert f"`{name}`" in guide, name
 
 
 @pytest.mark.parametrize("query", examples("sqlite", "docs/sql.md"))

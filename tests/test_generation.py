@@ -99,7 +99,7 @@ def test_more_rows_leave_the_first_ones_as_they_were(recipe: Recipe, seeds: pd.D
 
 def test_a_new_value_moves_only_the_rows_that_take_it(recipe: Recipe, seeds: pd.DataFrame) -> None:
     before = conditions(recipe, seeds, rows=300)
-    more = {"label": "labels", "tone": ["angry", "calm", "witty", "sad"]}
+    more = {"label": "labels", "tone": dict.fromkeys(["angry", "calm", "witty", "sad"], 1.0)}
     after = conditions(recipe, seeds, rows=300, conditions=more)
     moved = before["tone"] != after["tone"]
     assert set(after.loc[moved, "tone"]) == {"sad"}

@@ -96,7 +96,7 @@ def test_only_a_change_of_the_recipe_rebuilds_the_warehouse(recipe: Recipe, tmp_
     assert warehouse.show("other", schemas, tables.STAGES)
     assert warehouse.query("select count(*) from reviews.metrics").fetchall() == [(0,)]
     assert warehouse.query("select count(*) from other.metrics").fetchall() == [(0,)]
-    more = recipe.model_copy(update={"conditions": {"label": "labels", "length": ["short"]}})
+    more = recipe.model_copy(update={"conditions": {"label": "labels", "length": {"short": 1.0}}})
     assert warehouse.show("reviews", tables.schemas(more), tables.STAGES)
     assert "length" in warehouse.query("select * from reviews.conditions").columns
 
@@ -142,7 +142,7 @@ partition = {"round": "2026-11-22", "cell": "negative"}
 for i in range(24):
     table = pd.DataFrame({**partition, "yield": 0.5, "rows": range(1000 * (1 + i % 2))})
     lake.write("reviews", "feedback", partition, tables.to_arrow(recipe, "feedback", table))
-    changed = recipe.model_copy(update={"conditions": {"label": "labels", f"c{i % 2}": ["x"]}})
+    changed = recipe.model_copy(update={"conditions": {"label": "labels", f"c{i % 2}": {"x": 1.0}}})
     warehouse.show("reviews", tables.schemas(changed), tables.STAGES)
     if i == 0:
         print("ready", flush=True)

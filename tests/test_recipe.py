@@ -18,7 +18,7 @@ def test_a_recipe_reads_as_sections(project: Path) -> None:
     recipe = load(project / "recipes" / "reviews.yaml")
     assert recipe.name == "reviews"
     assert recipe.cells == ["negative", "positive"]
-    assert recipe.attributes == {"tone": ["angry", "calm", "witty"]}
+    assert recipe.attributes == {"tone": {"angry": 1.0, "calm": 1.0, "witty": 1.0}}
     assert recipe.filters["words"].at_least == 2
 
 
@@ -132,8 +132,8 @@ def test_a_field_that_cannot_be_is_refused_with_its_line(
         assert part in str(caught.value)
 
 
-def test_the_step_of_the_guide_is_right(project: Path) -> None:
-    (example,) = (e for e in examples("yaml", "docs/recipes.md") if "output:" in e)
+@pytest.mark.parametrize("example", [e for e in examples("yaml", "docs/recipes.md") if "steps:" in e])
+def test_the_steps_of_the_guide_are_right(project: Path, example: str) -> None:
     path = project / "recipes" / "reviews.yaml"
     recipe = yaml.safe_load(path.read_text(encoding="utf-8")) | yaml.safe_load(example)
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")

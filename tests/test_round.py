@@ -339,3 +339,11 @@ def test_a_round_on_a_call_log_in_postgres(
     assert not (project / ".synth" / "calls.sqlite").exists()
     written = [f for f in project.rglob("*") if f.is_file() and PASSWORD.encode() in f.read_bytes()]
     assert written == []
+
+
+def test_rounds_from_to_are_made_one_after_the_other(project: Path, endpoint: Endpoint, capsys) -> None:
+    assert main(["run", "reviews", "--rounds", "2026-11-19..2026-11-21"]) == 0
+    assert len(endpoint.requests) == 36
+    assert ask("select count(distinct round) from reviews.generations") == [(3,)]
+    assert main(["run", "reviews", "--rounds", "2026-11-21..2026-11-19"]) == 2
+    assert "write the earlier round first" in capsys.readouterr().err

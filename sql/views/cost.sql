@@ -7,8 +7,11 @@ select
   count(*) as calls,
   sum(prompt_tokens) as prompt_tokens,
   sum(completion_tokens) as completion_tokens,
-  if(bool_and(cost is not null or outcome in ('rate_limited', 'provider_error', 'timed_out')), sum(cost), null)
-    as cost
+  if(
+    count(*) filter (where cost is null and outcome not in ('rate_limited', 'provider_error', 'timed_out')) = 0,
+    sum(cost),
+    null
+  ) as cost
 from (select distinct on (call_id) * from {recipe}.calls order by call_id, round, used_by)
 group by all
 order by all

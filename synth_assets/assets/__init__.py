@@ -19,7 +19,7 @@ from synth_assets.assets import (
 )
 from synth_assets.recipe import Recipe
 
-STAGES = (seeds, conditions, generations, scores, filtered, labelled, weighted, metrics, feedback)
+STAGES = (seeds, conditions, scores, filtered, labelled, weighted, metrics, feedback)
 
 
 def recipe_definitions(recipe: Recipe) -> dg.Definitions:
@@ -30,7 +30,10 @@ def recipe_definitions(recipe: Recipe) -> dg.Definitions:
     if recipe.mode == "batch":
         sensors.append(collect.sensor(recipe, job))
     return dg.Definitions(
-        assets=[stage.build(recipe) for stage in STAGES],
+        assets=[
+            *(stage.build(recipe) for stage in STAGES),
+            *(generations.build(recipe, stage) for stage in recipe.step_stages),
+        ],
         jobs=[job],
         schedules=schedules,
         sensors=sensors,

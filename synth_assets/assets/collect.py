@@ -14,7 +14,8 @@ AT_MOST_SECONDS = 30.0  # Dagster gives a tick 60; what is left is collected in 
 
 
 def sensor(recipe: Recipe, job: Any) -> dg.SensorDefinition:
-    generations, partitions = key(recipe, "generations"), partitions_of(recipe, "generations")
+    steps = [key(recipe, stage) for stage in recipe.step_stages]
+    partitions = partitions_of(recipe, "generations")
 
     @dg.sensor(
         name=f"{recipe.name}_collect",
@@ -26,19 +27,23 @@ def sensor(recipe: Recipe, job: Any) -> dg.SensorDefinition:
     def collects(
         context: dg.SensorEvaluationContext, language_model: dg.ResourceParam[LanguageModel]
     ) -> dg.SensorResult | dg.SkipReason:
-        found = collect(language_model.call_log, generations.to_user_string(), seconds=AT_MOST_SECONDS)
-        requests = [
-            dg.RunRequest(
-                run_key=f"{partition}/{latest}",
-                partition_key=partition,
-                asset_selection=[generations, key(recipe, "scores")],
-            )
-            for partition, latest in found.partitions.items()
-            if latest and partitions and partitions.has_partition_key(partition)
-        ]
+        requests, said = list[dg.RunRequest](), dict[str, None]()
+        for i, step in enumerate(steps):
+            seconds = AT_MOST_SECONDS / len(steps)
+            found = collect(language_model.call_log, step.to_user_string(), seconds=seconds)
+            said[str(found)] = None
+            requests += [
+                dg.RunRequest(
+                    run_key=f"{partition}/{latest}",
+                    partition_key=partition,
+                    asset_selection=[*steps[i:], key(recipe, "scores")],
+                )
+                for partition, latest in found.partitions.items()
+                if latest and partitions and partitions.has_partition_key(partition)
+            ]
         if not requests:
-            return dg.SkipReason(str(found))
-        context.log.info(str(found))
+            return dg.SkipReason("; ".join(said))
+        context.log.info("; ".join(said))
         return dg.SensorResult(run_requests=requests)
 
     return collects

@@ -5,17 +5,24 @@ import dagster as dg
 from partitions import previous_round, previous_round_same_cell
 from resources.lake import Lake
 from synth_assets import tables
-from synth_assets.assets.stage import Table, asset, key, partition_of, result
+from synth_assets.assets.stage import Table, asset, key, partition_of, refreshes, result
 from synth_assets.generation.conditions import design
 from synth_assets.recipe import Recipe
 
-SECTIONS = ["conditions", "demonstrations", "rows", "samples", "seed", "feedback"]
+SECTIONS = ["codebook", "conditions", "demonstrations", "rows", "samples", "seed", "feedback"]
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
     deps = [dg.AssetDep(key(recipe, "feedback"), partition_mapping=previous_round_same_cell())]
 
-    @asset(recipe, "conditions", reads=["seeds"], deps=deps, sections=SECTIONS)
+    @asset(
+        recipe,
+        "conditions",
+        reads=["seeds"],
+        deps=deps,
+        sections=SECTIONS,
+        automation_condition=refreshes(recipe),
+    )
     def compute(
         context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], seeds: Table
     ) -> dg.MaterializeResult:
@@ -26,14 +33,14 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
             seeds,
             round_=partition["round"],
             cell=partition["cell"],
-            rows=_quota(recipe, lake, partition),
+            rows=quota(recipe, lake, partition),
         )
         return result(recipe, "conditions", rows)
 
     return compute
 
 
-def _quota(recipe: Recipe, lake: Lake, partition: dict[str, str]) -> int:
+def quota(recipe: Recipe, lake: Lake, partition: dict[str, str]) -> int:
     """Rows to ask for: the recipe's number, or what the round before fed back."""
     before = {"round": previous_round(partition["round"]), "cell": partition["cell"]}
     if recipe.feedback.rows == "fixed" or not lake.path(recipe.name, "feedback", before).exists():

@@ -41,7 +41,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
             description=what,
             group_name=recipe.name,
             kinds={"parquet"},
-            code_version=recipe.version("filters", "minimum_yield"),
+            code_version=recipe.version("labels", "filters", "minimum_yield"),
             automation_condition=follows(recipe),
         )
         for stage, what in WHAT.items()
@@ -88,7 +88,11 @@ def _with_failed_calls(dropped: Table, generations: Table) -> Table:
     failed = generations[~generations["accepted"]]
     why = failed["error"].where(failed["error"].notna(), failed["reason"])
     failed = failed.assign(
-        stage="generations", scorer=failed["reason"], value=None, threshold=None, reason=why
+        stage=failed.get("stage", "generations"),  # of a chain, one of its steps
+        scorer=failed["reason"],
+        value=None,
+        threshold=None,
+        reason=why,
     )
     return pd.concat([table for table in (failed, dropped) if len(table)] or [failed], ignore_index=True)
 

@@ -1,4 +1,4 @@
-"""Asset `generations`: what the model answered, row by row."""
+"""Assets `generations_<step>` and `generations`: what the model answered, row by row, a step an asset."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +8,7 @@ import dagster as dg
 from resources.batches import Pending
 from resources.lake import Lake
 from resources.language_model import LanguageModel
+from synth_assets import tables
 from synth_assets.assets import plots
 from synth_assets.assets.model import CHECKS as MODEL_CHECKS
 from synth_assets.assets.model import BoundModel
@@ -17,10 +18,11 @@ from synth_assets.assets.stage import (
     asset,
     check,
     not_yet,
+    refreshes,
     result,
     schema_check,
 )
-from synth_assets.generation.steps import run
+from synth_assets.generation import chain
 from synth_assets.recipe import Recipe
 
 CHECKS = {
@@ -30,14 +32,19 @@ CHECKS = {
 }
 
 
-def build(recipe: Recipe) -> dg.AssetsDefinition:
+def build(recipe: Recipe, stage: str) -> dg.AssetsDefinition:
+    name, stages = recipe.step_stages[stage], list(recipe.step_stages)
+
     @asset(
         recipe,
-        "generations",
-        reads=["conditions", "seeds"],
-        sections=["task", "steps", "model"],
+        stage,
+        # The seeds are read and not declared: the conditions name the ones that are shown by what they say,
+        # so that a seed row which nobody is shown makes nothing stale.
+        reads=["conditions", *stages[: stages.index(stage)]],
+        sections=[f"steps.{name}"],
         checks={**CHECKS, **MODEL_CHECKS},
         pool=LANGUAGE_MODEL_POOL,
+        automation_condition=refreshes(recipe),
         required=recipe.mode == "online",
     )
     def compute(
@@ -45,24 +52,28 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         language_model: dg.ResourceParam[LanguageModel],
         lake: dg.ResourceParam[Lake],
         conditions: Table,
-        seeds: Table,
+        **before: Table,
     ) -> Iterator[Any]:
         """What the model answered, or why it did not."""
-        model = BoundModel(language_model, recipe, context, batched=recipe.mode == "batch")
+        chain.check(recipe)  # of all steps, before the first is paid
+        seeds = lake.read(recipe.name, "seeds", [{}], tables.schema(recipe, "seeds"))
+        batched = recipe.mode == "batch"
+        model = BoundModel(language_model, recipe, context, recipe.model_of(name), batched)
+        earlier = {s: before[s] for s in stages if s in before}
         try:
-            rows = run(recipe.step, recipe.task, conditions, seeds, model)
+            rows = chain.run(recipe, stage, conditions, seeds, model, earlier)
         except Pending as pending:
             yield from not_yet(context, str(pending), pending.batches)
             return
         model.save_calls(lake)
-        rows = rows.assign(model=model.name, accepted=rows["reason"].isna())
+        rows = rows.assign(model=[model.name if asked else None for asked in rows["call_id"].notna()])
         reasons = rows["reason"].fillna("accepted").value_counts()
         lengths = {
             cell: rows.loc[rows["accepted"], "text"].str.split().str.len() for cell in rows["cell"].unique()
         }
         yield result(
             recipe,
-            "generations",
+            stage,
             rows,
             {
                 "outcomes": plots.bars("rows by outcome", reasons.to_dict()),
@@ -70,28 +81,28 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
                 "accepted": int(rows["accepted"].sum()),
                 **model.metadata(),
             },
-            [*_checks(recipe, rows), *model.checks("generations")],
+            [*_checks(recipe, stage, rows), *model.checks(stage)],
         )
 
     return compute
 
 
-def _checks(recipe: Recipe, rows: Table) -> list[dg.AssetCheckResult]:
+def _checks(recipe: Recipe, stage: str, rows: Table) -> list[dg.AssetCheckResult]:
     accepted, asked = int(rows["accepted"].sum()), len(rows)
     share = accepted / asked if asked else 0.0
     why = ", ".join(f"{n} {reason}" for reason, n in rows["reason"].value_counts().items()) or "none rejected"
     return [
         check(
             recipe,
-            "generations",
+            stage,
             "rows_present",
             accepted > 0,
             f"{accepted} of {asked} rows accepted ({why}).",
         ),
-        schema_check(recipe, "generations", rows),
+        schema_check(recipe, stage, rows),
         check(
             recipe,
-            "generations",
+            stage,
             "minimum_yield",
             share >= recipe.minimum_yield,
             f"{share:.0%} of the rows accepted, the recipe wants {recipe.minimum_yield:.0%} ({why}).",

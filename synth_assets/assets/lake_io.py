@@ -10,6 +10,7 @@ from resources.lake import Lake
 from resources.warehouse import Warehouse
 from synth_assets import tables
 from synth_assets.recipe import Recipe
+from synth_assets.views import show
 
 
 class LakeIOManager(dg.IOManager):
@@ -18,9 +19,10 @@ class LakeIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         name, stage = context.asset_key.path
-        partition = _partitions(context, stage)[0]
+        recipe = self._recipe(name)
+        partition = _partitions(context, recipe, stage)[0]
         path = self._lake.write(name, stage, partition, obj)
-        self._warehouse.show(name, tables.schemas(self._recipe(name)), tables.STAGES)
+        show(self._warehouse, recipe)
         words = " ".join([name, stage, *partition.values()])
         context.log.info(f"{words}: {obj.num_rows:,} rows written")
         context.add_output_metadata(
@@ -35,12 +37,13 @@ class LakeIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         name, stage = context.asset_key.path
-        schema = tables.schema(self._recipe(name), stage)
-        return self._lake.read(name, stage, _partitions(context, stage), schema)
+        recipe = self._recipe(name)
+        partitions = _partitions(context, recipe, stage)
+        return self._lake.read(name, stage, partitions, tables.schema(recipe, stage))
 
 
-def _partitions(context: Any, stage: str) -> list[dict[str, str]]:
+def _partitions(context: Any, recipe: Recipe, stage: str) -> list[dict[str, str]]:
     """The lake's columns of all partitions that are written or read here, sorted: row order is fixed."""
-    if not tables.STAGES[stage]:
+    if not tables.stages(recipe)[stage]:
         return [{}]
     return sorted(map(columns, context.asset_partition_keys), key=lambda p: tuple(p.values()))

@@ -11,6 +11,7 @@ from resources.language_model import LanguageModel
 from synth_assets.annotation import annotators
 from synth_assets.assets import feedback, plots
 from synth_assets.assets.model import CHECKS, BoundModel
+from synth_assets.assets.nightly import freshness
 from synth_assets.assets.stage import (
     LANGUAGE_MODEL_POOL,
     Table,
@@ -24,7 +25,7 @@ from synth_assets.evaluation import measure
 from synth_assets.evaluation.usefulness import compare
 from synth_assets.recipe import Recipe
 
-SECTIONS = ["task", "metrics", "annotator", "feedback"]
+SECTIONS = ["labels", "metrics", "annotator", "feedback", "seed"]
 PLOTTED = ("accuracy", "yield")  # over the rounds
 DIVERSITY = ("vocabulary", "distinct_1", "distinct_2", "self_bleu_4", "average_pairwise_similarity")
 
@@ -38,6 +39,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         checks=CHECKS,
         pool=LANGUAGE_MODEL_POOL,
         automation_condition=follows(recipe),
+        freshness_policy=freshness(recipe),
     )
     def compute(
         context: dg.AssetExecutionContext,

@@ -1,21 +1,30 @@
 """What runs by itself: the nightly schedule of a recipe, and the stages that follow its rows."""
 
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from partitions import cell_key, today
+from partitions import cell_key, scheduled
+from resources.lake import Lake
 from synth_assets.assets.stage import key, partitions_of
 from synth_assets.recipe import Recipe
 
-MADE_BY_CELL = ("conditions", "generations", "scores")
+CAUGHT_UP = 31  # nights at the most
+
+
+def made_by_cell(recipe: Recipe) -> list[dg.AssetKey]:
+    """What is made of a cell by itself; the rest is made of a whole round."""
+    return [key(recipe, stage) for stage in ("conditions", *recipe.step_stages, "scores")]
 
 
 def cells_job(recipe: Recipe) -> Any:  # dagster's unresolved job has no public name
     """Conditions, generations and scores of one cell; what comes after follows by automation."""
     return dg.define_asset_job(
         f"{recipe.name}_cell",
-        selection=[key(recipe, stage) for stage in MADE_BY_CELL],
+        selection=made_by_cell(recipe),
         partitions_def=partitions_of(recipe, "generations"),
         description="Make one cell of one round, up to its scores.",
     )
@@ -29,13 +38,39 @@ def schedule(recipe: Recipe, job: Any) -> dg.ScheduleDefinition:
         execution_timezone=recipe.timezone,
         description="Today's round, one run a cell; its filters, weights and metrics follow.",
     )
-    def nightly(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
-        round_ = context.scheduled_execution_time.date().isoformat() if context else today(recipe.timezone)
+    def nightly(context: dg.ScheduleEvaluationContext, lake: dg.ResourceParam[Lake]) -> list[dg.RunRequest]:
+        tonight = context.scheduled_execution_time.astimezone(ZoneInfo(recipe.timezone)).date()
+        rounds = [tonight.isoformat()]
+        if recipe.missed_nights == "catch_up":
+            rounds = _missed(recipe, lake, tonight) + rounds
         return [
-            dg.RunRequest(run_key=f"{round_}/{c}", partition_key=cell_key(round_, c)) for c in recipe.cells
+            dg.RunRequest(run_key=f"{round_}/{cell}", partition_key=cell_key(round_, cell))
+            for round_ in rounds
+            for cell in recipe.cells
         ]
 
     return nightly
+
+
+def _missed(recipe: Recipe, lake: Lake, tonight: date) -> list[str]:
+    """The nights since the last round that was made, which no daemon was there for; the latest of them."""
+    made = [p["round"] for p in lake.partitions(recipe.name, "conditions", ("round", "cell"))]
+    before = [round_ for round_ in made if round_ < tonight.isoformat()]
+    if not before:
+        return []
+    last, yesterday = date.fromisoformat(max(before)), tonight - timedelta(days=1)
+    return scheduled(str(recipe.schedule), recipe.timezone, last, yesterday)[-CAUGHT_UP:]
+
+
+def freshness(recipe: Recipe) -> dg.FreshnessPolicy | None:
+    """A round should be there when the next one begins: late by half a night is a warning, by a whole one a
+    failure."""
+    if not recipe.schedule:
+        return None
+    nights = scheduled(recipe.schedule, recipe.timezone, date(2026, 1, 1), date(2026, 12, 31))
+    days = [date.fromisoformat(night) for night in nights]
+    gap = max((b - a for a, b in pairwise(days)), default=timedelta(days=365))
+    return dg.FreshnessPolicy.time_window(fail_window=2 * gap, warn_window=1.5 * gap)
 
 
 def follow(recipe: Recipe) -> dg.AutomationConditionSensorDefinition:

@@ -8,7 +8,7 @@ from resources.language_model import LanguageModel
 from synth_assets.annotation import annotators
 from synth_assets.assets import plots
 from synth_assets.assets.model import CHECKS, BoundModel
-from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, result
+from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, refreshes, result
 from synth_assets.curation.filters import Context
 from synth_assets.recipe import Recipe
 
@@ -18,9 +18,10 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         recipe,
         "scores",
         reads=["generations", "seeds"],
-        sections=["task", "scorers", "annotator"],
+        sections=["labels", "scorers", "annotator", "seed"],
         checks=CHECKS,
         pool=LANGUAGE_MODEL_POOL,
+        automation_condition=refreshes(recipe),
     )
     def compute(
         context: dg.AssetExecutionContext,

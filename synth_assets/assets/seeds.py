@@ -16,7 +16,7 @@ def _once() -> dg.AutomationCondition:
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
-    @asset(recipe, "seeds", sections=["task", "seeds", "seed"], automation_condition=_once())
+    @asset(recipe, "seeds", sections=["labels", "seeds", "seed"], automation_condition=_once())
     def compute() -> dg.MaterializeResult:
         """Real rows (the support set) with their splits; read-only."""
         rows = support_set(read_rows(recipe.seeds.file), recipe.seeds, recipe.cells, recipe.seed)

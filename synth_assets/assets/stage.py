@@ -21,7 +21,7 @@ def key(recipe: Recipe, stage: str) -> dg.AssetKey:
 
 
 def partitions_of(recipe: Recipe, stage: str) -> dg.PartitionsDefinition | None:
-    match tables.STAGES[stage]:
+    match tables.stages(recipe)[stage]:
         case ("round", "cell"):
             return cells(recipe.start, recipe.timezone, recipe.cells)
         case ("round",):
@@ -35,10 +35,14 @@ def partition_of(context: Any) -> dict[str, str]:
 
 
 def rounds_before(recipe: Recipe, lake: Lake, stage: str, round_: str) -> Table:
-    """The rows of a stage in all rounds before this one."""
-    partitions = lake.partitions(recipe.name, stage, tables.STAGES[stage])
-    before = [p for p in partitions if p["round"] < round_]
-    return lake.read(recipe.name, stage, before, tables.schema(recipe, stage))
+    """The rows of a stage in all rounds before this one, of the cells that the recipe still has."""
+    before = [
+        p
+        for p in lake.partitions(recipe.name, stage, tables.stages(recipe)[stage])
+        if p["round"] < round_ and p.get("cell", recipe.cells[0]) in recipe.cells
+    ]
+    rows = lake.read(recipe.name, stage, before, tables.schema(recipe, stage))
+    return rows[rows["cell"].isin(recipe.cells)].reset_index(drop=True)
 
 
 def asset(
@@ -51,6 +55,7 @@ def asset(
     checks: Mapping[str, str] | None = None,
     pool: str | None = None,
     automation_condition: dg.AutomationCondition | None = None,
+    freshness_policy: dg.FreshnessPolicy | None = None,
     required: bool = True,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` for one stage of a recipe. `sections` of the recipe are its code version: a change of
@@ -71,6 +76,7 @@ def asset(
             kinds={"parquet"} | ({"llm"} if pool else set()),
             pool=pool,
             automation_condition=automation_condition,
+            freshness_policy=freshness_policy,
             output_required=required,
         )(compute)
 
@@ -83,6 +89,24 @@ def follows(recipe: Recipe) -> dg.AutomationCondition:
     latest = dg.AutomationCondition.in_latest_time_window()
     seeds = dg.AssetSelection.assets(key(recipe, "seeds"))
     return dg.AutomationCondition.eager().without(latest).ignore(seeds).with_label("follows its round")
+
+
+def refreshes(recipe: Recipe) -> dg.AutomationCondition | None:
+    """A stage of a cell is made again after an edit: when what it says itself has changed, or the data that
+    it reads. What was never made is left alone, and so are, by default, all rounds but the latest. What a
+    round tells the next is left out: a round that was made keeps the size that it had."""
+    if recipe.refresh == "none":
+        return None
+    feedback = dg.AssetSelection.assets(key(recipe, "feedback"))
+    is_ = dg.AutomationCondition
+    changed: Any = is_.code_version_changed() | is_.any_deps_match(is_.data_version_changed()).ignore(
+        feedback
+    )
+    busy = is_.in_progress() | is_.any_deps_in_progress().ignore(feedback)
+    condition = changed.since_last_handled() & ~is_.missing() & ~busy
+    if recipe.refresh == "latest":
+        condition &= is_.in_latest_time_window()
+    return condition.with_label("follows an edit")
 
 
 def check_spec(recipe: Recipe, stage: str, name: str, asks: str) -> dg.AssetCheckSpec:

@@ -76,6 +76,11 @@ def word_list_hits(test: pd.DataFrame, words: Mapping[str, Sequence[str]]) -> An
     return np.asarray(word_list_labels(list(test["text"]), words)) == np.asarray(test["label"])
 
 
+def drawn_for_the_model(test: pd.DataFrame, n: int, seed: int = 0) -> pd.DataFrame:
+    """The test rows that the model labels by itself."""
+    return test[test["row_id"].isin(ranked(test["row_id"], seed, "model alone")[:n])]
+
+
 def model_alone(test: pd.DataFrame, n: int, annotate: Annotate, by_seeds: Any, seed: int = 0) -> pd.DataFrame:
     """Metric rows of the annotator on `n` of the test rows, its gain over `by_seeds` on the same rows.
 
@@ -83,7 +88,7 @@ def model_alone(test: pd.DataFrame, n: int, annotate: Annotate, by_seeds: Any, s
     """
     import numpy as np
 
-    sample = test[test["row_id"].isin(ranked(test["row_id"], seed, "model alone")[:n])]
+    sample = drawn_for_the_model(test, n, seed)
     probabilities = batch_calibrated(annotate(list(sample["text"])))
     sample = sample[[p is not None for p in probabilities]]
     if sample.empty:

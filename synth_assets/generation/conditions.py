@@ -28,11 +28,11 @@ def design(recipe: Recipe, seeds: pd.DataFrame, *, round_: str, cell: str, rows:
     """
     import pandas as pd
 
-    shown = recipe.demonstrations
+    shown, label = recipe.demonstrations, recipe.task.classify[cell]
     sets = _demonstration_sets(shown, seeds, recipe.seed, round_, cell) if shown and shown.k else [[]]
     table = []
     for i in range(rows):
-        question = i // recipe.step.samples
+        question = i // recipe.samples
         values = {
             name: pick(vs, recipe.seed, round_, cell, question, name)
             for name, vs in recipe.attributes.items()
@@ -45,6 +45,8 @@ def design(recipe: Recipe, seeds: pd.DataFrame, *, round_: str, cell: str, rows:
                 "replicate": i,
                 "label": cell,
                 **values,
+                "definition": label.definition,
+                "verbalizer": label.verbalizer or cell,
                 "demonstration_set": question % len(sets),
                 "demonstration_ids": sets[question % len(sets)],
             }

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Template, nodes
 
     from synth_assets.protocols import Message
-    from synth_assets.recipe import Task
 
 CONTINUE = (
     "You continue texts. Answer with what comes next after the user's text, up to the end of that line, "
@@ -34,38 +33,50 @@ def _compiled(template: str) -> Template:
         raise UserError(f"prompt, line {error.lineno}: {error.message}") from error
 
 
-def check(template: str, known: Sequence[str]) -> None:
-    """Raise UserError when the template uses a field that is not among `known`."""
+def check(template: str, known: Mapping[str, Sequence[str] | None], where: str) -> None:
+    """Raise UserError when the template uses a field that is not among `known`.
+
+    A field with parts is an answer with fields: `known` has their names, and the template has to name one.
+    """
     from jinja2 import meta
 
-    compiled = _compiled(template)
-    for field in sorted(meta.find_undeclared_variables(compiled.environment.parse(template))):
+    try:
+        parsed = _compiled(template).environment.parse(template)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    for field in sorted(meta.find_undeclared_variables(parsed)):
         if field not in known:
-            raise unknown("field in the prompt", field, known)
+            raise unknown("field in the prompt", field, known, where)
+        if parts := known[field]:
+            _check_parts(parsed, field, parts, where)
+
+
+def _check_parts(parsed: nodes.Template, field: str, parts: Sequence[str], where: str) -> None:
+    from jinja2 import nodes
+
+    named = set()  # the places in which a part follows
+    places: Iterable[Any] = parsed.find_all((nodes.Getattr, nodes.Getitem))
+    for place in places:
+        if isinstance(place.node, nodes.Name) and place.node.name == field:
+            named.add(id(place.node))
+            part = place.attr if isinstance(place, nodes.Getattr) else getattr(place.arg, "value", parts[0])
+            if part not in parts:
+                raise unknown(f"field of {field}", part, parts, where)
+    if any(name.name == field and id(name) not in named for name in parsed.find_all(nodes.Name)):
+        raise UserError(
+            f"{where}: {field} has fields: write {' or '.join(f'{field}.{part}' for part in parts)}."
+        )
 
 
 def render(template: str, fields: Mapping[str, Any]) -> str:
     """The template with its fields filled in. Raises UserError when that fails."""
-    from jinja2 import TemplateError
-
+    compiled = _compiled(template)
     try:
-        return _compiled(template).render(fields)
-    except TemplateError as error:
+        return compiled.render(fields)
+    except Exception as error:  # a template is a program: 1 / rating may divide by zero
         raise UserError(
             f"the prompt cannot be rendered: {error}. Known fields: {', '.join(sorted(fields))}."
         ) from error
-
-
-def task_fields(task: Task) -> dict[str, Any]:
-    """What a template may say about the task itself (e_task of the prompt triple, Eq. 1)."""
-    return {
-        "role": task.role,
-        "instruction": task.instruction,
-        "text_type": task.text,
-        "label_type": task.label,
-        "definitions": {name: label.definition for name, label in task.classify.items()},
-        "verbalizers": task.verbalizers(),
-    }
 
 
 def completion(text: str, api: str) -> list[Message]:

@@ -5,7 +5,7 @@ A call that failed is a row with its reason, never a missing row and never an em
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.generation import prompts
@@ -18,40 +18,60 @@ if TYPE_CHECKING:
     from synth_assets.recipe import Step, Task
     from synth_assets.schema import Schema
 
+Said = Mapping[str, Mapping[str, Any]]  # name of an earlier step -> row id -> its text, or its fields
 COLUMNS = ("text", "reason", "error", "call_id", "prompt_tokens", "completion_tokens")  # from an answer
 
 
 def fields(task: Task, attributes: list[str]) -> list[str]:
     """The names that a step's template may use."""
-    return [*prompts.task_fields(task), "label", "definition", "verbalizer", "demonstrations", *attributes]
+    return [*task.fields(), "label", "definition", "verbalizer", "demonstrations", *attributes]
+
+
+def values(
+    task: Task, conditions: pd.DataFrame, seeds: pd.DataFrame, said: Said | None = None
+) -> Iterator[dict[str, Any]]:
+    """What the template of each condition row is filled with."""
+    common, verbalizers = task.fields(), task.verbalizers()
+    seed_rows = {r["row_id"]: {"text": r["text"], "label": r["label"]} for r in seeds.to_dict("records")}
+    columns = list(conditions)
+    for condition in conditions.itertuples(index=False, name=None):
+        row = dict(zip(columns, condition, strict=True))
+        yield {
+            **common,
+            **row,
+            "definition": task.classify[row["label"]].definition,
+            "verbalizer": verbalizers[row["label"]],
+            "demonstrations": [seed_rows[i] for i in row["demonstration_ids"]],
+            **{name: answers[row["row_id"]] for name, answers in (said or {}).items()},
+        }
 
 
 def messages(
-    step: Step, task: Task, conditions: pd.DataFrame, seeds: pd.DataFrame, api: str
+    step: Step,
+    task: Task,
+    conditions: pd.DataFrame,
+    seeds: pd.DataFrame,
+    api: str,
+    said: Said | None = None,
 ) -> Iterator[list[Message]]:
     """The rendered messages of each condition row (p = E(e_task, e_condition, e_demo), Eq. 1)."""
-    common, verbalizers = prompts.task_fields(task), task.verbalizers()
-    seed_rows = {r["row_id"]: {"text": r["text"], "label": r["label"]} for r in seeds.to_dict("records")}
-    columns = list(conditions)
-    for values in conditions.itertuples(index=False, name=None):
-        row = dict(zip(columns, values, strict=True))
-        text = prompts.render(
-            step.template,
-            {
-                **common,
-                **row,
-                "definition": task.classify[row["label"]].definition,
-                "verbalizer": verbalizers[row["label"]],
-                "demonstrations": [seed_rows[i] for i in row["demonstration_ids"]],
-            },
-        )
+    for fields in values(task, conditions, seeds, said):
+        text = prompts.render(step.template, fields)
         yield prompts.chat(text, task.role) if step.prompt is not None else prompts.completion(text, api)
 
 
 def run(
-    step: Step, task: Task, conditions: pd.DataFrame, seeds: pd.DataFrame, model: Completes
+    step: Step,
+    task: Task,
+    conditions: pd.DataFrame,
+    seeds: pd.DataFrame,
+    model: Completes,
+    suffix: str = "",
+    said: Said | None = None,
 ) -> pd.DataFrame:
     """One generated row a condition row, in the same order: accepted, or rejected with the reason.
+
+    `said` are the answers of the steps before; `suffix` tells this step's samples from those of other steps.
 
     Prompts are rendered as the model takes them, and of an answer stays what its row needs. Rows are asked
     in the table's order, in which neighbours show different demonstrations: an inference server then reads
@@ -59,9 +79,9 @@ def run(
     """
     schema = step.answer_schema
     answers = model.complete(
-        messages(step, task, conditions, seeds, model.api),
+        messages(step, task, conditions, seeds, model.api, said),
         step.sampling(),
-        [f"{r.round}/{r.cell}/{r.replicate}" for r in conditions.itertuples()],
+        [f"{r.round}/{r.cell}/{r.replicate}{suffix}" for r in conditions.itertuples()],
         schema,
     )
     made: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, *(step.output or ()))}
@@ -92,7 +112,7 @@ def _parsed(answer: Answer, schema: Schema | None, one_line: bool) -> dict[str, 
         found = schema.parse(answer.text or "") if schema else {"text": row["text"]}
     except SchemaError as wrong:
         return row | {"reason": "invalid", "error": str(wrong)}
-    if not (found["text"] or "").strip():
+    if not (found.get("text", row["text"]) or "").strip():
         return row | {"reason": "empty"}
     return row | found
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import log1p
 
 from synth_assets.identity import tagged_hash
 
@@ -21,6 +22,12 @@ def select_random(ids: Sequence[str], k: int, *parts: object) -> list[str]:
     return ranked(ids, *parts)[:k]
 
 
-def pick(values: Sequence[str], *parts: object) -> str:
-    """One of the values, uniformly. A new value takes its share of the picks; the others stay."""
-    return min(values, key=lambda v: tagged_hash("rank/1", [*parts, v]))
+def pick(weights: Mapping[str, float], *parts: object) -> str:
+    """One of the values, as likely as its weight says. A new value, or a larger weight, takes its share of
+    the picks; the others stay (weighted rendezvous hashing: the least of exponential times)."""
+
+    def time(value: str) -> float:
+        share = int(tagged_hash("rank/1", [*parts, value]), 16) / 2**128
+        return -log1p(-share) / weights[value]
+
+    return min(weights, key=time)

@@ -1,0 +1,194 @@
+"""`synth clean`: what of the lake nobody needs any more, and its removal. The call log stays: what was paid
+comes back free."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from resources.lake import FILE, leftovers
+from synth_assets import tables
+from synth_assets.integrity import marked, version_made
+
+if TYPE_CHECKING:
+    import dagster as dg
+    import pyarrow as pa
+
+    from resources.lake import Lake, Partition
+    from synth_assets.recipe import Recipe
+
+ORPHAN, GONE, OLD = "orphaned", "of a recipe that is gone", "old round"
+TEXTS, LEFT = "texts of rejected rows", "left by a killed process"
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One file that goes, or (TEXTS) is written again without some texts."""
+
+    kind: str
+    recipe: str
+    stage: str
+    partition: Partition
+    path: Path
+    rows: int
+    bytes: int
+
+    @property
+    def round(self) -> str | None:
+        return self.partition.get("round")
+
+
+def orphans(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
+    """Partitions of stages and cells that the recipe no longer has."""
+    stages = tables.stages(recipe)
+    for stage, partition, path in _partitions(recipe.name, lake):
+        lost = stage not in stages or partition.get("used_by", stage) not in stages
+        if lost or partition.get("cell", "all") not in [*recipe.cells, "all"]:
+            yield _whole(ORPHAN, recipe.name, stage, partition, path)
+
+
+def gone(names: Collection[str], lake: Lake) -> Iterator[Removal]:
+    """Everything of the recipes that are not among these names."""
+    for folder in sorted(lake.root.glob("*/")):
+        if folder.name not in names:
+            for stage, partition, path in _partitions(folder.name, lake):
+                yield _whole(GONE, folder.name, stage, partition, path)
+
+
+def old_rounds(recipe: Recipe, lake: Lake, keep: int | None, before: str | None) -> Iterator[Removal]:
+    """Rounds but the latest `keep`, or before a day."""
+    found = list(_partitions(recipe.name, lake))
+    rounds = sorted({partition["round"] for _, partition, _ in found if "round" in partition})
+    old = set(rounds[: max(0, len(rounds) - keep)]) if keep is not None else set()
+    old |= {round_ for round_ in rounds if before is not None and round_ < before}
+    for stage, partition, path in found:
+        if partition.get("round") in old:
+            yield _whole(OLD, recipe.name, stage, partition, path)
+
+
+def rejected_texts(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
+    """Texts of rows that are in no set. Reasons stay, and so do the calls."""
+    for stage, partition, path in _partitions(recipe.name, lake):
+        if stage == "rejected" or stage in recipe.step_stages:
+            table = lake.table(recipe.name, stage, partition)
+            rows = _without_texts(table)["text"].null_count - table["text"].null_count
+            if rows:
+                yield Removal(TEXTS, recipe.name, stage, partition, path, rows, path.stat().st_size)
+
+
+def unfinished(lake: Lake) -> Iterator[Removal]:
+    """Files that killed processes left beside partitions."""
+    for path in leftovers(lake.root, f"**/.{FILE}.*"):
+        recipe, stage = path.relative_to(lake.root).parts[:2]
+        yield Removal(LEFT, recipe, stage, {}, path, 0, path.stat().st_size)
+
+
+def remove(removals: Iterable[Removal], lake: Lake, instance: dg.DagsterInstance) -> Iterator[str]:
+    """Do it, and tell Dagster which partitions are no longer there. What a run may be writing is left alone;
+    yields a line on each of those."""
+    busy = _busy(instance)
+    wiped: dict[tuple[str, str], list[Partition]] = {}
+    for removal in removals:
+        rounds = busy.get(removal.recipe, set())
+        if None in rounds or removal.round in rounds:
+            yield f"{removal.path} is left: a run is at work on it."
+        elif removal.kind == LEFT:
+            removal.path.unlink(missing_ok=True)
+        elif removal.kind == TEXTS:
+            table = lake.table(removal.recipe, removal.stage, removal.partition)
+            without = marked(_without_texts(table), version_made(table))
+            lake.write(removal.recipe, removal.stage, removal.partition, without)
+        else:
+            lake.remove(removal.recipe, removal.stage, removal.partition)
+            wiped.setdefault((removal.recipe, removal.stage), []).append(removal.partition)
+    for (recipe, stage), partitions in wiped.items():
+        _forget(instance, recipe, stage, partitions)
+
+
+def report(removals: Sequence[Removal]) -> Iterator[str]:
+    """Files, rows and bytes by kind and stage."""
+    groups: dict[tuple[str, str, str], list[Removal]] = {}
+    for removal in removals:
+        groups.setdefault((removal.kind, removal.recipe, removal.stage), []).append(removal)
+    yield f"{'what':26}{'stage':40}{'files':>8}{'rows':>12}{'bytes':>14}"
+    for (kind, recipe, stage), group in groups.items():
+        rows, size = sum(r.rows for r in group), sum(r.bytes for r in group)
+        yield f"{kind:26}{f'{recipe}.{stage}':40}{len(group):>8,}{rows:>12,}{size:>14,}"
+
+
+def _partitions(recipe: str, lake: Lake) -> Iterator[tuple[str, Partition, Path]]:
+    """Stage, partition and file of all that is on disk of a recipe, also of stages that nobody knows."""
+    for path in sorted((lake.root / recipe).glob(f"*/**/{FILE}")):
+        stage, *folders = path.relative_to(lake.root / recipe).parts[:-1]
+        pairs = (folder.partition("=") for folder in folders)
+        yield stage, {column: unquote(value) for column, _, value in pairs}, path
+
+
+def _whole(kind: str, recipe: str, stage: str, partition: Partition, path: Path) -> Removal:
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_metadata(path).num_rows
+    except (OSError, ValueError):  # damaged
+        rows = 0
+    return Removal(kind, recipe, stage, partition, path, rows, path.stat().st_size)
+
+
+def _without_texts(table: pa.Table) -> pa.Table:
+    """Of rows that were not accepted; of all rows where nothing says which were (`rejected`)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    keep = table["accepted"] if "accepted" in table.column_names else pa.scalar(False)
+    text = pc.if_else(keep, table["text"], pa.scalar(None, pa.string()))
+    return table.set_column(table.column_names.index("text"), "text", text).combine_chunks()
+
+
+def _busy(instance: dg.DagsterInstance) -> dict[str, set[str | None]]:
+    """Recipe -> rounds that unfinished runs are at; None where a run does not say which."""
+    import dagster as dg
+
+    statuses = ("STARTED", "STARTING", "CANCELING", "QUEUED", "NOT_STARTED")
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus[name] for name in statuses])
+    busy: dict[str, set[str | None]] = {}
+    for run in instance.get_runs(filters=unfinished):
+        partition = run.tags.get("dagster/partition")
+        round_ = run.tags.get("dagster/partition/round") or (partition and partition.rpartition("|")[2])
+        selected = {asset.path[0] for asset in run.asset_selection or ()}
+        for recipe in selected or {run.job_name.removesuffix("_cell")}:
+            busy.setdefault(recipe, set()).add(round_)
+    return busy
+
+
+def _forget(instance: dg.DagsterInstance, recipe: str, stage: str, partitions: Sequence[Partition]) -> None:
+    """Dagster shows these partitions as missing from now on.
+
+    Its own storage wipes whole assets only (`wipe_asset_partitions` is not implemented there), so the
+    partitions' events are deleted from its index, as `delete_run` does with those of a run.
+    """
+    import dagster as dg
+    from dagster._core.storage.event_log.schema import (
+        AssetEventTagsTable,
+        AssetKeyTable,
+        SqlEventLogStorageTable,
+    )
+    from sqlalchemy import delete, select, update
+
+    storage: Any = instance.event_log_storage
+    asset = dg.AssetKey([recipe, stage])
+    names = ["|".join(p[c] for c in ("cell", "round") if c in p) for p in partitions]
+    for i in range(0, len(names), 500):
+        events = SqlEventLogStorageTable.c
+        theirs = (events.asset_key == asset.to_string()) & events.partition.in_(names[i : i + 500])
+        tags = AssetEventTagsTable.c.event_id.in_(select(events.id).where(theirs))
+        with storage.index_connection() as connection:
+            connection.execute(delete(AssetEventTagsTable).where(tags))
+            connection.execute(delete(SqlEventLogStorageTable).where(theirs))
+            latest = update(AssetKeyTable).where(AssetKeyTable.c.asset_key == asset.to_string())
+            connection.execute(latest.values(last_materialization=None))  # is looked up again
+    instance.wipe_asset_cached_status([asset])
+    if instance.has_asset_key(asset) and not instance.get_materialized_partitions(asset):
+        instance.wipe_assets([asset])

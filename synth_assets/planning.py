@@ -1,0 +1,363 @@
+"""`synth plan`: what a round would make and pay, before it does.
+
+The same functions that make a round are run, with a model that asks nobody: what the call log has is answered
+from there, what it lacks is counted and taken to be answered. So the number of calls is exact as long as what
+is asked is answered and accepted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from math import sqrt
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import dagster as dg
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.definitions.events import AssetKeyPartitionKey
+
+from partitions import cell_key
+from resources.call_log import REUSABLE, Answer, CallLog
+from resources.lake import FILE
+from resources.language_model import Request
+from resources.models import Model, resolve_model
+from resources.sources import read_rows
+from synth_assets import tables
+from synth_assets.annotation import annotators
+from synth_assets.assets.conditions import quota
+from synth_assets.assets.nightly import made_by_cell
+from synth_assets.assets.stage import key
+from synth_assets.evaluation.measure import drawn_for_the_model
+from synth_assets.generation.chain import run
+from synth_assets.generation.conditions import design
+from synth_assets.selection.splits import support_set
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from resources.lake import Lake
+    from synth_assets.protocols import Message
+    from synth_assets.recipe import Recipe
+    from synth_assets.schema import Schema
+
+CHUNK = 500
+HISTORY = 2_000  # calls that an estimate rests on, at the most
+BY_ROUND = ("filtered", "rejected", "labelled", "weighted", "metrics")
+
+
+@dataclass
+class Estimate:
+    """A sum over calls that were not made yet, with its 95 % interval; None where there is no history."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        if self.value is None or self.low is None or self.high is None:
+            return "unknown"
+        return f"{self.value:,.4g} ({self.low:,.4g} to {self.high:,.4g})"
+
+
+@dataclass
+class Line:
+    """One stage of one cell (or of the whole round): its state, and the calls that it would make."""
+
+    stage: str
+    cell: str | None
+    state: str  # new, stale, unchanged, or orphaned
+    why: str = ""
+    calls: int = 0  # to make
+    from_log: int = 0
+    tokens: Estimate = field(default_factory=Estimate)
+    cost: Estimate = field(default_factory=Estimate)  # US dollars
+    seconds: float | None = None
+
+
+class Foreseen:
+    """`protocols.Completes` that asks nobody and counts what would be asked."""
+
+    def __init__(self, log: CallLog, model: Model) -> None:
+        self._log, self._model, self._endpoint = log, model, model.endpoint
+        self._seen: set[str] = set()
+        self.calls = self.from_log = 0
+
+    @property
+    def api(self) -> str:
+        return self._model.api
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    def complete(
+        self,
+        messages: Iterable[Sequence[Message]],
+        sampling: Mapping[str, Any],
+        replicates: Iterable[str],
+        schema: Schema | None = None,
+    ) -> Iterator[Answer]:
+        pairs = zip(messages, replicates, strict=True)
+        requests = (Request(question, sampling, replicate, schema) for question, replicate in pairs)
+        while chunk := list(islice(requests, CHUNK)):
+            identities = [request.identity(self._model, self._endpoint) for request in chunk]
+            known = self._log.find(identities)
+            for request, identity in zip(chunk, identities, strict=True):
+                answer = known.get(identity)
+                self._count(identity, answer)
+                if answer is not None and answer.outcome == "invalid" and schema is not None:
+                    request = request.corrected(answer)
+                    identity = request.identity(self._model, self._endpoint)
+                    answer = self._log.find([identity]).get(identity)
+                    self._count(identity, answer)
+                yield answer or Answer(identity, "ok", text=_any_answer(identity, schema))
+
+    def _count(self, identity: str, answer: Answer | None) -> None:
+        if identity not in self._seen:
+            self._seen.add(identity)
+            self.calls += answer is None
+            self.from_log += answer is not None
+
+
+def _any_answer(identity: str, schema: Schema | None) -> str:
+    """A text that fits, other than every other one."""
+    text = f"an answer that is not there yet {identity}"
+    return text if schema is None else json.dumps(schema.example(text))
+
+
+def plan(recipe: Recipe, round_: str, instance: dg.DagsterInstance, lake: Lake, log: CallLog) -> list[Line]:
+    """What `synth run` would do for this round. UserError as `synth check` has them; asks no model."""
+    seeds = support_set(read_rows(recipe.seeds.file), recipe.seeds, recipe.cells, recipe.seed)
+    state = _States(recipe, round_, instance, lake)
+    annotator = resolve_model(recipe.annotator_model)
+    lines = [state.line("seeds", None, changed=state.differs("seeds", {}, seeds))]
+    for cell in recipe.cells:
+        rows = quota(recipe, lake, {"round": round_, "cell": cell})
+        conditions = design(recipe, seeds, round_=round_, cell=cell, rows=rows)
+        place = {"round": round_, "cell": cell}
+        lines.append(state.line("conditions", cell, changed=state.differs("conditions", place, conditions)))
+        made: dict[str, pd.DataFrame] = {}
+        for stage, step in recipe.step_stages.items():
+            model = resolve_model(recipe.model_of(step))
+            asked = Foreseen(log, model)
+            made[stage] = run(recipe, stage, conditions, seeds, asked, dict(made))
+            lines.append(state.line(stage, cell, asked, log, model))
+        texts = list(made["generations"].loc[made["generations"]["accepted"], "text"])
+        asked = Foreseen(log, annotator)
+        if "label_agreement" in recipe.filters:
+            _label(texts, recipe, seeds, asked)
+        lines.append(state.line("scores", cell, asked, log, annotator))
+    asked = Foreseen(log, annotator)
+    test = seeds[seeds["split"] == "test"]
+    if recipe.metrics.model_alone and len(test):
+        alone = drawn_for_the_model(test, recipe.metrics.model_alone, recipe.seed)
+        _label(list(alone["text"]), recipe, seeds, asked)
+    for stage in BY_ROUND:
+        lines.append(state.line(stage, None, asked if stage == "metrics" else None, log, annotator))
+    return [*lines, *state.orphans()]
+
+
+def _label(texts: list[str], recipe: Recipe, seeds: pd.DataFrame, asked: Foreseen) -> None:
+    shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
+    annotators.label_logprobs(texts, recipe.task, shown, asked)
+
+
+def staleness(
+    instance: dg.DagsterInstance,
+    graph: Any,
+    partitions: Mapping[dg.AssetKey, Sequence[str]] | None = None,
+) -> CachingStaleStatusResolver:
+    """What the UI says of partitions: missing, stale and why, or fresh. Those named here are looked up at
+    once, all others one by one."""
+    from datetime import UTC, datetime
+
+    from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView, TemporalContext
+
+    now = TemporalContext(effective_dt=datetime.now(UTC), last_event_id=None)
+    view = AssetGraphView(temporal_context=now, instance=instance, asset_graph=graph)
+    return _Resolver(instance, graph, view, partitions or {})
+
+
+class _Resolver(CachingStaleStatusResolver):
+    """Dagster's own asks the database two to six questions a partition; here most are answered already."""
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        graph: Any,
+        view: Any,
+        partitions: Mapping[dg.AssetKey, Sequence[str]],
+    ) -> None:
+        super().__init__(instance, graph, loading_context=view)
+        self._latest: dict[Any, Any] = {}  # AssetKeyPartitionKey -> record of its materialization, or None
+        for asset, names in partitions.items():
+            self._latest |= dict.fromkeys((AssetKeyPartitionKey(asset, name) for name in names), None)
+            ids = instance.event_log_storage.get_latest_storage_id_by_partition(
+                asset, dg.DagsterEventType.ASSET_MATERIALIZATION, set(names)
+            )
+            wanted = dg.AssetRecordsFilter(asset, storage_ids=list(ids.values()))
+            for record in instance.fetch_materializations(wanted, limit=len(ids)).records if ids else ():
+                self._latest[AssetKeyPartitionKey(asset, record.partition_key)] = record
+
+    def _get_latest_data_version_record(self, key: AssetKeyPartitionKey) -> Any:
+        return self._latest[key] if key in self._latest else super()._get_latest_data_version_record(key=key)
+
+    def _is_dep_updated(self, provenance: Any, dep_key: AssetKeyPartitionKey) -> bool:
+        latest, read = self._latest.get(dep_key), provenance.input_storage_ids[dep_key.asset_key]
+        if latest is not None and latest.storage_id == read:
+            return False
+        return super()._is_dep_updated(provenance, dep_key)
+
+
+class _States:
+    """Which partitions of a round are there, and which would come out otherwise."""
+
+    def __init__(self, recipe: Recipe, round_: str, instance: dg.DagsterInstance, lake: Lake) -> None:
+        from synth_assets.definitions import build
+
+        self._recipe, self._round, self._lake = recipe, round_, lake
+        graph = build({recipe.name: recipe}).resolve_asset_graph()
+        self._resolver = staleness(instance, graph, self._partitions())
+        self._changed: dict[
+            str | None, str
+        ] = {}  # cell (None: a whole round) -> the stage that changes first
+
+    def _partitions(self) -> dict[dg.AssetKey, list[str]]:
+        """What the round has of each stage that is made cell by cell."""
+        cells = [cell_key(self._round, cell) for cell in self._recipe.cells]
+        return {asset: [str(cell) for cell in cells] for asset in made_by_cell(self._recipe)}
+
+    def differs(self, stage: str, place: Mapping[str, str], rows: pd.DataFrame) -> bool:
+        """Whether the lake has other rows there."""
+        if not self._lake.path(self._recipe.name, stage, place).exists():
+            return True
+        schema = tables.schema(self._recipe, stage)
+        there = self._lake.read(self._recipe.name, stage, [place], schema)
+        new, old = (tables.to_arrow(self._recipe, stage, table) for table in (rows, there))
+        return tables.content_hash(new) != tables.content_hash(old)
+
+    def line(
+        self,
+        stage: str,
+        cell: str | None,
+        asked: Foreseen | None = None,
+        log: CallLog | None = None,
+        model: Model | None = None,
+        changed: bool | None = None,
+    ) -> Line:
+        state, why = self._state(stage, cell, changed)
+        line = Line(stage, cell, state, why)
+        if asked is not None and log is not None and model is not None:
+            line.calls, line.from_log = asked.calls, asked.from_log
+            asset = key(self._recipe, stage).to_user_string()
+            line.tokens, line.cost, line.seconds = _history(log, asset, model, asked.calls)
+        return line
+
+    def _state(self, stage: str, cell: str | None, changed: bool | None) -> tuple[str, str]:
+        """`changed`: what is known of the rows themselves; else it follows from what the stage reads."""
+        from dagster._core.definitions.data_version import StaleStatus
+
+        cut = tables.stages(self._recipe)[stage]
+        partition = cell_key(self._round, str(cell)) if "cell" in cut else self._round if cut else None
+        status = self._resolver.get_status(key(self._recipe, stage), partition)
+        upstream = self._changed.get(cell) or (next(iter(self._changed.values()), "") if cell is None else "")
+        if status == StaleStatus.MISSING:
+            self._changed.setdefault(cell, stage)
+            return "new", ""
+        if changed is False:
+            return "unchanged", ""
+        causes = self._resolver.get_stale_causes(key(self._recipe, stage), partition)
+        why = "other rows" if changed else "; ".join(dict.fromkeys(cause.reason for cause in causes))
+        if changed or upstream or status == StaleStatus.STALE:
+            self._changed.setdefault(cell, stage)
+            return "stale", why or f"{upstream} changes"
+        return "unchanged", ""
+
+    def orphans(self) -> Iterator[Line]:
+        """Partitions of the round that the recipe does not have any more."""
+        for stage, cut in tables.stages(self._recipe).items():
+            if cut == ("round", "cell"):
+                round_ = self._lake.path(self._recipe.name, stage, {"round": self._round}).parent
+                for file in sorted(round_.glob(f"cell=*/{FILE}")):
+                    cell = unquote(file.parent.name.removeprefix("cell="))
+                    if cell not in self._recipe.cells:
+                        yield Line(stage, cell, "orphaned", "the recipe has no such cell")
+
+
+def _history(log: CallLog, asset: str, model: Model, calls: int) -> tuple[Estimate, Estimate, float | None]:
+    """Tokens, dollars and seconds of so many calls, from what the same asset's calls of this model took."""
+    if not calls:
+        free = Estimate(0.0, 0.0, 0.0)
+        return free, free, 0.0
+    outcomes = ", ".join(f"'{outcome}'" for outcome in REUSABLE)
+    rows = log.execute(
+        "SELECT prompt_tokens, completion_tokens, run_id, time FROM calls "
+        f"WHERE asset = ? AND model = ? AND outcome IN ({outcomes}) ORDER BY id DESC LIMIT {HISTORY}",
+        (asset, model.name),
+    )
+    counts = [(p, c) for p, c, *_ in rows if p is not None and c is not None]
+    tokens = _sum([p + c for p, c in counts], calls)
+    price = model.price
+    cost = Estimate() if price is None else _sum([price.cost(p, c) or 0.0 for p, c in counts], calls)
+    return tokens, cost, _seconds([time for *_, run, time in rows if run == rows[0][2]], calls)
+
+
+def _sum(each: Sequence[float], n: int) -> Estimate:
+    """Of `n` more like `each`; the interval has the mean's own error in it."""
+    m = len(each)
+    if m < 2:
+        return Estimate()
+    mean = sum(each) / m
+    deviation = sqrt(sum((x - mean) ** 2 for x in each) / (m - 1))
+    error = 1.96 * deviation * sqrt(n + n * n / m)
+    return Estimate(n * mean, max(0.0, n * mean - error), n * mean + error)
+
+
+def _seconds(times: Sequence[str], calls: int) -> float | None:
+    """At the rate of the last run's calls."""
+    from datetime import datetime
+
+    if len(times) < 2:
+        return None
+    took = (datetime.fromisoformat(times[0]) - datetime.fromisoformat(times[-1])).total_seconds()
+    return calls * took / (len(times) - 1)
+
+
+def report(lines: Sequence[Line]) -> Iterator[str]:
+    """For the terminal."""
+    yield f"{'stage':22}{'cell':18}{'state':12}{'calls':>8}{'in the log':>12}  why"
+    for line in lines:
+        counted = f"{line.calls:>8,}{line.from_log:>12,}" if line.calls + line.from_log else " " * 20
+        yield f"{line.stage:22}{line.cell or '':18}{line.state:12}{counted}  {line.why}".rstrip()
+    total = totals(lines)
+    yield ""
+    yield f"{total['calls']:,} calls to make, {total['from_log']:,} answered by the log"
+    for line in lines:
+        if line.calls:
+            time = "unknown" if line.seconds is None else f"{line.seconds:,.0f} s at the last run's rate"
+            where = f"{line.stage} {line.cell or ''}".strip()
+            yield f"{where:40}tokens {line.tokens}, dollars {line.cost}, time {time}"
+
+
+def totals(lines: Sequence[Line]) -> dict[str, Any]:
+    """Sums; None as soon as one part is not known."""
+
+    def known(values: Iterable[float | None]) -> float | None:
+        found = list(values)
+        return None if None in found else sum(v for v in found if v is not None)
+
+    asking = [line for line in lines if line.calls]
+    return {
+        "calls": sum(line.calls for line in lines),
+        "from_log": sum(line.from_log for line in lines),
+        "tokens": known(line.tokens.value for line in asking),
+        "cost": known(line.cost.value for line in asking),
+        "seconds": known(line.seconds for line in asking),
+    }
+
+
+def as_json(lines: Sequence[Line]) -> str:
+    return json.dumps({"lines": [asdict(line) for line in lines], "total": totals(lines)}, indent=1)

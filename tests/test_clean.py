@@ -1,0 +1,154 @@
+"""`synth clean`: it says what it would remove, and removes nothing but that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from partitions import cell_key
+from resources.home import home
+from resources.lake import Lake
+from synth_assets.cli import main
+from synth_assets.running import dagster_instance
+from synth_assets.views import current
+from tests.endpoint import Endpoint
+from tests.test_integrity import files
+from tests.test_round import ROUND, reviewer
+
+BEFORE = "2026-11-20"
+
+
+@pytest.fixture
+def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    with Endpoint(say=reviewer) as served:
+        monkeypatch.setenv("SYNTH_MODEL", "scripted")
+        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
+        yield served
+
+
+def ask(sql: str) -> list[tuple]:
+    return current()[0].query(sql).fetchall()
+
+
+def made(stage: str) -> set[str]:
+    with dagster_instance() as instance:
+        return instance.get_materialized_partitions(dg.AssetKey(["reviews", stage]))
+
+
+def test_a_cell_that_the_recipe_no_longer_has_is_in_no_view_and_no_set_and_goes_with_yes(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    edit("positive: the reviewer liked it}", "positive: the reviewer liked it, mixed: both}")
+    edit("demonstration: 4", "demonstration: 6")
+    seeds = project / "seeds.csv"
+    whole = seeds.read_text()
+    seeds.write_text(whole + "".join(f"some of it is good {i},mixed\n" for i in range(6)))
+    assert main(["run", "reviews", "--round", BEFORE]) == 0
+    edit(", mixed: both}", "}")
+    seeds.write_text(whole)
+    for stage in ("conditions", "generations", "filtered", "labelled", "calls"):
+        assert ask(f"select * from reviews.{stage} where cell = 'mixed'") == []
+    assert ask("select distinct label from reviews.weighted order by 1") == [("negative",), ("positive",)]
+    main(["run", "reviews", "--round", ROUND])
+    assert ask(f"select count(*) from reviews.weighted where round = '{ROUND}'") == [(24,)]
+    assert ask("select * from reviews.weighted where label = 'mixed'") == []
+
+    before, paid = files(project), len(endpoint.requests)
+    capsys.readouterr()
+    assert main(["clean", "reviews"]) == 0
+    out = capsys.readouterr().out
+    assert "orphaned" in out
+    assert "add --yes" in out
+    assert files(project) == before
+    assert main(["clean", "reviews", "--yes"]) == 0
+    gone = {path for path in before if "cell=mixed" in path.parts}
+    assert len(gone) == 3 + 2 + 1  # conditions, generations, scores; calls; feedback
+    assert files(project) == {path: content for path, content in before.items() if path not in gone}
+    assert made("generations") == {f"{c}|{r}" for c in ("negative", "positive") for r in (BEFORE, ROUND)}
+    assert main(["verify", "reviews"]) == 0
+    main(["clean", "reviews"])
+    assert "nothing to remove." in capsys.readouterr().out
+    assert len(endpoint.requests) == paid
+
+
+def test_old_rounds_go_and_come_back_free(project: Path, endpoint: Endpoint, capsys) -> None:
+    for round_ in (BEFORE, ROUND):
+        main(["run", "reviews", "--round", round_])
+    whole, paid = files(project), len(endpoint.requests)
+    assert main(["clean", "--keep-rounds", "1", "--yes"]) == 0
+    assert ask("select distinct round::text from reviews.generations") == [(ROUND,)]
+    assert made("metrics") == {ROUND}
+    assert made("scores") == {f"negative|{ROUND}", f"positive|{ROUND}"}
+    with dagster_instance() as instance:
+        latest = instance.get_latest_materialization_event(dg.AssetKey(["reviews", "metrics"]))
+        assert latest.asset_materialization.partition == ROUND
+    assert main(["verify"]) == 0
+    main(["run", "reviews", "--round", BEFORE])
+    assert files(project) == whole
+    assert main(["clean", "--before", "2026-12-01", "--yes"]) == 0
+    assert {path.parent.name for path in files(project)} == {"seeds"}
+    assert made("metrics") == set()
+    assert len(endpoint.requests) == paid
+    assert main(["clean", "--before", "soon"]) == 2
+    assert "'soon' is no date" in capsys.readouterr().err
+
+
+def test_texts_of_rejected_rows_go_and_their_reasons_stay(project: Path, endpoint: Endpoint) -> None:
+    endpoint.say = lambda body: "short" if body["seed"] % 2 else reviewer(body)
+    main(["run", "reviews", "--round", ROUND])
+    (rejected,) = ask("select count(*) from reviews.rejected")[0]
+    assert rejected > 0
+    others = ask("select row_id, text from reviews.weighted order by 1")
+    assert main(["clean", "reviews", "--rejected-texts", "--yes"]) == 0
+    assert ask("select count(text), count(reason) from reviews.rejected") == [(0, rejected)]
+    assert ask("select row_id, text from reviews.weighted order by 1") == others
+    assert main(["verify", "reviews"]) == 0  # what is missing was meant to go
+
+
+def test_a_recipe_that_is_gone_keeps_its_rows_until_it_is_said_so(
+    project: Path, endpoint: Endpoint, capsys
+) -> None:
+    main(["run", "reviews", "--round", ROUND])
+    (project / "recipes" / "reviews.yaml").unlink()
+    main(["clean", "--yes"])
+    assert len(files(project)) > 0
+    assert main(["clean", "--gone", "--yes"]) == 0
+    assert files(project) == {}
+    with dagster_instance() as instance:
+        known = instance.all_asset_keys()
+        assert not any(instance.get_latest_materialization_event(key) for key in known)
+
+
+def test_what_a_run_is_at_work_on_is_left(project: Path, endpoint: Endpoint, capsys) -> None:
+    main(["run", "reviews", "--round", ROUND])
+    whole = files(project)
+    with dagster_instance() as instance:
+        run = instance.create_run_for_job(
+            dg.GraphDefinition("reviews_cell").to_job(),
+            tags={"dagster/partition": str(cell_key(ROUND, "negative"))},
+            status=dg.DagsterRunStatus.STARTED,
+        )
+        assert main(["clean", "reviews", "--before", "2026-12-01", "--yes"]) == 0
+        assert "a run is at work on it" in capsys.readouterr().out
+        assert files(project) == whole
+        instance.delete_run(run.run_id)
+
+
+def test_what_killed_processes_left_goes_and_what_a_living_one_writes_stays(project: Path) -> None:
+    lake = Lake(home() / "lake")
+    path = lake.write("reviews", "seeds", {}, pa.table({"n": [1]}))
+    left = path.with_name(".part.parquet.elsewhere:1@2.3"), path.with_name(_dead())
+    for file in left:
+        file.touch()
+    assert main(["clean", "--yes"]) == 0
+    assert [file.exists() for file in left] == [True, False]  # of another machine nothing is known
+
+
+def _dead() -> str:
+    from resources.process import this_process
+
+    return f".part.parquet.{this_process().partition(':')[0]}:{2**22 + 1}@1.3"

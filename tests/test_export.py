@@ -1,0 +1,138 @@
+"""`synth export`: the set as others load it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from resources.home import home
+from resources.lake import Lake
+from synth_assets import tables
+from synth_assets.cli import main
+from synth_assets.recipe import load
+from tests.endpoint import Endpoint
+from tests.test_round import ROUND, reviewer
+
+BEFORE = "2026-11-20"
+
+
+@pytest.fixture
+def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(project / "cache"))
+    with Endpoint(say=reviewer) as served:
+        monkeypatch.setenv("SYNTH_MODEL", "scripted")
+        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
+        yield served
+
+
+def loaded(folder: Path) -> Any:
+    import datasets
+
+    return datasets.load_dataset(str(folder), cache_dir=str(folder.parent / "cache"), split="train")
+
+
+def on_disk(project: Path, stage: str, partition: dict[str, str]) -> pa.Table:
+    return Lake(home() / "lake").table("reviews", stage, partition)
+
+
+def dated(day: str | None) -> date | None:
+    """As text it would come out of JSON with a time of day."""
+    return day and date.fromisoformat(day)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "hf"])
+def test_datasets_loads_each_format_with_rows_columns_and_types(
+    project: Path, endpoint: Endpoint, kind: str
+) -> None:
+    main(["run", "reviews", "--round", ROUND])
+    recipe = load(project / "recipes" / "reviews.yaml")
+    conditions = pa.concat_tables(
+        on_disk(project, "conditions", {"round": ROUND, "cell": cell}) for cell in recipe.cells
+    )
+    weighted = on_disk(project, "weighted", {"round": ROUND})
+    for stage, rows in {"weighted": weighted, "conditions": conditions}.items():
+        to = project / f"{stage}_{kind}"
+        assert main(["export", "reviews", "--to", str(to), "--format", kind, "--stage", stage]) == 0
+        found = loaded(to)
+        days = [name for name in ("round", "made_in") if kind == "jsonl" and name in rows.column_names]
+        assert found.to_list() == [row | {d: dated(row[d]) for d in days} for row in rows.to_pylist()]
+        types = dict(zip(found.column_names, found.features.arrow_schema.types, strict=True))
+        assert types == {f.name: f.type for f in tables.schema(recipe, stage)} | dict.fromkeys(
+            days, pa.date32()
+        )
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "hf"])
+def test_structs_and_columns_without_a_value_keep_their_types(
+    project: Path, endpoint: Endpoint, edit, kind: str
+) -> None:
+    edit("  duplicate: {}", "  duplicate: {}\n  label_agreement: {at_least: 0}")
+    main(["run", "reviews", "--round", ROUND])
+    to = project / "scores"
+    assert main(["export", "reviews", "--to", str(to), "--format", kind, "--stage", "scores"]) == 0
+    recipe = load(project / "recipes" / "reviews.yaml")
+    assert pa.types.is_struct(loaded(to).features.arrow_schema.field("label_logprobs").type)
+    there, wanted = loaded(to).features.arrow_schema, tables.schema(recipe, "scores")
+    assert [f for f in there if f.name != "round"] == [f for f in wanted if f.name != "round"]
+
+
+def test_the_card_says_how_it_was_made_and_what_is_not_known(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    edit("words: {between: [2, 40]}", "words: {between: [5, 40]}")
+    endpoint.say = lambda body: "too short" if body["seed"] % 3 == 0 else reviewer(body)
+    for round_ in (BEFORE, ROUND):
+        main(["run", "reviews", "--round", round_])
+    to = project / "set"
+    assert main(["export", "reviews", "--to", str(to), "--round", BEFORE]) == 0
+    assert set(loaded(to)["round"]) == {BEFORE}
+    text = (to / "README.md").read_text()
+    front = yaml.safe_load(text.split("---")[1])
+    assert front["size_categories"] == ["n<1K"]
+    assert "The rows are synthetic" in text
+    assert "- license: not stated" in text
+    assert "| generations | scripted | http://127.0.0.1" in text
+    assert "| unknown |" in text  # the cost
+    assert "| filtered | words | at least 5 and at most 40 |" in text
+    assert "{{ label }} ({{ tone }}):" in text
+    assert "witty" in text
+    assert f"| {BEFORE} | 12 |" in text
+    assert f"| {ROUND} |" not in text
+    edit("seeds: {file", "seeds: {license: CC-BY-4.0, source: a survey, file")
+    assert main(["export", "reviews", "--to", str(project / "newer")]) == 0
+    assert "- license: CC-BY-4.0" in (project / "newer" / "README.md").read_text()
+
+
+def test_a_licence_makes_nothing_stale(project: Path, edit) -> None:
+    path = project / "recipes" / "reviews.yaml"
+    before = load(path).version("seeds")
+    edit("seeds: {file", "seeds: {license: CC-BY-4.0, file")
+    assert load(path).version("seeds") == before
+
+
+def test_an_export_is_there_whole_or_not_at_all(
+    project: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture
+) -> None:
+    to = project / "set"
+    export = ["export", "reviews", "--to", str(to)]
+    assert main(export) == 2
+    assert "`synth run reviews` makes one" in capsys.readouterr().err
+    main(["run", "reviews", "--round", ROUND])
+    assert main([*export, "--round", BEFORE]) == 2
+    assert f"the latest are {ROUND}" in capsys.readouterr().err
+    (home() / "lake" / "reviews" / "weighted" / f"round={ROUND}" / "part.parquet").write_bytes(b"PAR1")
+    assert main(export) == 2
+    assert "synth verify reviews --repair" in capsys.readouterr().err
+    assert not [path for path in project.iterdir() if "set" in path.name]
+    main(["verify", "--repair"])
+    to.mkdir()
+    assert main(export) == 0
+    assert main(export) == 2
+    assert "there is something already" in capsys.readouterr().err

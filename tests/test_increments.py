@@ -1,0 +1,355 @@
+"""The mutation table (docs/increments.md): what an edit makes again, and what it pays again.
+
+Each line edits a finished round, looks at which partitions Dagster calls stale, runs the round again and
+counts the requests that arrive. The round is made once and copied.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from partitions import cell_key
+from resources.home import home
+from synth_assets.assets.stage import key
+from synth_assets.cli import main
+from synth_assets.definitions import build
+from synth_assets.planning import staleness
+from synth_assets.recipe import Recipe, load
+from synth_assets.running import dagster_instance
+from synth_assets.summary import warehouse
+from tests.conftest import SEEDS
+from tests.endpoint import Endpoint
+
+ROUND = "2026-11-21"
+TABLE = Path(__file__).parents[1] / "docs" / "increments.md"
+RECIPE = """
+task:
+  classify: {negative: they did not like it, positive: they liked it}
+  text: review
+  label: sentiment
+  instruction: Be brief.
+seeds: {file: seeds.csv, splits: {demonstration: 4, validation: 2, test: 4}}
+conditions: {label: labels, tone: {angry: 1, calm: 1, witty: 1}}
+demonstrations: {k: 2, sets: 3}
+steps:
+  idea: "idea: {{ instruction }} One idea for a {{ tone }} review, {{ verbalizer }}: {{ definition }}."
+  draft: "draft: {{ idea }}"
+  text: {prompt: "text: {{ draft }} as in {{ demonstrations[0].text }}", temperature: 0.5}
+rows: 6
+model: generator
+annotator: {model: judge, k: 4}
+filters:
+  words: {between: [2, 40]}
+  duplicate: {}
+  label_agreement: {at_least: 0.0}
+minimum_yield: 0.0
+weights: {by: label_agreement, power: 2, seeds: 0.25}
+metrics: {model_alone: 3}
+schedule: "0 2 * * *"
+"""
+MODELS = """
+generator: {{name: strong, base_url: {url}}}
+other: {{name: stronger, base_url: {url}}}
+judge: {{name: cheap, base_url: {url}}}
+another_judge: {{name: cheaper, base_url: {url}}}
+"""
+BY_CELL = ("conditions", "generations_idea", "generations_draft", "generations", "scores")
+BY_ROUND = ("filtered", "labelled", "weighted", "metrics")
+
+
+def answer(body: dict[str, Any]) -> str:
+    """Depends on the prompt and the seed alone; a label for what is to be labelled."""
+    prompt = body["messages"][-1]["content"]
+    if prompt.endswith("Sentiment:"):
+        return "negative"
+    text = "words " + sha256(f"{prompt} {body['seed']}".encode()).hexdigest()[:12]
+    return json.dumps({"text": text, "rating": 3}) if "response_format" in body else text
+
+
+def kind(body: dict[str, Any]) -> str:
+    prompt = body["messages"][-1]["content"]
+    return "label" if prompt.endswith("Sentiment:") else prompt.partition(":")[0]
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[Endpoint]:
+    with Endpoint(say=answer) as served:
+        served.logprobs = False
+        yield served
+
+
+@pytest.fixture(scope="module")
+def finished(endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one finished round."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        settle_in(folder, endpoint, patch)
+        (folder / "seeds.csv").write_text(SEEDS)
+        (folder / "recipes").mkdir()
+        (folder / "recipes" / "reviews.yaml").write_text(RECIPE)
+        (folder / "models.yaml").write_text(MODELS.format(url=endpoint.url))
+        assert main(["run", "reviews", "--round", ROUND]) == 0
+    return folder
+
+
+def settle_in(folder: Path, endpoint: Endpoint, patch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "RECIPES", "MODEL", "MODELS", "CALL_LOG"):
+        patch.delenv(f"SYNTH_{name}", raising=False)
+    patch.setenv("DAGSTER_HOME", str(folder / ".synth"))
+    patch.chdir(folder)
+
+
+@pytest.fixture
+def copy(finished: Path, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, for one test. Dagster's own tables name no path, so that a copy is as good."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    settle_in(tmp_path, endpoint, monkeypatch)
+    endpoint.requests.clear()
+    return tmp_path
+
+
+def recipe_of(folder: Path) -> Recipe:
+    return load(folder / "recipes" / "reviews.yaml")
+
+
+def stale(recipe: Recipe) -> set[str]:
+    """Stages with stale partitions in the round; `stage cell` where only some cells are."""
+    found: set[str] = set()
+    with dagster_instance() as instance:
+        graph = build({recipe.name: recipe}).resolve_asset_graph()
+        resolver = staleness(instance, graph)
+
+        def is_stale(stage: str, partition: str | None) -> bool:
+            return resolver.get_status(key(recipe, stage), partition).value == "STALE"
+
+        if is_stale("seeds", None):
+            found.add("seeds")
+        for stage in BY_CELL:
+            cells = [cell for cell in recipe.cells if is_stale(stage, cell_key(ROUND, cell))]
+            found |= {stage} if len(cells) == len(recipe.cells) else {f"{stage} {cell}" for cell in cells}
+        return found | {stage for stage in BY_ROUND if is_stale(stage, ROUND)}
+
+
+def materialize(recipe: Recipe, *stages: str) -> None:
+    """What a person does who clicks: these stages, of all cells."""
+    job = build({recipe.name: recipe}).resolve_implicit_global_asset_job_def()
+    with dagster_instance() as instance:
+        for stage in stages:
+            partitions = [None] if stage == "seeds" else [cell_key(ROUND, cell) for cell in recipe.cells]
+            for partition in partitions:
+                assert job.execute_in_process(
+                    instance=instance, asset_selection=[key(recipe, stage)], partition_key=partition
+                ).success
+
+
+SOME = -1  # as many as have another prompt: one at least, not all
+CHANGED = -2  # as many as have other condition values
+CHAIN = "generations_idea, generations_draft, generations"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table: an edit of a file, the requests of each kind that the next run pays, and what is
+    stale at once. `then` is stale once seeds and conditions have been made again, which is free."""
+
+    name: str
+    old: str
+    new: str
+    paid: Mapping[str, int] = field(default_factory=dict)
+    stale: str = ""
+    then: str | None = None
+    file: str = "recipes/reviews.yaml"
+
+
+def every(n: int, *kinds: str) -> dict[str, int]:
+    return dict.fromkeys(kinds or ("idea", "draft", "text", "label"), n)
+
+
+TONES = "{angry: 1, calm: 1, witty: 1}"
+SHOWN = "i looked at my watch every ten minutes"
+LINES = [
+    Line(
+        "a condition value added",
+        TONES,
+        "{angry: 1, calm: 1, witty: 1, dry: 1}",
+        every(CHANGED),
+        "conditions",
+    ),
+    Line("a condition value removed", TONES, "{angry: 1, calm: 1}", every(CHANGED), "conditions"),
+    Line("a condition value changed", TONES, "{angry: 1, calm: 1, dry: 1}", every(CHANGED), "conditions"),
+    Line("the weight of a value", TONES, "{angry: 9, calm: 1, witty: 1}", every(CHANGED), "conditions"),
+    Line(
+        "a label's name",
+        "positive: they liked it}",
+        "good: they liked it}\nseeds_label: good",
+        {**every(6, "idea", "draft", "text"), "label": 15},
+        "seeds, conditions negative, scores negative, filtered, metrics",
+    ),
+    Line(
+        "a label's definition",
+        "positive: they liked it",
+        "positive: they loved it",
+        every(6),
+        "conditions",
+        "generations_idea positive, generations_draft positive, generations positive",
+    ),
+    Line(
+        "a label's verbalizer",
+        "positive: they liked it",
+        "positive: {definition: they liked it, verbalizer: great}",
+        {**every(6, "idea", "draft", "text"), "label": 15},
+        "conditions, scores, metrics",
+        "generations_idea positive, generations_draft positive, generations positive, scores, metrics",
+    ),
+    Line("the role", "instruction: Be brief.", "instruction: Be brief.\n  role: A critic.", every(12), CHAIN),
+    Line("the instruction", "Be brief.", "Be long.", every(12), "generations_idea"),
+    Line("the first step's prompt", "One idea", "An idea", every(12), "generations_idea"),
+    Line(
+        "a middle step's prompt",
+        "draft: {{",
+        "draft: now {{",
+        every(12, "draft", "text", "label"),
+        "generations_draft",
+    ),
+    Line("the last step's prompt", "as in", "like", every(12, "text", "label"), "generations"),
+    Line(
+        "the output schema",
+        "temperature: 0.5",
+        "temperature: 0.5, output: {text: text, rating: integer}",
+        every(12, "text", "label"),
+        "generations",
+    ),
+    Line("more rows", "rows: 6", "rows: 8", every(4), "conditions"),
+    Line("fewer rows", "rows: 6", "rows: 4", {}, "conditions"),
+    Line("the demonstration policy", "sets: 3", "sets: 1", every(SOME, "text", "label"), "conditions"),
+    Line(
+        "a seed row added",
+        "text,label\n",
+        "text,label\nnever again,negative\n",
+        {},
+        "seeds",
+        file="seeds.csv",
+    ),
+    Line("a seed row changed", SHOWN, f"{SHOWN} or so", {}, "seeds", file="seeds.csv"),
+    Line("a seed row removed", f"{SHOWN},negative\n", "", {}, "seeds", file="seeds.csv"),
+    Line("the size of a split", "test: 4", "test: 2", {}, "seeds"),
+    Line("the model", "model: generator", "model: other", every(12), CHAIN),
+    Line(
+        "the model's entry in models.yaml",
+        "name: strong,",
+        "name: newer,",
+        every(12),
+        CHAIN,
+        file="models.yaml",
+    ),
+    Line(
+        "a price or a limit in models.yaml",
+        "name: strong,",
+        "name: strong, max_concurrency: 2,",
+        file="models.yaml",
+    ),
+    Line(
+        "a step's temperature",
+        "temperature: 0.5",
+        "temperature: 0.7",
+        every(12, "text", "label"),
+        "generations",
+    ),
+    Line("a filter's threshold", "between: [2, 40]", "between: [2, 30]", {}, "filtered"),
+    Line("a filter added", "  duplicate: {}", "  duplicate: {}\n  refusal: {}", {}, "scores, filtered"),
+    Line(
+        "a scorer's prompt", "model: judge, k: 4", "model: judge, k: 2", every(15, "label"), "scores, metrics"
+    ),
+    Line("the judge's model", "model: judge", "model: another_judge", every(15, "label"), "scores, metrics"),
+    Line("the weights", "power: 2", "power: 1", {}, "weighted"),
+    Line("label enhancement", "rows: 6", "rows: 6\nlabelled: {by: label_agreement}", {}, "labelled"),
+    Line("the student", "model_alone: 3", "model_alone: 3, student: false", {}, "metrics"),
+    Line("an evaluation", "model_alone: 3", "model_alone: 4", every(1, "label"), "metrics"),
+    Line("the schedule", "0 2 * * *", "0 3 * * *"),
+    Line("the budget", "rows: 6", "rows: 6\nbudget: {tokens: {day: 1000000}}"),
+    Line(
+        "a comment or the order of keys", "rows: 6\nmodel: generator\n", "# so\nmodel: generator\nrows: 6\n"
+    ),
+    Line("the version of this software", "", ""),
+]
+
+
+@pytest.mark.parametrize("line", LINES, ids=[line.name for line in LINES])
+def test_an_edit_makes_and_pays_again_what_the_table_says(
+    line: Line, copy: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = values_of_rows()
+    edit(copy, line, monkeypatch)
+    recipe = recipe_of(copy)
+    assert stale(recipe) == parts(line.stale)
+    if line.then is not None:
+        materialize(recipe, "conditions")
+        assert stale(recipe) == parts(line.then)
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    paid = Counter(map(kind, endpoint.requests))
+    changed = len([row for row, value in values_of_rows().items() if before.get(row) != value])
+    for what, n in line.paid.items():
+        assert 0 < paid[what] < 12 if n == SOME else paid[what] == (changed if n == CHANGED else n), what
+    if line.file != "seeds.csv":  # of what is shown, seeds may have moved
+        assert set(paid) == set(line.paid)
+    assert set(paid) <= {"idea", "draft", "text", "label"}
+    assert stale(recipe) == set()
+
+
+def edit(folder: Path, line: Line, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("importlib.metadata.version", lambda _: "99.0")
+    path = folder / line.file
+    text = path.read_text()
+    assert line.old in text
+    text = text.replace(line.old, line.new, 1)
+    if "seeds_label: good" in text:  # the rows of the file keep their word for it
+        text = text.replace("\nseeds_label: good", "").replace(
+            "seeds: {", "seeds: {label_values: {positive: good}, "
+        )
+    path.write_text(text)
+
+
+def parts(words: str) -> set[str]:
+    return set(filter(None, words.split(", ")))
+
+
+def values_of_rows() -> dict[tuple[str, int], str]:
+    """Cell and number of a row -> its condition values."""
+    found = warehouse().query("select cell, replicate, tone from reviews.conditions").fetchall()
+    return {(cell, replicate): tone for cell, replicate, tone in found}
+
+
+def test_the_guide_has_each_line(copy: Path) -> None:
+    lines = re.findall(r"^\| ([^|]+?) \|", TABLE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert lines[1:] == [line.name for line in LINES]
+
+
+def test_rows_that_were_left_out_come_back_free(copy: Path, endpoint: Endpoint) -> None:
+    for rows in (4, 6):
+        assert main(["run", "reviews", "--round", ROUND, "--rows", str(rows)]) == 0
+        assert warehouse().query("select count(*) from reviews.generations").fetchall() == [(2 * rows,)]
+    assert endpoint.requests == []
+
+
+def test_a_label_that_is_removed_is_in_no_view_and_no_training_set(copy: Path, endpoint: Endpoint) -> None:
+    """Its files stay until somebody cleans up."""
+    path = copy / "recipes" / "reviews.yaml"
+    text = path.read_text().replace("positive: they liked it}", "good: they liked it}")
+    path.write_text(text.replace("seeds: {", "seeds: {label_values: {positive: good}, "))
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    for stage in (*BY_CELL, "filtered", "rejected"):
+        cells = warehouse().query(f"select distinct cell from reviews.{stage}").fetchall()
+        assert ("positive",) not in cells, stage
+    assert ("positive",) not in warehouse().query("select distinct label from reviews.weighted").fetchall()
+    there = home() / "lake" / "reviews" / "generations" / f"round={ROUND}" / "cell=positive" / "part.parquet"
+    assert there.exists()

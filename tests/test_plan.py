@@ -1,0 +1,117 @@
+"""`synth plan` says what a run then does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_assets.cli import main
+from tests.endpoint import Endpoint
+from tests.test_round import ROUND, reviewer
+
+
+@pytest.fixture
+def endpoint(project: Path, edit, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    with Endpoint(say=reviewer) as served:
+        monkeypatch.setenv("SYNTH_MODEL", "scripted")
+        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
+        served.logprobs = False  # the word that it says is its label
+        edit("  duplicate: {}", "  duplicate: {}\n  label_agreement: {at_least: 0.0}")
+        edit("minimum_yield: 0.0", "minimum_yield: 0.0\nmetrics: {model_alone: 3}")
+        yield served
+
+
+@pytest.fixture
+def planned(capsys: pytest.CaptureFixture):
+    """The plan as `--json` has it: stage and cell -> line, and the totals."""
+
+    def plan(*more: str) -> tuple[dict[tuple[str, str | None], Any], dict[str, Any]]:
+        capsys.readouterr()
+        assert main(["plan", "reviews", "--round", ROUND, "--json", *more]) == 0
+        found = json.loads(capsys.readouterr().out)
+        return {(line["stage"], line["cell"]): line for line in found["lines"]}, found["total"]
+
+    return plan
+
+
+def run() -> None:
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+
+
+def states(lines: dict[tuple[str, str | None], Any]) -> dict[str, set[tuple[str, str | None]]]:
+    found: dict[str, set[tuple[str, str | None]]] = {}
+    for where, line in lines.items():
+        found.setdefault(line["state"], set()).add(where)
+    return found
+
+
+def test_the_first_round_is_all_new_and_costs_what_the_plan_said(
+    project: Path, endpoint: Endpoint, planned
+) -> None:
+    lines, total = planned()
+    assert set(states(lines)) == {"new"}
+    assert endpoint.requests == []
+    assert (total["tokens"], total["cost"], total["seconds"]) == (None, None, None)  # no history yet
+    run()
+    assert total["calls"] == len(endpoint.requests) == 12 + 12 + 3
+    lines, total = planned()
+    assert set(states(lines)) == {"unchanged"}
+    assert (total["calls"], total["from_log"]) == (0, 27)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stale"),
+    [
+        ("rows: 6", "rows: 8", {"conditions", "generations", "scores"}),
+        ("tone: [angry, calm, witty]", "tone: [angry, calm, dry]", {"conditions", "generations", "scores"}),
+        ("({{ tone }})", "[{{ tone }}]", {"generations", "scores"}),
+        ("between: [2, 40]", "between: [2, 30]", set()),
+    ],
+)
+def test_after_an_edit_the_plan_is_what_the_run_then_pays(
+    project: Path, endpoint: Endpoint, planned, edit, old: str, new: str, stale: set[str]
+) -> None:
+    run()
+    before = len(endpoint.requests)
+    edit(old, new)
+    lines, total = planned()
+    by_cell = {where for where in states(lines).get("stale", set()) if where[1]}
+    assert by_cell == {(stage, cell) for stage in stale for cell in ("negative", "positive")}
+    assert lines["filtered", None]["state"] == "stale"
+    assert total["calls"] == 0 or total["tokens"] == pytest.approx(7 * total["calls"])
+    run()
+    assert len(endpoint.requests) - before == total["calls"]
+
+
+def test_an_edit_that_is_not_saved_can_be_planned(project: Path, endpoint: Endpoint, planned) -> None:
+    run()
+    text = (project / "recipes" / "reviews.yaml").read_text(encoding="utf-8")
+    other = project / "other.yaml"
+    other.write_text(text.replace("positive: the reviewer liked it", "positive: a fan wrote it"))
+    lines, total = planned("--diff", str(other))
+    assert lines["conditions", "positive"]["state"] == "stale"
+    assert lines["conditions", "negative"]["state"] == "unchanged"
+    assert total["calls"] == 0  # the prompt does not speak of the definition
+    assert set(states(planned()[0])) == {"unchanged"}
+
+
+def test_a_cell_that_is_gone_is_orphaned(project: Path, endpoint: Endpoint, planned, edit) -> None:
+    run()
+    seeds = project / "seeds.csv"
+    seeds.write_text(seeds.read_text().replace(",negative", ",bad"))
+    edit("negative: the reviewer did not like it", "bad: the reviewer did not like it")
+    found = states(planned()[0])
+    assert ("generations", "negative") in found["orphaned"]
+    assert ("generations", "bad") in found["new"]
+    assert ("generations", "positive") in found["unchanged"]
+
+
+def test_a_plan_for_people(project: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture) -> None:
+    assert main(["plan", "reviews", "--round", ROUND]) == 0
+    out = capsys.readouterr().out
+    assert "generations           negative          new                6           0" in out
+    assert "27 calls to make, 0 answered by the log" in out
