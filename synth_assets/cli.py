@@ -342,9 +342,9 @@ def _clean(options: argparse.Namespace) -> None:
     print("\n".join(report(removals)) if removals else "nothing to remove.")
     if options.yes and removals:
         with dagster_instance() as instance:
-            for words in remove(removals, lake, instance):
-                print(words)
-        print("removed. The call log stays: what was paid comes back free when it is made again.")
+            left = list(remove(removals, lake, instance))
+        print("\n".join(["", *left, f"removed {len(removals) - len(left):,} of {len(removals):,}."]))
+        print("The call log stays: what was paid comes back free when it is made again.")
     elif removals:
         print("\nnothing was removed: add --yes to do it. The call log stays in any case.")
 
@@ -358,6 +358,8 @@ def _removals(options: argparse.Namespace, lake: Lake) -> Iterator[Removal]:
     before, keep = options.before and _day(options.before), options.keep_rounds
     yield from cleaning.unfinished(lake)
     if options.gone:
+        if not recipes().is_dir():
+            raise UserError(f"--gone: there is no folder {recipes()}: set SYNTH_RECIPES.")
         yield from cleaning.gone([path.stem for path in recipes().glob("*.yaml")], lake)
     rounds = keep is not None or before
     for recipe in _recipes(options.name):

@@ -110,12 +110,15 @@ def test_texts_of_rejected_rows_go_and_their_reasons_stay(project: Path, endpoin
 
 
 def test_a_recipe_that_is_gone_keeps_its_rows_until_it_is_said_so(
-    project: Path, endpoint: Endpoint, capsys
+    project: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     main(["run", "reviews", "--round", ROUND])
     (project / "recipes" / "reviews.yaml").unlink()
     main(["clean", "--yes"])
     assert len(files(project)) > 0
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("SYNTH_RECIPES", "nowhere")
+        assert main(["clean", "--gone", "--yes"]) == 2  # there, nothing says which recipes there are
     assert main(["clean", "--gone", "--yes"]) == 0
     assert files(project) == {}
     with dagster_instance() as instance:
