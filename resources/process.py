@@ -15,7 +15,8 @@ def this_process() -> str:
 def is_gone(process: str) -> bool:
     """Whether a process of this machine has ended. Of another machine's nothing is known: False."""
     host, _, rest = process.partition(":")
-    return host == socket.gethostname() and rest != _started(int(rest.partition("@")[0]))
+    pid = rest.partition("@")[0]
+    return host == socket.gethostname() and pid.isdigit() and rest != _started(int(pid))
 
 
 def _started(pid: int) -> str:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from resources.process import is_gone, this_process
 from synth_assets.errors import UserError
 
 if TYPE_CHECKING:
@@ -139,7 +140,10 @@ class Warehouse:
         except (OSError, ValueError):  # there is none, or it is damaged
             pass
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        for left in path.parent.glob(f".{path.name}.*"):
+            if is_gone(left.name.removeprefix(f".{path.name}.")):
+                left.unlink(missing_ok=True)
+        beside = path.with_name(f".{path.name}.{this_process()}")
         pq.write_table(schema.empty_table(), beside)
         beside.replace(path)
         return True

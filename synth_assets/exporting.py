@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from resources.models import resolve_model
-from resources.process import this_process
+from resources.process import is_gone, this_process
 from resources.warehouse import identifier
 from synth_assets import tables
 from synth_assets.errors import UserError
@@ -51,6 +51,9 @@ def export(
     schema = tables.schema(recipe, stage)
     rows = (part for p in places for part in lake.stream(recipe.name, stage, p, schema))
     to.parent.mkdir(parents=True, exist_ok=True)
+    for left in to.parent.glob(f".{to.name}.*"):  # of exports that were killed here
+        if is_gone(left.name.removeprefix(f".{to.name}.")):
+            shutil.rmtree(left, ignore_errors=True)
     beside = to.with_name(f".{to.name}.{this_process()}")
     try:
         file = beside / FILES[kind]
@@ -86,13 +89,12 @@ def _places(
 
 
 def _of_today(recipe: Recipe, rows: pa.Table) -> pa.Table:
-    """Without rows of cells that the recipe no longer has."""
+    """Without rows of cells that the recipe no longer has; a training set has labels in their place."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if "cell" not in rows.column_names:
-        return rows
-    return rows.filter(pc.is_in(rows["cell"], pa.array([*recipe.cells, "all"])))
+    place = next((name for name in ("cell", "label") if name in rows.column_names), None)
+    return rows if place is None else rows.filter(pc.is_in(rows[place], pa.array([*recipe.cells, "all"])))
 
 
 def _write(file: Path, parts: Iterator[pa.Table], schema: pa.Schema, kind: Format) -> int:

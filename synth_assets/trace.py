@@ -36,6 +36,7 @@ def story(warehouse: Warehouse, row_id: str) -> dict[str, Any]:
         "demonstrations": ask(DEMONSTRATIONS),
         "steps": [_step(step) for step in ask(STEPS)],
         "scores": scores,
+        "scored_by": [_step(step) for step in ask(SCORED_BY, **_shown(row["text"]))],
         "filters": list(_verdicts(row, scores, _scored(warehouse, ask.recipe))),
         "label": row["final_label"],
         **{name: row[name] for name in ("former_label", "label_source", "confidence")},
@@ -64,6 +65,15 @@ left join {recipe}.calls as c
 where s.row_id = $row_id and s.call_id is not null
 order by s.position
 """
+# the annotator's calls name no row: they are those whose prompt ends with its text
+SCORED_BY = """
+select 'scores' as step, true as accepted, null as reason, c.*
+from {recipe}.calls as c
+join {recipe}.generations as g on g.round = c.round and g.cell = c.cell
+where g.row_id = $row_id and c.used_by = 'scores'
+  and contains(right(c.messages, length($shown) + 200), $shown)
+order by c.time
+"""
 
 
 class _Asker:
@@ -72,14 +82,19 @@ class _Asker:
     def __init__(self, warehouse: Warehouse, recipe: str, row_id: str) -> None:
         self._warehouse, self.recipe, self._row_id = warehouse, recipe, row_id
 
-    def __call__(self, sql: str) -> list[dict[str, Any]]:
+    def __call__(self, sql: str, **given: str) -> list[dict[str, Any]]:
         answer = self._warehouse.query(
-            sql.replace("{recipe}", identifier(self.recipe)), {"row_id": self._row_id}
+            sql.replace("{recipe}", identifier(self.recipe)), {"row_id": self._row_id, **given}
         )
         return [
             {n: v.isoformat() if isinstance(v, date) else v for n, v in zip(answer.columns, row, strict=True)}
             for row in answer.fetchall()
         ]
+
+
+def _shown(text: str | None) -> dict[str, str]:
+    """A text as it stands in the JSON of the annotator's prompt."""
+    return {"shown": json.dumps(f": {text}\n", ensure_ascii=False)[1:-1]}
 
 
 def _find(warehouse: Warehouse, words: str) -> tuple[str, str]:
@@ -166,6 +181,9 @@ def tell(row: Mapping[str, Any]) -> Iterator[str]:
     for step in row["steps"]:
         yield from ("", f"{step['step']}: {_plain(step['reason'] or 'accepted')}")
         yield from _call(step, width)
+    for call in row["scored_by"]:
+        yield from ("", "scores: the annotator was asked")
+        yield from _call(call, width)
     yield from _curation(row)
 
 

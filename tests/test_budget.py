@@ -131,7 +131,7 @@ def test_a_round_over_its_budget_is_partial_red_and_goes_on_when_it_is_raised(
         edit("rows: 6", "rows: 6\nmodel: dear\nbudget: {round: 0.40}")
         assert main(["run", "reviews", "--round", ROUND]) == 1
         error = capsys.readouterr().err
-        assert "check within_budget: " in error
+        assert "check answered: " in error
         assert f"reviews/round/{ROUND} is capped at 0.4 dollars. Raise it and run again." in error
         paid = len(endpoint.requests)
         assert 0 < paid < 12

@@ -13,6 +13,7 @@ import yaml
 
 from resources.home import home
 from resources.lake import Lake
+from resources.process import this_process
 from synth_assets import tables
 from synth_assets.cli import main
 from synth_assets.recipe import load
@@ -20,6 +21,7 @@ from tests.endpoint import Endpoint
 from tests.test_round import ROUND, reviewer
 
 BEFORE = "2026-11-20"
+DEAD = this_process().partition(":")[0] + ":1@1"
 
 
 @pytest.fixture
@@ -132,7 +134,18 @@ def test_an_export_is_there_whole_or_not_at_all(
     assert "synth verify reviews --repair" in capsys.readouterr().err
     assert not [path for path in project.iterdir() if "set" in path.name]
     main(["verify", "--repair"])
+    (project / f".set.{DEAD}").mkdir()  # of an export that was killed
     to.mkdir()
     assert main(export) == 0
+    assert not (project / f".set.{DEAD}").exists()
     assert main(export) == 2
     assert "there is something already" in capsys.readouterr().err
+
+
+def test_rows_of_a_label_that_is_gone_are_not_exported(project: Path, endpoint: Endpoint, edit) -> None:
+    main(["run", "reviews", "--round", ROUND])
+    seeds = project / "seeds.csv"
+    seeds.write_text(seeds.read_text().replace(",negative", ",bad"))
+    edit("negative: the reviewer did not like it", "bad: the reviewer did not like it")
+    assert main(["export", "reviews", "--to", str(project / "set")]) == 0
+    assert set(loaded(project / "set")["label"]) == {"positive"}

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from synth_assets.cli import main
+from synth_assets.definitions import build
+from synth_assets.recipe import load
+from synth_assets.running import dagster_instance
 from tests.endpoint import Endpoint
 from tests.test_round import ROUND, reviewer
 
@@ -115,3 +119,16 @@ def test_a_plan_for_people(project: Path, endpoint: Endpoint, capsys: pytest.Cap
     out = capsys.readouterr().out
     assert "generations           negative          new                6           0" in out
     assert "27 calls to make, 0 answered by the log" in out
+
+
+def test_the_plan_of_a_round_can_be_looked_at_in_the_ui(project: Path, endpoint: Endpoint) -> None:
+    recipe = load(project / "recipes" / "reviews.yaml")
+    with dagster_instance() as instance:
+        job = build({"reviews": recipe}).resolve_implicit_global_asset_job_def()
+        asset = dg.AssetKey(["reviews", "plan"])
+        assert job.execute_in_process(instance=instance, asset_selection=[asset], partition_key=ROUND).success
+        metadata = instance.get_latest_materialization_event(asset).asset_materialization.metadata
+    assert metadata["calls"].value == 27
+    row = next(line for line in metadata["plan"].value.splitlines() if "| generations | negative" in line)
+    assert [part.strip() for part in row.split("|")[1:6]] == ["generations", "negative", "new", "6", "0"]
+    assert endpoint.requests == []

@@ -283,7 +283,9 @@ def test_a_materialization_tells_what_it_made(project: Path, endpoint: Endpoint)
             assert event.asset_materialization.tags["dagster/data_version"]
 
 
-def test_feedback_shifts_the_next_rounds_rows(project: Path, endpoint: Endpoint, edit) -> None:
+def test_feedback_shifts_the_next_rounds_rows(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
     """Rows about `negative` are made too short, so the next round asks for more of them."""
     edit("rows: 6", "rows: 20\nfeedback: {rows: yield}")
 
@@ -296,6 +298,17 @@ def test_feedback_shifts_the_next_rounds_rows(project: Path, endpoint: Endpoint,
     main(["run", "reviews", "--round", ROUND])
     asked = dict(ask(f"select cell, count(*) from reviews.conditions where round = '{ROUND}' group by 1"))
     assert asked["negative"] > 20 > asked["positive"]
+
+    for file in (project / ".synth" / "lake" / "reviews" / "feedback").glob(
+        "round=2026-11-20/*/part.parquet"
+    ):
+        file.unlink()
+    capsys.readouterr()
+    assert main(["run", "reviews", "--round", ROUND]) == 2  # and is not made with another number of rows
+    assert "is lost. Run it again: synth run reviews --round 2026-11-20" in capsys.readouterr().err
+    assert main(["run", "reviews", "--rounds", f"2026-11-20..{ROUND}"]) == 0
+    again = dict(ask(f"select cell, count(*) from reviews.conditions where round = '{ROUND}' group by 1"))
+    assert again == asked
 
 
 def test_show_and_sql_print_rows(project: Path, endpoint: Endpoint, capsys) -> None:

@@ -120,3 +120,15 @@ def test_a_story_of_several_steps_has_each_steps_call(
     assert (outline["step"], last["step"]) == ("generations_outline", "generations")
     assert last["messages"][-1]["content"] == f"Write of {outline['answer']}, {told['cell']}."
     assert last["answer"] == told["text"]
+
+
+def test_a_story_has_the_annotators_call(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    edit("  duplicate: {}", "  duplicate: {}\n  label_agreement: {at_least: 0.0}")
+    endpoint.logprobs = False
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    told = json.loads(trace(capsys, row_where("outcome = 'kept'"), "--json"))
+    (call,) = told["scored_by"]
+    assert call["messages"][-1]["content"].endswith(f"Review: {told['text']}\nSentiment:")
+    assert "scores: the annotator was asked" in trace(capsys, told["row_id"])

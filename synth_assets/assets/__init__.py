@@ -13,13 +13,14 @@ from synth_assets.assets import (
     labelled,
     metrics,
     nightly,
+    plan,
     scores,
     seeds,
     weighted,
 )
 from synth_assets.recipe import Recipe
 
-STAGES = (seeds, conditions, scores, filtered, labelled, weighted, metrics, feedback)
+STAGES = (seeds, conditions, scores, filtered, labelled, weighted, metrics, feedback, plan)
 
 
 def recipe_definitions(recipe: Recipe) -> dg.Definitions:

@@ -6,6 +6,7 @@ from partitions import previous_round, previous_round_same_cell
 from resources.lake import Lake
 from synth_assets import tables
 from synth_assets.assets.stage import Table, asset, key, partition_of, refreshes, result
+from synth_assets.errors import UserError
 from synth_assets.generation.conditions import design
 from synth_assets.recipe import Recipe
 
@@ -43,8 +44,19 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
 def quota(recipe: Recipe, lake: Lake, partition: dict[str, str]) -> int:
     """Rows to ask for: the recipe's number, or what the round before fed back."""
     before = {"round": previous_round(partition["round"]), "cell": partition["cell"]}
-    if recipe.feedback.rows == "fixed" or not lake.path(recipe.name, "feedback", before).exists():
+    if recipe.feedback.rows == "fixed":
+        return recipe.rows
+    if not lake.path(recipe.name, "feedback", before).exists():
+        if lake.path(recipe.name, "conditions", before).exists() and _was_measured(recipe, lake, before):
+            raise UserError(
+                f"{recipe.name}: round {before['round']} was measured, but what it tells the next one of "
+                f"{before['cell']!r} is lost. Run it again: synth run {recipe.name} --round {before['round']}"
+            )
         return recipe.rows
     return int(
         lake.read(recipe.name, "feedback", [before], tables.schema(recipe, "feedback"))["rows"].iloc[0]
     )
+
+
+def _was_measured(recipe: Recipe, lake: Lake, partition: dict[str, str]) -> bool:
+    return lake.path(recipe.name, "metrics", {"round": partition["round"]}).exists()

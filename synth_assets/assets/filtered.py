@@ -9,6 +9,7 @@ from synth_assets.assets import plots
 from synth_assets.assets.stage import (
     Table,
     check,
+    check_all,
     check_spec,
     follows,
     key,
@@ -16,7 +17,7 @@ from synth_assets.assets.stage import (
     partitions_of,
     result,
     rounds_before,
-    schema_check,
+    unique_ids,
 )
 from synth_assets.curation.filters import Context, keep
 from synth_assets.recipe import Recipe
@@ -111,7 +112,7 @@ def _checks(recipe: Recipe, generations: Table, kept: Table) -> list[dg.AssetChe
             not empty,
             f"no row is left of {', '.join(empty)}." if empty else f"kept {counts}.",
         ),
-        schema_check(recipe, "filtered", kept),
+        check_all(recipe, "filtered", "schema", unique_ids(kept)),
         check(
             recipe,
             "filtered",

@@ -10,25 +10,24 @@ from resources.lake import Lake
 from resources.language_model import LanguageModel
 from synth_assets import tables
 from synth_assets.assets import plots
-from synth_assets.assets.model import CHECKS as MODEL_CHECKS
 from synth_assets.assets.model import BoundModel
 from synth_assets.assets.stage import (
     LANGUAGE_MODEL_POOL,
     Table,
+    Verdict,
     asset,
-    check,
+    check_all,
     not_yet,
     refreshes,
     result,
-    schema_check,
+    unique_ids,
 )
 from synth_assets.generation import chain
 from synth_assets.recipe import Recipe
 
 CHECKS = {
-    "rows_present": "Did any condition get an accepted row?",
-    "schema": "Are the row ids unique?",
-    "minimum_yield": "Is the share of accepted rows at least the recipe's minimum_yield?",
+    "answered": "Did every request get an answer within the budget, and are enough of them rows "
+    "(the recipe's minimum_yield)?"
 }
 
 
@@ -42,7 +41,7 @@ def build(recipe: Recipe, stage: str) -> dg.AssetsDefinition:
         # so that a seed row which nobody is shown makes nothing stale.
         reads=["conditions", *stages[: stages.index(stage)]],
         sections=[f"steps.{name}"],
-        checks={**CHECKS, **MODEL_CHECKS},
+        checks=CHECKS,
         pool=LANGUAGE_MODEL_POOL,
         automation_condition=refreshes(recipe),
         required=recipe.mode == "online",
@@ -81,31 +80,16 @@ def build(recipe: Recipe, stage: str) -> dg.AssetsDefinition:
                 "accepted": int(rows["accepted"].sum()),
                 **model.metadata(),
             },
-            [*_checks(recipe, stage, rows), *model.checks(stage)],
+            [check_all(recipe, stage, "answered", *model.verdicts(), *_verdicts(recipe, rows))],
         )
 
     return compute
 
 
-def _checks(recipe: Recipe, stage: str, rows: Table) -> list[dg.AssetCheckResult]:
+def _verdicts(recipe: Recipe, rows: Table) -> list[Verdict]:
     accepted, asked = int(rows["accepted"].sum()), len(rows)
     share = accepted / asked if asked else 0.0
     why = ", ".join(f"{n} {reason}" for reason, n in rows["reason"].value_counts().items()) or "none rejected"
-    return [
-        check(
-            recipe,
-            stage,
-            "rows_present",
-            accepted > 0,
-            f"{accepted} of {asked} rows accepted ({why}).",
-        ),
-        schema_check(recipe, stage, rows),
-        check(
-            recipe,
-            stage,
-            "minimum_yield",
-            share >= recipe.minimum_yield,
-            f"{share:.0%} of the rows accepted, the recipe wants {recipe.minimum_yield:.0%} ({why}).",
-            share=round(share, 4),
-        ),
-    ]
+    wanted = f"{recipe.minimum_yield:.0%}" if recipe.minimum_yield else "one at least"
+    words = f"{accepted} of {asked} rows accepted, the recipe wants {wanted} ({why})."
+    return [Verdict(accepted > 0 and share >= recipe.minimum_yield, words), unique_ids(rows)]

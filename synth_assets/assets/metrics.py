@@ -16,6 +16,7 @@ from synth_assets.assets.stage import (
     LANGUAGE_MODEL_POOL,
     Table,
     asset,
+    check_all,
     follows,
     partition_of,
     result,
@@ -76,7 +77,11 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         by_cell = yields.set_index("slice")["value"].to_dict()
         feedback.report(recipe, lake, context, round_, {cell: by_cell[cell] for cell in recipe.cells})
         return result(
-            recipe, "metrics", rows, {**_metadata(rows), **model.metadata()}, model.checks("metrics")
+            recipe,
+            "metrics",
+            rows,
+            {**_metadata(rows), **model.metadata()},
+            [check_all(recipe, "metrics", "answered", *model.verdicts())],
         )
 
     return compute

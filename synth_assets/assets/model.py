@@ -18,7 +18,7 @@ from resources.lake import Lake
 from resources.language_model import Answer, Calls, LanguageModel, Request, resolve_model
 from resources.models import NamedModel
 from synth_assets import tables
-from synth_assets.assets.stage import check, partition_of
+from synth_assets.assets.stage import Verdict, partition_of
 from synth_assets.protocols import Message
 from synth_assets.recipe import Recipe
 from synth_assets.schema import Schema
@@ -27,8 +27,8 @@ EVERY_SECONDS = 5.0
 ROWS_AT_ONCE = 2_000  # of the call log, on their way into the lake
 UNANSWERED = ("rate_limited", "provider_error", "timed_out")
 CHECKS = {
-    "answered": "Did the endpoint answer every request? (Those that it did not are asked again next time.)",
-    "within_budget": "Did the budget allow every request?",
+    "answered": "Did the budget allow every request, and did the endpoint answer it? "
+    "(Those without an answer are asked again next time.)",
 }
 
 
@@ -118,18 +118,17 @@ class BoundModel:
             yield tables.to_arrow(self._recipe, "calls", calls.assign(**self._place))
             first = False
 
-    def checks(self, stage: str) -> list[dg.AssetCheckResult]:
+    def verdicts(self) -> list[Verdict]:
         """Whether every request has an answer, and whether the budget allowed it."""
         failed = {outcome: self._outcomes[outcome] for outcome in UNANSWERED if self._outcomes[outcome]}
         why = ", ".join(f"{n} {outcome}" for outcome, n in failed.items())
-        words = f"{why}: materialize again to ask for them." if why else "every request has an answer."
+        words = f"{why}: materialize again to ask for them." if why else "Every request has an answer."
         caps = sorted(self._in_the_way)
         held = self._outcomes["over_budget"]
         unsent = f"{held} requests were not sent: {', '.join(caps)}. Raise it and run again."
-        within = unsent if caps else "nothing was held back."
         return [
-            check(self._recipe, stage, "answered", not why, words, blocks=False),
-            check(self._recipe, stage, "within_budget", not caps, within),
+            Verdict(not why, words, blocks=False),
+            Verdict(not caps, unsent if caps else "Nothing was held back."),
         ]
 
     def metadata(self) -> dict[str, Any]:

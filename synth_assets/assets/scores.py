@@ -8,7 +8,7 @@ from resources.language_model import LanguageModel
 from synth_assets.annotation import annotators
 from synth_assets.assets import plots
 from synth_assets.assets.model import CHECKS, BoundModel
-from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, refreshes, result
+from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, check_all, refreshes, result
 from synth_assets.curation.filters import Context
 from synth_assets.recipe import Recipe
 
@@ -47,7 +47,11 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         numbers = [n for f in recipe.filters.values() for n, kind in f.raw.items() if kind == "double"]
         histograms = plots.panels("rows by score", {n: rows[n] for n in numbers})
         return result(
-            recipe, "scores", rows, {"histograms": histograms, **model.metadata()}, model.checks("scores")
+            recipe,
+            "scores",
+            rows,
+            {"histograms": histograms, **model.metadata()},
+            [check_all(recipe, "scores", "answered", *model.verdicts())],
         )
 
     return compute

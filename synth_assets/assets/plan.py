@@ -1,0 +1,44 @@
+"""Asset `plan`: what a round would make and pay, to look at before. It asks no model and makes no rows."""
+
+import dagster as dg
+
+from partitions import rounds
+from resources.lake import Lake
+from resources.language_model import LanguageModel
+from synth_assets.assets.stage import key
+from synth_assets.recipe import Recipe
+
+
+def build(recipe: Recipe) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(recipe, "plan"),
+        partitions_def=rounds(recipe.start, recipe.timezone),
+        group_name=recipe.name,
+        description="What the round would make, which calls it would pay, and why. Materialize it to see.",
+    )
+    def compute(
+        context: dg.AssetExecutionContext,
+        language_model: dg.ResourceParam[LanguageModel],
+        lake: dg.ResourceParam[Lake],
+    ) -> dg.MaterializeResult:
+        import pandas as pd
+
+        from synth_assets.planning import plan, totals
+
+        lines = plan(recipe, context.partition_key, context.instance, lake, language_model.call_log)
+        shown = pd.DataFrame(
+            {
+                "stage": [line.stage for line in lines],
+                "cell": [line.cell or "" for line in lines],
+                "state": [line.state for line in lines],
+                "calls": [line.calls for line in lines],
+                "in the log": [line.from_log for line in lines],
+                "tokens": [str(line.tokens) if line.calls else "" for line in lines],
+                "dollars": [str(line.cost) if line.calls else "" for line in lines],
+                "why": [line.why for line in lines],
+            }
+        )
+        table = dg.MetadataValue.md(shown.to_markdown(index=False, disable_numparse=True))
+        return dg.MaterializeResult(metadata={"plan": table, **totals(lines)})
+
+    return compute
