@@ -42,7 +42,7 @@ FLAGS = (
 )
 
 
-def test_a_user_makes_one_cell_of_a_round_by_clicking(page: Page) -> None:
+def test_a_user_makes_one_cell_of_a_round_by_clicking(page: Page, edit: Callable[[str, str], Path]) -> None:
     round_ = today("UTC")
     page.open("/locations/synth_assets/asset-groups/reviews")
     page.see(*STAGES, seconds=60)
@@ -75,6 +75,29 @@ def test_a_user_makes_one_cell_of_a_round_by_clicking(page: Page) -> None:
     page.click("//tr[contains(., 'outcomes')]//a[. = '[Show Markdown]']")
     page.wait(lambda: any(page.widths_of_plots()), "a plot to be drawn")
 
+    page.open("/assets/reviews/plan")
+    page.click("//button[contains(., 'Materialize')]")
+    page.click("//*[@role = 'dialog']//button[. = 'Latest']")
+    page.click("//*[@role = 'dialog']//button[. = 'Launch 1 run']")
+    page.wait(lambda: plan_of(round_), "the plan to be made", seconds=60)
+    page.open(f"/assets/reviews/plan?view=partitions&partition={round_}")
+    page.see("calls", "from_log", "[Show Markdown]")
+
+    cell = f"/assets/reviews/conditions?view=partitions&partition=negative|{round_}"
+    page.open(cell)
+    page.see("Materialized")
+    edit("the reviewer did not like it", "the reviewer hated it")
+    page.open("/locations")
+    page.click("//button[. = 'Reload']")
+    page.wait(lambda: page.shows_after_opening(cell, "Unsynced (1)"), "the reload to be over", seconds=60)
+    page.click("//*[contains(text(), 'Unsynced')]")
+    page.see("has a new code version")
+
+
+def plan_of(round_: str) -> bool:
+    with dagster_instance() as instance:
+        return round_ in instance.get_materialized_partitions(dg.AssetKey(["reviews", "plan"]))
+
 
 class Page:
     """The browser in a person's words. Everything waits; what never happens fails with a screenshot."""
@@ -84,6 +107,15 @@ class Page:
 
     def open(self, path: str) -> None:
         self._driver.get(self._address + path)
+
+    def shows_after_opening(self, path: str, text: str, seconds: float = 5) -> bool:
+        self.open(path)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if text in self._driver.execute_script("return document.body.innerText"):
+                return True
+            time.sleep(0.2)
+        return False
 
     def see(self, *texts: str, seconds: float = 30) -> None:
         def unseen() -> list[str]:
@@ -139,7 +171,7 @@ def page(address: str, tmp_path: Path) -> Iterator[Page]:
 @pytest.fixture
 def address(project: Path, edit: Callable[[str, str], Path]) -> Iterator[str]:
     """`synth ui` on the project, with 3 rows a cell. All that it started ends with the test."""
-    edit("rows: 6", "rows: 3")
+    edit("rows: 6", "rows: 3\nrefresh: none")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
