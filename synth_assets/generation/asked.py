@@ -1,0 +1,225 @@
+"""Condition values that a language model lists: asked until there are enough, kept in a file to be reviewed.
+
+AttrPrompt (Yu et al. 2023) and ClinGen (Xu et al. 2023) ask for lists; UltraChat (Ding et al. 2023) and
+Explore-Instruct (Wan et al. 2023) for trees.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.errors import UserError
+from synth_assets.generation import prompts
+from synth_assets.identity import tagged_hash
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from synth_assets.protocols import Answer, Completes
+
+ROUNDS = 5  # times that a question is asked at most
+MARK = re.compile(r"(\s*)(?:[-*•–]|\(?\d+[.):]|[a-zA-Z]\))\s+(.*)")  # "- item", "3. item", "b) item"
+EDITED = "# As written: "
+
+
+@dataclass
+class _Question:
+    text: str
+    replicate: str
+    found: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)  # named, but taken by another question
+    error: str | None = None  # why an answer gave nothing
+
+
+def ask(question: str, n: int, model: Completes, sampling: Mapping[str, Any], replicate: str) -> list[str]:
+    """`n` different values, or fewer when the model has no more of them after five rounds.
+
+    Each round is told what is there. Values that differ in case, white space or punctuation at their ends are
+    the same. Raises UserError when none came.
+    """
+    asked = _Question(question, replicate)
+    _ask([asked], n, model, sampling, set())
+    if not asked.found:
+        raise UserError(
+            f"the model gave no value to {question!r} ({asked.error}): say what to list, or list values."
+        )
+    return asked.found
+
+
+def tree(
+    root: str,
+    depth: int,
+    breadth: int,
+    question: str,
+    model: Completes,
+    sampling: Mapping[str, Any],
+    replicate: str,
+) -> list[tuple[str, ...]]:
+    """The paths of all nodes below `root`, level by level; each begins with `root`, the longest have `depth`
+    more names.
+
+    `question` is a template that knows `node`, `path` (names from the root to the node), `siblings` and
+    `breadth`, the number of children wanted. A name stands in the tree once: a node that has no more than
+    names that are taken has fewer children. A level is asked at once. UserError when the root has none.
+    """
+    prompts.check(question, dict.fromkeys(["node", "path", "siblings", "breadth"]), "question of a tree")
+    level: list[tuple[str, ...]] = [(root,)]
+    paths: list[tuple[str, ...]] = []
+    taken = {normalised(root)}
+    for _ in range(depth):
+        nodes = []
+        for path in level:
+            siblings = [other[-1] for other in level if other[:-1] == path[:-1] and other != path]
+            fields = {"node": path[-1], "path": list(path), "siblings": siblings, "breadth": breadth}
+            nodes.append(_Question(prompts.render(question, fields), f"{replicate}/{'/'.join(path)}"))
+        _ask(nodes, breadth, model, sampling, taken)
+        level = [(*path, name) for path, node in zip(level, nodes, strict=True) for name in node.found]
+        if not level and not paths:
+            why = nodes[0].error or f"nothing but {root}"
+            raise UserError(f"the model gave nothing below {root!r} ({why}): say what to list.")
+        paths += level
+    return paths
+
+
+def _ask(
+    questions: Sequence[_Question], n: int, model: Completes, sampling: Mapping[str, Any], taken: set[str]
+) -> None:
+    """Ask the questions that have fewer than `n` values, round by round. `taken`: all values, normalised."""
+    for turn in range(ROUNDS):
+        if not (open_ := [q for q in questions if len(q.found) < n]):
+            return
+        answers = model.complete(
+            [prompts.chat(_told(q, n), "") for q in open_],
+            sampling,
+            [f"{q.replicate}/{turn}" for q in open_],
+        )
+        for question, answer in zip(open_, answers, strict=True):
+            values = _values(answer)
+            if not values:
+                why = "no list in its answer" if answer.outcome == "ok" else answer.outcome
+                question.error = answer.error or why
+            own = {normalised(value) for value in question.found}
+            for value in values:
+                if (name := normalised(value)) not in taken and len(question.found) < n:
+                    question.found.append(value)
+                    own.add(name)
+                    taken.add(name)
+                elif name not in own:
+                    question.refused.append(value)
+
+
+def _told(question: _Question, n: int) -> str:
+    missing = n - len(question.found)
+    form = f"Answer with a list of {missing}, one a line, and nothing else."
+    if not (there := list(dict.fromkeys([*question.found, *question.refused]))):
+        return f"{question.text}\n\n{form}"
+    return "\n".join(
+        [question.text, "\nThese are there already:", *(f"- {v}" for v in there), f"\nGive others. {form}"]
+    )
+
+
+def _values(answer: Answer) -> list[str]:
+    """Of an answer that was cut off, the last value is not whole."""
+    values = parse_list(answer.text or "") if answer.outcome in ("ok", "truncated") else []
+    return values[:-1] if answer.outcome == "truncated" else values
+
+
+def normalised(value: str) -> str:
+    """What two values that are the same have in common: " Lost-card." -> "lost card"; C and C++ differ."""
+    return re.sub(r"[\s_\-‐–]+", " ", value.casefold()).strip(" .,;:!?\"'`*“”‘’")
+
+
+def parse_list(answer: str) -> list[str]:
+    """The items of a list as models write them: numbered, with bullets, in JSON, a line each, or with commas.
+
+    Words before the list and bullets below an item are left out, marks and quotes around items too. Of items
+    that are the same but for case, the first stays.
+    """
+    items = _json_items(answer)
+    if items is None:
+        lines = [line for line in answer.splitlines() if line.strip() and not line.lstrip().startswith("```")]
+        if marked := [found for line in lines if (found := MARK.fullmatch(line))]:
+            least = min(len(found[1]) for found in marked)
+            items = [found[2] for found in marked if len(found[1]) == least]
+        elif len(lines) == 1:
+            items = re.split(r"\s*[,;]\s*(?:and\s+)?", re.sub(r"^[^,:]*:\s", "", lines[0]))
+        else:
+            items = [line for line in lines if not line.rstrip().endswith(":")]
+    first: dict[str, str] = {}
+    for item in map(_clean, items):
+        first.setdefault(normalised(item), item)
+    return [item for name, item in first.items() if name]
+
+
+def _json_items(answer: str) -> list[str] | None:
+    """Of a JSON list, or of the list in a JSON object; of one that is cut off, the whole texts."""
+    import json
+
+    body = re.sub(r"^\s*```\w*\s*|\s*```\s*$", "", answer).strip()
+    try:
+        value = json.loads(body)
+    except json.JSONDecodeError:
+        return re.findall(r'"((?:[^"\\]|\\.)+)"', body) if body.startswith('["') else None
+    lists = [v for v in value.values() if isinstance(v, list)] if isinstance(value, dict) else [value]
+    if not lists or not isinstance(lists[0], list):
+        return None
+    # of objects, {"name": ..., "why": ...}, the first field
+    return [str(next(iter(i.values()), "") if isinstance(i, dict) else i) for i in lists[0]]
+
+
+def _clean(item: str) -> str:
+    item = re.sub(r"\*\*|__|`", "", item).strip().rstrip(",;").removesuffix(".").strip()
+    quoted = re.fullmatch(r"""(["'“‘])(.*)["'”’]""", item)
+    return (quoted[2] if quoted else item).strip()
+
+
+def write_review(path: Path, question: str, values: Sequence[str]) -> bool:
+    """A YAML list of the values, for a person to edit, with the question above it.
+
+    False, and the file is left as it is, when someone has edited it.
+    """
+    import yaml
+
+    if path.exists() and not _as_written(path.read_bytes().decode("utf-8", "replace")):
+        return False
+    head = ["# Values that the model gave to:", *(f"#   {line}" for line in question.splitlines())]
+    head.append("# Change, remove or add lines: a file that was edited is not written again.")
+    items = yaml.safe_dump(list(values), allow_unicode=True, width=10**6, default_flow_style=False)
+    text = "\n".join(head) + "\n" + items
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(f"{EDITED}{tagged_hash('review/1', text)}\n{text}", encoding="utf-8")
+    part.replace(path)
+    return True
+
+
+def _as_written(text: str) -> bool:
+    first, _, rest = text.partition("\n")
+    return first == f"{EDITED}{tagged_hash('review/1', rest)}"
+
+
+def read_review(path: Path) -> list[str]:
+    """The values of a review file; all scalars are text. UserError when it is no list of different texts."""
+    import yaml
+
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # `- no` stays "no"
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UserError(f"{where}: not YAML: {getattr(error, 'problem', error)}.") from error
+    if not isinstance(values, list) or not values:
+        raise UserError(f"{path} has no values: write one a line, `- value`.")
+    for value in values:
+        if not isinstance(value, str) or not value.strip():
+            raise UserError(
+                f"{path}: {value!r} is no text: write `- value`, and a value with `: ` in quotes."
+            )
+    if len(set(values)) < len(values):
+        raise UserError(f"{path} repeats {max(values, key=values.count)!r}: keep one of it.")
+    return values
