@@ -1,11 +1,35 @@
-"""Choosing rows by rank. A rank is a hash of the row's own id, so that a new row moves no other."""
+"""Choosing rows: demonstrations, seeds, rows to label, core-sets are all one `select`.
+
+Choices by rank: a rank is a hash of the row's own id, so that a new row moves no other. What rests on vectors
+or scores (see methods.py) looks at the rows in the order of their ranks, whatever order they come in.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import log1p
+from typing import TYPE_CHECKING
 
-from synth_assets.identity import tagged_hash
+from synth_assets.errors import unknown
+from synth_assets.identity import seed_from, tagged_hash
+from synth_assets.selection import methods
+
+if TYPE_CHECKING:
+    import numpy as np
+
+METHODS: Mapping[str, tuple[str, ...]] = {  # what each needs besides the rows
+    "random": (),
+    "nearest": ("vectors", "query"),
+    "cluster_nearest": ("vectors", "query"),
+    "k_means": ("vectors",),
+    "k_medoids": ("vectors",),
+    "vote_k": ("vectors", "scores"),
+    "fast_vote_k": ("vectors",),
+    "facility_location": ("vectors",),
+    "dissimilar": ("vectors",),
+    "top": ("scores",),
+    "bottom": ("scores",),
+}
 
 
 def ranked(ids: Iterable[str], *parts: object) -> list[str]:
@@ -31,3 +55,91 @@ def pick(weights: Mapping[str, float], *parts: object) -> str:
         return -log1p(-share) / weights[value]
 
     return min(weights, key=time)
+
+
+def select(
+    ids: Sequence[str],
+    k: int,
+    by: str,
+    *,
+    parts: Sequence[object] = (),
+    vectors: np.ndarray | None = None,
+    query: np.ndarray | None = None,
+    against: np.ndarray | None = None,
+    scores: Sequence[float | None] | None = None,
+    groups: Sequence[str] | None = None,
+    neighbours: int = 150,
+    nearest_first: bool = False,
+) -> list[str]:
+    """`k` of the ids (all, where there are fewer), `k` of each group where there are groups, in the order in
+    which a prompt shows them.
+
+    vectors (n, d) of the ids and query (d,), all of length 1; `dissimilar` keeps away from `against` (m, d)
+    as well. scores: of the ids, None if unknown (for vote_k, a model's confidence). The nearest stand last
+    (KATE, Liu et al. 2022) or first. `parts` fix what is random. UserError for an unknown `by`; ValueError
+    where something that it needs is missing.
+    """
+    if by not in METHODS:
+        raise unknown("way to select", by, METHODS)
+    given = {"vectors": vectors, "query": query, "scores": scores}
+    if missing := [name for name in METHODS[by] if given[name] is None]:
+        raise ValueError(f"select by {by} needs {' and '.join(missing)}")
+    order = sorted(range(len(ids)), key=lambda i: tagged_hash("rank/1", [*parts, ids[i]]))
+    chosen: list[str] = []
+    for group in sorted(set(groups)) if groups is not None else [None]:
+        places = [i for i in order if groups is None or groups[i] == group]
+        few = min(k, len(places))
+        if by == "random" or not few:
+            chosen += [ids[i] for i in places[:few]]
+            continue
+        of = vectors[places] if vectors is not None else None
+        marks = [scores[i] for i in places] if scores is not None else None
+        found = _found(by, few, seed_from(*parts, "select"), of, query, against, marks, neighbours)
+        last = "query" in METHODS[by] and not nearest_first
+        chosen += [ids[places[i]] for i in (found[::-1] if last else found)]
+    return chosen
+
+
+def _found(
+    by: str,
+    k: int,
+    seed: int,
+    vectors: np.ndarray | None,
+    query: np.ndarray | None,
+    against: np.ndarray | None,
+    scores: Sequence[float | None] | None,
+    neighbours: int,
+) -> list[int]:
+    """Places of the chosen rows."""
+    if by in ("top", "bottom"):
+        return methods.by_score(scores or (), highest=by == "top")[:k]
+    assert vectors is not None  # what a method needs was looked at
+    match by:
+        case "nearest" | "cluster_nearest":
+            assert query is not None
+            if by == "nearest":
+                return methods.nearest(vectors, query, k)
+            return methods.cluster_nearest(vectors, query, k, seed)
+        case "k_means":
+            return methods.k_means(vectors, k, seed)
+        case "k_medoids":
+            return methods.k_medoids(vectors, k, seed)
+        case "vote_k":
+            return methods.vote_k(vectors, scores or (), k, neighbours)
+        case "fast_vote_k":
+            return methods.fast_vote_k(vectors, k, neighbours)
+        case "facility_location":
+            return methods.facility_location(vectors, k)
+    return methods.dissimilar(vectors, against, k)
+
+
+def select_mixed(pools: Mapping[str, Sequence[str]], sizes: Mapping[str, int], *parts: object) -> list[str]:
+    """So many ids of each pool, shuffled together (Self-Instruct, Wang et al. 2023: 6 human and 2 machine).
+    What a pool lacks is taken from the others. UserError for a size without a pool."""
+    for name in sizes:
+        if name not in pools:
+            raise unknown("pool", name, pools)
+    chosen = {i: None for name, n in sizes.items() for i in select_random(pools[name], n, *parts, name)}
+    rest = [i for name in sizes for i in pools[name] if i not in chosen]
+    chosen |= dict.fromkeys(select_random(rest, max(0, sum(sizes.values()) - len(chosen)), *parts))
+    return ranked(chosen, *parts, "mixed")

@@ -15,20 +15,30 @@ if TYPE_CHECKING:
     from synth_assets.recipe import Seeds, Split
 
 
-def support_set(table: pd.DataFrame, spec: Seeds, labels: Sequence[str], seed: int) -> pd.DataFrame:
+def support_set(table: pd.DataFrame | None, spec: Seeds, labels: Sequence[str], seed: int) -> pd.DataFrame:
     """Seed rows (row_id, text, label, split) from the user's table.
 
     Rows that repeat a text are dropped, so that no test row is also a demonstration. Splits are
     balanced over the labels and drawn by rank of the row's id: a row keeps its split when others are
-    added, but for the few at a split's edge.
+    added, but for the few at a split's edge. Without labels, `label` is null.
     """
-    _check_columns(table, spec)
+    import pandas as pd
+
+    if table is None:
+        return pd.DataFrame(columns=["row_id", "text", "label", "split", *spec.fields], dtype=object)
+    _check_columns(table, spec, labels)
     for column, value in spec.where.items():
         table = table[table[column].astype(str) == str(value)]
     if table.empty:
         conditions = ", ".join(f"{c} = {v}" for c, v in spec.where.items())
         raise UserError(f"seeds.where: no row of {spec.file} has {conditions}.")
-    rows = table[[spec.text]].set_axis(["text"], axis=1).assign(label=_labels(table, spec, labels))
+    rows = (
+        table[[spec.text]]
+        .set_axis(["text"], axis=1)
+        .assign(label=_labels(table, spec, labels) if labels else None)
+    )
+    for name in spec.fields:
+        rows[name] = table[name].astype(str)
     rows["text"] = rows["text"].astype(str).str.strip()
     rows = rows[rows["text"] != ""].drop_duplicates("text")
     rows.insert(0, "row_id", [row_id(t, y) for t, y in zip(rows["text"], rows["label"], strict=True)])
@@ -36,8 +46,13 @@ def support_set(table: pd.DataFrame, spec: Seeds, labels: Sequence[str], seed: i
     return rows.sort_values("row_id").reset_index(drop=True)
 
 
-def _check_columns(table: pd.DataFrame, spec: Seeds) -> None:
-    named = {"text": spec.text, "label": spec.label, **{f"where.{c}": c for c in spec.where}}
+def _check_columns(table: pd.DataFrame, spec: Seeds, labels: Sequence[str]) -> None:
+    named = {
+        "text": spec.text,
+        **({"label": spec.label} if labels else {}),
+        **{f"where.{c}": c for c in spec.where},
+    }
+    named |= {f"fields.{c}": c for c in spec.fields}
     for field, column in named.items():
         if column not in table:
             raise unknown("column", column, table.columns, f"seeds.{field}, file {spec.file}")
@@ -59,13 +74,17 @@ def _splits(
 ) -> dict[str, str]:
     """row_id -> split; a split's size is shared equally by the labels, the first ones take the rest."""
     chosen: dict[str, str] = {}
-    for i, label in enumerate(labels):
-        ids = ranked(rows.loc[rows["label"] == label, "row_id"], seed, "split")
-        shares = {s: n // len(labels) + (i < n % len(labels)) for s, n in sizes.items()}
+    groups = max(1, len(labels))
+    for i in range(groups):
+        ids = ranked(
+            rows.loc[rows["label"] == labels[i], "row_id"] if labels else rows["row_id"], seed, "split"
+        )
+        shares = {s: n // groups + (i < n % groups) for s, n in sizes.items()}
         if sum(shares.values()) > len(ids):
+            of = f" labelled {labels[i]!r}" if labels else ""
             raise UserError(
-                f"seeds.splits asks for {sum(shares.values())} rows labelled {label!r}, the file has "
-                f"{len(ids)}: lower the splits or add rows."
+                f"seeds.splits asks for {sum(shares.values())} rows{of}, the file has {len(ids)}: lower the "
+                "splits or add rows."
             )
         start = 0
         for split, n in shares.items():
