@@ -13,12 +13,10 @@ from typing import Any
 import pytest
 
 from resources.read_only_sql import Queried, result_key, run_sql
+from synth_assets.arithmetic import calculate, check_annotations, normalise
 from synth_assets.errors import UserError
 from synth_assets.generation.tools import (
-    calculate,
-    check_annotations,
     final_answer,
-    normalise,
     own_function,
     pattern_entities,
     vote,

@@ -79,6 +79,18 @@ class Filter(BaseModel):
         """The columns of `filtered`, one value a row, given all rows that are still there."""
         return {name: list(rows[name]) for name in self.columns}
 
+    def columns_needed(self) -> dict[str, set[str]]:
+        """Columns of the row, besides those of every row, that it reads -> the types that they may have."""
+        return {}
+
+    @classmethod
+    def score_column(cls) -> str:
+        return cls.name if cls.name in cls.columns else next(iter(cls.columns))
+
+    def why(self, row: Mapping[str, Any]) -> str:
+        """What is wrong with a dropped row, in words; empty where the score says it."""
+        return ""
+
     def threshold(self) -> str:
         bounds = [("at least", self.at_least), ("at most", self.at_most)]
         return " and ".join(f"{word} {value:g}" for word, value in bounds if value is not None)
@@ -112,7 +124,7 @@ def keep(
     for rule in filters:
         scores = pd.DataFrame(rule.score(kept, context), index=kept.index)
         kept = kept.drop(columns=[c for c in scores if c in kept]).join(scores)
-        value = pd.to_numeric(kept[rule.name], errors="coerce")
+        value = pd.to_numeric(kept[rule.score_column()], errors="coerce")
         passed = pd.Series(True, index=kept.index) if not rule.threshold() else value.notna()
         if rule.at_least is not None:
             passed &= value >= rule.at_least
@@ -126,7 +138,8 @@ def keep(
 def _rejected(rows: pd.DataFrame, value: pd.Series, rule: Filter) -> pd.DataFrame:
     words = [
         f"{rule.name} {'is unknown' if v != v else f'{v:.3g}'}, wanted {rule.threshold()}"
-        for v in value.astype(float)
+        + (why and f": {why}")
+        for v, why in zip(value.astype(float), map(rule.why, rows.to_dict("records")), strict=True)
     ]
     return rows.assign(
         stage="filtered",

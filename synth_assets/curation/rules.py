@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
+from string import punctuation
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.curation.base import Context, RowFilter
@@ -20,6 +22,7 @@ REFUSAL = re.compile(
     r"|here (?:is|are) (?:a|an|the|some|another) [\w -]*(?:review|sentence|example|list|text|question))",
     re.IGNORECASE,
 )
+NOT_FOR_TEXT = re.compile(r"\b(?:images?|graphs?|pictures?|files?|maps?|draw|plot|go to)\b", re.IGNORECASE)
 
 
 def words(text: str) -> list[str]:
@@ -68,6 +71,37 @@ class LeakedLabel(RowFilter):
         names = {*context.verbalizers, *context.verbalizers.values()}
         padded = f" {' '.join(words(text))} "
         return float(sum(padded.count(f" {' '.join(words(n.replace('_', ' ')))} ") for n in names))
+
+
+class InstructionRules(RowFilter):
+    """Number of rules that an instruction breaks (Self-Instruct, Wang 2023).
+
+    It has 4 to 150 words; asks for nothing that a language model cannot do (to draw, to open a file); is not
+    "Write a program", which models add to any task; and starts with neither punctuation nor a sign beyond
+    ASCII.
+    """
+
+    name = "instruction_rules"
+    at_most: float | None = 0
+
+    def value(self, text: str, context: Context) -> float:
+        return float(len(_broken(text)))
+
+    def why(self, row: Mapping[str, Any]) -> str:
+        return ", ".join(_broken(row["text"]))
+
+
+def _broken(text: str) -> list[str]:
+    """The rules that an instruction breaks, in words."""
+    instruction = " ".join(text.split())
+    rules = {
+        "it does not have 4 to 150 words": not 4 <= len(text.split()) <= 150,
+        "it asks for what is no text": NOT_FOR_TEXT.search(instruction) is not None,
+        "it starts with 'Write a program'": instruction.lower().startswith("write a program"),
+        "it starts with punctuation": instruction.startswith(tuple(punctuation)),
+        "it starts with a sign beyond ASCII": not instruction[:1].isascii(),
+    }
+    return [words for words, breaks in rules.items() if breaks]
 
 
 class Language(RowFilter):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from synth_assets.curation.base import Context, Filter
 from synth_assets.curation.duplicates import exact_duplicates, near_duplicates
+from synth_assets.curation.novelty import Pool
 from synth_assets.students.calibration import batch_calibrated
 
 if TYPE_CHECKING:
@@ -33,6 +34,34 @@ class NearDuplicate(Filter):
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
         limit = 1.0 if self.at_most is None else self.at_most
         return {self.name: near_duplicates(list(rows["text"]), limit, context.earlier)[0]}
+
+
+class Novelty(Filter):
+    """Highest ROUGE-L F1 to a demonstration or to an earlier row that was kept (Self-Instruct, Wang 2023).
+
+    A text without a word of a-z or 0-9 is unknown.
+    """
+
+    name = "novelty"
+    raw: ClassVar[Mapping[str, str]] = {"seed_rouge_l": "double"}
+    columns: ClassVar[Mapping[str, str]] = {"novelty": "double"}
+    at_most: float | None = 0.7
+
+    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        pool = Pool(context.demonstrations)
+        return {"seed_rouge_l": [pool.nearest(text)[0] for text in rows["text"]]}
+
+    def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        limit = 1.0 if self.at_most is None else self.at_most
+        pool, scores = Pool(context.earlier), []
+        for text, to_seeds in zip(rows["text"], rows["seed_rouge_l"], strict=True):
+            score, _ = pool.nearest(text)
+            if score is not None:
+                score = max(score, to_seeds)
+                if score <= limit:
+                    pool.add(text)
+            scores.append(score)
+        return {self.name: scores}
 
 
 class LabelAgreement(Filter):

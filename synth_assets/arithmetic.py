@@ -1,0 +1,107 @@
+"""Arithmetic and answers in a text, calculated and compared: pure functions that several stages use."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+import string
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+LONGEST_EXPRESSION = 500  # characters
+OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: lambda a, b: math.pow(a, b),  # floats: no power fills the memory
+}
+ANNOTATION = re.compile(r"<<([^<>]*)=([^<>=]*)>>")
+EQUATION = re.compile(  # of two numbers; neither the end nor the start of a longer one
+    r"(?<![\w.,)$%+*/×÷=–-])(?<![\dxX)%$+*/×÷=–-] )(\$?\d[\d,]*(?:\.\d+)?\s*[-+*/×÷]\s*\$?\d[\d,]*(?:\.\d+)?)"
+    r"\s*=\s*(-?\$?\d+(?:,\d{3})*(?:\.\d+)?)(?![\d%/])(?!\s*[-+*/×÷x])"
+)
+
+
+class Annotation(NamedTuple):
+    """One `<<expression=claimed>>`; `right` is None where it is not arithmetic or no number."""
+
+    expression: str
+    claimed: str
+    right: bool | None
+
+
+def calculate(expression: str) -> float:
+    """The value of an arithmetic expression: + - * / // % ** and parentheses, `1,000`, `$5`, `20%`, × and ÷.
+
+    `%` before an operand is the remainder, elsewhere per cent. Raises ValueError for anything else, and for
+    a division by zero or a number that is too large.
+    """
+    if len(expression) > LONGEST_EXPRESSION:
+        raise ValueError(f"an expression of more than {LONGEST_EXPRESSION} characters")
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", expression).replace("$", "").strip()
+    text = text.translate(str.maketrans("×÷−", "*/-"))
+    text = re.sub(r"%(?!\s*[\d(.])", "/100", re.sub(r"([\d.]+)\s*%(?!\s*[\d(.])", r"(\1/100)", text))
+    text = re.sub(r"(?<![\d.])0+(?=\d)", "", text)
+    try:
+        value = float(_value(ast.parse(text, mode="eval").body))
+    except (SyntaxError, ArithmeticError, RecursionError, MemoryError, ValueError) as error:
+        raise ValueError(f"{expression!r} cannot be calculated: {error}") from None
+    if not math.isfinite(value):
+        raise ValueError(f"{expression!r} cannot be calculated: not a finite number")
+    return value
+
+
+def _value(node: ast.expr) -> int | float:
+    match node:
+        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+            return number
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_value(operand)
+        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+            return _value(operand)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
+            return OPERATORS[type(op)](_value(left), _value(right))
+    raise ValueError(f"{type(node).__name__} is no arithmetic")
+
+
+def check_annotations(text: str) -> list[Annotation]:
+    """GSM8K's calculator annotations `<<48/2=24>>` of a solution, each calculated again (Cobbe 2021).
+
+    A claim is right when it is the value, or the value rounded to the places that the claim has.
+    """
+    return [Annotation(e, c, _right(e, c)) for e, c in ANNOTATION.findall(text)]
+
+
+def equations(text: str) -> list[Annotation]:
+    """Plain equations of two numbers, `48 / 2 = 24`, each calculated again; what is annotated is left out."""
+    return [Annotation(e, c, _right(e, c)) for e, c in EQUATION.findall(ANNOTATION.sub(" ", text))]
+
+
+def _right(expression: str, claimed: str) -> bool | None:
+    try:
+        value, claim = calculate(expression), float(number(claimed.strip()))
+    except ValueError:
+        return None
+    places = len(claimed.strip().rpartition(".")[2]) if "." in claimed else 0
+    return math.isclose(value, claim, rel_tol=1e-9, abs_tol=1e-9) or (
+        places > 0 and abs(value - claim) <= 0.5 * 10**-places + 1e-12
+    )
+
+
+def number(text: str) -> str:
+    """`text`, in one spelling if it is a number."""
+    plain = re.sub(r"[,$\s]", "", text).rstrip(".")
+    if not re.fullmatch(r"-?(\d+\.?\d*|\.\d+)", plain):
+        return text
+    return re.sub(r"(\.\d*?)0+$", r"\1", plain).rstrip(".") if "." in plain else plain
+
+
+def normalise(text: str) -> str:
+    """SQuAD's normal form of an answer: lower case, no punctuation, no articles, single spaces."""
+    bare = "".join(c for c in text.lower() if c not in string.punctuation)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", bare).split())
