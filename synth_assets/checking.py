@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 
 from partitions import today
 from resources import batches
+from resources.encoder import MiniLM
 from resources.language_model import resolve_model
-from resources.sources import read_rows
+from synth_assets.assets.generations import check_steps
+from synth_assets.assets.seeds import seed_rows
 from synth_assets.errors import UserError
-from synth_assets.generation import chain, steps
+from synth_assets.generation import chain, dialogues, prompts, steps
+from synth_assets.generation.asked import questions
 from synth_assets.generation.conditions import design
+from synth_assets.generation.providers import Around
 from synth_assets.recipe import Recipe
-from synth_assets.selection.splits import support_set
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from resources.models import NamedModel
+    from synth_assets.step_kinds import AnyStep
 
 
 def check_recipe(recipe: Recipe) -> Iterator[str]:
@@ -24,19 +30,26 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
 
     Raises UserError at the first thing that is wrong.
     """
-    chain.check(recipe)
-    seeds = support_set(read_rows(recipe.seeds.file), recipe.seeds, recipe.cells, recipe.seed)
+    check_steps(recipe)
+    seeds = seed_rows(recipe)
     counts = seeds["split"].value_counts()
-    yield f"seeds        {', '.join(f'{counts[s]:,} {s}' for s in counts.index)}"
+    yield f"seeds        {', '.join(f'{counts[s]:,} {s}' for s in counts.index) or 'none'}"
+    around = Around({"seeds": seeds}, MiniLM().encode, lambda name, given: [f"<{name}>"])
+    for name, _, given, question in questions(recipe):
+        yield f"values       {name}{f' for {given}' if given else ''}: {question}"
+    yield f"fields       {', '.join(steps.fields(recipe.task, list(recipe.attributes)))}"
     for cell in recipe.cells:
-        row = design(recipe, seeds, round_=today(recipe.timezone), cell=cell, rows=1)
+        row = design(recipe, seeds, round_=today(recipe.timezone), cell=cell, rows=1, around=around)
         yield f"cell         {cell}: {recipe.rows:,} rows a round; the first prompt is"
         yield from _prompts(recipe, row, seeds)
     for name, step in recipe.steps.items():
         if step.answer_schema:
             yield f"output       {step.answer_schema}" + _of(recipe, name)
-    for name in recipe.steps:
-        yield f"model        {_model(recipe, name)}" + _of(recipe, name)
+    for name, step in recipe.steps.items():
+        for model in recipe.models_of(name):
+            yield f"model        {_model(recipe, model)}" + _of(recipe, name)
+        if step.kind == "tool":
+            yield f"tool         {step.tool}" + _of(recipe, name)
     if recipe.mode == "batch":
         each = " a step" if len(recipe.steps) > 1 else ""
         yield f"mode         batch: rows go through the Batch API and are collected within a day{each}"
@@ -50,8 +63,7 @@ def _prompts(recipe: Recipe, row: pd.DataFrame, seeds: pd.DataFrame) -> Iterator
     said, first = chain.placeholders(recipe, row), next(iter(recipe.steps))
     for name, step in recipe.steps.items():
         try:
-            messages = next(steps.messages(step, recipe.task, row, seeds, "completions", said))
-            text = "\n".join(message["content"] for message in messages)
+            text = "\n".join(_texts(step, recipe, row, seeds, said))
         except UserError:
             if name == first:
                 raise
@@ -61,16 +73,30 @@ def _prompts(recipe: Recipe, row: pd.DataFrame, seeds: pd.DataFrame) -> Iterator
         yield "\n".join(f"    | {line}" for line in text.splitlines())
 
 
+def _texts(
+    step: AnyStep, recipe: Recipe, row: pd.DataFrame, seeds: pd.DataFrame, said: steps.Said
+) -> Iterator[str]:
+    """What a step is asked, or works on."""
+    if step.kind == "prompt":
+        for message in next(steps.messages(step, recipe.task, row, seeds, "completions", said)):
+            yield message["content"]
+        return
+    fields = next(steps.values(recipe.task, row, seeds, said))
+    inside = dialogues.EXAMPLE if step.kind == "turns" else {}
+    for template in step.templates:
+        yield prompts.render(template, {**fields, **inside})
+
+
 def _of(recipe: Recipe, step: str) -> str:
     return f" (step {step})" if len(recipe.steps) > 1 else ""
 
 
-def _model(recipe: Recipe, step: str) -> str:
+def _model(recipe: Recipe, spec: str | NamedModel) -> str:
     """The model in words; a key that is missing here may be set where the recipe runs."""
     try:
-        model = resolve_model(recipe.model_of(step))
+        model = resolve_model(spec)
     except UserError as error:
-        return f"{recipe.model_of(step)} (not ready here: {error})"
+        return f"{spec} (not ready here: {error})"
     price = model.price
     if recipe.mode == "batch":
         batches.check(model)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import shutil
 import sys
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synth_assets.errors import UserError
+from synth_assets.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
     new = commands.add_parser("new", help="write a commented recipe to start from")
     new.add_argument("name")
+    new.add_argument("--like", metavar="SYSTEM", help="one of the gallery, such as attrprompt, with its data")
     new.set_defaults(command=_new)
 
     check = commands.add_parser("check", help="say whether a recipe is right, without a model")
@@ -137,10 +140,23 @@ def _new(options: argparse.Namespace) -> None:
     path = recipes() / f"{options.name}.yaml"
     if path.exists():
         raise UserError(f"{path} exists: choose another name, or edit it.")
+    source = _like(options.like) if options.like else Path(__file__).parent / "new_recipe.yaml"
+    text = source.read_text(encoding="utf-8")
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = (Path(__file__).parent / "new_recipe.yaml").read_text(encoding="utf-8")
+    for file in sorted(set(re.findall(r"\bdata/[\w.]+", text))) if options.like else ():
+        if not Path(file).exists():
+            Path(file).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source.parent / file, file)
+            print(f"wrote {file}")
     path.write_text(text.replace("TODAY", date.today().isoformat()), encoding="utf-8")
     print(f"wrote {path}\nedit it, then: synth check {options.name}")
+
+
+def _like(system: str) -> Path:
+    gallery = Path(__file__).parent / "gallery"
+    if not (gallery / f"{system}.yaml").is_file():
+        raise unknown("system of the gallery", system, [path.stem for path in gallery.glob("*.yaml")])
+    return gallery / f"{system}.yaml"
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -204,7 +220,6 @@ def _plan(options: argparse.Namespace) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     from resources.warehouse import identifier
-    from synth_assets.errors import unknown
     from synth_assets.summary import warehouse
     from synth_assets.tables import stages
 
@@ -313,7 +328,6 @@ def _verify_lake(recipe: Recipe, log: CallLog, repairs: bool) -> int:
 def _export(options: argparse.Namespace) -> None:
     from resources.home import home
     from resources.lake import Lake
-    from synth_assets.errors import unknown
     from synth_assets.exporting import export
     from synth_assets.summary import warehouse
     from synth_assets.tables import stages

@@ -93,7 +93,8 @@ def _of_today(recipe: Recipe, rows: pa.Table) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    place = next((name for name in ("cell", "label") if name in rows.column_names), None)
+    places = ("cell", "label") if recipe.labels else ("cell",)
+    place = next((name for name in places if name in rows.column_names), None)
     return rows if place is None else rows.filter(pc.is_in(rows[place], pa.array([*recipe.cells, "all"])))
 
 
@@ -134,11 +135,12 @@ def card(
     schema: pa.Schema,
 ) -> Iterator[str]:
     """The dataset card, as the Hugging Face hub reads it."""
+    labelled = f", with {recipe.task.label}" if recipe.labels else ""
     yield from ["---", _front_matter(recipe, kind, rows, schema).rstrip(), "---", ""]
     yield from [
         f"# {recipe.name}",
         "",
-        f"{rows:,} rows: {recipe.task.text}, with {recipe.task.label}. {SYNTHETIC}",
+        f"{rows:,} rows: {recipe.task.text}{labelled}. {SYNTHETIC}",
         "",
     ]
     made = f"`{stage}`" + (f", round {round_}" if round_ else "")
@@ -228,7 +230,8 @@ def _type(kind: pa.DataType) -> dict[str, Any]:
 
 def _labels(recipe: Recipe) -> Iterator[str]:
     found = [(name, label.definition) for name, label in recipe.task.classify.items()]
-    yield from ["## Labels", "", *_table(["label", "what it means"], found), ""]
+    if found:
+        yield from ["## Labels", "", *_table(["label", "what it means"], found), ""]
 
 
 def _origins(recipe: Recipe) -> Iterator[str]:
@@ -248,7 +251,8 @@ def _how(recipe: Recipe) -> Iterator[str]:
 
     yield from ["## How it was made", "", "What the model was asked, step by step (templates):", ""]
     for name, step in recipe.steps.items():
-        yield from [f"Step `{name}`, {_model(recipe.model_of(name))}:", "", *_fenced(step.template), ""]
+        by = " and ".join(map(_model, recipe.models_of(name))) or "without a model"
+        yield from [f"Step `{name}`, {by}:", "", *_fenced(step.template), ""]
     yield from [f"Annotator: {_model(recipe.annotator_model)}.", "", "Conditions:", ""]
     said = recipe.model_dump(mode="json", include={"conditions", "demonstrations", "rows"})
     yield from [*_fenced(yaml.safe_dump(said, sort_keys=False, allow_unicode=True)), ""]

@@ -53,7 +53,8 @@ def damages(recipe: Recipe, lake: Lake, instance: dg.DagsterInstance) -> Iterato
     """What of the recipe's partitions is not on disk as it was made last."""
     for stage in tables.stages(recipe):
         made = versions(recipe, stage, instance)
-        asks = stage in [*recipe.step_stages, "scores", "metrics"]
+        asking = [s for s, step in recipe.step_stages.items() if recipe.steps[step].asks]
+        asks = stage in [*asking, "scores", "metrics"]
         for partition, version in made:
             yield from _look(recipe, lake, stage, partition, version)
             if asks:

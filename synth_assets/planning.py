@@ -8,7 +8,7 @@ is asked is answered and accepted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from math import sqrt
@@ -21,19 +21,22 @@ from dagster._core.definitions.events import AssetKeyPartitionKey
 
 from partitions import cell_key
 from resources.call_log import REUSABLE, Answer, CallLog
+from resources.encoder import MiniLM
 from resources.lake import FILE
 from resources.language_model import Request
 from resources.models import Model, resolve_model
-from resources.sources import read_rows
 from synth_assets import tables
 from synth_assets.annotation import annotators
 from synth_assets.assets.conditions import quota
 from synth_assets.assets.nightly import made_by_cell
+from synth_assets.assets.seeds import seed_rows
 from synth_assets.assets.stage import key
+from synth_assets.assets.values import around
 from synth_assets.evaluation.measure import drawn_for_the_model
-from synth_assets.generation.chain import run
+from synth_assets.generation.asked import answers, questions
+from synth_assets.generation.chain import foresee, run
 from synth_assets.generation.conditions import design
-from synth_assets.selection.splits import support_set
+from synth_assets.generation.providers import Around
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,22 +133,23 @@ def _any_answer(identity: str, schema: Schema | None) -> str:
 
 def plan(recipe: Recipe, round_: str, instance: dg.DagsterInstance, lake: Lake, log: CallLog) -> list[Line]:
     """What `synth run` would do for this round. UserError as `synth check` has them; asks no model."""
-    seeds = support_set(read_rows(recipe.seeds.file), recipe.seeds, recipe.cells, recipe.seed)
+    seeds = seed_rows(recipe)
     state = _States(recipe, round_, instance, lake)
     annotator = resolve_model(recipe.annotator_model)
     lines = [state.line("seeds", None, changed=state.differs("seeds", {}, seeds))]
+    looks = around(recipe, lake, round_, seeds, MiniLM().encode)
+    if recipe.listed:
+        asked, known = _listed(recipe, looks, log)
+        looks = Around(looks.rows, looks.encode, known)
+        lines.append(state.line("values", None, asked, log, resolve_model(recipe.model)))
     for cell in recipe.cells:
         rows = quota(recipe, lake, {"round": round_, "cell": cell})
-        conditions = design(recipe, seeds, round_=round_, cell=cell, rows=rows)
+        conditions = design(recipe, seeds, round_=round_, cell=cell, rows=rows, around=looks)
         place = {"round": round_, "cell": cell}
         lines.append(state.line("conditions", cell, changed=state.differs("conditions", place, conditions)))
-        made: dict[str, pd.DataFrame] = {}
-        for stage, step in recipe.step_stages.items():
-            model = resolve_model(recipe.model_of(step))
-            asked = Foreseen(log, model)
-            made[stage] = run(recipe, stage, conditions, seeds, asked, dict(made))
-            lines.append(state.line(stage, cell, asked, log, model))
-        texts = list(made["generations"].loc[made["generations"]["accepted"], "text"])
+        found, made = _steps(recipe, place, conditions, looks.shown, state, lake, log)
+        lines += found
+        texts = list(made.loc[made["accepted"].astype(bool), "text"])
         asked = Foreseen(log, annotator)
         if "label_agreement" in recipe.filters:
             _label(texts, recipe, seeds, asked)
@@ -158,6 +162,52 @@ def plan(recipe: Recipe, round_: str, instance: dg.DagsterInstance, lake: Lake, 
     for stage in BY_ROUND:
         lines.append(state.line(stage, None, asked if stage == "metrics" else None, log, annotator))
     return [*lines, *state.orphans()]
+
+
+def _steps(
+    recipe: Recipe,
+    place: Mapping[str, str],
+    conditions: pd.DataFrame,
+    shown: pd.DataFrame,
+    state: _States,
+    lake: Lake,
+    log: CallLog,
+) -> tuple[list[Line], pd.DataFrame]:
+    """The steps of one cell, a line for each model that one asks, and the rows that would come of them."""
+    lines: list[Line] = []
+    made: dict[str, pd.DataFrame] = {}
+    for stage, step in recipe.step_stages.items():
+        models = [resolve_model(spec) for spec in recipe.models_of(step)]
+        asking = [Foreseen(log, model) for model in models]
+        if asking:
+            made[stage] = run(recipe, stage, conditions, shown, asking[0], dict(made), user=asking[-1])
+            found = zip(asking, models, strict=True)
+            lines += [state.line(stage, place["cell"], asked, log, model) for asked, model in found]
+            continue
+        lines.append(state.line(stage, place["cell"]))
+        if lines[-1].state == "unchanged":
+            made[stage] = lake.read(recipe.name, stage, [place], tables.schema(recipe, stage))
+        else:
+            made[stage] = foresee(recipe, stage, conditions, shown, dict(made))
+    return lines, made["generations"]
+
+
+def _listed(
+    recipe: Recipe, looks: Around, log: CallLog
+) -> tuple[Foreseen, Callable[[str, str], Sequence[str]]]:
+    """The questions for values that a model lists: one call each at least. What is not there yet is foreseen
+    as one value."""
+    asked = Foreseen(log, resolve_model(recipe.model))
+    for name, section, given, question in questions(recipe):
+        if not looks.asked(name, given):
+            answers(
+                name, section.model_copy(update={"n": 1, "depth": 1, "breadth": 1}), given, question, asked
+            )
+
+    def known(name: str, given: str) -> Sequence[str]:
+        return looks.asked(name, given) or ["a value that is not there yet"]
+
+    return asked, known
 
 
 def _label(texts: list[str], recipe: Recipe, seeds: pd.DataFrame, asked: Foreseen) -> None:

@@ -15,6 +15,21 @@ Message = Mapping[str, str]  # role, content
 LabelLogprobs = Mapping[str, float]  # label -> log-probability of its verbalizer
 
 
+class Result(Protocol):
+    """What a tool made of one text; `reason` is ok, or a word of the tool's closed vocabulary."""
+
+    @property
+    def reason(self) -> str: ...
+    @property
+    def text(self) -> str | None: ...
+    @property
+    def error(self) -> str | None: ...
+
+
+# tool, its settings, inputs -> one result an input, in their order
+RunsTools = Callable[[str, Mapping[str, Any], Sequence[str]], Iterable[Result]]
+
+
 class TokenLogprob(Protocol):
     """A token of an answer with the log-probabilities of its alternatives."""
 

@@ -8,33 +8,35 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
-    Discriminator,
     Field,
     SerializeAsAny,
-    Tag,
     ValidationError,
-    field_serializer,
     field_validator,
+    model_serializer,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
+from resources.home import recipes
 from resources.models import NamedModel, what_answers
 from resources.sources import fingerprint
 from synth_assets import strict_yaml, tables
 from synth_assets.curation.filters import FILTERS, Filter
 from synth_assets.errors import UserError, unknown
+from synth_assets.generation import prompts
+from synth_assets.generation.asked import was_edited
+from synth_assets.generation.providers import Asked, Listed, Provider, Rows, provider
 from synth_assets.identity import tagged_hash
-from synth_assets.schema import Kind, Schema, kind_of
+from synth_assets.sections import NAME, ModelSpec, wrong
+from synth_assets.selection.select import METHODS
+from synth_assets.step_kinds import IN_A_DIALOGUE, OUTPUT, TAGS, AnyStep, Step, class_of
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 TAKEN = {"main", "warehouse", "system", "temp", "information_schema", "pg_catalog"}  # schemas and catalogs
 Split = Literal["demonstration", "validation", "test"]
 RESERVED = {  # what a condition cannot be called: columns of its table, and what templates say of the task
@@ -44,7 +46,9 @@ RESERVED = {  # what a condition cannot be called: columns of its table, and wha
 }
 
 
-OUTPUT = "output is written as `field: type`, and needs `text: text`, the text of the row"
+BY = {name: needs for name, needs in METHODS.items() if "scores" not in needs}
+QUERIED = [name for name, needs in BY.items() if "query" in needs]
+OF_LABELS = {"label_agreement", "leaked_label"}  # filters
 
 
 class Section(BaseModel):
@@ -53,10 +57,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-ModelSpec = Annotated[
-    Annotated[str, Tag("name")] | Annotated[NamedModel, Tag("endpoint")],
-    Discriminator(lambda value: "name" if isinstance(value, str) else "endpoint"),  # errors of one form only
-]
+ProviderSpec = SerializeAsAny[Provider]
 
 
 class Label(Section):
@@ -69,7 +70,7 @@ class Label(Section):
 class Task(Section):
     """Task specification: what the model is told before any condition (role, codebook, text type)."""
 
-    classify: dict[str, Label] = Field(min_length=2)
+    classify: dict[str, Label] = {}  # the codebook; none: rows without a label
     text: str = "text"  # text type and label type as in GPT3Mix (Yoo et al. 2021)
     label: str = "label"
     role: str = ""
@@ -81,6 +82,8 @@ class Task(Section):
         """`label: definition` is short for `label: {definition: ...}`."""
         if not isinstance(value, Mapping):
             raise ValueError("labels are written as `label: definition`, one a line")
+        if len(value) == 1:
+            raise ValueError("one label says nothing: write two or more, or leave out `classify`")
         for name, label in value.items():
             if label is None or (isinstance(label, str) and not label.strip()):
                 raise ValueError(f"label {str(name)!r} has no definition: write `{name}: what it means`")
@@ -101,9 +104,9 @@ class Task(Section):
             "verbalizers": self.verbalizers(),
         }
 
-    def told_by(self, step: Step) -> dict[str, Any]:
+    def told_by(self, step: AnyStep) -> dict[str, Any]:
         """What of it stands in the prompts of a step; the role stands over every chat."""
-        words = set(re.findall(r"\w+", step.template)) | ({"role"} if step.prompt is not None else set())
+        words = set(re.findall(r"\w+", step.template)) | ({"role"} if step.under_role else set())
         return {name: value for name, value in self.fields().items() if name in words}
 
     def verbalizers(self) -> dict[str, str]:
@@ -113,14 +116,25 @@ class Task(Section):
 class Seeds(Section):
     """The user's own rows, and how many of them go to which split (the rest is `unlabeled`)."""
 
-    file: str  # .csv, .tsv, .jsonl or .parquet; package://NAME/path reads from an installed package
+    file: str | None = None  # .csv, .tsv, .jsonl or .parquet; package://NAME/path: in an installed package
     text: str = "text"
     label: str = "label"
     label_values: dict[str, str] = {}  # value in the file -> label of the task
     where: dict[str, str | int | float | bool] = {}
+    fields: list[str] = []  # further columns, for prompts and for conditions
     license: str | None = Field(default=None, exclude=True)  # said in the dataset card; makes no row stale
     source: str | None = Field(default=None, exclude=True)  # where the rows come from, likewise
-    splits: dict[Split, Annotated[int, Field(ge=0)]]
+    splits: dict[Split, Annotated[int, Field(ge=0)]] = {}
+
+    @model_validator(mode="after")
+    def _file(self) -> Seeds:
+        if self.file is None and (self.splits or self.where or self.label_values):
+            raise ValueError("`file` is missing: name the file of the rows")
+        if self.file is not None and not self.splits:
+            raise ValueError(
+                "`splits` is missing: say how many rows are `demonstration`, `validation`, `test`"
+            )
+        return self
 
     @field_validator("label_values", mode="before")
     @classmethod
@@ -129,79 +143,41 @@ class Seeds(Section):
 
 
 class Demonstrations(Section):
-    """Rows shown in the prompt: `sets` fixed sets a round and cell, of `k` rows of the same label."""
+    """Rows shown in the prompt: `k` of them, of the row's own label. Drawn at random, they are `sets` fixed
+    sets a round and cell; what depends on the row (`query`, `within`) is chosen for each row.
+
+    `mix` takes so many of each pool (Self-Instruct, Wang et al. 2023: 6 seeds and 2 kept rows).
+    """
 
     k: int = Field(default=4, ge=0)
     sets: int = Field(default=10, ge=1)
-
-
-class Step(Section):
-    """One prompted sub-task: a row's only one, or one of a chain (sample-wise decomposition, Long et al.
-    2024, section 3.1.2). `complete` is text that the model goes on with, `prompt` a chat message.
-
-    Sampling that is not said here is as the model's entry in models.yaml says, or 1, 1 and 256.
-    """
-
-    prompt: str | None = None
-    complete: str | None = None
-    temperature: float | None = Field(default=None, ge=0)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    max_tokens: int | None = Field(default=None, ge=1)
-    stop: list[str] = []
-    samples: int = Field(default=1, ge=1)  # answers to each question: rows with the same condition values
-    output: dict[str, Annotated[Kind, BeforeValidator(kind_of)]] | None = None  # fields of a JSON answer
-    model: ModelSpec | None = None  # default: the recipe's model
-
-    @field_validator("output", mode="before")
-    @classmethod
-    def _names(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping) or not value:
-            raise ValueError(OUTPUT)
-        for name in value:
-            if not isinstance(name, str) or not NAME.fullmatch(name):
-                why = "use lower-case letters, digits and _, and quotes around yes, no, on and off"
-                raise _wrong(f"{name!r} is no name of a column: {why}", str(name))
-        return value
-
-    @field_serializer("output")
-    def _in_order(self, output: dict[str, Kind] | None) -> Any:
-        """The order of the fields is part of what is asked, and a hash sorts the keys of a mapping."""
-        return list(output.items()) if output is not None else None
+    by: str = "random"  # a way to select (selection/select.py) that needs no scores
+    query: str | None = None  # template; what is nearest to it is shown
+    order: Literal["nearest_last", "nearest_first"] = "nearest_last"
+    pool: Literal["seeds", "kept"] = "seeds"  # kept: rows of earlier rounds, the seeds while there are none
+    mix: dict[Literal["seeds", "kept"], Annotated[int, Field(ge=0)]] = {}
+    label: Literal["same", "any"] = "same"
+    within: str | None = None  # a field of the seeds and condition of the same name: equal values
 
     @model_validator(mode="after")
-    def _one_prompt(self) -> Step:
-        if (self.prompt is None) == (self.complete is None):
-            raise ValueError(
-                "give exactly one of `prompt` (a chat message) and `complete` (text to go on with)"
-            )
+    def _by(self) -> Demonstrations:
+        if self.by not in BY:
+            raise wrong(str(unknown("way to select", self.by, BY)), "by")
+        if (self.query is not None) != (self.by in QUERIED):
+            raise ValueError(f"`query` goes with `by`: {', '.join(QUERIED)}")
+        if self.mix and (self.by != "random" or self.pool != "seeds"):
+            raise ValueError("`mix` draws at random from the pools that it names: leave out `by` and `pool`")
         return self
 
-    @model_validator(mode="after")
-    def _output(self) -> Step:
-        if self.output is None:
-            return self
-        if self.output.get("text", "text") != "text":
-            raise _wrong("the text of a row has the type text", "output", "text")
-        if self.complete is not None:
-            raise _wrong("a text that goes on is no JSON: ask with `prompt`, not with `complete`", "output")
-        if self.stop:
-            raise _wrong("an answer with `output` ends where its JSON ends: leave out `stop`", "stop")
-        return self
+    @model_serializer(mode="wrap")
+    def _as_said(self, handler: Any) -> Any:
+        """What is as it always was is not part of a version."""
+        said = handler(self)
+        return {n: v for n, v in said.items() if n in ("k", "sets") or n in self.model_fields_set}
 
     @property
-    def answer_schema(self) -> Schema | None:
-        """What the answer has to be; None for any text."""
-        return Schema.of(self.output) if self.output else None
-
-    @property
-    def template(self) -> str:
-        return self.prompt if self.prompt is not None else str(self.complete)
-
-    def sampling(self) -> dict[str, Any]:
-        """What is said here; the rest is the model's."""
-        said = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_tokens}
-        stop = {"stop": list(self.stop)} if self.stop else {}
-        return {name: value for name, value in said.items() if value is not None} | stop
+    def size(self) -> int:
+        return sum(self.mix.values()) or self.k
 
 
 class Annotator(Section):
@@ -257,10 +233,14 @@ class BudgetCaps(Caps):
 class Recipe(Section):
     name: str
     task: Task
-    seeds: Seeds
-    conditions: dict[str, Literal["labels"] | dict[str, Annotated[float, Field(gt=0)]]]  # value: weight
+    seeds: Seeds = Seeds()
+    conditions: dict[str, Literal["labels"] | dict[str, Annotated[float, Field(gt=0)]] | ProviderSpec] = {}
+    constraints: list[str] = []  # expressions that the values of a row make true
+    design: Literal["product", "balanced", "coverage", "latin"] = "product"
+    cell: str | None = None  # attribute whose values cut a round where there are no labels
+    shards: int = Field(default=1, ge=1, le=1000)  # of a round, where nothing else cuts it
     demonstrations: Demonstrations | None = None
-    steps: dict[str, Step] = Field(min_length=1)
+    steps: dict[str, AnyStep] = Field(min_length=1)
     rows: int = Field(ge=1)  # a cell and round
     model: ModelSpec = "embedded"
     mode: Literal["online", "batch"] = "online"  # batch: rows by way of the provider's Batch API
@@ -289,16 +269,18 @@ class Recipe(Section):
             raise ValueError(f"the last step makes the row and must be called text; the steps are {names}")
         for name in list(value)[:-1]:
             if not NAME.fullmatch(str(name)):
-                raise _wrong(f"step {str(name)!r}: use lower-case letters, digits and _", str(name))
+                raise wrong(f"step {str(name)!r}: use lower-case letters, digits and _", str(name))
             if name in RESERVED | {"label"}:
-                raise _wrong(f"{name} means something else in prompts: choose another name", name)
+                raise wrong(f"{name} means something else in prompts: choose another name", name)
         return {n: {"prompt": v} if isinstance(v, str) else v for n, v in value.items()}
 
     @field_validator("conditions", mode="before")
     @classmethod
     def _conditions(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping) or value.get("label") != "labels":
-            raise ValueError("conditions need the line `label: labels`: the label is the cell of a round")
+        if not isinstance(value, Mapping):
+            raise ValueError("conditions are written as `name: values`")
+        if value.get("label", "labels") != "labels":
+            raise ValueError("the values of `label` are the task's: write `label: labels`, or leave it out")
         if reserved := RESERVED & set(value):
             raise ValueError(
                 f"{', '.join(sorted(reserved))} is a column of the platform: choose another name"
@@ -310,12 +292,7 @@ class Recipe(Section):
                 raise ValueError(f"condition {name!r} lists a value twice")
             if isinstance(values, list | Mapping) and not values:
                 raise ValueError(f"condition {name!r} has no values")
-        return {
-            n: {str(v): w for v, w in (vs.items() if isinstance(vs, Mapping) else ((v, 1.0) for v in vs))}
-            if isinstance(vs, list | Mapping)
-            else vs
-            for n, vs in value.items()
-        }
+        return {name: _weights(values) for name, values in value.items()}
 
     @field_validator("filters", mode="before")
     @classmethod
@@ -372,17 +349,84 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _without_labels(self) -> Recipe:
+        """What rests on labels needs some; what cuts a round is one thing."""
+        if self.labels:
+            if self.cell or self.shards > 1:
+                raise wrong("the labels cut a round: leave it out", "cell" if self.cell else "shards")
+            return self
+        resting = {
+            "conditions": "label" in self.conditions,
+            "filters": bool(OF_LABELS & set(self.filters)),
+            "metrics": bool(self.metrics.model_alone or self.metrics.word_list),
+        }
+        for section, rests in resting.items():
+            if rests:
+                raise wrong("this rests on labels: write them as `task.classify`", section)
+        if self.cell:
+            if not isinstance(self.attributes.get(self.cell), dict):
+                listed = [name for name, values in self.attributes.items() if isinstance(values, dict)]
+                raise wrong(str(unknown("attribute with listed values", self.cell, listed)), "cell")
+            for name in self.cells:
+                _check_cell(name)
+        return self
+
+    @model_validator(mode="after")
+    def _values(self) -> Recipe:
+        """A condition may depend on those written above it, and on the label."""
+        above = ["label", "definition", "verbalizer", *self.task.fields()]
+        for name, values in self.attributes.items():
+            if isinstance(values, Provider):
+                known = [*above, "n"] if isinstance(values, Asked) else above
+                for template in values.templates():
+                    try:
+                        prompts.check(template, dict.fromkeys(known), "this")
+                    except UserError as error:
+                        raise wrong(str(error), "conditions", name) from error
+                other = getattr(values, "by", None) or getattr(values, "of", None)
+                if other is not None and other not in above:
+                    raise wrong(str(unknown("condition", other, above)), "conditions", name)
+                listed = [a for a in above if isinstance(self.attributes.get(a), dict)]
+                for other in (values.named if isinstance(values, Listed) else set()) - {"label", *listed}:
+                    raise wrong(
+                        str(unknown("condition with listed values", other, listed)), "conditions", name
+                    )
+            above.append(name)
+        return self
+
+    @model_validator(mode="after")
     def _chain(self) -> Recipe:
         """What a step may say depends on where it stands."""
-        if self.step.output and "text" not in self.step.output:
-            raise _wrong(OUTPUT, "steps", "text", "output")
+        if isinstance(self.step, Step) and self.step.output and "text" not in self.step.output:
+            raise wrong(OUTPUT, "steps", "text", "output")
         for name in set(self.steps) & set(self.attributes):
-            raise _wrong("a condition has the same name: choose another one", "steps", name)
-        first, *later = self.steps
-        for name in later:
-            if self.steps[name].samples > 1:
-                why = f"rows that answer the same question share that of the first step: write it at {first}"
-                raise _wrong(why, "steps", name, "samples")
+            raise wrong("a condition has the same name: choose another one", "steps", name)
+        sampled = [name for name, step in self.steps.items() if step.samples > 1]
+        if len(sampled) > 1:
+            why = f"one step is where rows part that share a question: write it here or at {sampled[0]}"
+            raise wrong(why, "steps", sampled[1], "samples")
+        return self
+
+    @model_validator(mode="after")
+    def _kinds(self) -> Recipe:
+        """What a vote, a dialogue and the fields of a tool's step need around them."""
+        names = list(self.steps)
+        for place, (name, step) in enumerate(self.steps.items()):
+            if step.kind == "vote" and all(self.steps[n].samples == 1 for n in names[:place]):
+                raise wrong("a vote is of several rows: give a step before it `samples`", "steps", name)
+            if step.kind == "turns":
+                if self.mode == "batch":
+                    why = "a round takes a batch of its own, up to a day: a dialogue needs `mode: online`"
+                    raise wrong(why, "steps", name)
+                for taken in set(IN_A_DIALOGUE) & {*names, *self.attributes}:
+                    why = f"in a dialogue, {taken} means something else: rename the condition or step"
+                    raise wrong(why, "steps", name)
+            if step.kind == "tool":
+                fields = {f"{n}.{f}" for n in names[:place] for f in self.columns_of(n)}
+                for column, field in step.fields.items():
+                    if field not in fields:
+                        why = str(unknown("field of an earlier step", field, fields))
+                        raise wrong(why, "steps", name, "fields", column)
         return self
 
     @model_validator(mode="after")
@@ -393,27 +437,60 @@ class Recipe(Section):
             taken |= dict.fromkeys([*rule.raw, *rule.columns], f"the filter {name}")
         taken |= dict.fromkeys(self.attributes, "the conditions")
         for step, spec in self.steps.items():
-            for name in spec.output or ():
-                if name != "text" and name in taken:
+            for name in self.columns_of(step):
+                if name in taken:
                     why = f"{name} is a column of {taken[name]}: choose another name"
-                    raise _wrong(why, "steps", step, "output", name)
+                    raise wrong(why, "steps", step, "fields" if spec.kind == "tool" else "output", name)
+        return self
+
+    @model_validator(mode="after")
+    def _filter_columns(self) -> Recipe:
+        """Columns that a filter reads are conditions or fields of the last step, of a type that it reads."""
+        columns = {**dict.fromkeys(self.attributes, "string"), **self.columns_of("text"), "text": "string"}
+        if self.labels:
+            columns["label"] = "string"
+        for name, rule in self.filters.items():
+            for column, types in rule.columns_needed().items():
+                if columns.get(column) not in types:
+                    known = [c for c, kind in columns.items() if kind in types]
+                    what = f"column ({' or '.join(sorted(types))})"
+                    raise wrong(str(unknown(what, column, known)), "filters", name)
         return self
 
     @property
-    def cells(self) -> list[str]:
+    def labels(self) -> list[str]:
         return list(self.task.classify)
 
     @property
-    def attributes(self) -> dict[str, dict[str, float]]:
-        """Condition attributes other than the cell, with their values and the weights of those."""
-        return {n: v for n, v in self.conditions.items() if isinstance(v, dict)}
+    def cells(self) -> list[str]:
+        """What cuts a round: the labels, the values of an attribute, or numbers."""
+        cut = self.attributes.get(self.cell) if self.cell else None
+        by_number = [str(n) for n in range(1, self.shards + 1)]
+        return self.labels or (list(cut) if isinstance(cut, dict) else by_number)
+
+    @property
+    def attributes(self) -> dict[str, dict[str, float] | Provider]:
+        """Condition attributes other than the label: values with their weights, or where they come from."""
+        return {n: v for n, v in self.conditions.items() if v != "labels"}
+
+    @property
+    def listed(self) -> dict[str, Listed]:
+        """Attributes whose values a model lists."""
+        return {n: v for n, v in self.attributes.items() if isinstance(v, Listed)}
+
+    @property
+    def shows_kept(self) -> bool:
+        """Whether the rows that earlier rounds kept are conditions or demonstrations."""
+        shown = self.demonstrations
+        rows = any(isinstance(v, Rows) and v.rows == "kept" for v in self.attributes.values())
+        return rows or bool(shown and (shown.pool == "kept" or "kept" in shown.mix))
 
     @property
     def annotator_model(self) -> str | NamedModel:
         return self.annotator.model or self.model
 
     @property
-    def step(self) -> Step:
+    def step(self) -> AnyStep:
         """The step that makes the row's text."""
         return self.steps["text"]
 
@@ -425,10 +502,35 @@ class Recipe(Section):
     @property
     def samples(self) -> int:
         """Rows that answer the same question."""
-        return next(iter(self.steps.values())).samples
+        return max(step.samples for step in self.steps.values())
+
+    @property
+    def reviews(self) -> Path:
+        """The folder of the files in which a person may edit the values that a model listed."""
+        return recipes() / f"{self.name}.values"
+
+    def shared(self, step: str) -> bool:
+        """Whether the rows of a question share the step's answer: it stands before the one that samples."""
+        names = list(self.steps)
+        return any(self.steps[name].samples > 1 for name in names[names.index(step) + 1 :])
+
+    def columns_of(self, step: str) -> dict[str, str]:
+        """What the table of a step has besides the text: column -> type."""
+        spec = self.steps[step]
+        if spec.kind != "tool":
+            return dict(spec.columns)
+        parts = {column: field.partition(".") for column, field in spec.fields.items()}
+        return {column: self.columns_of(name)[field] for column, (name, _, field) in parts.items()}
 
     def model_of(self, step: str) -> str | NamedModel:
         return self.steps[step].model or self.model
+
+    def models_of(self, step: str) -> list[str | NamedModel]:
+        """Whom a step asks: nobody, a model, or in a dialogue the assistant's and, if it is another, the
+        user's."""
+        spec = self.steps[step]
+        user = [spec.user_model] if spec.kind == "turns" and spec.user_model else []
+        return [self.model_of(step), *user] if spec.asks else []
 
     def version(self, *sections: str) -> str:
         """Hash of these sections: a change of it concerns every partition of the stage.
@@ -436,19 +538,38 @@ class Recipe(Section):
         Some names stand for a part of a section, so that a stage turns stale only by what it uses. `labels`
         are the labels' names, `codebook` has their definitions too. `seeds` includes what stands in their
         file. `annotator` is what the annotator is told and who that is. `scorers` are the filters without
-        their thresholds: moving one changes no score. `steps.NAME` is one step of the chain, with the model
-        that it asks and what its prompt says of the task. (What a prompt says of its own label is in the
-        conditions.)
+        their thresholds: moving one changes no score. `steps.NAME` is one step of the chain, with the models
+        that it asks, the file that it works with, and what its templates say of the task. (What a prompt
+        says of its own label is in the conditions.)
         """
         parts, task = self.model_dump(mode="json"), self.task
+        if not self.seeds.fields:
+            parts["seeds"].pop("fields")
         parts["model"] = what_answers(self.model)
         parts["samples"] = self.samples
         if "seeds" in sections:
-            parts["seeds"] = [parts["seeds"], fingerprint(self.seeds.file)]
+            parts["seeds"] = [parts["seeds"], self.seeds.file and fingerprint(self.seeds.file)]
+        files = [path for v in self.attributes.values() if isinstance(v, Provider) for path in v.files()]
+        extra = {
+            n: parts[n] for n in ("constraints", "design", "cell", "shards") if n in self.model_fields_set
+        }
+        if files or extra:
+            parts["conditions"] = [parts["conditions"], extra, [fingerprint(str(path)) for path in files]]
+        parts["values"] = [
+            {name: v.model_dump(mode="json") for name, v in self.listed.items()},
+            parts["task"],
+            what_answers(self.model),
+            [fingerprint(str(path)) for path in sorted(self.reviews.glob("*.yaml")) if was_edited(path)],
+        ]
         for name in {section.removeprefix("steps.") for section in sections} & set(self.steps):
             step = self.steps[name]
-            said = step.model_dump(mode="json", exclude={"samples", "model"})
-            parts[f"steps.{name}"] = [said, what_answers(self.model_of(name)), task.told_by(step)]
+            said = step.model_dump(mode="json", exclude={"samples", "model", "user_model"})
+            asked = [what_answers(model) for model in self.models_of(name)]
+            parts[f"steps.{name}"] = [said, *asked, task.told_by(step)]
+            if step.kind == "tool":
+                parts[f"steps.{name}"].append(step.works_with)
+            if step.kind == "vote" or self.shared(name):
+                parts[f"steps.{name}"].append({"samples": self.samples})
         parts["labels"], parts["codebook"] = self.cells, parts["task"]["classify"]
         told = [task.text, task.label, task.verbalizers()]
         parts["annotator"] = [told, self.annotator.k, what_answers(self.annotator_model)]
@@ -471,17 +592,13 @@ def load(path: Path) -> Recipe:
         raise UserError(f"{path}:{line}: the recipe's name is its file's name: remove `name`.")
     try:
         errors = list(_filter_errors(document.content.get("filters")))
+        errors += _provider_errors(document.content.get("conditions"))
         if not errors:
             return Recipe(name=path.stem, **document.content)
     except ValidationError as error:
         errors = error.errors()
-    raise strict_yaml.refusal(document, errors, _fields, tags=("endpoint",))
-
-
-def _wrong(why: str, *where: str) -> ValidationError:
-    """What a validator raises about a field further down: pydantic puts its own place in front."""
-    error = PydanticCustomError("recipe", "{why}", {"why": why})
-    return ValidationError.from_exception_data("recipe", [{"type": error, "loc": where, "input": None}])
+    fields = partial(_fields, document.content)
+    raise strict_yaml.refusal(document, errors, fields, tags=("endpoint", *TAGS))
 
 
 def _filter_errors(filters: Any) -> Iterator[Any]:
@@ -494,9 +611,41 @@ def _filter_errors(filters: Any) -> Iterator[Any]:
                 yield from ({**e, "loc": ("filters", name, *e["loc"])} for e in error.errors())
 
 
-def _fields(where: tuple[str, ...]) -> list[str]:
-    """The fields that a section may have, following model fields (and filters by name) down from Recipe."""
+def _weights(values: Any) -> Any:
+    """A list, or values with weights, as value -> weight; a section that names a provider as that."""
+    if isinstance(values, list):
+        return {str(value): 1.0 for value in values}
+    if isinstance(values, Mapping):
+        found = provider(values)
+        return found.model_validate(dict(values)) if found else {str(v): w for v, w in values.items()}
+    return values
+
+
+def _provider_errors(conditions: Any) -> Iterator[Any]:
+    """What is wrong inside the providers, with the place: pydantic would only name `conditions`."""
+    for name, section in conditions.items() if isinstance(conditions, Mapping) else ():
+        found = provider(section) if isinstance(section, Mapping) else None
+        try:
+            if found:
+                found.model_validate(dict(section))
+        except ValidationError as error:
+            yield from ({**e, "loc": ("conditions", name, *e["loc"])} for e in error.errors())
+
+
+def _check_cell(name: str) -> None:
+    if re.search(r"[|,\[\]\"'\n]|\.\.\.", name):
+        raise wrong(f"{name!r} names a partition: leave out | , [ ] quotes and ...", "cell")
+
+
+def _fields(content: Mapping[str, Any], where: tuple[str, ...]) -> list[str]:
+    """The fields that a section may have, following model fields (filters and providers by name) down from
+    Recipe."""
+    if where[:1] == ("conditions",) and len(where) == 2:
+        found = provider(content["conditions"][where[1]])
+        return list(found.model_fields) if found else []
     model: Any = Recipe
+    if where[:1] == ("steps",) and len(where) > 1:
+        model, where = class_of(content["steps"][where[1]]), where[2:]
     for part in where:
         if part in FILTERS:
             model = FILTERS[part]

@@ -92,10 +92,11 @@ def run_round(recipe: Recipe, round_: str, instance: dg.DagsterInstance, wait: b
     """
     if recipe.mode == "batch":
         for step in recipe.steps:
-            check(resolve_model(recipe.model_of(step)))
+            for model in recipe.models_of(step):
+                check(resolve_model(model))
     defs = dg.Definitions.merge(build({recipe.name: recipe}), dg.Definitions(loggers={"console": terminal}))
     job = defs.resolve_implicit_global_asset_job_def()
-    _execute(job, instance, [key(recipe, "seeds")], None)
+    _execute(job, instance, [key(recipe, stage) for stage in ("seeds", *values_first(recipe))], None)
     cells, pending = list(recipe.cells), dict[str, str]()
     while cells:
         for cell in cells:
@@ -105,6 +106,10 @@ def run_round(recipe: Recipe, round_: str, instance: dg.DagsterInstance, wait: b
     if not pending:
         _execute(job, instance, [key(recipe, stage) for stage in BY_ROUND], round_)
     return [f"{cell}: {why}" for cell, why in pending.items()]
+
+
+def values_first(recipe: Recipe) -> list[str]:
+    return ["values"] if recipe.listed else []
 
 
 def _wait_for_one(recipe: Recipe, round_: str, cells: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # stage -> what cuts it into partitions
 STAGES: Mapping[str, tuple[str, ...]] = {
     "seeds": (),
+    "values": (),
     "conditions": ("round", "cell"),
     "generations": ("round", "cell"),
     "scores": ("round", "cell"),
@@ -34,6 +35,8 @@ MEANINGS: Mapping[str, str] = {
     "cell": "slice of the round that is made and made again on its own: a label",
     "replicate": "number of the row in its cell",
     "label": "label of the task",
+    "attribute": "condition that has the value",
+    "given": "values of other conditions that it is for",
     "definition": "what the label means",
     "verbalizer": "the word that stands for the label",
     "split": "demonstration, validation, test or unlabeled",
@@ -45,6 +48,8 @@ MEANINGS: Mapping[str, str] = {
     "call_id": "identity of the request in the call log",
     "stage": "stage that dropped the row",
     "scorer": "filter or outcome that dropped it",
+    "votes": "samples of the question with the same result",
+    "turns": "what was said, the user first",
     "value": "the score, or the metric",
     "threshold": "what the recipe wanted",
     "label_logprobs": "log-probability of each label's verbalizer",
@@ -74,7 +79,8 @@ MEANINGS: Mapping[str, str] = {
 PLACE = {"row_id": "string", "round": "string", "cell": "string"}
 # stage -> column -> type; names with a star stand for columns that the recipe decides
 COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "seeds": {"row_id": "string", "text": "string", "label": "string", "split": "string"},
+    "seeds": {"row_id": "string", "text": "string", "label": "string", "split": "string", "*field": ""},
+    "values": {"attribute": "string", "given": "string", "value": "string"},
     "conditions": {
         **PLACE,
         "replicate": "int64",
@@ -187,16 +193,18 @@ def stages(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     """STAGES of a recipe: each step of its chain is one."""
     found: dict[str, tuple[str, ...]] = {}
     for stage, cut in STAGES.items():
+        if stage == "values" and not recipe.listed:  # only of a recipe that asks for some
+            continue
         found |= dict.fromkeys(recipe.step_stages if stage == "generations" else [stage], cut)
     return found
 
 
 def columns(recipe: Recipe, stage: str) -> dict[str, str]:
     """Column -> type of a stage. `labels` is a struct with one double a label."""
-    answer = recipe.steps[recipe.step_stages.get(stage, "text")].answer_schema
     stars = {
+        "*field": dict.fromkeys(recipe.seeds.fields, "string"),
         "*condition": {"label": "string", **dict.fromkeys(recipe.attributes, "string")},
-        "*output": {c: t for c, t in answer.columns.items() if c != "text"} if answer else {},
+        "*output": recipe.columns_of(recipe.step_stages.get(stage, "text")),
         "*chain": {"stage": "string"} if len(recipe.steps) > 1 else {},
         "*raw": {c: t for f in recipe.filters.values() for c, t in f.raw.items()},
         "*scored": {c: t for f in recipe.filters.values() for c, t in f.columns.items()},
@@ -221,7 +229,7 @@ def schema(recipe: Recipe, stage: str) -> pa.Schema:
         "list<int64>": pa.list_(pa.int64()),
         "list<double>": pa.list_(pa.float64()),
         "list<bool>": pa.list_(pa.bool_()),
-        "labels": pa.struct([(label, pa.float64()) for label in recipe.cells]),
+        "labels": pa.struct([(label, pa.float64()) for label in recipe.labels]),
     }
     return pa.schema([(name, types[kind]) for name, kind in columns(recipe, stage).items()])
 

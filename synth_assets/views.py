@@ -20,7 +20,8 @@ def show(target: Warehouse, recipe: Recipe) -> None:
     schemas = tables.schemas(recipe)
     # rows of cells that the recipe no longer has are on disk until `synth clean` removes them
     only = {stage: ("cell", [*recipe.cells, "all"]) for stage, s in schemas.items() if "cell" in s.names}
-    only["weighted"] = ("label", recipe.cells)
+    if recipe.labels:
+        only["weighted"] = ("label", recipe.labels)
     target.show(recipe.name, schemas, tables.stages(recipe), only)
     if recipes().is_dir():  # elsewhere than where the recipes are, nothing is known of them
         target.keep([recipe.name, *(path.stem for path in recipes().glob("*.yaml"))])

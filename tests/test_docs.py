@@ -18,6 +18,7 @@ from resources.warehouse import VIEWS
 from synth_assets import tables
 from synth_assets.cli import main
 from synth_assets.curation.filters import FILTERS
+from synth_assets.generation.providers import PROVIDERS, provider
 from synth_assets.recipe import Recipe
 from synth_assets.summary import warehouse
 from synth_assets.views import current
@@ -73,7 +74,8 @@ def test_queries_run_on_the_call_log(tmp_path: Path, query: str) -> None:
 
 
 def test_the_models_file_of_the_guide_is_right(tmp_path: Path) -> None:
-    (tmp_path / "models.yaml").write_text(examples("yaml", "docs/recipes.md")[0], encoding="utf-8")
+    (text,) = [e for e in examples("yaml", "docs/recipes.md") if e.startswith("judge:")]
+    (tmp_path / "models.yaml").write_text(text, encoding="utf-8")
     assert named_models(tmp_path / "models.yaml")["judge"].price(date(2026, 11, 22)) is not None
 
 
@@ -86,6 +88,23 @@ def test_the_readmes_recipe_is_right(project: Path, text: str, capsys: pytest.Ca
     (project / recipe["seeds"]["file"]).write_text("\n".join(lines) + "\n", encoding="utf-8")
     (project / "recipes" / "bank.yaml").write_text(text, encoding="utf-8")
     assert main(["check", "bank"]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [e for e in examples("yaml", "docs/recipes.md") if e.startswith("task:")])
+def test_the_recipes_of_the_guide_are_right(project: Path, text: str, capsys: pytest.CaptureFixture) -> None:
+    (project / "recipes" / "guide.yaml").write_text(text, encoding="utf-8")
+    assert main(["check", "guide"]) == 0, capsys.readouterr().err
+
+
+def test_the_guide_shows_every_source_of_values_as_it_is_written() -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    table = text[text.index("| source | values |") : text.index("A condition may depend on")]
+    shown = set()
+    for example in re.findall(r"`({.*?})`(?=,| \|)", table):
+        section = yaml.safe_load(example)
+        shown.add(provider(section))
+        provider(section).model_validate(section)
+    assert shown == set(PROVIDERS.values())
 
 
 def test_the_filter_of_the_guide_works() -> None:

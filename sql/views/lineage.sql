@@ -6,7 +6,11 @@ with
       select row_id, unnest(demonstration_ids) as seed_id, generate_subscripts(demonstration_ids, 1) as position
       from {recipe}.conditions
     ) as c
-    join {recipe}.seeds as s on s.row_id = c.seed_id
+    join (
+      select row_id, text from {recipe}.seeds
+      union all
+      select row_id, text from {recipe}.generations  -- rows of earlier rounds are shown too
+    ) as s on s.row_id = c.seed_id
     group by c.row_id
   ),
   steps as (

@@ -16,6 +16,7 @@ from synth_assets.assets import (
     plan,
     scores,
     seeds,
+    values,
     weighted,
 )
 from synth_assets.recipe import Recipe
@@ -33,6 +34,7 @@ def recipe_definitions(recipe: Recipe) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             *(stage.build(recipe) for stage in STAGES),
+            *([values.build(recipe)] if recipe.listed else []),
             *(generations.build(recipe, stage) for stage in recipe.step_stages),
         ],
         jobs=[job],

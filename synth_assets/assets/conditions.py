@@ -3,9 +3,11 @@
 import dagster as dg
 
 from partitions import previous_round, previous_round_same_cell
+from resources.encoder import MiniLM
 from resources.lake import Lake
 from synth_assets import tables
 from synth_assets.assets.stage import Table, asset, key, partition_of, refreshes, result
+from synth_assets.assets.values import around
 from synth_assets.errors import UserError
 from synth_assets.generation.conditions import design
 from synth_assets.recipe import Recipe
@@ -15,6 +17,8 @@ SECTIONS = ["codebook", "conditions", "demonstrations", "rows", "samples", "seed
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
     deps = [dg.AssetDep(key(recipe, "feedback"), partition_mapping=previous_round_same_cell())]
+    if recipe.listed:
+        deps.append(dg.AssetDep(key(recipe, "values")))
 
     @asset(
         recipe,
@@ -25,7 +29,10 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         automation_condition=refreshes(recipe),
     )
     def compute(
-        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], seeds: Table
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        encoder: dg.ResourceParam[MiniLM],
+        seeds: Table,
     ) -> dg.MaterializeResult:
         """One row a request-to-be: values, demonstrations."""
         partition = partition_of(context)
@@ -35,6 +42,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
             round_=partition["round"],
             cell=partition["cell"],
             rows=quota(recipe, lake, partition),
+            around=around(recipe, lake, partition["round"], seeds, encoder.encode),
         )
         return result(recipe, "conditions", rows)
 

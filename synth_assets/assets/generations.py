@@ -1,14 +1,15 @@
-"""Assets `generations_<step>` and `generations`: what the model answered, row by row, a step an asset."""
+"""Assets `generations_<step>` and `generations`: what a model answered or a tool gave, row by row, a
+step an asset."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
+from resources import tools
 from resources.batches import Pending
 from resources.lake import Lake
 from resources.language_model import LanguageModel
-from synth_assets import tables
 from synth_assets.assets import plots
 from synth_assets.assets.model import BoundModel
 from synth_assets.assets.stage import (
@@ -18,10 +19,12 @@ from synth_assets.assets.stage import (
     asset,
     check_all,
     not_yet,
+    partition_of,
     refreshes,
     result,
     unique_ids,
 )
+from synth_assets.assets.values import shown_rows
 from synth_assets.generation import chain
 from synth_assets.recipe import Recipe
 
@@ -33,16 +36,15 @@ CHECKS = {
 
 def build(recipe: Recipe, stage: str) -> dg.AssetsDefinition:
     name, stages = recipe.step_stages[stage], list(recipe.step_stages)
+    step = recipe.steps[name]
 
     @asset(
         recipe,
         stage,
-        # The seeds are read and not declared: the conditions name the ones that are shown by what they say,
-        # so that a seed row which nobody is shown makes nothing stale.
         reads=["conditions", *stages[: stages.index(stage)]],
         sections=[f"steps.{name}"],
         checks=CHECKS,
-        pool=LANGUAGE_MODEL_POOL,
+        pool=LANGUAGE_MODEL_POOL if step.asks else None,
         automation_condition=refreshes(recipe),
         required=recipe.mode == "online",
     )
@@ -53,23 +55,28 @@ def build(recipe: Recipe, stage: str) -> dg.AssetsDefinition:
         conditions: Table,
         **before: Table,
     ) -> Iterator[Any]:
-        """What the model answered, or why it did not."""
-        chain.check(recipe)  # of all steps, before the first is paid
-        seeds = lake.read(recipe.name, "seeds", [{}], tables.schema(recipe, "seeds"))
-        batched = recipe.mode == "batch"
-        model = BoundModel(language_model, recipe, context, recipe.model_of(name), batched)
+        """What the step made of each row: what a model answered or a tool gave, or why there is nothing."""
+        check_steps(recipe)  # of all steps, before the first is paid
+        shown = shown_rows(recipe, lake, partition_of(context)["round"])
         earlier = {s: before[s] for s in stages if s in before}
+        models = recipe.models_of(name)
+        batched = recipe.mode == "batch"
+        model = BoundModel(language_model, recipe, context, models[0], batched) if models else None
+        user = model.other(models[-1]) if model else None
         try:
-            rows = chain.run(recipe, stage, conditions, seeds, model, earlier)
+            rows = chain.run(recipe, stage, conditions, shown, model, earlier, tools.run, user)
         except Pending as pending:
             yield from not_yet(context, str(pending), pending.batches)
             return
-        model.save_calls(lake)
-        rows = rows.assign(model=[model.name if asked else None for asked in rows["call_id"].notna()])
+        if model:
+            model.save_calls(lake)
+        asked = rows["call_id"].notna()
+        rows = rows.assign(model=[model.name if model and one else None for one in asked])
         reasons = rows["reason"].fillna("accepted").value_counts()
         lengths = {
             cell: rows.loc[rows["accepted"], "text"].str.split().str.len() for cell in rows["cell"].unique()
         }
+        verdicts = [*(model.verdicts() if model else ()), *_verdicts(recipe, rows)]
         yield result(
             recipe,
             stage,
@@ -78,16 +85,25 @@ def build(recipe: Recipe, stage: str) -> dg.AssetsDefinition:
                 "outcomes": plots.bars("rows by outcome", reasons.to_dict()),
                 "lengths": plots.histogram("words a row", lengths),
                 "accepted": int(rows["accepted"].sum()),
-                **model.metadata(),
+                **(model.metadata() if model else {}),
             },
-            [check_all(recipe, stage, "answered", *model.verdicts(), *_verdicts(recipe, rows))],
+            [check_all(recipe, stage, "answered", *verdicts)],
         )
 
     return compute
 
 
+def check_steps(recipe: Recipe) -> None:
+    """UserError when a step cannot be done: its template names what it cannot know, its tool has no file."""
+    chain.check(recipe)
+    for step in recipe.steps.values():
+        if step.kind == "tool":
+            tools.check(step.tool, step.settings)
+
+
 def _verdicts(recipe: Recipe, rows: Table) -> list[Verdict]:
-    accepted, asked = int(rows["accepted"].sum()), len(rows)
+    """Of the samples of a question that was voted on, one was asked for."""
+    accepted, asked = int(rows["accepted"].sum()), int((rows["reason"] != "outvoted").sum())
     share = accepted / asked if asked else 0.0
     why = ", ".join(f"{n} {reason}" for reason, n in rows["reason"].value_counts().items()) or "none rejected"
     wanted = f"{recipe.minimum_yield:.0%}" if recipe.minimum_yield else "one at least"

@@ -90,8 +90,8 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
 def _accuracy(
     recipe: Recipe, sets: dict[str, Table], test: Table, encoder: MiniLM, annotate: Callable[..., Any]
 ) -> list[Table]:
-    """Students and baselines, as far as the recipe wants them and there are test rows."""
-    if test.empty:
+    """Students and baselines, as far as the recipe wants them and there are test rows with labels."""
+    if test.empty or not recipe.labels:
         return []
     wanted, hits = recipe.metrics, dict[str, Any]()
     if wanted.student:

@@ -4,8 +4,9 @@ how far it is."""
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from copy import copy
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
 
@@ -48,9 +49,13 @@ class BoundModel:
         self._batched = batched
         self._log = context.log
         self._what = " ".join([*context.asset_key.path, *partition_of(context).values()])
-        self._asset, self._partition = context.asset_key.to_user_string(), str(context.partition_key)
+        self._asset, self._partition = (
+            context.asset_key.to_user_string(),
+            str(context.partition_key if context.has_partition_key else ""),
+        )
         caller = {"run_id": context.run_id, "asset": self._asset, "partition_key": self._partition}
         self._place = {"used_by": context.asset_key.path[-1], "cell": "all", **partition_of(context)}
+        self._place.setdefault("round", today(recipe.timezone))  # of what no round owns: the day it was asked
         caps = list(_caps(recipe, self._place["round"]))
         folder = language_model.server_folder
         self._language_model = LanguageModel(language_model.call_log, folder, caller, caps)
@@ -65,6 +70,12 @@ class BoundModel:
     @property
     def name(self) -> str:
         return self._model.name
+
+    def other(self, spec: str | NamedModel) -> Self:
+        """Another model for the same asset: what its calls come to is added to this one's."""
+        twin = copy(self)
+        twin._model = resolve_model(spec)
+        return twin
 
     def complete(
         self,

@@ -7,18 +7,21 @@ Explore-Instruct (Wan et al. 2023) for trees.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.errors import UserError
 from synth_assets.generation import prompts
+from synth_assets.generation.providers import Asked, Listed, Tree
 from synth_assets.identity import tagged_hash
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from synth_assets.protocols import Answer, Completes
+    from synth_assets.recipe import Recipe
 
 ROUNDS = 5  # times that a question is asked at most
 MARK = re.compile(r"(\s*)(?:[-*•–]|\(?\d+[.):]|[a-zA-Z]\))\s+(.*)")  # "- item", "3. item", "b) item"
@@ -32,6 +35,45 @@ class _Question:
     found: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)  # named, but taken by another question
     error: str | None = None  # why an answer gave nothing
+
+
+def questions(recipe: Recipe) -> Iterator[tuple[str, Listed, str, str]]:
+    """What has to be asked for the conditions that a model lists: attribute, its section, the values of other
+    conditions that it is asked for, question."""
+    words = recipe.task.verbalizers()
+    for name, section in recipe.listed.items():
+        columns = {
+            n: recipe.labels if n == "label" else list(recipe.attributes[n]) for n in sorted(section.named)
+        }
+        for values in product(*columns.values()):
+            row: dict[str, str] = dict(zip(columns, map(str, values), strict=True))
+            if label := recipe.task.classify.get(row.get("label", "")):
+                row |= {"definition": label.definition, "verbalizer": words[row["label"]]}
+            if isinstance(section, Tree):
+                yield name, section, section.given(row), section.tree
+            elif isinstance(section, Asked):
+                fields = {**recipe.task.fields(), **row, "n": section.n}
+                yield name, section, section.given(row), prompts.render(section.ask, fields)
+
+
+def answers(name: str, section: Listed, given: str, question: str, model: Completes) -> list[str]:
+    """The values that the model lists; of a tree the paths of its leaves."""
+    sampling = {"temperature": section.temperature, "max_tokens": section.max_tokens}
+    replicate = f"values/{name}/{given}"
+    if isinstance(section, Asked):
+        return ask(question, section.n, model, sampling, replicate)
+    assert isinstance(section, Tree)
+    paths = tree(section.root, section.depth, section.breadth, question, model, sampling, replicate)
+    inner = {path[:-1] for path in paths}
+    return [" / ".join(path) for path in paths if path not in inner]
+
+
+def review_file(folder: Path, name: str, given: str) -> Path:
+    """Where the values of an attribute (for these values of others) may be edited."""
+    suffix = (
+        f".{re.sub(r'[^a-z0-9]+', '_', given.lower())}.{tagged_hash('given/1', given)[:6]}" if given else ""
+    )
+    return folder / f"{name}{suffix}.yaml"
 
 
 def ask(question: str, n: int, model: Completes, sampling: Mapping[str, Any], replicate: str) -> list[str]:
@@ -183,7 +225,7 @@ def write_review(path: Path, question: str, values: Sequence[str]) -> bool:
     """
     import yaml
 
-    if path.exists() and not _as_written(path.read_bytes().decode("utf-8", "replace")):
+    if was_edited(path):
         return False
     head = ["# Values that the model gave to:", *(f"#   {line}" for line in question.splitlines())]
     head.append("# Change, remove or add lines: a file that was edited is not written again.")
@@ -194,6 +236,11 @@ def write_review(path: Path, question: str, values: Sequence[str]) -> bool:
     part.write_text(f"{EDITED}{tagged_hash('review/1', text)}\n{text}", encoding="utf-8")
     part.replace(path)
     return True
+
+
+def was_edited(path: Path) -> bool:
+    """Whether there is a review file that a person has edited."""
+    return path.exists() and not _as_written(path.read_bytes().decode("utf-8", "replace"))
 
 
 def _as_written(text: str) -> bool:

@@ -4,19 +4,22 @@ the answers before, and which rows it asks about. A recipe with one step is a ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.errors import UserError
-from synth_assets.generation import prompts, steps
+from synth_assets.generation import dialogues, prompts, steps, tool_steps
+from synth_assets.generation.tools import own_function
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from synth_assets.protocols import Completes
-    from synth_assets.recipe import Recipe, Step
+    from synth_assets.protocols import Completes, RunsTools
+    from synth_assets.recipe import Recipe
+    from synth_assets.step_kinds import AnyStep
 
+Columns = Mapping[str, list[Any]]  # column -> a value a row
 CARRIED = ["row_id", "text", "reason", "error", "stage"]  # of a dropped row, to the stages after
 
 
@@ -24,8 +27,12 @@ def check(recipe: Recipe) -> None:
     """UserError when a step's prompt uses a field that it cannot know."""
     known: dict[str, list[str] | None] = dict.fromkeys(steps.fields(recipe.task, list(recipe.attributes)))
     for name, step in recipe.steps.items():
-        prompts.check(step.template, known, f"steps.{name}")
-        known[name] = list(step.output) if step.output else None
+        inside = dict.fromkeys(dialogues.EXAMPLE) if step.kind == "turns" else {}
+        for template in step.templates:
+            prompts.check(template, {**known, **inside}, f"steps.{name}")
+        if step.kind == "tool" and step.function:
+            own_function(step.function)
+        known[name] = list(step.output) if step.kind == "prompt" and step.output else None
 
 
 def placeholders(recipe: Recipe, conditions: pd.DataFrame) -> steps.Said:
@@ -44,26 +51,91 @@ def run(
     stage: str,
     conditions: pd.DataFrame,
     seeds: pd.DataFrame,
-    model: Completes,
+    model: Completes | None,
     before: Mapping[str, pd.DataFrame] | None = None,
+    tools: RunsTools | None = None,
+    user: Completes | None = None,
 ) -> pd.DataFrame:
     """One row a condition row, in the same order: `accepted`, or with a reason and the stage that dropped it.
 
     `before`: stage -> rows of each step before this one. What one of them dropped is not asked, and is
-    carried on as it is. Raises UserError when a row was not asked there yet.
+    carried on as it is. A step needs what it works with: `model`, `tools`, or in a dialogue, `user` if that
+    is another model. Raises UserError when a row was not asked there yet.
     """
-    before, name = before or {}, recipe.step_stages[stage]
+    name = recipe.step_stages[stage]
+    step, task, suffix = recipe.steps[name], recipe.task, "" if name == "text" else f"/{name}"
+
+    def make(asked: pd.DataFrame, said: steps.Said) -> Columns:
+        if step.kind == "vote":
+            return tool_steps.run_vote(step, task, asked, seeds, recipe.samples, said)
+        if step.kind == "tool":
+            assert tools is not None
+            return tool_steps.run_tool(step, task, asked, seeds, tools, said)
+        assert model is not None
+        if step.kind == "turns":
+            return dialogues.run(step, task, asked, seeds, model, user or model, suffix, said)
+        return steps.answered(step, task, asked, seeds, model, suffix, said)
+
+    return _rows(recipe, stage, conditions, seeds, before or {}, make)
+
+
+def foresee(
+    recipe: Recipe,
+    stage: str,
+    conditions: pd.DataFrame,
+    seeds: pd.DataFrame,
+    before: Mapping[str, pd.DataFrame],
+) -> pd.DataFrame:
+    """The rows of a step that asks no model, before there is what it works on: its tool is not run, and of
+    each question the samples agree. Only what composes a text from answers is done."""
+    step, task = recipe.steps[recipe.step_stages[stage]], recipe.task
+
+    def make(asked: pd.DataFrame, said: steps.Said) -> Columns:
+        if step.kind == "vote":
+            return tool_steps.run_vote(step, task, asked, seeds, recipe.samples, said, foresee=True)
+        assert step.kind == "tool"
+        if step.tool == "compose":
+            return tool_steps.run_tool(step, task, asked, seeds, lambda *_: (), said)
+        return tool_steps.foreseen(step, asked, said)
+
+    return _rows(recipe, stage, conditions, seeds, before, make)
+
+
+def _rows(
+    recipe: Recipe,
+    stage: str,
+    conditions: pd.DataFrame,
+    seeds: pd.DataFrame,
+    before: Mapping[str, pd.DataFrame],
+    make: Callable[[pd.DataFrame, steps.Said], Columns],
+) -> pd.DataFrame:
+    """The rows that are asked, as `make` makes their columns, with those that were dropped before."""
+    name = recipe.step_stages[stage]
     step, gone = recipe.steps[name], _dropped(conditions, before)
     said = {recipe.step_stages[s]: _said(recipe.steps[recipe.step_stages[s]], t) for s, t in before.items()}
     asked = conditions[~conditions["row_id"].isin(gone)]
-    if said:
+    if said and step.kind != "turns":  # a dialogue's prompts are made one after the other
         gone |= {row: {**why, "stage": stage} for row, why in _unasked(step, recipe, asked, seeds, said)}
         asked = asked[~asked["row_id"].isin(gone)]
-    suffix = "" if name == "text" else f"/{name}"
-    rows = steps.run(step, recipe.task, asked, seeds, model, suffix, said)
+    made = _once(asked, recipe.samples, said, make) if recipe.shared(name) else make(asked, said)
+    rows = asked.drop(columns=steps.DROPPED).assign(**made)
     rows = rows.assign(stage=[None if fine else stage for fine in rows["reason"].isna()])
     rows = _with(rows, conditions, gone) if gone else rows
     return rows.assign(accepted=rows["reason"].isna())
+
+
+def _once(
+    asked: pd.DataFrame,
+    samples: int,
+    said: steps.Said,
+    make: Callable[[pd.DataFrame, steps.Said], Columns],
+) -> Columns:
+    """Of each question one row is asked, by the number of its first; the others have the same answer."""
+    questions = asked["replicate"] // samples
+    first = ~questions.duplicated()
+    made = make(asked.assign(replicate=questions * samples)[first], said)
+    places = {question: place for place, question in enumerate(questions[first])}
+    return {name: [values[places[q]] for q in questions] for name, values in made.items()}
 
 
 def _dropped(conditions: pd.DataFrame, before: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, Any]]:
@@ -77,7 +149,7 @@ def _dropped(conditions: pd.DataFrame, before: Mapping[str, pd.DataFrame]) -> di
     return gone
 
 
-def _said(step: Step, table: pd.DataFrame) -> dict[str, Any]:
+def _said(step: AnyStep, table: pd.DataFrame) -> dict[str, Any]:
     """Row id -> what a prompt finds under the step's name: the text, or the answer's fields."""
     rows = table[table["accepted"].astype(bool)]
     schema = step.answer_schema
@@ -97,7 +169,7 @@ def _plain(value: Any, kind: str) -> Any:
 
 
 def _unasked(
-    step: Step, recipe: Recipe, asked: pd.DataFrame, seeds: pd.DataFrame, said: Mapping[str, Any]
+    step: AnyStep, recipe: Recipe, asked: pd.DataFrame, seeds: pd.DataFrame, said: Mapping[str, Any]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of whose earlier answers no prompt can be made (the third of two keywords, say), and why. They
     fail alone; where a prompt has nothing to do with answers, its mistake is the recipe's."""

@@ -6,64 +6,184 @@ seeds are added elsewhere, and so keeps its identity and its paid answer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from synth_assets.errors import UserError
+from synth_assets.generation import prompts
+from synth_assets.generation.design import draw
+from synth_assets.generation.providers import Around, Draw, Pool, Rows
+from synth_assets.generation.values import allowed
 from synth_assets.identity import row_id
-from synth_assets.selection.select import pick, select_random
+from synth_assets.selection.select import pick, select, select_mixed, select_random
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.recipe import Demonstrations, Recipe
 
+PLACE = 3  # seed, round, cell
+ATTEMPTS = 50  # draws of a question's values until the constraints allow them
 
-def design(recipe: Recipe, seeds: pd.DataFrame, *, round_: str, cell: str, rows: int) -> pd.DataFrame:
-    """The condition table of one cell: `rows` rows, each attribute drawn uniformly and by itself.
+
+def design(
+    recipe: Recipe,
+    seeds: pd.DataFrame,
+    *,
+    round_: str,
+    cell: str,
+    rows: int,
+    around: Around | None = None,
+) -> pd.DataFrame:
+    """The condition table of one cell: `rows` rows, values spread over them by the recipe's design.
 
     Rows share `sets` sets of `k` demonstrations of the cell's label; neighbouring rows use different
     sets, but for the `samples` rows of one question, which stand together. Raises UserError when there are
-    fewer than `k` demonstrations.
+    fewer than `k` demonstrations, or no values that the constraints allow.
     """
     import pandas as pd
 
-    shown, label = recipe.demonstrations, recipe.task.classify[cell]
-    sets = _demonstration_sets(shown, seeds, recipe.seed, round_, cell) if shown and shown.k else [[]]
+    label = recipe.task.classify.get(cell)
+    around = around or Around(rows={"seeds": seeds})
+    questions = list(_questions(recipe, -(-rows // recipe.samples), around, round_, cell))
+    place = (recipe.seed, round_, cell)
+    shown = [_shown(recipe, around, i, recipe.task.fields() | row, place) for i, row in enumerate(questions)]
     table = []
     for i in range(rows):
         question = i // recipe.samples
-        values = {
-            name: pick(vs, recipe.seed, round_, cell, question, name)
-            for name, vs in recipe.attributes.items()
-        }
+        values = {name: questions[question][name] for name in recipe.attributes}
         table.append(
             {
                 "row_id": row_id(round_, cell, i, values),
                 "round": round_,
                 "cell": cell,
                 "replicate": i,
-                "label": cell,
+                "label": cell if label else None,
                 **values,
-                "definition": label.definition,
-                "verbalizer": label.verbalizer or cell,
-                "demonstration_set": question % len(sets),
-                "demonstration_ids": sets[question % len(sets)],
+                "definition": label.definition if label else None,
+                "verbalizer": (label.verbalizer or cell) if label else None,
+                "demonstration_set": shown[question][0],
+                "demonstration_ids": shown[question][1],
             }
         )
     return pd.DataFrame(table)
 
 
-def _demonstration_sets(
-    shown: Demonstrations, seeds: pd.DataFrame, seed: int, round_: str, cell: str
-) -> list[list[str]]:
-    pool = seeds[(seeds["split"] == "demonstration") & (seeds["label"] == cell)]
-    if len(pool) < shown.k:
+def _questions(recipe: Recipe, n: int, around: Around, round_: str, cell: str) -> Iterator[dict[str, Any]]:
+    """The values of `n` questions. What the constraints do not allow is drawn again; under a design that
+    counts values, the next row of it is taken."""
+    place = (recipe.seed, round_, cell)
+    counted = iter(_counted(recipe, n * (ATTEMPTS if recipe.constraints else 1), around, place))
+    for question in range(n):
+        for attempt in range(ATTEMPTS):
+            parts = place if not attempt else (*place, f"attempt {attempt}")
+            row = _row(recipe, next(counted, {}), around, parts, question, cell)
+            if allowed(row, recipe.constraints):
+                yield row
+                break
+        else:
+            raise UserError(
+                f"constraints: none of {ATTEMPTS} draws of values for cell {cell!r} is allowed: loosen them, "
+                "or list the values that go together with `by`."
+            )
+
+
+def _counted(recipe: Recipe, n: int, around: Around, place: Sequence[object]) -> Iterable[dict[str, str]]:
+    """Rows of a design that counts values; product draws each value by itself, where the row is made."""
+    if recipe.design == "product":
+        return ()
+    pools = {
+        name: v.pool(name, {}, around) if isinstance(v, Pool) else v for name, v in _spread(recipe).items()
+    }
+    return draw(pools, n, recipe.design, *place)
+
+
+def _spread(recipe: Recipe) -> dict[str, Any]:
+    """Attributes whose values are the same for all rows of a cell."""
+    return {
+        name: values
+        for name, values in recipe.attributes.items()
+        if name != recipe.cell
+        and (isinstance(values, Mapping) or (isinstance(values, Pool) and not values.depends))
+    }
+
+
+def _row(
+    recipe: Recipe,
+    counted: Mapping[str, str],
+    around: Around,
+    place: Sequence[object],
+    question: int,
+    cell: str,
+) -> dict[str, Any]:
+    """The values of one question, attribute by attribute: each may depend on those above it."""
+    row: dict[str, Any] = {"label": cell if recipe.labels else None}
+    for name, values in recipe.attributes.items():
+        # a row is taken in its turn, whatever the constraints refused
+        parts = (*(place[:PLACE] if isinstance(values, Rows) else place), question, name)
+        if name == recipe.cell:
+            row[name] = cell
+        elif name in counted:
+            row[name] = counted[name]
+        elif isinstance(values, Mapping):
+            row[name] = pick(values, *parts)
+        elif isinstance(values, Pool):
+            row[name] = pick(values.pool(name, row, around), *parts)
+        elif isinstance(values, Draw):
+            row[name] = values.draw(row, around, *parts)
+    return row
+
+
+def _shown(
+    recipe: Recipe, around: Around, question: int, row: Mapping[str, Any], place: Sequence[object]
+) -> tuple[int, list[str]]:
+    """The set, and the ids, of the rows that a question is asked with."""
+    shown = recipe.demonstrations
+    if shown is None or not shown.size:
+        return 0, []
+    turn = question if _by_row(shown) else question % shown.sets
+    if shown.mix:
+        sizes = {str(name): n for name, n in shown.mix.items()}
+        pools = {name: list(_pool(recipe, around, name, row, n)["row_id"]) for name, n in sizes.items()}
+        return turn, select_mixed(pools, sizes, *place, turn)
+    pool = _pool(recipe, around, shown.pool, row, shown.k)
+    ids = list(pool["row_id"])
+    if shown.by == "random":
+        return turn, select_random(ids, shown.k, *place, turn)
+    if around.encode is None:
+        raise UserError(f"demonstrations.by: {shown.by} needs an encoder, and there is none here.")
+    vectors = around.encode(list(pool["text"]))
+    query = around.encode([prompts.render(shown.query, row)])[0] if shown.query is not None else None
+    first = shown.order == "nearest_first"
+    return turn, select(
+        ids, shown.k, shown.by, parts=(*place, turn), vectors=vectors, query=query, nearest_first=first
+    )
+
+
+def _by_row(shown: Demonstrations) -> bool:
+    """Whether each row has demonstrations of its own."""
+    return shown.query is not None or shown.within is not None
+
+
+def _pool(recipe: Recipe, around: Around, name: str, row: Mapping[str, Any], k: int) -> pd.DataFrame:
+    """The rows that may be shown to a row. UserError when they are fewer than `k`."""
+    shown, cell = recipe.demonstrations, row["label"] or "of all rows"
+    assert shown is not None
+    pool = around.rows[name] if name in around.rows and len(around.rows[name]) else around.rows["seeds"]
+    if "split" in pool:
+        pool = pool[pool["split"] == "demonstration"]
+    where = ""
+    if recipe.labels and shown.label == "same":
+        pool, where = pool[pool["label"] == row["label"]], f" labelled {row['label']!r}"
+    if shown.within:
+        pool = pool[pool[shown.within] == row[shown.within]]
+        where += f" with {shown.within} = {row[shown.within]!r}"
+    if len(pool) < k:
         raise UserError(
-            f"cell {cell!r} has {len(pool)} demonstration rows, fewer than demonstrations.k = {shown.k}: "
-            f"raise seeds.splits.demonstration, add seed rows labelled {cell!r}, or lower k."
+            f"cell {cell!r} has {len(pool)} demonstration rows, fewer than demonstrations.k = {k}: raise "
+            f"seeds.splits.demonstration, add seed rows{where}, or lower k."
         )
-    return [select_random(list(pool["row_id"]), shown.k, seed, round_, cell, s) for s in range(shown.sets)]
+    return pool
 
 
 def quotas(yields: Mapping[str, float | None], rows: int) -> dict[str, int]:

@@ -33,6 +33,13 @@ def _compiled(template: str) -> Template:
         raise UserError(f"prompt, line {error.lineno}: {error.message}") from error
 
 
+def names(template: str) -> set[str]:
+    """The fields that a template uses."""
+    from jinja2 import meta
+
+    return meta.find_undeclared_variables(_compiled(template).environment.parse(template))
+
+
 def check(template: str, known: Mapping[str, Sequence[str] | None], where: str) -> None:
     """Raise UserError when the template uses a field that is not among `known`.
 

@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 Said = Mapping[str, Mapping[str, Any]]  # name of an earlier step -> row id -> its text, or its fields
 COLUMNS = ("text", "reason", "error", "call_id", "prompt_tokens", "completion_tokens")  # from an answer
+DROPPED = ["replicate", "demonstration_set", "demonstration_ids"]  # of the conditions
 
 
 def fields(task: Task, attributes: list[str]) -> list[str]:
     """The names that a step's template may use."""
-    return [*task.fields(), "label", "definition", "verbalizer", "demonstrations", *attributes]
+    of_label = ["label", "definition", "verbalizer"] if task.classify else []
+    return [*task.fields(), *of_label, "demonstrations", *attributes]
 
 
 def values(
     task: Task, conditions: pd.DataFrame, seeds: pd.DataFrame, said: Said | None = None
 ) -> Iterator[dict[str, Any]]:
     """What the template of each condition row is filled with."""
-    common, verbalizers = task.fields(), task.verbalizers()
-    seed_rows = {r["row_id"]: {"text": r["text"], "label": r["label"]} for r in seeds.to_dict("records")}
+    common = task.fields()
+    shown = {row["row_id"]: row for row in seeds.to_dict("records")}
     columns = list(conditions)
     for condition in conditions.itertuples(index=False, name=None):
         row = dict(zip(columns, condition, strict=True))
         yield {
             **common,
             **row,
-            "definition": task.classify[row["label"]].definition,
-            "verbalizer": verbalizers[row["label"]],
-            "demonstrations": [seed_rows[i] for i in row["demonstration_ids"]],
+            "demonstrations": [shown[i] for i in row["demonstration_ids"]],
             **{name: answers[row["row_id"]] for name, answers in (said or {}).items()},
         }
 
@@ -77,23 +77,40 @@ def run(
     in the table's order, in which neighbours show different demonstrations: an inference server then reads
     each of these prefixes about once, and not once in every slot.
     """
+    made = answered(step, task, conditions, seeds, model, suffix, said)
+    return conditions.drop(columns=DROPPED).assign(**made)
+
+
+def answered(
+    step: Step,
+    task: Task,
+    conditions: pd.DataFrame,
+    seeds: pd.DataFrame,
+    model: Completes,
+    suffix: str = "",
+    said: Said | None = None,
+) -> dict[str, list[Any]]:
+    """Column -> a value a condition row: what is left of the answers."""
     schema = step.answer_schema
     answers = model.complete(
         messages(step, task, conditions, seeds, model.api, said),
         step.sampling(),
-        [f"{r.round}/{r.cell}/{r.replicate}{suffix}" for r in conditions.itertuples()],
+        replicates(conditions, suffix),
         schema,
     )
     made: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, *(step.output or ()))}
     for answer in answers:
-        row = _parsed(answer, schema, one_line="\n" in step.stop)
+        row = parsed(answer, schema, one_line="\n" in step.stop)
         for name, values in made.items():
             values.append(row.get(name))
-    dropped = ["replicate", "demonstration_set", "demonstration_ids"]
-    return conditions.drop(columns=dropped).assign(**made)
+    return made
 
 
-def _parsed(answer: Answer, schema: Schema | None, one_line: bool) -> dict[str, Any]:
+def replicates(conditions: pd.DataFrame, suffix: str) -> list[str]:
+    return [f"{r.round}/{r.cell}/{r.replicate}{suffix}" for r in conditions.itertuples()]
+
+
+def parsed(answer: Answer, schema: Schema | None, one_line: bool) -> dict[str, Any]:
     """The columns of one answer: its text, or its fields, or why there are none.
 
     A rejected row has the whole answer as its text, as far as there is one.

@@ -6,30 +6,17 @@ wrongly is a UserError.
 
 from __future__ import annotations
 
-import ast
 import importlib
-import math
-import operator
+import json
 import re
-import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from synth_assets.arithmetic import calculate, normalise, number
 from synth_assets.errors import UserError, unknown
 
-LONGEST_EXPRESSION = 500  # characters
-OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: lambda a, b: math.pow(a, b),  # floats: no power fills the memory
-}
 NUMBER = re.compile(r"(?:(?<![\w)])-)?\$?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+|(?=\.\d))(?:\.\d+)?")
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-ANNOTATION = re.compile(r"<<([^<>]*)=([^<>=]*)>>")
 ENTITIES = re.compile(
     r"(?P<date>\b\d{4}-\d{2}-\d{2}\b"
     rf"|\b(?:\d{{1,2}} )?(?:{MONTHS}) (?:\d{{1,2}}, )?\d{{4}}\b)"
@@ -38,71 +25,10 @@ ENTITIES = re.compile(
 )
 
 
-class Annotation(NamedTuple):
-    """One `<<expression=claimed>>`; `right` is None where it is not arithmetic or no number."""
-
-    expression: str
-    claimed: str
-    right: bool | None
-
-
 class Entity(NamedTuple):
     kind: str  # name, number, date
     text: str
     start: int  # characters from the start of the text
-
-
-def calculate(expression: str) -> float:
-    """The value of an arithmetic expression: + - * / // % ** and parentheses, `1,000`, `$5`, `20%`, × and ÷.
-
-    `%` before an operand is the remainder, elsewhere per cent. Raises ValueError for anything else, and for
-    a division by zero or a number that is too large.
-    """
-    if len(expression) > LONGEST_EXPRESSION:
-        raise ValueError(f"an expression of more than {LONGEST_EXPRESSION} characters")
-    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", expression).replace("$", "").strip()
-    text = text.translate(str.maketrans("×÷−", "*/-"))
-    text = re.sub(r"%(?!\s*[\d(.])", "/100", re.sub(r"([\d.]+)\s*%(?!\s*[\d(.])", r"(\1/100)", text))
-    text = re.sub(r"(?<![\d.])0+(?=\d)", "", text)
-    try:
-        value = float(_value(ast.parse(text, mode="eval").body))
-    except (SyntaxError, ArithmeticError, RecursionError, MemoryError, ValueError) as error:
-        raise ValueError(f"{expression!r} cannot be calculated: {error}") from None
-    if not math.isfinite(value):
-        raise ValueError(f"{expression!r} cannot be calculated: not a finite number")
-    return value
-
-
-def _value(node: ast.expr) -> int | float:
-    match node:
-        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            return number
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_value(operand)
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _value(operand)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
-            return OPERATORS[type(op)](_value(left), _value(right))
-    raise ValueError(f"{type(node).__name__} is no arithmetic")
-
-
-def check_annotations(text: str) -> list[Annotation]:
-    """GSM8K's calculator annotations `<<48/2=24>>` of a solution, each calculated again (Cobbe 2021).
-
-    A claim is right when it is the value, or the value rounded to the places that the claim has.
-    """
-    return [Annotation(e, c, _right(e, c)) for e, c in ANNOTATION.findall(text)]
-
-
-def _right(expression: str, claimed: str) -> bool | None:
-    try:
-        value, claim = calculate(expression), float(_number(claimed.strip()))
-    except ValueError:
-        return None
-    places = len(claimed.strip().rpartition(".")[2]) if "." in claimed else 0
-    return math.isclose(value, claim, rel_tol=1e-9, abs_tol=1e-9) or (
-        places > 0 and abs(value - claim) <= 0.5 * 10**-places + 1e-12
-    )
 
 
 def final_answer(text: str) -> str | None:
@@ -111,23 +37,9 @@ def final_answer(text: str) -> str | None:
     """
     marked = re.findall(r"(?:####|^A:)[ \t]*(.*)$", text, flags=re.MULTILINE)
     if marked:
-        return _number(marked[-1].strip()) or None
+        return number(marked[-1].strip()) or None
     numbers = NUMBER.findall(text)
-    return _number(numbers[-1]) if numbers else None
-
-
-def _number(text: str) -> str:
-    """`text`, in one spelling if it is a number."""
-    plain = re.sub(r"[,$\s]", "", text).rstrip(".")
-    if not re.fullmatch(r"-?(\d+\.?\d*|\.\d+)", plain):
-        return text
-    return re.sub(r"(\.\d*?)0+$", r"\1", plain).rstrip(".") if "." in plain else plain
-
-
-def normalise(text: str) -> str:
-    """SQuAD's normal form of an answer: lower case, no punctuation, no articles, single spaces."""
-    bare = "".join(c for c in text.lower() if c not in string.punctuation)
-    return " ".join(re.sub(r"\b(a|an|the)\b", " ", bare).split())
+    return number(numbers[-1]) if numbers else None
 
 
 def vote(results: Sequence[str | None], at_least: int = 1) -> list[int]:
@@ -170,3 +82,28 @@ def own_function(path: str) -> Callable[..., Any]:
     if not callable(found):
         raise UserError(f"function {path!r}: {name} is a {type(found).__name__}, not a function.")
     return found
+
+
+def _calculate(text: str) -> str:
+    return f"{calculate(text):.15g}"
+
+
+def _final_answer(text: str) -> str:
+    answer = final_answer(text)
+    if answer is None:
+        raise ValueError("no final answer: neither ####, nor A:, nor a number")
+    return answer
+
+
+def _entities(text: str) -> str:
+    return json.dumps([entity._asdict() for entity in pattern_entities(text)], ensure_ascii=False)
+
+
+# the tools that are functions of a text
+OF_A_TEXT: Mapping[str, Callable[[str], str]] = {
+    "calculate": _calculate,
+    "compose": str.strip,
+    "entities": _entities,
+    "final_answer": _final_answer,
+    "normalise": normalise,
+}
