@@ -1,0 +1,125 @@
+"""Runs a recipe of the gallery with a scripted model, without Dagster: what is asked, what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from resources import tools
+from synth_assets.assets.seeds import seed_rows
+from synth_assets.cli import main
+from synth_assets.curation.filters import Context, keep
+from synth_assets.generation import chain
+from synth_assets.generation.asked import answers, questions
+from synth_assets.generation.conditions import design
+from synth_assets.generation.providers import Around
+from synth_assets.recipe import Recipe, load
+from synth_assets.schema import Schema
+
+ROUND = "2026-11-22"
+Say = Callable[[str, "Schema | None", Mapping[str, Any]], str]  # prompt, schema, sampling -> answer
+
+
+@dataclass(frozen=True)
+class Said:
+    text: str | None
+    identity: str
+    outcome: str = "ok"
+    logprobs: Any = None
+    prompt_tokens: int | None = 5
+    completion_tokens: int | None = 7
+    error: str | None = None
+
+
+@dataclass
+class Model:
+    """Answers each prompt as `say` does; `prompts` are what it was asked, the messages of one as one text."""
+
+    say: Say
+    api: str = "chat"
+    name: str = "scripted"
+    prompts: list[str] = field(default_factory=list)
+
+    def complete(
+        self,
+        messages: Iterable[Any],
+        sampling: Mapping[str, Any],
+        replicates: Iterable[str],
+        schema: Schema | None = None,
+    ) -> Iterator[Said]:
+        for message, replicate in zip(messages, replicates, strict=True):
+            prompt = "\n".join(part["content"] for part in message)
+            self.prompts.append(prompt)
+            yield Said(self.say(prompt, schema, sampling), f"call {len(self.prompts)} {replicate}")
+
+
+@dataclass
+class Made:
+    """What became of one round of a recipe."""
+
+    recipe: Recipe
+    model: Model
+    listed: dict[tuple[str, str], list[str]]  # attribute, given -> values that the model listed
+    conditions: pd.DataFrame
+    steps: dict[str, pd.DataFrame]  # stage -> its rows
+    kept: pd.DataFrame
+    rejected: pd.DataFrame
+
+    @property
+    def generations(self) -> pd.DataFrame:
+        return self.steps["generations"]
+
+
+def recipe_like(system: str) -> Recipe:
+    """`synth new like_SYSTEM --like SYSTEM` in the working directory."""
+    name = f"like_{system}"
+    assert main(["new", name, "--like", system]) == 0
+    from resources.home import recipes
+
+    return load(recipes() / f"{name}.yaml")
+
+
+def make(
+    system: str,
+    say: Say,
+    rows: int = 4,
+    round_: str = ROUND,
+    earlier: pd.DataFrame | None = None,
+    encode: Callable[..., Any] | None = None,
+    annotate: Callable[..., Any] | None = None,
+    **changes: Any,
+) -> Made:
+    """One round of all cells, `rows` a cell. `earlier`: rows that rounds before kept."""
+    recipe = recipe_like(system).model_copy(update={"rows": rows, **changes})
+    model, seeds = Model(say), seed_rows(recipe)
+    listed = {(name, given): answers(name, s, given, q, model) for name, s, given, q in questions(recipe)}
+    tables = {"seeds": seeds} | ({} if earlier is None else {"kept": earlier})
+    around = Around(tables, encode, lambda name, given: listed.get((name, given), ()))
+    chain.check(recipe)
+    by_cell = [
+        design(recipe, seeds, round_=round_, cell=cell, rows=rows, around=around) for cell in recipe.cells
+    ]
+    steps: dict[str, list[pd.DataFrame]] = {stage: [] for stage in recipe.step_stages}
+    for conditions in by_cell:
+        before: dict[str, pd.DataFrame] = {}
+        for stage in recipe.step_stages:
+            before[stage] = chain.run(
+                recipe, stage, conditions, around.shown, model, before, tools.run, model
+            )
+            steps[stage].append(before[stage])
+    made = {stage: pd.concat(tables, ignore_index=True) for stage, tables in steps.items()}
+    accepted = made["generations"][made["generations"]["accepted"].astype(bool)].reset_index(drop=True)
+    context = Context(
+        verbalizers=recipe.task.verbalizers(),
+        demonstrations=list(seeds.loc[seeds["split"] == "demonstration", "text"]),
+        earlier=[] if earlier is None else list(earlier["text"]),
+        encode=encode,
+        annotate=annotate,
+    )
+    for rule in recipe.filters.values():
+        accepted = accepted.assign(**rule.measure(accepted, context))
+    kept, rejected = keep(accepted, list(recipe.filters.values()), context)
+    return Made(recipe, model, listed, pd.concat(by_cell, ignore_index=True), made, kept, rejected)

@@ -1,0 +1,94 @@
+"""Every recipe of the gallery: short, right, and made for real. (What each asks: test_gallery_*.py.)"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_assets.assets.seeds import seed_rows
+from synth_assets.cli import main
+from synth_assets.identity import tagged_hash
+from synth_assets.schema import Schema
+from synth_assets.summary import warehouse
+from tests.gallery import ROUND, make, recipe_like
+
+GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
+SYSTEMS = sorted(path.stem for path in GALLERY.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_recipe_is_short_names_its_source_and_is_right(
+    project: Path, system: str, capsys: pytest.CaptureFixture
+) -> None:
+    lines = (GALLERY / f"{system}.yaml").read_text(encoding="utf-8").splitlines()
+    head = " ".join(line for line in lines[:6] if line.startswith("#"))
+    assert len(lines) <= 40
+    assert re.search(r"Survey: (section \d|appendix [A-D])", head, re.IGNORECASE), head
+    assert re.search(r"\(.+ (19|20)\d\d", head), f"the paper and its year: {head}"
+    recipe_like(system)
+    assert main(["check", f"like_{system}"]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_same_seed_asks_the_same_to_the_byte(project: Path, system: str) -> None:
+    first, again = make(system, whatever, encode=encode), None
+    (project / "recipes" / f"like_{system}.yaml").unlink()
+    again = make(system, whatever, encode=encode)
+    assert first.model.prompts
+    assert again.model.prompts == first.model.prompts
+    assert list(again.conditions["row_id"]) == list(first.conditions["row_id"])
+    known = set(seed_rows(first.recipe)["row_id"])
+    for ids in first.conditions["demonstration_ids"]:
+        assert set(ids) <= known  # the lineage of a row leads to what it was shown
+
+
+def whatever(prompt: str, schema: Schema | None, sampling: Mapping[str, Any]) -> str:
+    """An answer that fits the question, and depends on nothing else."""
+    mark = tagged_hash("answer/1", prompt)[:6]
+    return json.dumps(schema.example(f"a text {mark}")) if schema else f"- one {mark}\n- two {mark}"
+
+
+def encode(texts: Sequence[str]) -> Any:
+    import numpy as np
+
+    angles = [int(tagged_hash("angle/1", text)[:4], 16) / 2**16 for text in texts]
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def test_an_unknown_system_is_refused_with_the_alternatives(
+    project: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["new", "mine", "--like", "atrprompt"]) == 2
+    error = capsys.readouterr().err
+    assert "simprompt" in error
+    assert not (project / "recipes" / "mine.yaml").exists()
+
+
+def test_simprompt_asks_for_each_class_and_drops_refusals(project: Path) -> None:
+    said = iter(["I apologize, but I cannot do that.", *(f"a film number {n} to watch" for n in range(99))])
+    made = make("simprompt", lambda *_: next(said), rows=4)
+    assert len(made.model.prompts) == 8
+    assert made.model.prompts[0].startswith(
+        "Write one movie review of one or two sentences. the reviewer did"
+    )
+    assert list(made.rejected["scorer"]) == ["refusal"]
+    assert made.kept["label"].value_counts().to_dict() == {"positive": 4, "negative": 3}
+
+
+@pytest.mark.slow
+def test_every_system_runs_with_the_embedded_model(project: Path, capsys: pytest.CaptureFixture) -> None:
+    """A few rows each; a weak model may have every row of an answer with fields refused: they are rows."""
+    for system in SYSTEMS:
+        recipe = recipe_like(system)
+        path = project / "recipes" / f"like_{system}.yaml"
+        text = re.sub(r"(?m)^rows: .*$", "rows: 2", path.read_text(encoding="utf-8"))
+        path.write_text(f"{text}minimum_yield: 0.0\n", encoding="utf-8")
+        assert main(["run", recipe.name, "--round", ROUND]) in (0, 1), capsys.readouterr().err
+        sql = f"select count(*), count(reason) + count(*) filter (accepted) from {recipe.name}.generations"
+        rows, told = warehouse().query(sql).fetchall()[0]
+        assert rows == told > 0, system
