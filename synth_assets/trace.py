@@ -173,7 +173,8 @@ def tell(row: Mapping[str, Any]) -> Iterator[str]:
     yield from _text(row["text"], width, "  ")
     yield from ("", "conditions")
     for name, value in row["conditions"].items():
-        yield from _text(str(value), width, f"  {name:24}")
+        if value is not None:  # the label, where there are none
+            yield from _text(str(value), width, f"  {name:24}")
     if row["demonstrations"]:
         yield from ("", "demonstrations")
         for shown in row["demonstrations"]:

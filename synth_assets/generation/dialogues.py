@@ -62,9 +62,6 @@ def run(
 ) -> dict[str, list[Any]]:
     """Column -> a value a condition row. In each round all rows that go on are asked together: first `user`,
     then the assistant, `model`. A row whose turn fails is rejected alone."""
-    for asked in (model, user):
-        if asked.api != "chat":
-            raise UserError("a step with `turns` needs models that chat: give their entries `api: chat`.")
     talks = list(_talks(step, task, conditions, seeds, suffix, said))
     for turn in range(1, step.turns.between[1] + 1):
         for role, template, asked in (("user", step.user, user), ("assistant", step.assistant, model)):
@@ -108,24 +105,28 @@ def _turn(
                 raise
             talk.reason, talk.error = "no_prompt", str(error)
             continue
-        asked.append((talk, _messages(role, text.strip(), talk.history)))
+        asked.append((talk, _messages(role, text.strip(), talk.history, model.api)))
     if not asked:
         return
     answers = model.complete(
         [messages for _, messages in asked],
-        step.sampling(),
+        {"stop": ["\n"], **step.sampling()} if model.api == "completions" else step.sampling(),
         [f"{talk.replicate}/{turn}" for talk, _ in asked],
     )
     for (talk, _), answer in zip(asked, answers, strict=True):
-        row = steps.parsed(answer, None, one_line="\n" in step.stop)
+        row = steps.parsed(answer, None, one_line="\n" in step.stop or model.api == "completions")
         talk.answers.append(answer)
         talk.reason, talk.error = row["reason"], row["error"]
         if row["text"] is not None:
             talk.history.append({"role": role, "text": row["text"]})
 
 
-def _messages(role: str, text: str, history: Sequence[Mapping[str, str]]) -> list[Message]:
-    """Who plays the user is told the dialogue by the template; the assistant sees it as its chat."""
+def _messages(role: str, text: str, history: Sequence[Mapping[str, str]], api: str) -> list[Message]:
+    """Who plays the user is told the dialogue by the template; the assistant sees it as its chat. A model that
+    completes goes on with the dialogue as a text, a line a turn."""
+    if api == "completions":
+        lines = [f"{turn['role'].capitalize()}: {turn['text']}" for turn in history]
+        return [{"role": "user", "content": "\n".join([text, "", *lines, f"{role.capitalize()}:"])}]
     if role == "user":
         return [{"role": "user", "content": text}]
     chat = [{"role": turn["role"], "content": turn["text"]} for turn in history]
