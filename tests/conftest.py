@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,9 +64,61 @@ def no_instance_left() -> Iterator[None]:
         state._current_storage.set(None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_rounds() -> Iterator[None]:
+    """What a round repeats is done once: about half of its time. Tests kill processes, not the machine, and
+    so Dagster's SQLite files need not wait for the disk. Processes that tests start have none of this."""
+    if "synth_assets.definitions" not in sys.modules:  # of what was collected, nothing makes rounds
+        yield
+        return
+    import sqlalchemy
+    from alembic.script import ScriptDirectory
+    from dagster._core.storage.event_log.sqlite import sqlite_event_log
+    from dagster._core.storage.runs.sqlite import sqlite_run_storage
+
+    from synth_assets.assets import plots
+
+    @functools.lru_cache(maxsize=64)
+    def engine(url: str) -> sqlalchemy.Engine:
+        made = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool, connect_args={"timeout": 30})
+        sqlalchemy.event.listen(made, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
+        return made
+
+    def folder(config: Any) -> str:
+        return config.get_main_option("script_location")  # of the migrations, read for each new file
+
+    def content(*given: Any, **named: Any) -> bytes:
+        return pickle.dumps((given, named))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (sqlite_event_log, sqlite_run_storage):  # they make one for each statement
+            patch.setattr(module, "create_engine", lambda url, **_: engine(url))
+        patch.setattr(ScriptDirectory, "from_config", made_once(ScriptDirectory.from_config, folder))
+        for name in ("bars", "histogram", "panels", "intervals"):
+            patch.setattr(plots, name, made_once(getattr(plots, name), content))
+        yield
+
+
+def made_once(make: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
+    """The same thing for arguments of the same key."""
+    made: dict[Any, Any] = {}
+
+    def find(*given: Any, **named: Any) -> Any:
+        if (of := key(*given, **named)) not in made:
+            made[of] = make(*given, **named)
+        return made[of]
+
+    return find
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with recipes/reviews.yaml, its seeds file and an empty data home."""
+    return settle(tmp_path, monkeypatch)
+
+
+def settle(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Make it a project, and the place to work in."""
     for name in (
         "SYNTH_HOME",
         "SYNTH_CALL_LOG",
@@ -73,14 +128,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "OPENAI_API_KEY",
         "DAGSTER_HOME",
     ):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / ".synth"))  # restored when the test ends
-    seeds = tmp_path / "seeds.csv"
+        patch.delenv(name, raising=False)
+    patch.chdir(folder)
+    patch.setenv("DAGSTER_HOME", str(folder / ".synth"))  # restored when the test ends
+    seeds = folder / "seeds.csv"
     seeds.write_text(SEEDS, encoding="utf-8")
-    (tmp_path / "recipes").mkdir()
-    (tmp_path / "recipes" / "reviews.yaml").write_text(RECIPE.replace("SEEDS", str(seeds)), encoding="utf-8")
-    return tmp_path
+    (folder / "recipes").mkdir()
+    (folder / "recipes" / "reviews.yaml").write_text(RECIPE.replace("SEEDS", str(seeds)), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -49,40 +50,40 @@ def dated(day: str | None) -> date | None:
     return day and date.fromisoformat(day)
 
 
-@pytest.mark.parametrize("kind", ["parquet", "jsonl", "hf"])
-def test_datasets_loads_each_format_with_rows_columns_and_types(
-    project: Path, endpoint: Endpoint, kind: str
-) -> None:
+KINDS = ("parquet", "jsonl", "hf")
+
+
+def test_datasets_loads_each_format_with_rows_columns_and_types(project: Path, endpoint: Endpoint) -> None:
     main(["run", "reviews", "--round", ROUND])
     recipe = load(project / "recipes" / "reviews.yaml")
     conditions = pa.concat_tables(
         on_disk(project, "conditions", {"round": ROUND, "cell": cell}) for cell in recipe.cells
     )
     weighted = on_disk(project, "weighted", {"round": ROUND})
-    for stage, rows in {"weighted": weighted, "conditions": conditions}.items():
+    for kind, (stage, rows) in product(KINDS, {"weighted": weighted, "conditions": conditions}.items()):
         to = project / f"{stage}_{kind}"
         assert main(["export", "reviews", "--to", str(to), "--format", kind, "--stage", stage]) == 0
         found = loaded(to)
         days = [name for name in ("round", "made_in") if kind == "jsonl" and name in rows.column_names]
-        assert found.to_list() == [row | {d: dated(row[d]) for d in days} for row in rows.to_pylist()]
+        assert found.to_list() == [row | {d: dated(row[d]) for d in days} for row in rows.to_pylist()], kind
         types = dict(zip(found.column_names, found.features.arrow_schema.types, strict=True))
         assert types == {f.name: f.type for f in tables.schema(recipe, stage)} | dict.fromkeys(
             days, pa.date32()
-        )
+        ), kind
 
 
-@pytest.mark.parametrize("kind", ["parquet", "jsonl", "hf"])
 def test_structs_and_columns_without_a_value_keep_their_types(
-    project: Path, endpoint: Endpoint, edit, kind: str
+    project: Path, endpoint: Endpoint, edit
 ) -> None:
     edit("  duplicate: {}", "  duplicate: {}\n  label_agreement: {at_least: 0}")
     main(["run", "reviews", "--round", ROUND])
-    to = project / "scores"
-    assert main(["export", "reviews", "--to", str(to), "--format", kind, "--stage", "scores"]) == 0
     recipe = load(project / "recipes" / "reviews.yaml")
-    assert pa.types.is_struct(loaded(to).features.arrow_schema.field("label_logprobs").type)
-    there, wanted = loaded(to).features.arrow_schema, tables.schema(recipe, "scores")
-    assert [f for f in there if f.name != "round"] == [f for f in wanted if f.name != "round"]
+    for kind in KINDS:
+        to = project / f"scores_{kind}"
+        assert main(["export", "reviews", "--to", str(to), "--format", kind, "--stage", "scores"]) == 0
+        there, wanted = loaded(to).features.arrow_schema, tables.schema(recipe, "scores")
+        assert pa.types.is_struct(there.field("label_logprobs").type), kind
+        assert [f for f in there if f.name != "round"] == [f for f in wanted if f.name != "round"], kind
 
 
 def test_the_card_says_how_it_was_made_and_what_is_not_known(

@@ -236,10 +236,10 @@ def test_a_dialogue_alternates_and_each_turn_knows_all_turns_before(
 def test_a_model_that_completes_goes_on_with_the_dialogue_line_by_line(
     with_steps: Callable[..., Recipe],
 ) -> None:
-    model = Scripted([Said("hello\nAssistant: more"), Said("hi")], api="completions")
-    made = run(with_steps(TALK.replace("[2, 4]", "[1, 1]")), 1, text=model, text_user=model)["generations"]
+    user, model = (Scripted([Said(text)], api="completions") for text in ("hello\nAssistant: more", "hi"))
+    made = run(with_steps(TALK.replace("[2, 4]", "[1, 1]")), 1, text=model, text_user=user)["generations"]
     assert made["text"].tolist() == ["User: hello\nAssistant: hi"]
-    assert model.asked[1][0]["content"].endswith("User: hello\nAssistant:")
+    assert model.asked[0][0]["content"].endswith("User: hello\nAssistant:")
 
 
 def test_a_dialogue_whose_turn_fails_is_rejected_alone(with_steps: Callable[..., Recipe]) -> None:

@@ -122,8 +122,8 @@ def _turn(
 
 
 def _messages(role: str, text: str, history: Sequence[Mapping[str, str]], api: str) -> list[Message]:
-    """Who plays the user is told the dialogue by the template; the assistant sees it as its chat. A model that
-    completes goes on with the dialogue as a text, a line a turn."""
+    """Who plays the user is told the dialogue by the template; the assistant sees it as its chat. A model
+    that completes goes on with the dialogue as a text, a line a turn."""
     if api == "completions":
         lines = [f"{turn['role'].capitalize()}: {turn['text']}" for turn in history]
         return [{"role": "user", "content": "\n".join([text, "", *lines, f"{role.capitalize()}:"])}]
