@@ -189,6 +189,14 @@ LINES = [
     Line("a condition value changed", TONES, "{angry: 1, calm: 1, dry: 1}", every(CHANGED), "conditions"),
     Line("the weight of a value", TONES, "{angry: 9, calm: 1, witty: 1}", every(CHANGED), "conditions"),
     Line(
+        "a constraint",
+        "rows: 6",
+        "rows: 6\nconstraints: [\"tone != 'witty'\"]",
+        every(CHANGED),
+        "conditions",
+    ),
+    Line("the design", "rows: 6", "rows: 6\ndesign: latin", every(CHANGED), "conditions"),
+    Line(
         "a label's name",
         "positive: they liked it}",
         "good: they liked it}\nseeds_label: good",

@@ -82,7 +82,7 @@ def show(recipe: Recipe, root: Path) -> Warehouse:
 
 def test_a_stage_without_rows_is_an_empty_view_with_its_columns(recipe: Recipe, tmp_path: Path) -> None:
     warehouse = show(recipe, tmp_path)
-    for stage in [*tables.STAGES, "funnel", "dropped", "lineage", "cost"]:
+    for stage in [*tables.stages(recipe), "funnel", "dropped", "lineage", "cost"]:
         answer = warehouse.query(f"select * from reviews.{stage}")
         assert answer.fetchall() == []
         if stage in tables.STAGES:

@@ -120,10 +120,12 @@ def test_values_are_asked_of_the_model_and_edited_by_a_person(
         (8,)
     ]
     paid = len(endpoint.requests)
+    version = load(project / "recipes" / "bank.yaml").version("values")
 
     (file,) = (project / "recipes" / "bank.values").glob("topic.lost_card*.yaml")
     assert yaml.safe_load(file.read_text()) == ["card case 1", "card case 2", "card case 3"]
     file.write_text("- stolen abroad\n")
+    assert load(project / "recipes" / "bank.yaml").version("values") != version
     assert main(["run", "bank", "--round", ROUND]) == 0
     assert ask("select distinct topic from bank.conditions where cell = 'lost_card'") == [("stolen abroad",)]
     assert file.read_text() == "- stolen abroad\n"
