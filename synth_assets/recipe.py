@@ -46,8 +46,9 @@ RESERVED = {  # what a condition cannot be called: columns of its table, and wha
 }
 
 
-BY = {name: needs for name, needs in METHODS.items() if "scores" not in needs}
+BY = {name: needs for name, needs in METHODS.items() if name != "vote_k"}  # which needs a model's confidence
 QUERIED = [name for name, needs in BY.items() if "query" in needs]
+SCORED = [name for name, needs in BY.items() if "scores" in needs]
 OF_LABELS = {"label_agreement", "leaked_label"}  # filters
 
 
@@ -151,8 +152,9 @@ class Demonstrations(Section):
 
     k: int = Field(default=4, ge=0)
     sets: int = Field(default=10, ge=1)
-    by: str = "random"  # a way to select (selection/select.py) that needs no scores
+    by: str = "random"  # a way to select (selection/select.py)
     query: str | None = None  # template; what is nearest to it is shown
+    score: str | None = None  # column of the kept rows; the seeds, in the first round, are drawn at random
     order: Literal["nearest_last", "nearest_first"] = "nearest_last"
     pool: Literal["seeds", "kept"] = "seeds"  # kept: rows of earlier rounds, the seeds while there are none
     mix: dict[Literal["seeds", "kept"], Annotated[int, Field(ge=0)]] = {}
@@ -165,6 +167,8 @@ class Demonstrations(Section):
             raise wrong(str(unknown("way to select", self.by, BY)), "by")
         if (self.query is not None) != (self.by in QUERIED):
             raise ValueError(f"`query` goes with `by`: {', '.join(QUERIED)}")
+        if (self.score is not None) != (self.by in SCORED) or (self.score and self.pool != "kept"):
+            raise ValueError(f"`score` goes with `pool: kept` and `by`: {', '.join(SCORED)}")
         if self.mix and (self.by != "random" or self.pool != "seeds"):
             raise ValueError("`mix` draws at random from the pools that it names: leave out `by` and `pool`")
         return self

@@ -31,6 +31,7 @@ OUTPUT = "output is written as `field: type`, and needs `text: text`, the text o
 TOOLS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(OF_A_TEXT, ()),
     "function": ("function",),
+    "retrieve": ("file", "k"),
     "python": ("timeout_s", "memory_mib"),
     "sql": ("file", "timeout_s", "ordered"),
 }
@@ -153,7 +154,8 @@ class ToolStep(_Unasked):
     input: str = Field(min_length=1)
     timeout_s: float = Field(default=5, gt=0, le=3600)
     memory_mib: int = Field(default=512, ge=64)
-    file: str | None = None  # a SQLite or DuckDB file
+    file: str | None = None  # sql: a SQLite or DuckDB file; retrieve: a text with a passage a line
+    k: int = Field(default=1, ge=1)  # passages that are retrieved
     ordered: bool = False  # results in another order are other results
     function: str | None = None  # package.module:name, a function str -> str
     fields: dict[str, str] = {}  # column -> step.field of an earlier step with `output`
@@ -244,7 +246,7 @@ class TurnsStep(_Sampled):
     samples: ClassVar[int] = 1
     answer_schema: ClassVar[None] = None
     under_role: ClassVar[bool] = False
-    columns: ClassVar[Mapping[str, str]] = {"turns": "list<string>"}
+    columns: ClassVar[Mapping[str, str]] = {"turns": "list<string>", "turn_calls": "list<string>"}
 
     turns: Turns
     user: str = Field(min_length=1)  # what the model is asked that plays the user

@@ -197,6 +197,21 @@ def test_the_nearest_rows_are_shown_last(items: None, recipe: Any) -> None:
         assert shown == ([5, 6, 7] if row.mood == "calm" else [2, 1, 0])
 
 
+def test_the_best_rows_of_earlier_rounds_are_shown(items: None, recipe: Any) -> None:
+    best = "demonstrations: {k: 2, by: top, score: rating, pool: kept}"
+    made = recipe(VALUES.replace("demonstrations: {k: 2, within: topic}", best))
+    kept = pd.DataFrame(
+        {"row_id": ["a", "b", "c"], "text": list("abc"), "label": None, "rating": [1.0, None, 3.0]}
+    )
+    shown = conditions(made, rows=3, tables={"kept": kept})["demonstration_ids"]
+    assert [list(ids) for ids in shown] == [["c", "a"]] * 3
+    seeds = set(seed_rows(made)["row_id"])
+    for ids in conditions(made, rows=3)["demonstration_ids"]:  # the first round has none
+        assert set(ids) <= seeds
+    with pytest.raises(UserError, match="`score` goes with `pool: kept`"):
+        recipe(VALUES.replace("demonstrations: {k: 2, within: topic}", "demonstrations: {k: 2, by: top}"))
+
+
 def test_rows_of_earlier_rounds_are_shown_beside_the_seeds(
     project: Path, endpoint: Endpoint, edit: Any, capsys: pytest.CaptureFixture
 ) -> None:

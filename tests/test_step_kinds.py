@@ -105,6 +105,16 @@ def test_a_tool_makes_the_text_or_says_why_not(
     assert (error or "") in (row["error"] or "")
 
 
+def test_a_passage_is_retrieved_for_a_question(with_steps: Callable[..., Recipe], tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("The Nile flows north.\nThe Alps are high.\nLisbon lies on the Tagus.\n")
+    tool = f'{{tool: retrieve, input: "{{{{ draft }}}}", file: {corpus}, k: 1}}'
+    recipe = with_steps(f'  draft: "Go."\n  text: {tool}\n')
+    made = run(recipe, 2, draft=scripted("Where does the Nile flow?", "xyz"))["generations"]
+    assert made["text"].tolist() == ["The Nile flows north.", None]
+    assert made["reason"].tolist() == [None, "empty"]
+
+
 def test_fields_of_an_answer_become_columns_of_the_composed_row(with_steps: Callable[..., Recipe]) -> None:
     recipe = with_steps(
         '  draft: "Go."\n'

@@ -47,7 +47,7 @@ def design(
     around = around or Around(rows={"seeds": seeds})
     questions = list(_questions(recipe, -(-rows // recipe.samples), around, round_, cell))
     place = (recipe.seed, round_, cell)
-    shown = [_shown(recipe, around, i, recipe.task.fields() | row, place) for i, row in enumerate(questions)]
+    shown = [_shown(recipe, around, i, row, place) for i, row in enumerate(questions)]
     table = []
     for i in range(rows):
         question = i // recipe.samples
@@ -117,7 +117,9 @@ def _row(
     cell: str,
 ) -> dict[str, Any]:
     """The values of one question, attribute by attribute: each may depend on those above it."""
-    row: dict[str, Any] = {"label": cell if recipe.labels else None}
+    row: dict[str, Any] = {**recipe.task.fields(), "label": cell if recipe.labels else None}
+    if label := recipe.task.classify.get(cell):
+        row |= {"definition": label.definition, "verbalizer": label.verbalizer or cell}
     for name, values in recipe.attributes.items():
         # a row is taken in its turn, whatever the constraints refused
         parts = (*(place[:PLACE] if isinstance(values, Rows) else place), question, name)
@@ -148,7 +150,10 @@ def _shown(
         return turn, select_mixed(pools, sizes, *place, turn)
     pool = _pool(recipe, around, shown.pool, row, shown.k)
     ids = list(pool["row_id"])
-    if shown.by == "random":
+    if shown.score and shown.score in pool:
+        scores = list(pool[shown.score])
+        return turn, select(ids, shown.k, shown.by, parts=(*place, turn), scores=scores)
+    if shown.by == "random" or shown.score:
         return turn, select_random(ids, shown.k, *place, turn)
     if around.encode is None:
         raise UserError(f"demonstrations.by: {shown.by} needs an encoder, and there is none here.")

@@ -47,6 +47,7 @@ class _Talk:
             "prompt_tokens": _sum([answer.prompt_tokens for answer in self.answers]),
             "completion_tokens": _sum([answer.completion_tokens for answer in self.answers]),
             "turns": said if self.reason is None else None,
+            "turn_calls": [answer.identity for answer in self.answers],
         }
 
 
@@ -68,7 +69,7 @@ def run(
             going = [talk for talk in talks if talk.rounds >= turn and talk.reason is None]
             _turn(step, role, template, asked, going, turn, told=bool(said))
     rows = [talk.row() for talk in talks]
-    return {name: [row[name] for row in rows] for name in (*steps.COLUMNS, "turns")}
+    return {name: [row[name] for row in rows] for name in (*steps.COLUMNS, *step.columns)}
 
 
 def _talks(

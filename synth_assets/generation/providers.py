@@ -290,10 +290,8 @@ class Passages(Draw):
         return [self.query]
 
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
-        index, texts = _index(*_stamp(self.passages))
-        query = prompts.render(self.query, row)
-        found = [texts[place] for place, _ in index.search(query, self.k)] or texts
-        return select_random(found, 1, *parts)[0]
+        found = retrieve(self.passages, prompts.render(self.query, row), self.k)
+        return select_random(found or _lines(self.passages), 1, *parts)[0]
 
 
 class Snippets(Draw):
@@ -394,6 +392,12 @@ def _up_to(n: int) -> int:
 @lru_cache(maxsize=32)
 def _subgraphs(file: str, _: int, size: int, n: int, *parts: object) -> list[list[graphs.Triple]]:
     return graphs.subgraphs(graphs.read_triples(Path(file)), n, size, *parts)
+
+
+def retrieve(file: str, query: str, k: int) -> list[str]:
+    """The `k` passages (a line each) of a file that fit a query best, by BM25; none that shares no word."""
+    index, texts = _index(*_stamp(file))
+    return [texts[place] for place, _ in index.search(query, k)]
 
 
 @lru_cache(maxsize=4)

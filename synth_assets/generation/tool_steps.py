@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synth_assets.generation import prompts, steps
+from synth_assets.generation.providers import retrieve
 from synth_assets.generation.tools import OF_A_TEXT, own_function, vote
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def run_tool(
 ) -> dict[str, list[Any]]:
     """Column -> a value a condition row: the text that the tool made, or the reason why it made none."""
     inputs = rendered(step.input, task, conditions, seeds, said)
-    own = own_function(step.function) if step.function else OF_A_TEXT.get(step.tool)
+    own = _own(step)
     results = map(_tried(own), inputs) if own else tools(step.tool, step.settings, inputs)
     columns = _columns([*steps.COLUMNS, *step.fields])
     for row_id, result in zip(conditions["row_id"], results, strict=True):
@@ -51,6 +52,15 @@ def run_tool(
             row |= {name: _field(said, field, row_id) for name, field in step.fields.items()}
         _add(columns, row)
     return columns
+
+
+def _own(step: ToolStep) -> Callable[[str], Any] | None:
+    """The tool as a function of a text; None where it needs a process or a data base."""
+    if step.function:
+        return own_function(step.function)
+    if step.tool == "retrieve":
+        return lambda query: "\n".join(retrieve(str(step.file), query, step.k))
+    return OF_A_TEXT.get(step.tool)
 
 
 def foreseen(step: ToolStep, conditions: pd.DataFrame, said: steps.Said) -> dict[str, list[Any]]:
