@@ -81,12 +81,13 @@ class Line:
 
 
 class Foreseen:
-    """`protocols.Completes` that asks nobody and counts what would be asked."""
+    """`protocols.Completes` that asks nobody and counts what would be asked. With `lines` it answers lists."""
 
     def __init__(self, log: CallLog, model: Model) -> None:
         self._log, self._model, self._endpoint = log, model, model.endpoint
         self._seen: set[str] = set()
         self.calls = self.from_log = 0
+        self.lines = 0
 
     @property
     def api(self) -> str:
@@ -116,7 +117,7 @@ class Foreseen:
                     identity = request.identity(self._model, self._endpoint)
                     answer = self._log.find([identity]).get(identity)
                     self._count(identity, answer)
-                yield answer or Answer(identity, "ok", text=_any_answer(identity, schema))
+                yield answer or Answer(identity, "ok", text=_any_answer(identity, schema, self.lines))
 
     def _count(self, identity: str, answer: Answer | None) -> None:
         if identity not in self._seen:
@@ -125,9 +126,11 @@ class Foreseen:
             self.from_log += answer is not None
 
 
-def _any_answer(identity: str, schema: Schema | None) -> str:
+def _any_answer(identity: str, schema: Schema | None, lines: int) -> str:
     """A text that fits, other than every other one."""
     text = f"an answer that is not there yet {identity}"
+    if lines:
+        return "\n".join(f"- {text} {line}" for line in range(lines))
     return text if schema is None else json.dumps(schema.example(text))
 
 
@@ -195,19 +198,14 @@ def _steps(
 def _listed(
     recipe: Recipe, looks: Around, log: CallLog
 ) -> tuple[Foreseen, Callable[[str, str], Sequence[str]]]:
-    """The questions for values that a model lists: one call each at least. What is not there yet is foreseen
-    as one value."""
+    """The questions for values that a model lists, as if each answer had as many as are asked for."""
     asked = Foreseen(log, resolve_model(recipe.model))
+    foreseen: dict[tuple[str, str], Sequence[str]] = {}
     for name, section, given, question in questions(recipe):
-        if not looks.asked(name, given):
-            answers(
-                name, section.model_copy(update={"n": 1, "depth": 1, "breadth": 1}), given, question, asked
-            )
-
-    def known(name: str, given: str) -> Sequence[str]:
-        return looks.asked(name, given) or ["a value that is not there yet"]
-
-    return asked, known
+        asked.lines = section.wanted
+        there = looks.asked(name, given)
+        foreseen[name, given] = there or answers(name, section, given, question, asked)
+    return asked, lambda name, given: foreseen[name, given]
 
 
 def _label(texts: list[str], recipe: Recipe, seeds: pd.DataFrame, asked: Foreseen) -> None:

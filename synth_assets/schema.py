@@ -101,8 +101,9 @@ class Schema:
         return {name: answer[name] for name, _ in self.fields}
 
     def example(self, text: str) -> dict[str, Any]:
-        """An answer that fits, with this text in it."""
-        return {name: text if name == "text" else _example(kind) for name, kind in self.fields}
+        """An answer that fits, with this text in it; of two texts none equals the other."""
+        texts = {name: text if name == "text" else f"{text} ({name})" for name, _ in self.fields}
+        return {name: texts[name] if kind == "text" else _example(kind) for name, kind in self.fields}
 
     def instruction(self) -> str:
         """The words that ask for it, where an endpoint cannot be told the schema itself."""

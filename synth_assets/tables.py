@@ -50,7 +50,7 @@ MEANINGS: Mapping[str, str] = {
     "scorer": "filter or outcome that dropped it",
     "votes": "samples of the question with the same result",
     "turns": "what was said, the user first",
-    "value": "the score, or the metric",
+    "value": "the score, the metric, or what a condition may be",
     "threshold": "what the recipe wanted",
     "label_logprobs": "log-probability of each label's verbalizer",
     "label_probabilities": "the same, calibrated on the round",

@@ -86,8 +86,9 @@ def test_every_system_runs_with_the_embedded_model(project: Path, capsys: pytest
     for system in SYSTEMS:
         recipe = recipe_like(system)
         path = project / "recipes" / f"like_{system}.yaml"
-        text = re.sub(r"(?m)^rows: .*$", "rows: 2", path.read_text(encoding="utf-8"))
-        path.write_text(f"{text}minimum_yield: 0.0\n", encoding="utf-8")
+        text = re.sub(r"(?m)^minimum_yield: .*\n", "", path.read_text(encoding="utf-8"))
+        text = re.sub(r"(?m)^rows: .*$", "rows: 2\nminimum_yield: 0.0", text)
+        path.write_text(text, encoding="utf-8")
         assert main(["run", recipe.name, "--round", ROUND]) in (0, 1), capsys.readouterr().err
         sql = f"select count(*), count(reason) + count(*) filter (accepted) from {recipe.name}.generations"
         rows, told = warehouse().query(sql).fetchall()[0]

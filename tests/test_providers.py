@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,10 @@ def test_values_are_asked_of_the_model_and_edited_by_a_person(
     endpoint.say = lister
     assert main(["check", "bank"]) == 0
     assert "values       topic for declined: List 3 situations" in capsys.readouterr().out
+    assert main(["plan", "bank", "--round", ROUND]) == 0, capsys.readouterr().err
+    foreseen = re.search(r"(\d+) calls to make", capsys.readouterr().out)
     assert main(["run", "bank", "--round", ROUND]) == 0, capsys.readouterr().err
+    assert len(endpoint.requests) == int(foreseen[1])
     assert ask("select attribute, given, count(*) from bank.values group by all order by all") == [
         ("area", "", 4),
         ("topic", "declined", 3),

@@ -68,7 +68,7 @@ def around(
     if recipe.shows_kept:
         rows["kept"] = rounds_before(recipe, lake, "filtered", round_)
     found: dict[tuple[str, str], list[str]] = {}
-    if recipe.listed:
+    if recipe.listed and lake.path(recipe.name, "values", {}).exists():
         table = lake.read(recipe.name, "values", [{}], tables.schema(recipe, "values"))
         for name, given, value in table.itertuples(index=False, name=None):
             found.setdefault((name, given), []).append(value)

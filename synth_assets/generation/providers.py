@@ -158,6 +158,11 @@ class Listed(Pool):
     max_tokens: int = Field(default=512, ge=1)
 
     @property
+    def wanted(self) -> int:
+        """Values that one answer should list."""
+        raise NotImplementedError
+
+    @property
     def named(self) -> set[str]:
         """The conditions that the question names: it is asked for each combination of their values."""
         return set()
@@ -189,6 +194,10 @@ class Asked(Listed):
         return [self.ask]
 
     @property
+    def wanted(self) -> int:
+        return self.n
+
+    @property
     def named(self) -> set[str]:
         names = prompts.names(self.ask) - {"n"} - TASK
         return names - OF_LABEL | ({"label"} if names & OF_LABEL else set())
@@ -203,6 +212,10 @@ class Tree(Listed):
     root: str
     depth: int = Field(default=2, ge=1, le=6)
     breadth: int = Field(default=5, ge=1)
+
+    @property
+    def wanted(self) -> int:
+        return self.breadth
 
 
 class SomeOf(Draw):
