@@ -33,7 +33,7 @@ from synth_assets.assets.seeds import seed_rows
 from synth_assets.assets.stage import key
 from synth_assets.assets.values import around
 from synth_assets.evaluation.measure import drawn_for_the_model
-from synth_assets.generation.asked import answers, questions
+from synth_assets.generation.asked import answers, questions, read_review, review_file, was_edited
 from synth_assets.generation.chain import foresee, run
 from synth_assets.generation.conditions import design
 from synth_assets.generation.providers import Around
@@ -81,7 +81,7 @@ class Line:
 
 
 class Foreseen:
-    """`protocols.Completes` that asks nobody and counts what would be asked. With `lines` it answers lists."""
+    """`protocols.Completes` that asks nobody and counts what would be asked. Its answers have `lines`."""
 
     def __init__(self, log: CallLog, model: Model) -> None:
         self._log, self._model, self._endpoint = log, model, model.endpoint
@@ -203,7 +203,8 @@ def _listed(
     foreseen: dict[tuple[str, str], Sequence[str]] = {}
     for name, section, given, question in questions(recipe):
         asked.lines = section.wanted
-        there = looks.asked(name, given)
+        file = review_file(recipe.reviews, name, given)
+        there = looks.asked(name, given) or (read_review(file) if was_edited(file) else ())
         foreseen[name, given] = there or answers(name, section, given, question, asked)
     return asked, lambda name, given: foreseen[name, given]
 

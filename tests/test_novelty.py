@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,8 @@ def test_nearest_equals_every_comparison(monkeypatch, first, words, shortest, lo
 
 def test_scores_equal_those_of_rouge_score() -> None:
     scorer = pytest.importorskip("rouge_score.rouge_scorer").RougeScorer(["rougeL"])
+    # its logging library would close the stream that pytest captures, when Dagster sets up logging anew
+    sys.modules["absl.logging"].get_absl_handler().python_handler.stream = sys.__stderr__
     texts = ["Don't go to the U.S.A. in 2024", "na\u0131ve \u0130stanbul", "the \u212aelvin_scale, naïve"]
     others = ["Do not go to the usa in 2024!", "na ve i stanbul", "THE KELVIN scale: na-ve", "?", ""]
     texts, others = (

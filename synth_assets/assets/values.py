@@ -11,7 +11,14 @@ from synth_assets import tables
 from synth_assets.assets.model import CHECKS, BoundModel
 from synth_assets.assets.seeds import once
 from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, check_all, result, rounds_before
-from synth_assets.generation.asked import answers, questions, read_review, review_file, write_review
+from synth_assets.generation.asked import (
+    answers,
+    questions,
+    read_review,
+    review_file,
+    was_edited,
+    write_review,
+)
 from synth_assets.generation.providers import Around
 from synth_assets.recipe import Recipe
 
@@ -37,7 +44,8 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         rows, files = [], []
         for name, section, given, question in questions(recipe):
             file = review_file(recipe.reviews, name, given)
-            write_review(file, question, answers(name, section, given, question, model))
+            if not was_edited(file):
+                write_review(file, question, answers(name, section, given, question, model))
             rows += [(name, given, value) for value in read_review(file)]
             files.append(str(file))
         model.save_calls(lake)
