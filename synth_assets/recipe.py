@@ -381,22 +381,23 @@ class Recipe(Section):
         above = ["label", "definition", "verbalizer", *self.task.fields()]
         for name, values in self.attributes.items():
             if isinstance(values, Provider):
-                known = [*above, "n"] if isinstance(values, Asked) else above
-                for template in values.templates():
-                    try:
-                        prompts.check(template, dict.fromkeys(known), "this")
-                    except UserError as error:
-                        raise wrong(str(error), "conditions", name) from error
-                other = getattr(values, "by", None) or getattr(values, "of", None)
-                if other is not None and other not in above:
-                    raise wrong(str(unknown("condition", other, above)), "conditions", name)
-                listed = [a for a in above if isinstance(self.attributes.get(a), dict)]
-                for other in (values.named if isinstance(values, Listed) else set()) - {"label", *listed}:
-                    raise wrong(
-                        str(unknown("condition with listed values", other, listed)), "conditions", name
-                    )
+                self._check_provider(name, values, above)
             above.append(name)
         return self
+
+    def _check_provider(self, name: str, values: Provider, above: list[str]) -> None:
+        known = [*above, "n"] if isinstance(values, Asked) else above
+        for template in values.templates():
+            try:
+                prompts.check(template, dict.fromkeys(known), "its template")
+            except UserError as error:
+                raise wrong(str(error), "conditions", name) from error
+        other = getattr(values, "by", None) or getattr(values, "of", None)
+        if other is not None and other not in above:
+            raise wrong(str(unknown("condition", other, above)), "conditions", name)
+        listed = [a for a in above if isinstance(self.attributes.get(a), dict)]
+        for other in (values.named if isinstance(values, Listed) else set()) - {"label", *listed}:
+            raise wrong(str(unknown("condition with listed values", other, listed)), "conditions", name)
 
     @model_validator(mode="after")
     def _chain(self) -> Recipe:

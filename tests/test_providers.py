@@ -7,16 +7,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pandas as pd
 import pytest
 import yaml
 
 from synth_assets.assets.seeds import seed_rows
 from synth_assets.cli import main
+from synth_assets.definitions import build
 from synth_assets.errors import UserError
 from synth_assets.generation.conditions import design
 from synth_assets.generation.providers import Around
 from synth_assets.recipe import Recipe, load
+from synth_assets.running import dagster_instance
 from tests.endpoint import Endpoint
 from tests.test_round import ROUND, ask, endpoint, tables_on_disk
 
@@ -134,6 +137,16 @@ def test_values_are_asked_of_the_model_and_edited_by_a_person(
     assert ask("select distinct topic from bank.conditions where cell = 'lost_card'") == [("stolen abroad",)]
     assert file.read_text() == "- stolen abroad\n"
     assert 0 < len(endpoint.requests) - paid <= 4  # the rows of that cell, and no list again
+
+
+@pytest.mark.parametrize(("schedule", "asks"), [("", False), ('schedule: "0 2 * * *"\n', True)])
+def test_only_a_recipe_that_runs_by_itself_asks_for_values_by_itself(
+    project: Path, recipe: Any, schedule: str, asks: bool
+) -> None:
+    found = recipe(ASKED + schedule, "bank")
+    with dagster_instance() as instance:
+        tick = dg.evaluate_automation_conditions(build({"bank": found}), instance)
+        assert tick.get_num_requested(dg.AssetKey(["bank", "values"])) == int(asks)
 
 
 VALUES = """

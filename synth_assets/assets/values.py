@@ -10,7 +10,15 @@ from resources.language_model import LanguageModel
 from synth_assets import tables
 from synth_assets.assets.model import CHECKS, BoundModel
 from synth_assets.assets.seeds import once
-from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, check_all, result, rounds_before
+from synth_assets.assets.stage import (
+    LANGUAGE_MODEL_POOL,
+    Table,
+    asset,
+    check_all,
+    refreshes,
+    result,
+    rounds_before,
+)
 from synth_assets.generation.asked import (
     answers,
     questions,
@@ -23,6 +31,15 @@ from synth_assets.generation.providers import Around
 from synth_assets.recipe import Recipe
 
 
+def _automation(recipe: Recipe) -> dg.AutomationCondition | None:
+    """Asked again after an edit, as the cells are. The first time costs money as well: only a recipe that
+    runs by itself asks by itself."""
+    follows = refreshes(recipe)
+    if not recipe.schedule:
+        return follows
+    return once() if follows is None else once() | follows
+
+
 def build(recipe: Recipe) -> dg.AssetsDefinition:
     @asset(
         recipe,
@@ -30,7 +47,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         sections=["values"],
         checks=CHECKS,
         pool=LANGUAGE_MODEL_POOL,
-        automation_condition=once(),
+        automation_condition=_automation(recipe),
     )
     def compute(
         context: dg.AssetExecutionContext,
