@@ -252,8 +252,10 @@ def stop_in_the_middle(lm: LanguageModel, endpoint: Endpoint, how: signal.Signal
     while len(endpoint.requests) < 30:
         assert process.poll() is None
         time.sleep(0.01)
+    endpoint.delay_s = 0.5  # however busy the machine is, the signal comes before the last answer
     process.send_signal(how)
     process.wait()
+    endpoint.delay_s = 0.0
 
 
 def test_after_ctrl_c_what_was_in_flight_is_in_the_log(lm: LanguageModel, endpoint: Endpoint) -> None:
