@@ -49,7 +49,7 @@ RESERVED = {  # what a condition cannot be called: columns of its table, and wha
 BY = {name: needs for name, needs in METHODS.items() if name != "vote_k"}  # which needs a model's confidence
 QUERIED = [name for name, needs in BY.items() if "query" in needs]
 SCORED = [name for name, needs in BY.items() if "scores" in needs]
-OF_LABELS = {"label_agreement", "leaked_label"}  # filters
+OF_LABELS = {"label_agreement", "leaked_label", "student_confidence", "neighbour_agreement"}  # filters
 
 
 class Section(BaseModel):
@@ -198,9 +198,9 @@ class Labelled(Section):
 
 
 class Weights(Section):
-    """weight = confidence ** power; the seeds together weigh `seeds` times the synthetic rows."""
+    """weight = score ** power; the seeds together weigh `seeds` times the synthetic rows."""
 
-    by: Literal["label_agreement", "none"] = "none"
+    by: Literal["label_agreement", "bilevel", "inverse_frequency", "none"] = "none"
     power: float = Field(default=1.0, ge=0)
     seeds: float = Field(default=0.0, ge=0)
 
@@ -363,6 +363,7 @@ class Recipe(Section):
             "conditions": "label" in self.conditions,
             "filters": bool(OF_LABELS & set(self.filters)),
             "metrics": bool(self.metrics.model_alone or self.metrics.word_list),
+            "weights": self.weights.by != "none",
         }
         for section, rests in resting.items():
             if rests:

@@ -171,3 +171,34 @@ def test_weights_that_cannot_be_are_refused(confidence: list, message: str) -> N
             power=1,
             seed_share=0,
         )
+
+
+@pytest.mark.parametrize("name", ["student_confidence", "neighbour_agreement"])
+def test_a_row_among_rows_of_another_label_is_dropped(name: str) -> None:
+    def encode(texts: list[str]) -> np.ndarray:
+        angles = np.array([int(text.split()[1]) / 100 + 1.2 * text.startswith("bad") for text in texts])
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+    texts = [f"{side} {n}" for side in ("good", "bad") for n in range(20)]
+    labels = ["positive"] * 20 + ["negative"] * 19 + ["positive"]  # the last one is wrong
+    rows = table(*texts).assign(label=labels)
+    rule = FILTERS[name].model_validate({})
+    _, dropped = keep(rows, [rule], Context(verbalizers={}, encode=encode))
+    assert list(dropped["text"]) == ["bad 19"]
+    with pytest.raises(UserError, match=rf"filters\.{name}: students need 10 rows.*there are 9 positive"):
+        keep(rows.head(9), [rule], Context(verbalizers={}, encode=encode))
+
+
+def test_bilevel_weights_are_low_where_a_label_is_wrong() -> None:
+    def encode(texts: list[str]) -> np.ndarray:
+        angles = np.array([int(text.split()[1]) / 100 + 1.2 * text.startswith("bad") for text in texts])
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+    rows = table(*(f"{side} {n}" for side in ("good", "bad") for n in range(20)))
+    rows = rows.assign(label=["positive"] * 20 + ["negative"] * 18 + ["positive"] * 2, confidence=None)
+    weights = weigh(rows, rows.iloc[:0], by="bilevel", power=1, seed_share=0, encode=encode)["weight"]
+    assert weights.iloc[38:].max() < weights.iloc[:38].min()
+    equal = weigh(rows, rows.iloc[:0], by="inverse_frequency", power=1, seed_share=0)
+    assert equal.groupby("label")["weight"].sum().tolist() == pytest.approx([20, 20])
+    with pytest.raises(UserError, match="bilevel needs an encoder, two labels and 20 different rows"):
+        weigh(rows.head(9), rows.iloc[:0], by="bilevel", power=1, seed_share=0, encode=encode)

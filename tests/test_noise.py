@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 
 from synth_assets.curation import noise
 from synth_assets.curation.bilevel import bilevel_weights, inverse_frequency
-from synth_assets.curation.relabel import cross_relabelled, dawid_skene, majority
 from synth_assets.students.crossfit import folds, out_of_fold, shares
 from synth_assets.students.softmax import SoftmaxRegression, checkpoints, probabilities
 
@@ -48,27 +48,41 @@ def test_the_dropped_region_is_low_confidence_with_low_uncertainty() -> None:
     assert noise.hard(np.array([0.2, 0.2, 0.21]), np.array([0.2, 0.21, 0.0])).tolist() == [True, False, False]
 
 
-def test_an_invalid_answer_is_missing_and_a_poor_annotator_counts_less() -> None:
-    draw = np.random.default_rng(0)
-    truth = [str(y) for y in draw.choice(["a", "b"], 400)]
-    other = {"a": "b", "b": "a"}
-    skill = (0.95, 0.9, 0.55, 0.55, 0.55)
-    answers = [[y if draw.random() < s else other[y] for s in skill] for y in truth]
-    voted = majority(answers)
-    modelled = [["a", "b"][i] for i in dawid_skene(answers, ["a", "b"]).argmax(axis=1)]
-    hits = [np.mean([v == t for v, t in zip(m, truth, strict=True)]) for m in (voted, modelled)]
-    assert hits[1] > hits[0] + 0.03
-    assert majority([[None, "a", None], ["a", "b"], [None]]) == ["a", None, None]
-
-
 def test_every_label_weighs_the_same_in_all() -> None:
     assert inverse_frequency(["a", "a", "a", "b"]) == pytest.approx([2 / 3] * 3 + [2])
 
 
-def test_trec_with_40_percent_of_wrong_labels() -> None:
+LEAST = {  # area under the curve, right against wrong labels
+    "trec": {"out of fold": 0.92, "checkpoints": 0.92, "mixture": 0.92, "neighbours": 0.90, "bilevel": 0.90},
+    "ag": {
+        "out of fold": 0.90,
+        "checkpoints": 0.93,
+        "mixture": 0.90,
+        "neighbours": 0.89,
+        "bilevel": 0.925,
+    },
+}
+
+
+@pytest.mark.parametrize("data", LEAST)
+@pytest.mark.parametrize(
+    "seeds", [range(1), pytest.param(range(5), marks=pytest.mark.slow)], ids=["one seed", "five seeds"]
+)
+def test_wrong_labels_are_found_in_40_percent_of_noise(data: str, seeds: range) -> None:
+    found = [found_in(data, seed) for seed in seeds]
+    mean = {name: np.mean([auc[name] for auc in found]) for name in found[0]}
+    for name, least in LEAST[data].items():
+        assert mean[name] >= least, name
+    assert mean["influence"] >= max(0.88, mean["influence, ce"] + 0.15)
+    if data == "trec":
+        assert mean["dropped"] >= 0.18
+        assert mean["dropped and clean"] <= 0.07
+
+
+def found_in(data: str, seed: int) -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
 
-    x, labels, clean, gold = noisy_trec(seed=0)
+    x, labels, clean = noisy(data, seed)
     classes, groups = sorted(set(labels)), range(len(labels))
     p = out_of_fold(x, labels, groups, SoftmaxRegression(classes).fit)
     confidence = noise.given(p, labels)
@@ -83,32 +97,29 @@ def test_trec_with_40_percent_of_wrong_labels() -> None:
         "influence, ce": roc_auc_score(clean, noise.influence(x, labels, groups, "ce")),
     }
     auc["bilevel"] = roc_auc_score(clean, bilevel_weights(x, labels, groups))
-    relabelled = cross_relabelled(x, labels, groups, SoftmaxRegression(classes).fit, classes)
-    right = np.mean([a == b for a, b in zip(relabelled, gold, strict=True)])
     drop = noise.hard(mean, aleatoric, tau=0.1)
-    assert drop.mean() >= 0.18
-    assert clean[drop].mean() <= 0.07
-    assert min(auc["out of fold"], auc["checkpoints"], auc["mixture"]) >= 0.92
-    assert auc["neighbours"] >= 0.90
-    assert auc["bilevel"] >= 0.90
-    assert right >= 0.72  # from 0.60
-    assert auc["influence"] >= max(0.88, auc["influence, ce"] + 0.15)
+    return auc | {"dropped": drop.mean(), "dropped and clean": clean[drop].mean()}
 
 
-def noisy_trec(seed: int) -> tuple[np.ndarray, list[str], np.ndarray, list[str]]:
-    """Features, labels of which 40 % are another class at random, which are right, and the gold ones."""
+def noisy(data: str, seed: int) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Features, labels of which 40 % are another class at random, and which are right."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
 
     if not GOLD.exists():
         pytest.skip(f"needs {GOLD}")
-    lines = (GOLD / "TREC.train.all").read_text("utf-8", "replace").splitlines()
-    gold, texts = zip(*(line.split(" ", 1) for line in lines), strict=True)
+    if data == "trec":
+        lines = (GOLD / "TREC.train.all").read_text("utf-8", "replace").splitlines()
+        gold, texts = zip(*(line.split(" ", 1) for line in lines), strict=True)
+    else:
+        with (GOLD / "ag_news_test.csv").open(encoding="utf-8", newline="") as file:
+            rows = [(row[0], f"{row[1]} {row[2]}") for row in csv.reader(file) if row]
+        gold, texts = zip(*rows, strict=True)
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit_transform(texts)
     x = normalize(TruncatedSVD(128, random_state=0).fit_transform(words)).astype(np.float32)
     draw = np.random.default_rng(seed)
     classes, y = np.unique(gold, return_inverse=True)
     wrong = draw.random(len(y)) < 0.4
     y = np.where(wrong, (y + draw.integers(1, len(classes), len(y))) % len(classes), y)
-    return x, [str(c) for c in classes[y]], ~wrong, list(gold)
+    return x, [str(c) for c in classes[y]], ~wrong

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from resources.encoder import MiniLM
 from resources.lake import Lake
 from synth_assets.assets import plots
 from synth_assets.assets.stage import (
@@ -56,12 +57,18 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         check_specs=[check_spec(recipe, "filtered", *item) for item in CHECKS.items()],
     )
     def compute(
-        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], generations: Table, scores: Table
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        encoder: dg.ResourceParam[MiniLM],
+        generations: Table,
+        scores: Table,
     ) -> Iterator[dg.MaterializeResult]:
         accepted = generations[generations["accepted"]]
         rows = accepted.merge(scores.drop(columns=["round", "cell"]), on="row_id", validate="one_to_one")
         earlier = rounds_before(recipe, lake, "filtered", partition_of(context)["round"])
-        scoring = Context(verbalizers=recipe.task.verbalizers(), earlier=list(earlier["text"]))
+        scoring = Context(
+            verbalizers=recipe.task.verbalizers(), earlier=list(earlier["text"]), encode=encoder.encode
+        )
         kept, dropped = keep(rows, list(recipe.filters.values()), scoring)
         rejected = _with_failed_calls(dropped, generations)
         yield result(

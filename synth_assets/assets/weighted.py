@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from resources.encoder import MiniLM
 from resources.lake import Lake
 from synth_assets.assets import plots
 from synth_assets.assets.stage import Table, asset, check, follows, partition_of, result, rounds_before
@@ -23,7 +24,11 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         automation_condition=follows(recipe),
     )
     def compute(
-        context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], labelled: Table, seeds: Table
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[Lake],
+        encoder: dg.ResourceParam[MiniLM],
+        labelled: Table,
+        seeds: Table,
     ) -> dg.MaterializeResult:
         """The training set so far, with weights."""
         import pandas as pd
@@ -32,7 +37,9 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         rows = pd.concat([rounds_before(recipe, lake, "labelled", now), labelled], ignore_index=True)
         shown = seeds[seeds["split"] == "demonstration"]
         spec = recipe.weights
-        training = weigh(rows, shown, by=spec.by, power=spec.power, seed_share=spec.seeds)
+        training = weigh(
+            rows, shown, by=spec.by, power=spec.power, seed_share=spec.seeds, encode=encoder.encode
+        )
         training = training.assign(made_in=training["round"], round=now)
         return result(recipe, "weighted", training, _metadata(training), [_check(recipe, training)])
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from synth_assets.curation import noise
 from synth_assets.curation.base import Context, Filter
-from synth_assets.curation.duplicates import exact_duplicates, near_duplicates
+from synth_assets.curation.duplicates import exact_duplicates, near_duplicates, normal_form
 from synth_assets.curation.novelty import Pool
+from synth_assets.errors import UserError
 from synth_assets.students.calibration import batch_calibrated
+from synth_assets.students.crossfit import out_of_fold
+from synth_assets.students.softmax import SoftmaxRegression
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LEAST = 10  # rows of a label, of which a student can learn
 
 
 class Duplicate(Filter):
@@ -62,6 +68,51 @@ class Novelty(Filter):
                     pool.add(text)
             scores.append(score)
         return {self.name: scores}
+
+
+class OfStudents(Filter):
+    """Base of what students of the round's own rows say of a row's label; it needs LEAST rows of each."""
+
+    at_least: float | None = 0.2
+
+    def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        counts = rows["label"].value_counts()
+        if not len(rows):
+            return {self.name: []}
+        if len(counts) < 2 or counts.min() < LEAST or context.encode is None:
+            few = ", ".join(f"{n} {label}" for label, n in counts.items())
+            raise UserError(
+                f"filters.{self.name}: students need {LEAST} rows of each of two labels or more, there are "
+                f"{few}: ask for more rows, put it behind fewer filters, or leave it out."
+            )
+        vectors = context.encode(list(rows["text"]))
+        return {self.name: [float(v) for v in self.says(vectors, rows)]}
+
+    def says(self, vectors: Any, rows: pd.DataFrame) -> Any:
+        """(n,) scores of rows with these vectors (n, d)."""
+        raise NotImplementedError
+
+
+class StudentConfidence(OfStudents):
+    """Probability of the row's label by a student that saw neither the row nor its copies (cross-fitting)."""
+
+    name = "student_confidence"
+
+    def says(self, vectors: Any, rows: pd.DataFrame) -> Any:
+        labels = list(rows["label"])
+        student = SoftmaxRegression(sorted(set(labels)))
+        copies = [normal_form(text) for text in rows["text"]]
+        return noise.given(out_of_fold(vectors, labels, copies, student.fit), labels)
+
+
+class NeighbourAgreement(OfStudents):
+    """Share of the `k` most similar rows that have the row's label."""
+
+    name = "neighbour_agreement"
+    k: int = 20
+
+    def says(self, vectors: Any, rows: pd.DataFrame) -> Any:
+        return noise.neighbours(vectors, list(rows["label"]), self.k)[0]
 
 
 class LabelAgreement(Filter):

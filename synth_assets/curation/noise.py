@@ -1,0 +1,118 @@
+"""Scores of labels by students: higher is cleaner. One label a row; classes are their sorted names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from synth_assets.students import softmax
+from synth_assets.students.crossfit import folds, one_thread, shares
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BLOCK_ENTRIES = 4_000_000  # similarities held at once, at most
+
+
+def given(probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """(n,): the probability of each row's own label; of out-of-fold probabilities, its confidence."""
+    import numpy as np
+
+    _, at = np.unique(np.asarray(labels), return_inverse=True)
+    return probabilities[np.arange(len(at)), at]
+
+
+def agreement(probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """1.0 where the student's likeliest label is the row's, else 0.0 (ReGen: Yu et al. 2023)."""
+    return (given(probabilities, labels) >= probabilities.max(axis=1)).astype(float)
+
+
+def dynamics(confidences: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of (E, n) probabilities of the row's label at E checkpoints: mean confidence, aleatoric uncertainty
+    (CLLM: mean of p (1 - p), at most .25) and variability (WANLI: standard
+    deviation, at most .5; high is ambiguous)."""
+    return confidences.mean(0), (confidences * (1 - confidences)).mean(0), confidences.std(0)
+
+
+def hard(confidence: np.ndarray, aleatoric: np.ndarray, tau: float | None = 0.2) -> np.ndarray:
+    """(n,) bool: the region that CLLM drops, confidence <= .2 and aleatoric <= tau; ambiguous rows stay.
+
+    Without tau it is adaptive: .75 of the range of the aleatoric uncertainty.
+    """
+    if tau is None:
+        tau = 0.75 * float(aleatoric.max() - aleatoric.min())
+    return (confidence <= 0.2) & (aleatoric <= tau)
+
+
+def loss_mixture(confidence: np.ndarray, labels: Sequence[str], seed: int = 0) -> np.ndarray:
+    """(n,): the posterior of the component of small loss, of two a class on -log confidence (FreeAL:
+    Xiao et al. 2023). Unknown (NaN) for a class of fewer than two rows."""
+    import numpy as np
+    from sklearn.mixture import GaussianMixture
+
+    loss = -np.log(np.maximum(confidence, 1e-12)).astype(float)[:, None]
+    y, found = np.asarray(labels), np.full(len(confidence), np.nan)
+    for name in np.unique(y):
+        rows = y == name
+        if rows.sum() > 1:
+            model = GaussianMixture(2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=seed)
+            posterior = model.fit(loss[rows]).predict_proba(loss[rows])
+            found[rows] = posterior[:, model.means_.ravel().argmin()]
+    return found
+
+
+@one_thread
+def neighbours(vectors: np.ndarray, labels: Sequence[str], k: int = 20) -> tuple[np.ndarray, np.ndarray]:
+    """Share of the k nearest rows with the row's label, in [0, 1], and mean cosine to them, in [-1, 1]
+    (low is an outlier). Vectors (n, d) float32 have length 1; the row itself is no neighbour."""
+    import numpy as np
+
+    _, y = np.unique(np.asarray(labels), return_inverse=True)
+    n, k = len(y), min(k, len(y) - 1)
+    share, near = np.empty(n), np.empty(n)
+    step = max(1, BLOCK_ENTRIES // n)
+    for begin in range(0, n, step):
+        like = vectors[begin : begin + step] @ vectors.T
+        rows = np.arange(len(like))
+        like[rows, begin + rows] = -np.inf
+        best = np.argpartition(-like, k - 1, axis=1)[:, :k]
+        share[begin : begin + step] = (y[best] == y[begin + rows, None]).mean(axis=1)
+        near[begin : begin + step] = np.take_along_axis(like, best, axis=1).mean(axis=1)
+    return share, near
+
+
+def outer_residuals(p: np.ndarray, wanted: np.ndarray, loss: str = "rce") -> np.ndarray:
+    """(n, K): derivative of the outer loss in the scores. `rce`, reversed cross-entropy -sum p log q with
+    q = softmax(10 onehot), is for labels that may be wrong; `ce` for gold ones."""
+    if loss == "ce":
+        return p - wanted
+    cost = 10 * (1 - wanted)  # -log q but for a constant, which has no gradient
+    return p * (cost - (p * cost).sum(axis=1, keepdims=True))
+
+
+def influence(
+    features: np.ndarray, labels: Sequence[str], groups: Sequence[object], loss: str = "rce", seed: int = 0
+) -> np.ndarray:
+    """(n,), any real number: by how much the row lowers the loss on rows that it was not trained with
+    (ProGen: Ye et al. 2022). Each half is scored on the other, through the inverse Hessian."""
+    import numpy as np
+
+    x, y = softmax.floats(features), np.asarray(labels)
+    classes, half = [str(c) for c in np.unique(y)], folds(groups, 2, seed)
+    found = np.empty(len(y))
+    for side in (0, 1):
+        inner, outer = half == side, half != side
+        found[inner] = _influence(
+            x[inner], softmax.targets(y[inner], classes), x[outer], softmax.targets(y[outer], classes), loss
+        )
+    return found
+
+
+@one_thread
+def _influence(x: np.ndarray, y: np.ndarray, x_out: np.ndarray, y_out: np.ndarray, loss: str) -> np.ndarray:
+    w, penalty = shares(None, len(x)), 1 / len(x)
+    at = softmax.descend(x, y, w, penalty)
+    p = softmax.probabilities(x, at)
+    outward = outer_residuals(softmax.probabilities(x_out, at), y_out, loss) / len(x_out)
+    way = softmax.solve(x, p, w, penalty, softmax.gradient(x_out, outward))
+    return ((p - y) * (x @ way[:-1] + way[-1])).sum(axis=1)
