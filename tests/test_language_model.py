@@ -235,7 +235,8 @@ def test_secrets_are_written_nowhere(
 
 
 KILLED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from pathlib import Path
 from resources.call_log import CallLog
 from tests.test_language_model import LanguageModel, Model, ask
