@@ -47,7 +47,8 @@ def design(
     around = around or Around(rows={"seeds": seeds})
     questions = list(_questions(recipe, -(-rows // recipe.samples), around, round_, cell))
     place = (recipe.seed, round_, cell)
-    shown = [_shown(recipe, around, i, row, place) for i, row in enumerate(questions)]
+    there: dict[Any, Any] = {}  # sets that rows share, vectors of a pool
+    shown = [_shown(recipe, around, i, row, place, there) for i, row in enumerate(questions)]
     table = []
     for i in range(rows):
         question = i // recipe.samples
@@ -137,32 +138,50 @@ def _row(
 
 
 def _shown(
-    recipe: Recipe, around: Around, question: int, row: Mapping[str, Any], place: Sequence[object]
+    recipe: Recipe,
+    around: Around,
+    question: int,
+    row: Mapping[str, Any],
+    place: Sequence[object],
+    there: dict[Any, Any],
 ) -> tuple[int, list[str]]:
     """The set, and the ids, of the rows that a question is asked with."""
     shown = recipe.demonstrations
     if shown is None or not shown.size:
         return 0, []
-    turn = question if _by_row(shown) else question % shown.sets
+    if _by_row(shown):
+        return question, _chosen(recipe, shown, around, row, (*place, question), there)
+    turn = question % shown.sets
+    if turn not in there:
+        there[turn] = _chosen(recipe, shown, around, row, (*place, turn), there)
+    return turn, there[turn]
+
+
+def _chosen(
+    recipe: Recipe,
+    shown: Demonstrations,
+    around: Around,
+    row: Mapping[str, Any],
+    parts: Sequence[object],
+    there: dict[Any, Any],
+) -> list[str]:
     if shown.mix:
         sizes = {str(name): n for name, n in shown.mix.items()}
         pools = {name: list(_pool(recipe, around, name, row, n)["row_id"]) for name, n in sizes.items()}
-        return turn, select_mixed(pools, sizes, *place, turn)
+        return select_mixed(pools, sizes, *parts)
     pool = _pool(recipe, around, shown.pool, row, shown.k)
     ids = list(pool["row_id"])
     if shown.score and shown.score in pool:
-        scores = list(pool[shown.score])
-        return turn, select(ids, shown.k, shown.by, parts=(*place, turn), scores=scores)
+        return select(ids, shown.k, shown.by, parts=parts, scores=list(pool[shown.score]))
     if shown.by == "random" or shown.score:
-        return turn, select_random(ids, shown.k, *place, turn)
+        return select_random(ids, shown.k, *parts)
     if around.encode is None:
         raise UserError(f"demonstrations.by: {shown.by} needs an encoder, and there is none here.")
-    vectors = around.encode(list(pool["text"]))
+    if (of := tuple(ids)) not in there:
+        there[of] = around.encode(list(pool["text"]))
     query = around.encode([prompts.render(shown.query, row)])[0] if shown.query is not None else None
     first = shown.order == "nearest_first"
-    return turn, select(
-        ids, shown.k, shown.by, parts=(*place, turn), vectors=vectors, query=query, nearest_first=first
-    )
+    return select(ids, shown.k, shown.by, parts=parts, vectors=there[of], query=query, nearest_first=first)
 
 
 def _by_row(shown: Demonstrations) -> bool:

@@ -349,7 +349,7 @@ class Rows(Draw):
             )
         texts = dict(zip(table["row_id"], table["text"], strict=True))
         turn, at = divmod(int(str(number)), len(texts))
-        return str(texts[ranked(texts, *place, name, turn)[at]])
+        return str(texts[_order(tuple(texts), *place, name, turn)[at]])
 
 
 class FieldOf(Draw):
@@ -367,6 +367,12 @@ class FieldOf(Draw):
                     raise unknown("field", self.field, set(found), f"conditions.{parts[-1]}")
                 return str(found.iloc[0][self.field])
         raise UserError(f"conditions.{parts[-1]}: {self.of} is no row of the seeds or of earlier rounds.")
+
+
+@lru_cache(maxsize=64)
+def _order(ids: tuple[str, ...], *parts: object) -> list[str]:
+    """The turn that all rows of a cell take; ranked once."""
+    return ranked(ids, *parts)
 
 
 def _stamp(file: str) -> tuple[str, int]:
