@@ -47,8 +47,7 @@ def design(
     around = around or Around(rows={"seeds": seeds})
     questions = list(_questions(recipe, -(-rows // recipe.samples), around, round_, cell))
     place = (recipe.seed, round_, cell)
-    there: dict[Any, Any] = {}  # sets that rows share, vectors of a pool
-    shown = [_shown(recipe, around, i, row, place, there) for i, row in enumerate(questions)]
+    shown = [_shown(recipe, around, i, row, place) for i, row in enumerate(questions)]
     table = []
     for i in range(rows):
         question = i // recipe.samples
@@ -143,18 +142,15 @@ def _shown(
     question: int,
     row: Mapping[str, Any],
     place: Sequence[object],
-    there: dict[Any, Any],
 ) -> tuple[int, list[str]]:
     """The set, and the ids, of the rows that a question is asked with."""
     shown = recipe.demonstrations
     if shown is None or not shown.size:
         return 0, []
     if _by_row(shown):
-        return question, _chosen(recipe, shown, around, row, (*place, question), there)
+        return question, _chosen(recipe, shown, around, row, (*place, question))
     turn = question % shown.sets
-    if turn not in there:
-        there[turn] = _chosen(recipe, shown, around, row, (*place, turn), there)
-    return turn, there[turn]
+    return turn, around.once((*place, turn), lambda: _chosen(recipe, shown, around, row, (*place, turn)))
 
 
 def _chosen(
@@ -163,7 +159,6 @@ def _chosen(
     around: Around,
     row: Mapping[str, Any],
     parts: Sequence[object],
-    there: dict[Any, Any],
 ) -> list[str]:
     if shown.mix:
         sizes = {str(name): n for name, n in shown.mix.items()}
@@ -177,11 +172,11 @@ def _chosen(
         return select_random(ids, shown.k, *parts)
     if around.encode is None:
         raise UserError(f"demonstrations.by: {shown.by} needs an encoder, and there is none here.")
-    if (of := tuple(ids)) not in there:
-        there[of] = around.encode(list(pool["text"]))
-    query = around.encode([prompts.render(shown.query, row)])[0] if shown.query is not None else None
+    encode = around.encode
+    vectors = around.once(tuple(ids), lambda: encode(list(pool["text"])))
+    query = encode([prompts.render(shown.query, row)])[0] if shown.query is not None else None
     first = shown.order == "nearest_first"
-    return select(ids, shown.k, shown.by, parts=parts, vectors=there[of], query=query, nearest_first=first)
+    return select(ids, shown.k, shown.by, parts=parts, vectors=vectors, query=query, nearest_first=first)
 
 
 def _by_row(shown: Demonstrations) -> bool:

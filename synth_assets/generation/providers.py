@@ -39,6 +39,13 @@ class Around:
     rows: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # seeds, kept: row_id, text, label, split
     encode: Encode | None = None
     asked: Callable[[str, str], Sequence[str]] = lambda name, given: ()  # values that the model gave
+    made: dict[object, Any] = field(default_factory=dict)  # what rows share
+
+    def once(self, key: object, make: Callable[[], Any]) -> Any:
+        """What rows share, made for the first that asks."""
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
 
     @property
     def shown(self) -> pd.DataFrame:
@@ -333,12 +340,17 @@ class Rows(Draw):
     split: Literal["demonstration", "validation", "unlabeled"] = "demonstration"
     label: Literal["same", "other", "any"] = "any"
 
-    def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
+    def draw(self, row: Mapping[str, Any], around: Around, *parts: object) -> str:
         *place, number, name = parts
+        texts = around.once((name, row["label"]), lambda: self._texts(row, around, str(name)))
+        turn, at = divmod(int(str(number)), len(texts))
+        order = around.once((*place, name, turn), lambda: ranked(texts, *place, name, turn))
+        return str(texts[order[at]])
+
+    def _texts(self, row: Mapping[str, Any], around: Around, name: str) -> dict[str, str]:
+        """Row id -> text of the rows that may be taken; while no round has kept any, of the seeds."""
         table = around.rows.get(self.rows)
-        table = table if table is not None else around.rows["seeds"].iloc[:0]
-        if self.rows == "kept" and table.empty:  # the first round has no earlier one
-            table = around.rows["seeds"]
+        table = around.rows["seeds"] if table is None or table.empty else table
         if "split" in table:
             table = table[table["split"] == self.split]
         if self.label != "any":
@@ -347,9 +359,7 @@ class Rows(Draw):
             raise UserError(
                 f"conditions.{name}: there is no row of {self.rows} to take ({self.split}, {self.label})."
             )
-        texts = dict(zip(table["row_id"], table["text"], strict=True))
-        turn, at = divmod(int(str(number)), len(texts))
-        return str(texts[_order(tuple(texts), *place, name, turn)[at]])
+        return dict(zip(table["row_id"], table["text"], strict=True))
 
 
 class FieldOf(Draw):
@@ -367,12 +377,6 @@ class FieldOf(Draw):
                     raise unknown("field", self.field, set(found), f"conditions.{parts[-1]}")
                 return str(found.iloc[0][self.field])
         raise UserError(f"conditions.{parts[-1]}: {self.of} is no row of the seeds or of earlier rounds.")
-
-
-@lru_cache(maxsize=64)
-def _order(ids: tuple[str, ...], *parts: object) -> list[str]:
-    """The turn that all rows of a cell take; ranked once."""
-    return ranked(ids, *parts)
 
 
 def _stamp(file: str) -> tuple[str, int]:
