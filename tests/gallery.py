@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from synth_assets.recipe import Recipe, load
 from synth_assets.schema import Schema
 
 ROUND = "2026-11-22"
+Answer = str | Mapping[str, Any]
 Say = Callable[[str, "Schema | None", Mapping[str, Any]], str]  # prompt, schema, sampling -> answer
 
 
@@ -123,3 +125,20 @@ def make(
         accepted = accepted.assign(**rule.measure(accepted, context))
     kept, rejected = keep(accepted, list(recipe.filters.values()), context)
     return Made(recipe, model, listed, pd.concat(by_cell, ignore_index=True), made, kept, rejected)
+
+
+def script(rules: Mapping[str, Answer | Callable[[str], Answer]]) -> Say:
+    """Answers a prompt by the first rule whose words stand in it."""
+
+    def say(prompt: str, *_: Any) -> str:
+        rule = next(answer for words, answer in rules.items() if words in prompt)
+        answer = rule(prompt) if callable(rule) else rule
+        return answer if isinstance(answer, str) else json.dumps(answer)
+
+    return say
+
+
+def turns(*answers: Answer) -> Callable[[str], Answer]:
+    """One after the other, from the start again at the end."""
+    calls = iter(range(10**6))
+    return lambda _: answers[next(calls) % len(answers)]

@@ -3,10 +3,8 @@ the table of the whole gallery."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +12,9 @@ import pytest
 
 from resources.home import recipes
 from synth_assets.assets.seeds import seed_rows
-from tests.gallery import Made, Say, make
+from tests.gallery import Answer, Made, Say, make, script, turns
 
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
-Answer = str | Mapping[str, Any]
-
-
-def script(rules: Mapping[str, Answer | Callable[[str], Answer]]) -> Say:
-    """Answers a prompt by the first rule whose words stand in it."""
-
-    def say(prompt: str, *_: Any) -> str:
-        rule = next(answer for words, answer in rules.items() if words in prompt)
-        answer = rule(prompt) if callable(rule) else rule
-        return answer if isinstance(answer, str) else json.dumps(answer)
-
-    return say
-
-
-def turns(*answers: Answer) -> Callable[[str], Answer]:
-    """One after the other, from the start again at the end."""
-    calls = iter(range(10**6))
-    return lambda _: answers[next(calls) % len(answers)]
 
 
 def make_again(system: str, say: Say, **more: Any) -> Made:

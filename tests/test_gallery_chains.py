@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,7 @@ import pandas as pd
 from resources.home import recipes
 from synth_assets.assets.seeds import seed_rows
 from synth_assets.recipe import Recipe
-from tests.gallery import Made, Say, make, recipe_like
-
-Answer = str | Mapping[str, Any]
-
-
-def script(rules: Mapping[str, Answer | Callable[[str], Answer]]) -> Say:
-    """Answers a prompt by the first rule whose words stand in it."""
-
-    def say(prompt: str, *_: Any) -> str:
-        rule = next(answer for words, answer in rules.items() if words in prompt)
-        answer = rule(prompt) if callable(rule) else rule
-        return answer if isinstance(answer, str) else json.dumps(answer)
-
-    return say
-
-
-def turns(*answers: Answer) -> Callable[[str], Answer]:
-    """One after the other, from the start again at the end."""
-    calls = iter(range(10**6))
-    return lambda _: answers[next(calls) % len(answers)]
+from tests.gallery import Answer, Made, make, recipe_like, script, turns
 
 
 def asked(made: Made, words: str) -> list[str]:

@@ -69,6 +69,11 @@ def seeds(recipe: Recipe) -> pd.DataFrame:
     return support_set(read_rows(recipe.seeds.file), recipe.seeds, recipe.cells, recipe.seed)
 
 
+def step_rows(step: Any, task: Any, table: pd.DataFrame, seeds: pd.DataFrame, model: Any) -> pd.DataFrame:
+    """The rows that one step makes of a condition table."""
+    return table.drop(columns=steps.DROPPED).assign(**steps.answered(step, task, table, seeds, model))
+
+
 def conditions(recipe: Recipe, seeds: pd.DataFrame, cell: str = "negative", rows: int = 6, **changes: Any):
     return design(recipe.model_copy(update=changes), seeds, round_=ROUND, cell=cell, rows=rows)
 
@@ -123,7 +128,7 @@ def test_demonstrations_have_the_label_of_their_row(recipe: Recipe, seeds: pd.Da
 def test_each_row_is_asked_as_a_sample_of_its_own(recipe: Recipe, seeds: pd.DataFrame) -> None:
     model = Scripted([Said("fine")])
     table = conditions(recipe, seeds)
-    rows = steps.run(recipe.step, recipe.task, table, seeds, model)
+    rows = step_rows(recipe.step, recipe.task, table, seeds, model)
     assert list(rows["row_id"]) == list(table["row_id"])  # whatever the order of asking was
     assert len(set(model.replicates)) == len(table)
     prompt = model.asked[0][0]["content"]
@@ -139,7 +144,7 @@ def test_what_is_no_answer_is_a_row_with_its_reason(recipe: Recipe, seeds: pd.Da
         Said(None, "timed_out", error="60 s"),
     ]
     table = conditions(recipe, seeds, rows=4).assign(demonstration_set=0)
-    rows = steps.run(recipe.step, recipe.task, table, seeds, Scripted(said))
+    rows = step_rows(recipe.step, recipe.task, table, seeds, Scripted(said))
     assert rows["text"].fillna("").tolist() == ["good one", "", "cut of", ""]
     assert rows["reason"].fillna("").tolist() == ["", "empty", "truncated", "timed_out"]
     assert rows["error"].fillna("").tolist() == ["", "", "", "60 s"]
@@ -150,7 +155,7 @@ def test_a_prompt_is_rendered_when_the_model_takes_it(recipe: Recipe, seeds: pd.
     step = recipe.step.model_copy(update={"complete": "{{ missing if tone == 'angry' else tone }}"})
     model = Scripted([Said("fine")])
     with pytest.raises(UserError, match="'missing' is undefined"):
-        steps.run(step, recipe.task, table, seeds, model)
+        step_rows(step, recipe.task, table, seeds, model)
     assert len(model.asked) == 2
 
 
@@ -169,7 +174,7 @@ def test_no_answer_is_kept_once_its_row_is_made(recipe: Recipe, seeds: pd.DataFr
                 del answer
 
     model = Counting([])
-    assert len(steps.run(recipe.step, recipe.task, conditions(recipe, seeds, rows=9), seeds, model)) == 9
+    assert len(step_rows(recipe.step, recipe.task, conditions(recipe, seeds, rows=9), seeds, model)) == 9
     assert model.most <= 2
 
 
@@ -206,7 +211,7 @@ def with_output(recipe: Recipe) -> Recipe:
 def test_the_fields_of_an_answer_become_columns(with_output: Recipe, seeds: pd.DataFrame) -> None:
     said = [Said(json.dumps(FIELDS)), Said(None, "timed_out"), Said(json.dumps({**FIELDS, "share": 0.25}))]
     model, table = Scripted(said), conditions(with_output, seeds, rows=3)
-    rows = steps.run(with_output.step, with_output.task, table, seeds, model)
+    rows = step_rows(with_output.step, with_output.task, table, seeds, model)
     assert model.schema == Schema.of(OUTPUT)
     rows = rows.assign(model="m", accepted=rows["reason"].isna())
     arrow = tables.to_arrow(with_output, "generations", rows)
@@ -238,7 +243,7 @@ def test_an_answer_that_does_not_fit_is_a_row_with_the_reason(
         Said("{", "truncated"),
     ]
     table = conditions(with_output, seeds, rows=4)
-    rows = steps.run(with_output.step, with_output.task, table, seeds, Scripted(said))
+    rows = step_rows(with_output.step, with_output.task, table, seeds, Scripted(said))
     assert rows["reason"].tolist() == ["invalid", "invalid", "empty", "truncated"]
     assert rows["error"].fillna("").tolist() == [
         'rating is "5", wanted an integer',
@@ -252,7 +257,7 @@ def test_an_answer_that_does_not_fit_is_a_row_with_the_reason(
 
 def test_a_chat_model_is_told_in_words_to_go_on(recipe: Recipe, seeds: pd.DataFrame) -> None:
     model = Scripted([Said("fine")], api="chat")
-    steps.run(recipe.step, recipe.task, conditions(recipe, seeds), seeds, model)
+    step_rows(recipe.step, recipe.task, conditions(recipe, seeds), seeds, model)
     assert [m["role"] for m in model.asked[0]] == ["system", "user"]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from synth_assets.curation.noise import outer_residuals
+from synth_assets.curation.noise import by_the_other_half, outer_residuals
 from synth_assets.students import softmax
-from synth_assets.students.crossfit import folds, one_thread, shares
+from synth_assets.students.crossfit import one_thread, shares
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,17 +21,8 @@ def bilevel_weights(
 ) -> np.ndarray:
     """(n,): weights that lower the loss of a student so weighted on rows that it was not trained with
     (SunGen: Gao et al. 2023). Each half is weighed by the other, through the inverse Hessian."""
-    import numpy as np
-
-    x, y = softmax.floats(features), np.asarray(labels)
-    classes, half = [str(c) for c in np.unique(y)], folds(groups, 2, seed)
-    found = np.empty(len(y))
-    for side in (0, 1):
-        inner, outer = half == side, half != side
-        found[inner] = _weigh(
-            x[inner], softmax.targets(y[inner], classes), x[outer], softmax.targets(y[outer], classes), loss
-        )
-    return shares(found, len(y)) * len(y)
+    found = by_the_other_half(_weigh, features, labels, groups, loss, seed)
+    return shares(found, len(found)) * len(found)
 
 
 @one_thread

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from synth_assets.students import softmax
@@ -95,6 +95,18 @@ def influence(
 ) -> np.ndarray:
     """(n,), any real number: by how much the row lowers the loss on rows that it was not trained with
     (ProGen: Ye et al. 2022). Each half is scored on the other, through the inverse Hessian."""
+    return by_the_other_half(_influence, features, labels, groups, loss, seed)
+
+
+def by_the_other_half(
+    judge: Callable[..., np.ndarray],
+    features: np.ndarray,
+    labels: Sequence[str],
+    groups: Sequence[object],
+    loss: str,
+    seed: int,
+) -> np.ndarray:
+    """(n,): what `judge` says of each half of the rows, given the other: the two share no group."""
     import numpy as np
 
     x, y = softmax.floats(features), np.asarray(labels)
@@ -102,7 +114,7 @@ def influence(
     found = np.empty(len(y))
     for side in (0, 1):
         inner, outer = half == side, half != side
-        found[inner] = _influence(
+        found[inner] = judge(
             x[inner], softmax.targets(y[inner], classes), x[outer], softmax.targets(y[outer], classes), loss
         )
     return found

@@ -60,27 +60,6 @@ def messages(
         yield prompts.chat(text, task.role) if step.prompt is not None else prompts.completion(text, api)
 
 
-def run(
-    step: Step,
-    task: Task,
-    conditions: pd.DataFrame,
-    seeds: pd.DataFrame,
-    model: Completes,
-    suffix: str = "",
-    said: Said | None = None,
-) -> pd.DataFrame:
-    """One generated row a condition row, in the same order: accepted, or rejected with the reason.
-
-    `said` are the answers of the steps before; `suffix` tells this step's samples from those of other steps.
-
-    Prompts are rendered as the model takes them, and of an answer stays what its row needs. Rows are asked
-    in the table's order, in which neighbours show different demonstrations: an inference server then reads
-    each of these prefixes about once, and not once in every slot.
-    """
-    made = answered(step, task, conditions, seeds, model, suffix, said)
-    return conditions.drop(columns=DROPPED).assign(**made)
-
-
 def answered(
     step: Step,
     task: Task,
@@ -90,7 +69,14 @@ def answered(
     suffix: str = "",
     said: Said | None = None,
 ) -> dict[str, list[Any]]:
-    """Column -> a value a condition row: what is left of the answers."""
+    """Column -> a value a condition row, in the same order: what is left of the answers, or why none is.
+
+    `said` are the answers of the steps before; `suffix` tells this step's samples from those of other steps.
+
+    Prompts are rendered as the model takes them, and of an answer stays what its row needs. Rows are asked
+    in the table's order, in which neighbours show different demonstrations: an inference server then reads
+    each of these prefixes about once, and not once in every slot.
+    """
     schema = step.answer_schema
     answers = model.complete(
         messages(step, task, conditions, seeds, model.api, said),
