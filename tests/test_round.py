@@ -181,10 +181,11 @@ def test_calls_that_failed_for_good_are_rows_a_warning_and_asked_again(
     project: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("resources.language_model.BACKOFF", 0.0)
-    down = {"now": True}
+    down, order = {"now": True}, dict[int, int]()
 
     def sometimes(body: dict[str, Any]) -> str:
-        if down["now"] and body["seed"] % 2:
+        number = order.setdefault(body["seed"], len(order))  # a call that is tried again fails again
+        if down["now"] and number % 2:
             raise RuntimeError("overloaded")  # the connection breaks without an answer
         return reviewer(body)
 
