@@ -20,6 +20,7 @@ OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
     ast.Mod: operator.mod,
     ast.Pow: lambda a, b: math.pow(a, b),  # floats: no power fills the memory
 }
+NUMBER = re.compile(r"(?:(?<![\w)])-)?\$?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+|(?=\.\d))(?:\.\d+)?")
 ANNOTATION = re.compile(r"<<([^<>]*)=([^<>=]*)>>")
 EQUATION = re.compile(  # of two numbers; neither the end nor the start of a longer one
     r"(?<![\w.,)$%+*/×÷=–-])(?<![\dxX)%$+*/×÷=–-] )(\$?\d[\d,]*(?:\.\d+)?\s*[-+*/×÷]\s*\$?\d[\d,]*(?:\.\d+)?)"
@@ -91,6 +92,17 @@ def _right(expression: str, claimed: str) -> bool | None:
     return math.isclose(value, claim, rel_tol=1e-9, abs_tol=1e-9) or (
         places > 0 and abs(value - claim) <= 0.5 * 10**-places + 1e-12
     )
+
+
+def final_answer(text: str) -> str | None:
+    """The answer of a worked solution: what follows the last `####`, or `A:` that starts a line; else the
+    last number; None where there is neither. A number is given without `,`, `$` and zeros after the point.
+    """
+    marked = re.findall(r"(?:####|^A:)[ \t]*(.*)$", text, flags=re.MULTILINE)
+    if marked:
+        return number(marked[-1].strip()) or None
+    numbers = NUMBER.findall(text)
+    return number(numbers[-1]) if numbers else None
 
 
 def number(text: str) -> str:

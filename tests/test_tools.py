@@ -13,14 +13,10 @@ from typing import Any
 import pytest
 
 from resources.read_only_sql import Queried, result_key, run_sql
-from synth_assets.arithmetic import calculate, check_annotations, normalise
+from synth_assets.arithmetic import calculate, check_annotations, final_answer, normalise
+from synth_assets.entities import pattern_entities
 from synth_assets.errors import UserError
-from synth_assets.generation.tools import (
-    final_answer,
-    own_function,
-    pattern_entities,
-    vote,
-)
+from synth_assets.generation.tools import own_function, vote
 
 DATA = Path(__file__).parents[2] / "shared/data"
 

@@ -8,38 +8,12 @@ from __future__ import annotations
 
 import importlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from synth_assets.arithmetic import calculate, normalise, number
+from synth_assets.arithmetic import calculate, final_answer, normalise
+from synth_assets.entities import pattern_entities
 from synth_assets.errors import UserError, unknown
-
-NUMBER = re.compile(r"(?:(?<![\w)])-)?\$?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+|(?=\.\d))(?:\.\d+)?")
-MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-ENTITIES = re.compile(
-    r"(?P<date>\b\d{4}-\d{2}-\d{2}\b"
-    rf"|\b(?:\d{{1,2}} )?(?:{MONTHS}) (?:\d{{1,2}}, )?\d{{4}}\b)"
-    r"|(?P<number>(?<![\w.])[-$€£]{0,2}(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?%?(?![\w]))"
-    r"|(?P<name>\b[A-Z][\w'’-]*(?: (?:of |de |van |von |the )?[A-Z][\w'’-]*)*)"
-)
-
-
-class Entity(NamedTuple):
-    kind: str  # name, number, date
-    text: str
-    start: int  # characters from the start of the text
-
-
-def final_answer(text: str) -> str | None:
-    """The answer of a worked solution: what follows the last `####`, or `A:` that starts a line; else the
-    last number; None where there is neither. A number is given without `,`, `$` and zeros after the point.
-    """
-    marked = re.findall(r"(?:####|^A:)[ \t]*(.*)$", text, flags=re.MULTILINE)
-    if marked:
-        return number(marked[-1].strip()) or None
-    numbers = NUMBER.findall(text)
-    return number(numbers[-1]) if numbers else None
 
 
 def vote(results: Sequence[str | None], at_least: int = 1) -> list[int]:
@@ -53,14 +27,6 @@ def vote(results: Sequence[str | None], at_least: int = 1) -> list[int]:
             groups.setdefault(result, []).append(place)
     largest = max(groups.values(), key=len, default=[])
     return largest if len(largest) >= at_least else []
-
-
-def pattern_entities(text: str) -> list[Entity]:
-    """Runs of capitalised words, numbers and dates, in their order: patterns for English, no model.
-
-    A capitalised first word of a sentence counts as a name: this finds candidates, not named entities.
-    """
-    return [Entity(m.lastgroup or "", m.group(), m.start()) for m in ENTITIES.finditer(text)]
 
 
 def own_function(path: str) -> Callable[..., Any]:

@@ -1,0 +1,122 @@
+"""Facts: named entities that the evidence lacks, and atomic facts that are supported.
+
+What finds the parts of a text and what checks them are functions: patterns stand in for a named entity
+recogniser, sentences for atomic facts; a model may do either better.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from synth_assets.entities import Entity, pattern_entities
+from synth_assets.evaluation.measured import Measured
+from synth_assets.evaluation.resampling import bootstrap_mean, ratio
+
+Split = Callable[[str], Sequence[str]]  # a text -> its atomic facts
+Supported = Callable[[str], bool | None]  # a fact -> whether it is supported; None: beside the point
+
+END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:Mr|Dr|St|Ms)\.)(?<!\bMrs\.)[\"'”’)\]]*\s+|\n+")
+WORD = re.compile(r"\d+(?:[.,]\d+)*%?|\w+")
+ASIDE = re.compile(r"\?\s*$|\b(?:I|[Ww]e|[Yy]ou|[Mm]y|[Oo]ur|[Yy]our|me|us)\b")
+YEAR = re.compile(r"1\d{3}|20\d{2}")
+OPENING = (
+    "a about after all also although an and another any are as at because before being both but by can"
+    " could despite did do does during each either even every few finally first for from had has have he"
+    " hence her here his how however if in indeed instead into is it its just last later like many"
+    " meanwhile more moreover most much neither next no nor not now of often on once one only or other"
+    " others over overall perhaps second several she should similarly since so some sometimes still such"
+    " than that the their them then there therefore these they third this those though through thus to"
+    " today together two under unlike until up upon was were what when where whether which while who whose"
+    " why will with within without would yes yet"
+)
+OPENERS = frozenset(OPENING.split())
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences by their marks and line ends; titles (Dr.) and initials do not end one."""
+    return [s.strip() for s in END.split(text) if s.strip()]
+
+
+def entities(text: str) -> list[str]:
+    """Names, dates, years, sums of money and percentages, as often as they stand in the text.
+
+    As in FactualityPrompt (Lee et al. 2022) plain numbers are left out, and so are sentences that claim
+    nothing: questions, and those with a first or second person. A capitalised first word of a sentence is
+    a name where the sentence has another entity, unless it is a word that often opens one.
+    """
+    found = []
+    for sentence in sentences(text):
+        if not ASIDE.search(sentence):
+            found += _claimed(sentence)
+    return found
+
+
+def _claimed(sentence: str) -> list[str]:
+    named = [e for e in map(_bare, pattern_entities(sentence)) if e.text]
+    if len(named) == 1 and named[0].start == 0 and named[0].kind == "name" and " " not in named[0].text:
+        return []  # only a first word
+    return [e.text for e in named]
+
+
+def _bare(entity: Entity) -> Entity:
+    """Without a possessive and without a word that opens the sentence; empty where it claims nothing."""
+    kind, text, start = entity
+    if kind == "number" and not re.search(r"[$€£%]", text) and not YEAR.fullmatch(text):
+        return Entity(kind, "", start)
+    if kind == "name":
+        text = re.sub(r"['’]s?$", "", text)
+        first, _, others = text.partition(" ")
+        if start == 0 and first.lower() in OPENERS:
+            text, start = others, start + len(first) + 1
+    return Entity(kind, text, start)
+
+
+def entity_errors(text: str, evidence: str, find: Split = entities) -> tuple[int, int]:
+    """(entities that the evidence lacks, entities). The evidence has an entity where one sentence of it has
+    all its words: "Marcus Morgan Bentley" is there for "Marcus Bentley"."""
+    said = [set(_words(sentence)) for sentence in sentences(evidence)]
+    found = find(text)
+    absent = sum(not any(set(_words(entity)) <= words for words in said) for entity in found)
+    return absent, len(found)
+
+
+def _words(text: str) -> list[str]:
+    return [re.sub(r"(?<=\d),(?=\d)", "", word) for word in WORD.findall(text.casefold())]
+
+
+def entity_error(texts: Sequence[str], evidence: Sequence[str], find: Split = entities) -> Measured:
+    """Share of named entities that are absent from the evidence of their text (the named-entity error of
+    FactualityPrompt, Lee et al. 2022), over all entities; lower is better."""
+    counted = [entity_errors(text, known, find) for text, known in zip(texts, evidence, strict=True)]
+    return ratio(counted, "no text names an entity")
+
+
+def f1_at_k(supported: int, unsupported: int, k: int) -> float:
+    """F1@K of one text (SAFE, Wei et al. 2024): precision of its facts, and their number against the `k`
+    that are wanted; 0 without a supported fact."""
+    if not supported:
+        return 0.0
+    precision, recall = supported / (supported + unsupported), min(supported / k, 1.0)
+    return 2 * precision * recall / (precision + recall)
+
+
+def fact_scores(
+    texts: Sequence[str], k: int, supported: Supported, split: Split = sentences
+) -> dict[str, Measured]:
+    """`fact_precision`, `fact_recall_at_k` and `fact_f1_at_k`, means over the texts (SAFE, Wei et al. 2024).
+
+    A fact beside the point counts for nothing; a text without facts has no precision. With `split` the
+    sentences and `supported` an entailment, the precision is FactualityPrompt's entailment ratio.
+    """
+    counted = []
+    for text in texts:
+        verdicts = [supported(fact) for fact in split(text)]
+        counted.append((verdicts.count(True), verdicts.count(False)))
+    return {
+        "fact_precision": bootstrap_mean(
+            [s / (s + u) if s + u else None for s, u in counted], "no text has a fact"
+        ),
+        "fact_recall_at_k": bootstrap_mean([min(s / k, 1.0) for s, _ in counted]),
+        "fact_f1_at_k": bootstrap_mean([f1_at_k(s, u, k) for s, u in counted]),
+    }

@@ -1,0 +1,150 @@
+"""Faithfulness of labels: agreement with the truth, with people on a sample, with an auxiliary model.
+
+A label that is None is missing (an annotator that gave no answer), never a class: its row is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.evaluation.measured import Z95, Measured, unknown, with_error
+from synth_assets.evaluation.resampling import NO_ROWS, ONE_ROW, bootstrap
+from synth_assets.evaluation.usefulness import TrainingSet, correct, wilson
+from synth_assets.selection.select import select_random
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ONE_CLASS = "all labels are of one class: agreement by chance is complete"
+
+
+def proportion(hits: Sequence[bool | None], why: str = NO_ROWS) -> Measured:
+    """Share of the known ones that are true, with Wilson's interval; `why` is why there may be none."""
+    known = [bool(hit) for hit in hits if hit is not None]
+    if not known:
+        return unknown(why, len(hits))
+    return Measured(sum(known) / len(known), *wilson(sum(known), len(known)), len(known))
+
+
+def sample_size(width: float) -> int:
+    """Rows that people must judge for an interval of a proportion at most `width` wide, whatever it is.
+
+    Wilson's interval is widest at one half, where it is z / sqrt(n + z²). Raises ValueError for a width
+    that is not between 0 and 1.
+    """
+    if not 0 < width < 1:
+        raise ValueError(f"width {width}: the width of an interval of a proportion is between 0 and 1")
+    return max(1, math.ceil((Z95 / width) ** 2 - Z95**2))
+
+
+def drawn_for_people(row_ids: Sequence[str], n: int, seed: int = 0) -> list[str]:
+    """`n` of the rows, by the hash of their ids: another row more or less leaves the rest of the sample."""
+    return select_random(row_ids, n, seed, "faithfulness")
+
+
+def agreement(labels: Sequence[Hashable], truth: Sequence[Hashable]) -> dict[str, Measured]:
+    """`accuracy`, `macro_f1` and Cohen's `kappa` of labels against the truth, or of a judge against people
+    (Zhu et al. 2023). A class that either side has counts in macro-F1."""
+    rows = pairs(labels, truth)
+    return {
+        "accuracy": proportion([a == b for a, b in rows]),
+        "macro_f1": bootstrap(rows, _macro_f1),
+        "kappa": kappa(rows),
+    }
+
+
+def pairs(
+    first: Sequence[Hashable], second: Sequence[Hashable], order: Sequence[Hashable] | None = None
+) -> list[tuple[int, int]]:
+    """Both labels of each row as places in `order`; rows that lack one are left out."""
+    both = [(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
+    classes = dict.fromkeys(y for ab in both for y in ab) if order is None else order
+    places = {y: i for i, y in enumerate(classes)}
+    return [(places[a], places[b]) for a, b in both]
+
+
+def kappa(rows: Sequence[tuple[int, int]], power: int | None = None) -> Measured:
+    """Cohen's kappa of pairs of classes. With a power the classes are levels in their order, and two labels
+    disagree by the distance of their levels to that power (1 linear, 2 quadratic: Cohen 1968)."""
+    import numpy as np
+
+    def statistic(cells: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        first, second = one_hot(cells)
+        levels = np.arange(first.shape[1])
+        apart = np.abs(levels[:, None] - levels) ** (power or 1) if power else levels[:, None] != levels
+        seen = counts @ apart[tuple(cells.T.astype(int))]
+        chance = np.einsum("di,ij,dj->d", counts @ first, apart.astype(float), counts @ second)
+        out = np.full(len(counts), np.nan)
+        return 1 - np.divide(seen * counts.sum(axis=1), chance, out=out, where=chance > 0)
+
+    return bootstrap(rows, statistic, ONE_CLASS)
+
+
+def one_hot(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cells of two classes (c, 2) as two matrices (c, K)."""
+    import numpy as np
+
+    classes = np.arange(int(cells.max()) + 1)
+    return (cells[:, :1] == classes).astype(float), (cells[:, 1:] == classes).astype(float)
+
+
+def _macro_f1(cells: np.ndarray, counts: np.ndarray) -> Any:
+    import numpy as np
+
+    first, second = one_hot(cells)
+    hits, members = counts @ (first * second), counts @ (first + second)
+    present = members > 0
+    f1 = np.divide(2 * hits, members, out=np.zeros_like(hits), where=present)
+    return f1.sum(axis=1) / present.sum(axis=1)
+
+
+def ppi_mean(
+    people: Sequence[float],
+    judge: Sequence[float],
+    rest: Sequence[float],
+    least: float = -math.inf,
+    most: float = math.inf,
+) -> Measured:
+    """Prediction-powered mean (Angelopoulos et al. 2023): what a judge says of many rows, corrected by
+    what people say of some. `people` and `judge` are of the same rows, `rest` is the judge's of all others.
+
+    The value has no bias however wrong the judge is; the better it is, the narrower the interval.
+    """
+    import numpy as np
+
+    n = len(people)
+    if n == 0 or len(rest) == 0:
+        return unknown("people have judged no row" if n == 0 else "the judge has seen no other row", n)
+    wrong = np.asarray(people, dtype=float) - np.asarray(judge, dtype=float)
+    others = np.asarray(rest, dtype=float)
+    value = min(most, max(least, float(others.mean() + wrong.mean())))
+    if n == 1 or len(others) == 1:
+        return Measured(value, n=n, why=ONE_ROW)
+    if not wrong.var():
+        return Measured(value, n=n, why="judge and people differ alike on all rows: no interval")
+    error = math.sqrt(others.var(ddof=1) / len(others) + wrong.var(ddof=1) / n)
+    return with_error(value, error, n, least, most)
+
+
+def correctness(
+    real: TrainingSet, synthetic: TrainingSet, people: Mapping[int, bool] | None = None
+) -> Measured:
+    """Share of synthetic labels that a student of real rows predicts (ZeroGen's Correctness, Ye et al. 2022).
+
+    `people`: number of a synthetic row -> whether its label is right. With them the student's mistakes are
+    taken out of the value (`ppi_mean`), and it is the share of right labels.
+    """
+    if len(set(real.labels)) < 2:
+        return unknown("the real rows are not of two classes", len(synthetic.labels))
+    if not len(synthetic.labels):
+        return unknown(NO_ROWS)
+    agrees = correct(real, synthetic.features, synthetic.labels)
+    if agrees is None:
+        lacking = ", ".join(sorted(set(synthetic.labels) - set(real.labels)))
+        return unknown(f"no real row is labelled {lacking}", len(synthetic.labels))
+    if people is None:
+        return proportion(list(agrees))
+    rest = [bool(a) for i, a in enumerate(agrees) if i not in people]
+    return ppi_mean(list(people.values()), [bool(agrees[i]) for i in people], rest, 0.0, 1.0)

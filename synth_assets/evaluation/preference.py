@@ -1,0 +1,222 @@
+"""Preference: levels that raters give, ranks of responses, and verdicts on pairs of systems.
+
+A verdict on a pair is a number from the view of the first system: 1 it won, 0.5 a tie, 0 it lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from synth_assets.evaluation.faithfulness import kappa, one_hot, pairs, proportion
+from synth_assets.evaluation.measured import Measured
+from synth_assets.evaluation.resampling import DRAWS, bootstrap, bootstrap_mean, interval, resampled
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LEVELS = "ABCD"  # from right and helpful to useless (Self-Instruct, Wang et al. 2023)
+SCALE = 400  # of Elo's scale: a system 400 above another wins ten games of eleven
+START = 1000
+
+
+class Comparison(NamedTuple):
+    """Two systems that answered the same question, and the verdict of `first`'s answer."""
+
+    first: str
+    second: str
+    verdict: float | None
+
+
+def level_shares(ratings: Sequence[str | None], levels: Sequence[str] = LEVELS) -> dict[str, Measured]:
+    """Share of the ratings that is each level."""
+    return {level: proportion([None if r is None else r == level for r in ratings]) for level in levels}
+
+
+def level_agreement(
+    first: Sequence[str | None], second: Sequence[str | None], levels: Sequence[str] = LEVELS
+) -> dict[str, Measured]:
+    """Of two raters of the same rows: `kappa`, `weighted_kappa` (quadratic: levels far apart disagree more)
+    and Spearman's correlation. Raises KeyError for a rating that is not a level."""
+    rows = pairs(first, second, levels)
+    spearman = bootstrap(rows, _spearman, "a rater gave one level only")
+    return {"kappa": kappa(rows), "weighted_kappa": kappa(rows, 2), "spearman": spearman}
+
+
+def _spearman(cells: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    ranks, spread = [], []
+    for places, members in zip(cells.T.astype(int), one_hot(cells), strict=True):
+        sizes = counts @ members
+        of_levels = sizes.cumsum(axis=1) - sizes / 2 - sizes.sum(axis=1, keepdims=True) / 2
+        ranks.append(of_levels[:, places])
+        spread.append((sizes * of_levels**2).sum(axis=1))
+    both = np.sqrt(spread[0] * spread[1])
+    shared = (counts * ranks[0] * ranks[1]).sum(axis=1)
+    return np.divide(shared, both, out=np.full(len(both), np.nan), where=both > 0)
+
+
+def mean_ranks(rankings: Sequence[Mapping[str, float]]) -> dict[str, Measured]:
+    """Mean rank of each system; a ranking is system -> rank, 1 is best, equal ranks are ties."""
+    systems = sorted({system for ranking in rankings for system in ranking})
+    return {s: bootstrap_mean([ranking.get(s) for ranking in rankings]) for s in systems}
+
+
+def by_rank(rankings: Sequence[Mapping[str, float]], first: str, second: str) -> list[float]:
+    """Verdicts of one system against another from rankings that hold both."""
+    both = [(r[first], r[second]) for r in rankings if first in r and second in r]
+    return [by_score(-one, -other) for one, other in both]
+
+
+def by_score(first: float, second: float) -> float:
+    """The verdict that two scores are, higher being better."""
+    return 0.5 + 0.5 * ((first > second) - (first < second))
+
+
+def win_tie_lose(verdicts: Sequence[float | None]) -> dict[str, Measured]:
+    """Shares of `win`, `tie` and `lose`; `win_score` (win - lose) / n + 1, so that 1 is par (AlpaGasus, Chen
+    et al. 2023); `win_rate`, in which a tie is half a win."""
+
+    def share(of: float) -> Measured:
+        return proportion([None if v is None else v == of for v in verdicts])
+
+    return {
+        "win": share(1.0),
+        "tie": share(0.5),
+        "lose": share(0.0),
+        "win_score": bootstrap_mean([None if v is None else 2 * v for v in verdicts]),
+        "win_rate": bootstrap_mean(verdicts),
+    }
+
+
+def both_orders(forward: float | None, swapped: float | None) -> float | None:
+    """One verdict from a judge that saw a pair in both orders: `forward` is about the first system shown
+    first, `swapped` about the second one shown first. Orders that contradict each other are a tie."""
+    if forward is None or swapped is None:
+        return None
+    return forward if forward == 1 - swapped else 0.5
+
+
+def position_bias(forward: Sequence[float | None], swapped: Sequence[float | None]) -> dict[str, Measured]:
+    """`flipped`: share of pairs whose verdict is another when the order is swapped; `first_place`: share of
+    the verdicts that go to the answer shown first, ties one half: 0.5 is no bias (Zheng et al. 2023)."""
+    seen = [(f, s) for f, s in zip(forward, swapped, strict=True) if f is not None and s is not None]
+    return {
+        "flipped": proportion([f != 1 - s for f, s in seen]),
+        "first_place": bootstrap_mean([(f + s) / 2 for f, s in seen]),
+    }
+
+
+def route(confidence: Sequence[float | None], at_least: float) -> tuple[list[int], list[int]]:
+    """Places of the verdicts that stand, and of those that go to people, the least confident first.
+
+    A verdict of unknown confidence goes to people, before all others.
+    """
+    sure = [i for i, c in enumerate(confidence) if c is not None and c >= at_least]
+    doubted = set(range(len(confidence))) - set(sure)
+    order = sorted(doubted, key=lambda i: (-1.0, i) if confidence[i] is None else (confidence[i], i))
+    return sure, order
+
+
+def elo(comparisons: Sequence[Comparison], k: float = 32, start: float = START) -> dict[str, Measured]:
+    """Online Elo ratings (Bai et al. 2022), from `start`, game after game.
+
+    They depend on the order of the games and on how many each system has; `bradley_terry` does not. The
+    intervals are of resampled games in other orders: a value outside its own rests on the order.
+    """
+    import numpy as np
+
+    systems, rows = _numbered(comparisons)
+    if not len(rows):
+        return {}
+    n, generator = len(rows), np.random.default_rng(0)
+    values = np.full((1, len(systems)), float(start))
+    drawn = np.full((DRAWS, len(systems)), float(start))
+    for game in rows:
+        _play(values, game[None], k)
+        _play(drawn, rows[generator.integers(n, size=DRAWS)], k)
+    return {s: interval(float(values[0, i]), drawn[:, i], n) for i, s in enumerate(systems)}
+
+
+def _play(ratings: np.ndarray, games: np.ndarray, k: float) -> None:
+    """Change the ratings (draws, systems) by one game a draw: (draws, 3), two places and a verdict."""
+    import numpy as np
+
+    draw = np.arange(len(games))
+    first, second = (draw, games[:, 0].astype(int)), (draw, games[:, 1].astype(int))
+    won = k * (games[:, 2] - 1 / (1 + 10 ** ((ratings[second] - ratings[first]) / SCALE)))
+    ratings[first] += won
+    ratings[second] -= won
+
+
+def bradley_terry(comparisons: Sequence[Comparison]) -> dict[str, Measured]:
+    """Strengths of systems by maximum likelihood (Bradley & Terry 1952), a tie being half a win for each.
+
+    On Elo's scale with mean 1000; the order of the comparisons does not matter. Unknown where a system, or a
+    group of them, never won or never lost against the others: their strengths have no finite estimate.
+    """
+    systems, rows = _numbered(comparisons)
+    if not len(rows):
+        return {}
+    why = "a group of systems won, or lost, all its games against the others"
+    values, drawn = resampled(rows, lambda cells, counts: _strengths(cells, counts, len(systems)))
+    return {s: interval(float(values[i]), drawn[:, i], len(rows), why) for i, s in enumerate(systems)}
+
+
+def _numbered(comparisons: Sequence[Comparison]) -> tuple[list[str], np.ndarray]:
+    """The systems in their order, and the comparisons with a verdict as rows of two places and it."""
+    import numpy as np
+
+    known = [c for c in comparisons if c.verdict is not None]
+    systems = sorted({s for c in known for s in (c.first, c.second)})
+    places = {s: i for i, s in enumerate(systems)}
+    return systems, np.array([(places[c.first], places[c.second], c.verdict) for c in known], dtype=float)
+
+
+def _strengths(cells: np.ndarray, counts: np.ndarray, systems: int) -> np.ndarray:
+    """Strengths (draws, systems) on Elo's scale; NaN where there is no finite estimate."""
+    import numpy as np
+
+    a, b = cells[:, 0].astype(int), cells[:, 1].astype(int)
+    wins = np.zeros((len(counts), systems, systems))
+    for i in range(len(cells)):
+        wins[:, a[i], b[i]] += counts[:, i] * cells[i, 2]
+        wins[:, b[i], a[i]] += counts[:, i] * (1 - cells[i, 2])
+    found = np.full((len(counts), systems), np.nan)
+    known = _comparable(wins > 0)
+    found[known] = START + SCALE / np.log(10) * _most_likely(wins[known])
+    return found
+
+
+def _most_likely(wins: np.ndarray) -> np.ndarray:
+    """Natural logarithms of the strengths, mean 0, from how often the row's system beat the column's.
+
+    Newton's method on the concave log-likelihood, with steps of at most 1.
+    """
+    import numpy as np
+
+    games, found = wins + wins.transpose(0, 2, 1), np.zeros(wins.shape[:2])
+    systems = wins.shape[1]
+    for _ in range(100):
+        p = 1 / (1 + np.exp(found[:, None, :] - found[:, :, None]))  # that the row's system wins
+        slope = (wins - games * p).sum(axis=2)
+        curve = games * p * (1 - p)
+        laplacian = curve.sum(axis=2)[:, :, None] * np.eye(systems) - curve
+        # a constant for all changes nothing: one more curvature along it keeps the mean at 0
+        step = np.linalg.solve(laplacian + 1 / systems, slope[:, :, None])[:, :, 0]
+        step /= np.maximum(1, np.abs(step).max(axis=1, keepdims=True))
+        found += step
+        if np.abs(step).max(initial=0) < 1e-10:
+            break
+    return found
+
+
+def _comparable(won: np.ndarray) -> np.ndarray:
+    """Whether every system won, perhaps by way of others, against every other (Ford 1957): (draws,)."""
+    import numpy as np
+
+    reached = won | np.eye(won.shape[1], dtype=bool)
+    for _ in range(won.shape[1].bit_length()):
+        reached = (reached.astype(float) @ reached.astype(float)) > 0
+    return np.asarray(reached.all(axis=(1, 2)))

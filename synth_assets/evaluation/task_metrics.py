@@ -1,0 +1,190 @@
+"""How well a task is done, by the task's own metric: spans, sets, answers, code, tables and texts.
+
+Each takes what was found and what is right, row by row, and gives one value with its interval over rows. A
+row without a right answer or reference is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import zip_longest
+
+from synth_assets.arithmetic import final_answer, normalise
+from synth_assets.evaluation.faithfulness import proportion
+from synth_assets.evaluation.measured import Measured, unknown
+from synth_assets.evaluation.privacy import auc as area_under_curve
+from synth_assets.evaluation.resampling import DRAWS, NO_SPREAD, ONE_ROW, bootstrap_mean, ratio
+
+NO_REFERENCE = "no row has a right answer"
+Span = tuple[str, int, int]  # type, first token, token after the last one
+WORD = re.compile("[a-z0-9]+")
+
+
+def set_f1(found: Sequence[Iterable[Hashable]], gold: Sequence[Iterable[Hashable]]) -> Measured:
+    """Micro-averaged F1 of sets: twice the members that both have over the members of both, rows together.
+    For triples, and whatever else is right as a whole or not at all."""
+    parts = []
+    for some, right in zip(map(set, found), map(set, gold), strict=True):
+        parts.append((2 * len(some & right), len(some) + len(right)))
+    return ratio(parts, "nothing was found, and nothing is there to find")
+
+
+def spans(tags: Sequence[str]) -> set[Span]:
+    """Spans of a sentence's BIO tags. As in CoNLL's script an `I-` that goes on with nothing begins one."""
+    found: set[Span] = set()
+    start, kind = -1, ""
+    for i, tag in enumerate([*tags, "O"]):
+        prefix, _, now = tag.partition("-")
+        if start >= 0 and (prefix != "I" or now != kind):
+            found.add((kind, start, i))
+            start = -1
+        if prefix in ("B", "I") and start < 0:
+            start, kind = i, now
+    return found
+
+
+def span_f1(found: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> Measured:
+    """F1 of the named entities of tagged sentences: a span is right if its type and both its ends are."""
+    return set_f1(list(map(spans, found)), list(map(spans, gold)))
+
+
+def exact_match(answers: Sequence[str], gold: Sequence[Sequence[str]]) -> Measured:
+    """Share of answers that are one of their right answers in SQuAD's normal form (Rajpurkar et al. 2016)."""
+    rows = zip(answers, gold, strict=True)
+    hits = [normalise(answer) in map(normalise, right) if right else None for answer, right in rows]
+    return proportion(hits, NO_REFERENCE)
+
+
+def token_f1(answers: Sequence[str], gold: Sequence[Sequence[str]]) -> Measured:
+    """Mean over rows of the best F1 of an answer's words to a right answer's (Rajpurkar et al. 2016)."""
+    rows = zip(answers, gold, strict=True)
+    best = [max((_overlap(answer, right) for right in rights), default=None) for answer, rights in rows]
+    return bootstrap_mean(best, NO_REFERENCE)
+
+
+def _overlap(answer: str, right: str) -> float:
+    one, other = normalise(answer).split(), normalise(right).split()
+    if not one or not other:
+        return float(one == other)
+    return 2 * (Counter(one) & Counter(other)).total() / (len(one) + len(other))
+
+
+def solve_rate(solutions: Sequence[str], gold: Sequence[str]) -> Measured:
+    """Share of worked solutions whose final answer is that of the right one (GSM8K, Cobbe et al. 2021).
+
+    A solution without an answer is wrong; a right one without an answer is unknown.
+    """
+    rows = [(final_answer(s), final_answer(g)) for s, g in zip(solutions, gold, strict=True)]
+    hits = [None if right is None else answer == right for answer, right in rows]
+    return proportion(hits, "no right solution has an answer")
+
+
+def pass_at_k(counts: Sequence[tuple[int, int]], k: int) -> Measured:
+    """pass@k of problems, each (n programs, c that pass): the unbiased estimate (Chen et al. 2021).
+
+    A problem of fewer than k programs is unknown.
+    """
+    return bootstrap_mean([_pass_at_k(n, c, k) for n, c in counts], f"no problem has {k} programs")
+
+
+def _pass_at_k(n: int, c: int, k: int) -> float | None:
+    """1 - C(n - c, k) / C(n, k), as a product that does not overflow."""
+    if n < k:
+        return None
+    none_passes = 1.0
+    for i in range(n - c + 1, n + 1):
+        none_passes *= max(0.0, 1 - k / i)
+    return 1 - none_passes
+
+
+def auc(scores: Sequence[float], positive: Sequence[bool]) -> Measured:
+    """Area under the ROC curve: how often a positive row's score is above a negative one's, ties one half."""
+    import numpy as np
+
+    numbers, yes = np.asarray(scores, dtype=float), np.asarray(positive, dtype=bool)
+    if not yes.any() or yes.all():
+        return unknown("rows are not of two classes", len(yes))
+    return area_under_curve(numbers[yes], numbers[~yes])
+
+
+def bleu(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
+    """BLEU of the set (Papineni et al. 2002), by sacrebleu: from 0 to 100; one or more references a row."""
+    return _sacrebleu("BLEU", texts, references)
+
+
+def chrf(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
+    """chrF2 of the set: n-grams of characters (Popović 2015), by sacrebleu: from 0 to 100."""
+    return _sacrebleu("CHRF", texts, references)
+
+
+def _sacrebleu(name: str, texts: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
+    rows = [(text, right) for text, right in zip(texts, references, strict=True) if right]
+    if not rows:
+        return unknown(NO_REFERENCE, len(texts))
+    import sacrebleu
+
+    streams = list(zip_longest(*(right for _, right in rows)))
+    score = getattr(sacrebleu, name)().corpus_score([text for text, _ in rows], streams, n_bootstrap=DRAWS)
+    n, mid, half = len(rows), float(score._mean), float(score._ci)
+    if n == 1 or half == 0:
+        return Measured(score.score, n=n, why=ONE_ROW if n == 1 else NO_SPREAD)
+    return Measured(score.score, max(0.0, mid - half), min(100.0, mid + half), n)
+
+
+def rouge_l(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
+    """Mean over rows of the best ROUGE-L F1 to a reference (Lin 2004), in [0, 1]; words as in `rouge_score`
+    without its stemmer."""
+    rows = zip(texts, references, strict=True)
+    best = [max((_rouge_l(text, right) for right in rights), default=None) for text, rights in rows]
+    return bootstrap_mean(best, NO_REFERENCE)
+
+
+def _rouge_l(text: str, reference: str) -> float:
+    one, other = WORD.findall(text.lower()), WORD.findall(reference.lower())
+    if not one or not other:
+        return 0.0
+    return 2 * _common(one, other) / (len(one) + len(other))
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """Length of the longest common subsequence, a word at a time in the bits of a number (Hyyrö 2004)."""
+    places: dict[str, int] = {}
+    for i, word in enumerate(one):
+        places[word] = places.get(word, 0) | 1 << i
+    all_bits = bits = (1 << len(one)) - 1
+    for word in other:
+        hits = bits & places.get(word, 0)
+        bits = ((bits + hits) | (bits - hits)) & all_bits
+    return len(one) - bits.bit_count()
+
+
+def multiple_choice(true: Sequence[Sequence[float]], false: Sequence[Sequence[float]]) -> dict[str, Measured]:
+    """`mc1` and `mc2` from the log-probabilities of each question's true and false options (TruthfulQA, Lin
+    et al. 2022); the first true one is the best answer.
+
+    mc1: share of questions whose best answer is likelier than every false one; mc2: mean share of the true
+    options in the probability of all. A question that lacks either kind is unknown.
+    """
+    best: list[bool | None] = []
+    mass: list[float | None] = []
+    for right, wrong in zip(true, false, strict=True):
+        known = len(right) > 0 and len(wrong) > 0
+        best.append(right[0] > max(wrong) if known else None)
+        mass.append(_share(right, wrong) if known else None)
+    why = "no question has true and false options"
+    return {"mc1": proportion(best, why), "mc2": bootstrap_mean(mass, why)}
+
+
+def _share(right: Sequence[float], wrong: Sequence[float]) -> float:
+    from math import exp
+
+    top = max(*right, *wrong)  # an underflow of all of them would be 0 / 0
+    yes, no = (sum(exp(p - top) for p in options) for options in (right, wrong))
+    return yes / (yes + no)
+
+
+def best_option(logprobs: Sequence[float]) -> int | None:
+    """Place of the likeliest option (of equal ones the first); None where there is none."""
+    return max(range(len(logprobs)), key=logprobs.__getitem__, default=None)

@@ -1,0 +1,230 @@
+"""Faithfulness: agreement, samples for people, a judge that people correct, and facts against evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score, f1_score
+
+from synth_assets.evaluation import facts
+from synth_assets.evaluation.facts import entity_error, entity_errors, f1_at_k, fact_scores
+from synth_assets.evaluation.faithfulness import (
+    agreement,
+    correctness,
+    drawn_for_people,
+    kappa,
+    pairs,
+    ppi_mean,
+    proportion,
+    sample_size,
+)
+from synth_assets.evaluation.measured import Z95, Measured
+from synth_assets.evaluation.resampling import bootstrap_mean
+from synth_assets.evaluation.usefulness import TrainingSet
+
+TRIALS = 2000
+
+
+def labels(n: int, right: float, seed: int = 0) -> tuple[list[str], list[str]]:
+    """Labels of three classes, and the truth that `right` of them have, and the others by chance."""
+    random = np.random.default_rng(seed)
+    truth = random.choice(["a", "b", "c"], p=[0.5, 0.3, 0.2], size=n)
+    return np.where(
+        random.random(n) < right, truth, random.choice(["a", "b", "c"], size=n)
+    ).tolist(), truth.tolist()
+
+
+def test_agreement_is_that_of_scikit_learn() -> None:
+    found, truth = labels(150, 0.6)
+    values = agreement(found, truth)
+    assert values["accuracy"].value == np.mean(np.array(found) == np.array(truth))
+    assert values["macro_f1"].value == pytest.approx(f1_score(truth, found, average="macro"))
+    assert values["kappa"].value == pytest.approx(cohen_kappa_score(truth, found))
+    levels = pairs(found, truth, "abc")
+    assert kappa(levels, 1).value == pytest.approx(cohen_kappa_score(truth, found, weights="linear"))
+    assert kappa(levels, 2).value == pytest.approx(cohen_kappa_score(truth, found, weights="quadratic"))
+    assert all(m.low < m.value < m.high and m.n == 150 for m in values.values())
+
+
+def test_a_missing_label_is_no_class() -> None:
+    assert agreement(["a", None, "b", "b"], ["a", "b", "b", None]) == agreement(["a", "b"], ["a", "b"])
+    assert agreement(["a", "b"], ["b", "b"])["macro_f1"].value == pytest.approx(1 / 3)  # a: 0, b: 2/3
+
+
+def test_a_sample_is_as_large_as_its_interval_asks() -> None:
+    n = sample_size(0.1)
+    half = proportion([True, False] * (n // 2))
+    assert n == 381
+    assert half.high - half.low == pytest.approx(0.1, abs=1e-3)
+    assert sample_size(0.05) == pytest.approx(4 * n, rel=0.02)  # the error is 1 / sqrt(n)
+    with pytest.raises(ValueError, match="width 5"):
+        sample_size(5)
+
+
+def test_people_get_the_same_rows_when_others_come() -> None:
+    ids = [f"r{i}" for i in range(100)]
+    drawn = drawn_for_people(ids, 20)
+    assert len(set(drawn)) == 20
+    assert drawn == drawn_for_people(ids[::-1], 20)
+    assert len(set(drawn) - set(drawn_for_people([*ids, "new"], 20))) <= 1
+    assert drawn != drawn_for_people(ids, 20, seed=1)
+
+
+def covers(intervals: Iterator[Measured], truth: float) -> float:
+    return float(np.mean([m.low <= truth <= m.high for m in intervals]))
+
+
+@pytest.mark.parametrize("p", [0.5, 0.7, 0.9])
+def test_wilsons_interval_covers_the_truth_95_times_in_100(p: float) -> None:
+    """The draws are grouped: an interval is the same for every sample of as many hits."""
+    hits, times = np.unique(np.random.default_rng(1).binomial(200, p, size=TRIALS), return_counts=True)
+    intervals = [proportion([True] * h + [False] * (200 - h)) for h in hits]
+    covered = [m.low <= p <= m.high for m in intervals]
+    assert np.average(covered, weights=times) == pytest.approx(0.95, abs=0.015)
+
+
+def test_the_bootstrap_covers_the_truth_95_times_in_100() -> None:
+    levels, shares = np.array([1.0, 2, 3, 4, 5]), [0.05, 0.1, 0.2, 0.4, 0.25]
+    samples = np.random.default_rng(1).choice(levels, p=shares, size=(TRIALS, 200))
+    assert covers(map(bootstrap_mean, samples), float(levels @ shares)) == pytest.approx(0.95, abs=0.015)
+
+
+def judged(n: int, right: float, share: float, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Whether labels are right, and a judge that is right `right` of the time about that: TRIALS sets."""
+    random = np.random.default_rng(seed)
+    truth = random.random((TRIALS, n)) < share
+    return truth, np.where(random.random(truth.shape) < right, truth, ~truth)
+
+
+@pytest.mark.parametrize("right", [0.7, 0.9])
+def test_prediction_powered_intervals_cover_the_truth_95_times_in_100(right: float) -> None:
+    truth, said = judged(1200, right, 0.7)
+    intervals = [ppi_mean(t[:200], s[:200], s[200:]) for t, s in zip(truth, said, strict=True)]
+    assert covers(iter(intervals), 0.7) == pytest.approx(0.95, abs=0.015)
+    assert np.mean([m.value for m in intervals]) == pytest.approx(0.7, abs=0.005)
+    assert abs(said.mean() - 0.7) > 0.015  # the judge alone is biased
+
+
+def test_a_good_judge_narrows_the_interval_of_a_few_people() -> None:
+    truth, said = judged(5200, 0.95, 0.5)
+    measured = ppi_mean(truth[0, :200], said[0, :200], said[0, 200:])
+    classical = 2 * Z95 * 0.5 / 200**0.5
+    assert measured.high - measured.low < 0.6 * classical
+    _, guess = judged(5200, 0.5, 0.5)
+    useless = ppi_mean(truth[0, :200], guess[0, :200], guess[0, 200:])
+    assert useless.high - useless.low > classical
+
+
+def clusters(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points of two classes, of which one in 25 lies on the other's side."""
+    random = np.random.default_rng(seed)
+    classes = np.arange(n) % 2
+    return random.normal(size=(n, 2)) + 3.5 * (classes[:, None] - 0.5) * [1, 0], classes
+
+
+def named(classes: np.ndarray) -> list[str]:
+    return ["good" if c else "bad" for c in classes]
+
+
+def test_correctness_falls_with_wrong_labels_in_a_line() -> None:
+    real, classes = clusters(300, 0)
+    synthetic, truth = clusters(2000, 1)
+    noise = np.array([0, 0.1, 0.2, 0.3, 0.4])
+    order = np.random.default_rng(2).random(2000)
+    sets = [TrainingSet(synthetic, named(truth ^ (order < share))) for share in noise]
+    values = [correctness(TrainingSet(real, named(classes)), s).value for s in sets]
+    slope, start = np.polyfit(noise, values, 1)
+    assert start == pytest.approx(0.96, abs=0.015)
+    assert slope == pytest.approx(
+        1 - 2 * start, abs=0.03
+    )  # a student that is right with p: p (1 - e) + (1 - p) e
+    assert np.abs(np.polyval([slope, start], noise) - values).max() < 0.01
+
+
+def test_people_take_the_students_mistakes_out_of_correctness() -> None:
+    real, classes = clusters(300, 0)
+    synthetic, truth = clusters(2000, 1)
+    wrong = np.random.default_rng(2).random(2000) < 0.1
+    people = {int(i): not wrong[i] for i in np.random.default_rng(3).choice(2000, 300, replace=False)}
+    trained, made = TrainingSet(real, named(classes)), TrainingSet(synthetic, named(truth ^ wrong))
+    alone, corrected = correctness(trained, made), correctness(trained, made, people)
+    assert alone.high < 0.9
+    assert corrected.low < 0.9 < corrected.high
+    assert corrected.n == 300
+
+
+def test_a_class_without_real_rows_has_no_correctness() -> None:
+    features, classes = clusters(10, 0)
+    real, one = TrainingSet(features, named(classes)), TrainingSet(features, ["good"] * 10)
+    other = TrainingSet(features, ["so-so"] * 10)
+    assert correctness(real, other).why == "no real row is labelled so-so"
+    assert correctness(one, real).value is None
+    assert correctness(real, one).value is not None
+
+
+CLAIMS = (
+    "Wellington met Napoleon at Waterloo on 18 June 1815. The Duke of Cambridge paid $1,200 to Ada Lovelace. "
+    "In Vienna 5% of the Rothschild bonds fell."
+)
+KNOWN = (
+    "On June 18, 1815, at Waterloo, Napoleon lost to Wellington. Ada King Lovelace had $1200 of the Duke of"
+    " Cambridge. The bonds of the Rothschild house fell by 5% in Vienna."
+)
+NAMED = [
+    *["Wellington", "Napoleon", "Waterloo", "18 June 1815", "Duke of Cambridge", "$1,200"],
+    *["Ada Lovelace", "Vienna", "5%", "Rothschild"],
+]
+
+
+def test_entities_of_a_text() -> None:
+    assert facts.entities(CLAIMS) == NAMED
+    assert facts.entities("She has 3 dogs. However, dogs bark.") == []
+    assert facts.sentences("Dr. J. Doe left! Did he?\nYes.") == ["Dr. J. Doe left!", "Did he?", "Yes."]
+
+
+@pytest.mark.parametrize("k", range(11))
+def test_k_of_m_swapped_entities_are_an_error_of_k_in_m(k: int) -> None:
+    text = CLAIMS
+    others = [
+        "Soult",
+        "Zorro",
+        "Atlantis",
+        "19 July 1914",
+        "Earl of Mordor",
+        "$7,777",
+        "Bob",
+        "Gotham",
+        "9%",
+        "Kane",
+    ]
+    for entity, other in list(zip(NAMED, others, strict=True))[:k]:
+        text = text.replace(entity, other)
+    assert entity_errors(text, KNOWN) == (k, 10)
+    assert entity_error([text, "no entity"], [KNOWN, ""]).value == k / 10
+
+
+def test_words_that_claim_nothing_change_no_error() -> None:
+    padding = " Thank you for reading. I think so. Is it? Hope this helps! However, that is so. There are 12."
+    swapped = CLAIMS.replace("Napoleon", "Zorro")
+    assert entity_errors(swapped + 9 * padding, KNOWN) == entity_errors(swapped, KNOWN) == (1, 10)
+
+
+def test_f1_at_k_by_hand() -> None:
+    assert f1_at_k(3, 1, 6) == pytest.approx(2 * 0.75 * 0.5 / 1.25)
+    assert f1_at_k(8, 0, 4) == 1.0  # more than are wanted are no better
+    assert f1_at_k(0, 5, 4) == 0.0
+
+
+def test_facts_are_split_and_checked_by_what_is_given() -> None:
+    known = {"Bees fly.": True, "Cats fly.": False, "Nice!": None}
+
+    def split(text: str) -> Sequence[str]:
+        return [fact + "." if fact != "Nice!" else fact for fact in text.rstrip(".").split(". ")]
+
+    scores = fact_scores(["Bees fly. Cats fly.", "Bees fly. Bees fly.", "Nice!"], 2, known.get, split)
+    assert scores["fact_precision"].value == pytest.approx((1 / 2 + 1) / 2)  # of two texts: one has no facts
+    assert scores["fact_precision"].n == 2
+    assert scores["fact_recall_at_k"].value == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert scores["fact_f1_at_k"].value == pytest.approx((1 / 2 + 1 + 0) / 3)
