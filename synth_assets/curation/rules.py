@@ -1,32 +1,43 @@
-"""Row filters that look at one text: length, repetition, refusals, leaked labels, language, copies."""
+"""Row filters that look at one text: length, repetition, leaked labels, rules of form."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
 from string import punctuation
 from typing import TYPE_CHECKING, Any
 
+from pydantic import field_validator
+
 from synth_assets.curation.base import Context, RowFilter
-from synth_assets.curation.duplicates import ngram_overlap
+from synth_assets.curation.screens import FOLDED, Screened, runs, seen
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
-    from py3langid.langid import LanguageIdentifier
 
 WORD = re.compile(r"\w+(?:['’]\w+)*")
-REFUSAL = re.compile(
-    r"\b(?:as an ai\b|(?:an|a large) (?:ai )?language model|i(?:'m| am) (?:sorry|unable|not able)\b"
-    r"|i apologi[sz]e|i (?:cannot|can't|can not|won't) (?:help|assist|provide|fulfil|generate|comply|create)"
-    r"|here (?:is|are) (?:a|an|the|some|another) [\w -]*(?:review|sentence|example|list|text|question))",
-    re.IGNORECASE,
-)
 NOT_FOR_TEXT = re.compile(r"\b(?:images?|graphs?|pictures?|files?|maps?|draw|plot|go to)\b", re.IGNORECASE)
 
 
 def words(text: str) -> list[str]:
     return WORD.findall(text.casefold())
+
+
+def _in_word(sign: str) -> bool:
+    """What \\w matches."""
+    return sign.isalnum() or sign == "_"
+
+
+def _in_sight(sign: str) -> bool:
+    return not sign.isspace()
+
+
+def _word_counts(texts: Sequence[str]) -> np.ndarray:
+    """(texts,) how many words white space cuts each into."""
+    import numpy as np
+
+    return np.concatenate([np.zeros(0, dtype=np.int64), *(run.counts for run in runs(texts, _in_sight))])
 
 
 class Words(RowFilter):
@@ -39,6 +50,9 @@ class Words(RowFilter):
     def value(self, text: str, context: Context) -> float:
         return float(len(text.split()))
 
+    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        return {self.name: _word_counts(rows["text"].tolist()).astype(float).tolist()}
+
 
 class DistinctWords(RowFilter):
     """Distinct words over all words: a text that repeats itself has a low ratio."""
@@ -50,27 +64,34 @@ class DistinctWords(RowFilter):
         found = words(text)
         return len(set(found)) / len(found) if found else None
 
-
-class Refusal(RowFilter):
-    """Number of phrases in which an assistant refuses, or announces its answer (AttrPrompt, Yu 2023)."""
-
-    name = "refusal"
-    at_most: float | None = 0
-
-    def value(self, text: str, context: Context) -> float:
-        return float(len(REFUSAL.findall(text)))
+    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        found: list[float | None] = []
+        for run in runs([text.casefold() for text in rows["text"].tolist()], _in_word, glue="'’"):
+            pairs = zip(run.distinct().tolist(), run.counts.tolist(), strict=True)
+            found += [different / total if total else None for different, total in pairs]
+        return {self.name: found}
 
 
-class LeakedLabel(RowFilter):
+class LeakedLabel(Screened):
     """Number of words that name a label: a student would learn the word instead of the task."""
 
     name = "leaked_label"
     at_most: float | None = 0
 
+    def screen(self, context: Context) -> str | None:
+        names = [words(name.replace("_", " ")) for name in _names(context)]
+        if not all(name and name[0].isascii() for name in names):
+            return ""  # every text
+        firsts = "|".join(sorted({re.escape(name[0]) for name in names}))
+        return rf"(?i)\b(?:{firsts})\b|{FOLDED}" if names else None
+
     def value(self, text: str, context: Context) -> float:
-        names = {*context.verbalizers, *context.verbalizers.values()}
         padded = f" {' '.join(words(text))} "
-        return float(sum(padded.count(f" {' '.join(words(n.replace('_', ' ')))} ") for n in names))
+        return float(sum(padded.count(f" {' '.join(words(n.replace('_', ' ')))} ") for n in _names(context)))
+
+
+def _names(context: Context) -> set[str]:
+    return {*context.verbalizers, *context.verbalizers.values()}
 
 
 class InstructionRules(RowFilter):
@@ -86,6 +107,18 @@ class InstructionRules(RowFilter):
 
     def value(self, text: str, context: Context) -> float:
         return float(len(_broken(text)))
+
+    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        """Only what has another length, another start or such a word is looked at in full."""
+        asks = NOT_FOR_TEXT.pattern.replace("go to", r"go\W+to")
+        starts = r"\A[\x00-\x20]*(?:write|[^\x00-\x20A-Za-z0-9])"
+        texts = rows["text"].tolist()
+        found = [0.0 if 4 <= count <= 150 else None for count in _word_counts(texts).tolist()]
+        for i, _ in seen(rows["text"], f"(?i){asks}|{starts}|{FOLDED}"):
+            found[i] = None
+        for i in [i for i, broken in enumerate(found) if broken is None]:
+            found[i] = self.value(texts[i], context)
+        return {self.name: found}
 
     def why(self, row: Mapping[str, Any]) -> str:
         return ", ".join(_broken(row["text"]))
@@ -104,44 +137,25 @@ def _broken(text: str) -> list[str]:
     return [words for words, breaks in rules.items() if breaks]
 
 
-class Language(RowFilter):
-    """Probability that the text is in `language`, an ISO 639-1 code (langid, Lui and Baldwin 2012)."""
+class Pattern(RowFilter):
+    """1 where the whole text matches `pattern`, a regular expression of Python, else 0: a check of form."""
 
-    name = "language"
-    language: str = "en"
-    at_least: float | None = 0.1  # short English reviews often score below .5
+    name = "pattern"
+    pattern: str
+    at_least: float | None = 1
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        return pattern
 
     def value(self, text: str, context: Context) -> float:
-        ranked = dict(_languages().rank(text))
-        return float(ranked.get(self.language, 0.0))
-
-
-@cache
-def _languages() -> LanguageIdentifier:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
-
-class CopiedNgram(RowFilter):
-    """Share of the text's word n-grams that stand in a demonstration."""
-
-    name = "copied_ngram"
-    n: int = 6
-    at_most: float | None = 0
+        return float(re.fullmatch(self.pattern, text) is not None)
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
-        return {self.name: ngram_overlap(list(rows["text"]), context.demonstrations, self.n)}
-
-
-class CopiedMeaning(RowFilter):
-    """Highest cosine between the text and a demonstration."""
-
-    name = "copied_meaning"
-    at_most: float | None = 0.9
-
-    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
-        if context.encode is None or not context.demonstrations or rows.empty:
-            return {self.name: [None] * len(rows)}
-        near = context.encode(list(rows["text"])) @ context.encode(list(context.demonstrations)).T
-        return {self.name: [float(v) for v in near.max(axis=1)]}
+        matches = re.compile(self.pattern).fullmatch
+        return {self.name: [1.0 if matches(text) else 0.0 for text in rows["text"].tolist()]}

@@ -1,0 +1,1 @@
+"""Modules that import numba: their callers import them where a set is large, not before."""

@@ -1,0 +1,122 @@
+"""Naive Bayes over the features that an automaton finds in bytes: compiled."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+LANES = 16  # texts that are walked side by side: one waits for memory while the others step
+BLOCK = 2048  # texts that are walked before any is scored: each of both has tables that fill a cache
+NOTHING = -25.0  # the logarithm of a part that changes no sum: 1e-11
+LOGS = np.log1p(np.arange(256).astype(np.float32))  # of counts
+
+
+@njit(cache=True)
+def probabilities(
+    data: np.ndarray,
+    ends: np.ndarray,
+    following: np.ndarray,
+    rows: np.ndarray,
+    features: np.ndarray,
+    likelihood: np.ndarray,
+    prior: np.ndarray,
+    unit: float,
+    wanted: np.ndarray,
+) -> np.ndarray:
+    """(texts,) P(a class of `wanted`). Text i is data[ends[i] : ends[i + 1]].
+
+    From state s a byte b leads to following[rows[s] + b], where features[s] counts, if not negative. Scores,
+    log prior + sum of log(1 + count) * log likelihood, both times `unit`, are divided by the root of a text's
+    length.
+    """
+    texts = len(ends) - 1
+    found = np.empty(texts)
+    counts = np.zeros(len(likelihood), dtype=np.int32)
+    touched = np.zeros(len(likelihood) + 1, dtype=np.int64)
+    score = np.empty(len(prior), dtype=np.float32)
+    for first in range(0, texts, BLOCK):
+        bounds = ends[first : min(first + BLOCK, texts) + 1]
+        met = _met(data, bounds, following, rows, features)
+        for text in range(len(bounds) - 1):
+            begin, end = bounds[text] - bounds[0], bounds[text + 1] - bounds[0]
+            _add_up(met[begin:end], counts, touched, likelihood, prior, score)
+            found[first + text] = _share(score, wanted, unit / math.sqrt(max(1, end - begin)))
+    return found
+
+
+@njit(cache=True)
+def _met(
+    data: np.ndarray, bounds: np.ndarray, following: np.ndarray, rows: np.ndarray, features: np.ndarray
+) -> np.ndarray:
+    """(bytes of some texts,) the feature at each byte, negative for none."""
+    met = np.empty(bounds[-1] - bounds[0], dtype=np.int32)
+    states = np.zeros(LANES, dtype=np.int64)
+    starts = np.zeros(LANES, dtype=np.int64)
+    stops = np.zeros(LANES, dtype=np.int64)
+    for first in range(0, len(bounds) - 1, LANES):
+        longest = 0
+        for lane in range(LANES):
+            text = min(first + lane, len(bounds) - 2)
+            states[lane], starts[lane], stops[lane] = 0, bounds[text], bounds[text + 1]
+            longest = max(longest, stops[lane] - starts[lane])
+        for place in range(longest):
+            for lane in range(LANES):
+                at = starts[lane] + place
+                if at < stops[lane]:
+                    state = following[rows[states[lane]] + data[at]]
+                    states[lane] = state
+                    met[at - bounds[0]] = features[state]
+    return met
+
+
+@njit(cache=True, fastmath={"contract"})
+def _add_up(
+    met: np.ndarray,
+    counts: np.ndarray,
+    touched: np.ndarray,
+    likelihood: np.ndarray,
+    prior: np.ndarray,
+    score: np.ndarray,
+) -> None:
+    """The scores of a text from its features, into `score`. Room for work: `counts`, all zeros before and
+    after, and `touched`, one number more than features."""
+    different = 0
+    for feature in met:
+        if feature >= 0:
+            if counts[feature] == 0:
+                touched[different] = feature
+                different += 1
+            counts[feature] += 1
+    score[:] = 0
+    if different:  # else all classes are as likely
+        score += prior
+    touched[different] = touched[max(0, different - 1)]  # of an odd number the last comes again, and counts 0
+    for i in range(0, different, 2):
+        one, two = touched[i], touched[i + 1]
+        weight_one, counts[one] = _weight(counts[one]), 0
+        weight_two, counts[two] = _weight(counts[two]), 0
+        row_one, row_two = likelihood[one], likelihood[two]
+        for k in range(len(score)):
+            score[k] += weight_one * row_one[k] + weight_two * row_two[k]
+
+
+@njit(cache=True)
+def _weight(count: int) -> np.float32:
+    return LOGS[count] if count < len(LOGS) else np.float32(math.log1p(count))
+
+
+@njit(cache=True)
+def _share(score: np.ndarray, wanted: np.ndarray, scale: float) -> float:
+    """The part of `wanted` in the softmax of scale * score."""
+    highest = score.max()
+    total, mass = 0.0, 0.0
+    for k in range(len(score)):
+        above = (score[k] - highest) * scale
+        if above > NOTHING:
+            part = math.exp(above)
+            total += part
+            if wanted[k]:
+                mass += part
+    return mass / total
