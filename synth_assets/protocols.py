@@ -34,6 +34,8 @@ class TokenLogprob(Protocol):
     """A token of an answer with the log-probabilities of its alternatives."""
 
     @property
+    def logprob(self) -> float: ...
+    @property
     def top(self) -> Mapping[str, float]: ...
 
 

@@ -90,7 +90,11 @@ class Step(_Sampled):
     prompt: str | None = None
     complete: str | None = None
     samples: int = Field(default=1, ge=1)  # answers to each question: rows with the same condition values
+    logprobs: bool = False  # a column `logprob`: the mean log-probability of the answer's tokens
     output: dict[str, Annotated[Kind, BeforeValidator(kind_of)]] | None = None  # fields of a JSON answer
+
+    def sampling(self) -> dict[str, Any]:
+        return super().sampling() | ({"logprobs": 1} if self.logprobs else {})
 
     @field_validator("output", mode="before")
     @classmethod
@@ -128,8 +132,8 @@ class Step(_Sampled):
     @property
     def columns(self) -> dict[str, str]:
         """What its table has besides the text: column -> type."""
-        schema = self.answer_schema
-        return {name: kind for name, kind in schema.columns.items() if name != "text"} if schema else {}
+        schema, known = self.answer_schema, {"logprob": "double"} if self.logprobs else {}
+        return {n: kind for n, kind in (schema.columns if schema else {}).items() if n != "text"} | known
 
     @property
     def template(self) -> str:

@@ -161,7 +161,7 @@ def test_weights_follow_confidence_and_seeds_weigh_their_share() -> None:
     assert effective_size(pd.Series([1.0, 0.0])) == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("confidence", "message"), [([None, 1.0], "no confidence"), ([0.0, 1.0], "zero")])
+@pytest.mark.parametrize(("confidence", "message"), [([None, 1.0], "no confidence"), ([0.0, 0.0], "zero")])
 def test_weights_that_cannot_be_are_refused(confidence: list, message: str) -> None:
     with pytest.raises(UserError, match=message):
         weigh(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 
 from synth_assets.curation import noise
 from synth_assets.curation.bilevel import bilevel_weights, inverse_frequency
+from synth_assets.students.boosting import Boosting
 from synth_assets.students.crossfit import folds, out_of_fold, shares
-from synth_assets.students.softmax import SoftmaxRegression, checkpoints, probabilities
+from synth_assets.students.softmax import SoftmaxRegression
 
 GOLD = Path(__file__).parents[2] / "shared/data/gold_text"
 
@@ -86,8 +88,8 @@ def found_in(data: str, seed: int) -> dict[str, float]:
     classes, groups = sorted(set(labels)), range(len(labels))
     p = out_of_fold(x, labels, groups, SoftmaxRegression(classes).fit)
     confidence = noise.given(p, labels)
-    at = checkpoints(x, labels, classes)
-    mean, aleatoric, _ = noise.dynamics(np.array([noise.given(probabilities(x, a), labels) for a in at]))
+    student = Boosting(classes).fit(x, labels)
+    mean, aleatoric = noise.watched(noise.given(p, labels) for p in student.checkpoints(x))
     auc = {
         "out of fold": roc_auc_score(clean, confidence),
         "checkpoints": roc_auc_score(clean, mean),
@@ -97,12 +99,13 @@ def found_in(data: str, seed: int) -> dict[str, float]:
         "influence, ce": roc_auc_score(clean, noise.influence(x, labels, groups, "ce")),
     }
     auc["bilevel"] = roc_auc_score(clean, bilevel_weights(x, labels, groups))
-    drop = noise.hard(mean, aleatoric, tau=0.1)
+    drop = noise.hard(mean, aleatoric)
     return auc | {"dropped": drop.mean(), "dropped and clean": clean[drop].mean()}
 
 
-def noisy(data: str, seed: int) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Features, labels of which 40 % are another class at random, and which are right."""
+@cache
+def public(data: str) -> tuple[list[str], list[str], np.ndarray]:
+    """Texts, right labels and features of a public set."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
@@ -118,6 +121,12 @@ def noisy(data: str, seed: int) -> tuple[np.ndarray, list[str], np.ndarray]:
         gold, texts = zip(*rows, strict=True)
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit_transform(texts)
     x = normalize(TruncatedSVD(128, random_state=0).fit_transform(words)).astype(np.float32)
+    return list(texts), list(gold), x
+
+
+def noisy(data: str, seed: int) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Features, labels of which 40 % are another class at random, and which are right."""
+    _, gold, x = public(data)
     draw = np.random.default_rng(seed)
     classes, y = np.unique(gold, return_inverse=True)
     wrong = draw.random(len(y)) < 0.4

@@ -21,6 +21,7 @@ from synth_assets.assets.stage import (
     unique_ids,
 )
 from synth_assets.curation.filters import Context, keep
+from synth_assets.protocols import Encode
 from synth_assets.recipe import Recipe
 
 CHECKS = {
@@ -63,12 +64,8 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         generations: Table,
         scores: Table,
     ) -> Iterator[dg.MaterializeResult]:
-        accepted = generations[generations["accepted"]]
-        rows = accepted.merge(scores.drop(columns=["round", "cell"]), on="row_id", validate="one_to_one")
-        earlier = rounds_before(recipe, lake, "filtered", partition_of(context)["round"])
-        scoring = Context(
-            verbalizers=recipe.task.verbalizers(), earlier=list(earlier["text"]), encode=encoder.encode
-        )
+        rows = scored_rows(generations, scores)
+        scoring = looks(recipe, lake, partition_of(context)["round"], encoder.encode)
         kept, dropped = keep(rows, list(recipe.filters.values()), scoring)
         rejected = _with_failed_calls(dropped, generations)
         yield result(
@@ -81,12 +78,24 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
                 ),
                 "labels": plots.bars("kept rows by label", kept["label"].value_counts().to_dict()),
             },
-            _checks(recipe, generations, kept),
+            _checks(recipe, generations, kept, dropped),
         )
         reasons = rejected["scorer"].value_counts().to_dict()
         yield result(recipe, "rejected", rejected, {"reasons": plots.bars("dropped rows by reason", reasons)})
 
     return compute
+
+
+def scored_rows(generations: Table, scores: Table) -> Table:
+    """The accepted rows with their scores: what the filters are given."""
+    accepted = generations[generations["accepted"]]
+    return accepted.merge(scores.drop(columns=["round", "cell"]), on="row_id", validate="one_to_one")
+
+
+def looks(recipe: Recipe, lake: Lake, round_: str, encode: Encode) -> Context:
+    """What filters over a round look at besides its rows."""
+    earlier = rounds_before(recipe, lake, "filtered", round_)
+    return Context(verbalizers=recipe.task.verbalizers(), earlier=list(earlier["text"]), encode=encode)
 
 
 def _with_failed_calls(dropped: Table, generations: Table) -> Table:
@@ -105,7 +114,16 @@ def _with_failed_calls(dropped: Table, generations: Table) -> Table:
     return pd.concat([table for table in (failed, dropped) if len(table)] or [failed], ignore_index=True)
 
 
-def _checks(recipe: Recipe, generations: Table, kept: Table) -> list[dg.AssetCheckResult]:
+def _last_of(cells: list[str], dropped: Table) -> str:
+    """Of cells without a row: the filter that dropped the last ones, after which there was none to ask."""
+    lost = dropped[dropped["cell"].isin(cells)] if len(dropped) else dropped
+    if not len(lost):
+        return ""
+    last = lost["scorer"].iloc[-1]
+    return f" The filter {last} dropped the last one; the filters behind it were not applied."
+
+
+def _checks(recipe: Recipe, generations: Table, kept: Table, dropped: Table) -> list[dg.AssetCheckResult]:
     by_label = {cell: int((kept["cell"] == cell).sum()) for cell in recipe.cells}
     counts = ", ".join(f"{n} {label}" for label, n in by_label.items())
     share = len(kept) / len(generations) if len(generations) else 0.0
@@ -117,7 +135,9 @@ def _checks(recipe: Recipe, generations: Table, kept: Table) -> list[dg.AssetChe
             "filtered",
             "rows_present",
             not empty,
-            f"no row is left of {', '.join(empty)}." if empty else f"kept {counts}.",
+            f"no row is left of {', '.join(empty)}.{_last_of(empty, dropped)}"
+            if empty
+            else f"kept {counts}.",
         ),
         check_all(recipe, "filtered", "schema", unique_ids(kept)),
         check(

@@ -1,5 +1,7 @@
 """Asset `scores`: what depends on a row alone, scored once, whatever the thresholds are."""
 
+from collections.abc import Callable, Mapping, Sequence
+
 import dagster as dg
 
 from resources.encoder import MiniLM
@@ -10,7 +12,11 @@ from synth_assets.assets import plots
 from synth_assets.assets.model import CHECKS, BoundModel
 from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, check_all, refreshes, result
 from synth_assets.curation.filters import Context
+from synth_assets.generation import prompts
+from synth_assets.protocols import Completes, Encode, LabelLogprobs
 from synth_assets.recipe import Recipe
+
+JUDGING = {"temperature": 0.0, "max_tokens": 256}
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
@@ -33,16 +39,10 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """Scores of each row by itself, whatever the thresholds."""
         model = BoundModel(language_model, recipe, context, recipe.annotator_model)
-        shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
-        scoring = Context(
-            verbalizers=recipe.task.verbalizers(),
-            demonstrations=list(seeds.loc[seeds["split"] == "demonstration", "text"]),
-            encode=encoder.encode,
-            annotate=lambda texts: annotators.label_logprobs(texts, recipe.task, shown, model),
-        )
+        looks = scoring(recipe, seeds, encoder.encode, lambda spec: model.other(spec) if spec else model)
         rows = generations[generations["accepted"]].reset_index(drop=True)
         for rule in recipe.filters.values():
-            rows = rows.assign(**rule.measure(rows, scoring))
+            rows = rows.assign(**rule.measure(rows, looks))
         model.save_calls(lake)
         numbers = [n for f in recipe.filters.values() for n, kind in f.raw.items() if kind == "double"]
         histograms = plots.panels("rows by score", {n: rows[n] for n in numbers})
@@ -55,3 +55,31 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         )
 
     return compute
+
+
+def scoring(
+    recipe: Recipe, seeds: Table, encode: Encode, model_of: Callable[[str | None], Completes]
+) -> Context:
+    """What the scorers of a row look at; `model_of` gives the model of a name (None: the annotator's)."""
+
+    def annotate(
+        texts: Sequence[str], model: str | None = None, k: int | None = None
+    ) -> list[LabelLogprobs | None]:
+        shown = annotators.demonstrations(seeds, recipe.annotator.k if k is None else k, recipe.seed)
+        return annotators.label_logprobs(texts, recipe.task, shown, model_of(model))
+
+    def ask(template: str, rows: Table, told: Mapping[str, str], model: str | None) -> list[str | None]:
+        common = {**recipe.task.fields(), **told}
+        fields = ({**common, **recipe.task.of_label(row["label"]), **row} for row in rows.to_dict("records"))
+        questions = (prompts.chat(prompts.render(template, row), "") for row in fields)
+        answers = model_of(model).complete(questions, JUDGING, ["judge"] * len(rows))
+        return [answer.text if answer.outcome in ("ok", "truncated") else None for answer in answers]
+
+    return Context(
+        verbalizers=recipe.task.verbalizers(),
+        demonstrations=list(seeds.loc[seeds["split"] == "demonstration", "text"]),
+        held_out=list(seeds.loc[seeds["split"].isin(["validation", "test"]), "text"]),
+        encode=encode,
+        annotate=annotate,
+        ask=ask,
+    )

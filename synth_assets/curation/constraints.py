@@ -129,6 +129,20 @@ class OfField(Constraint):
         return (None, "") if value is None or value != value else (float(value), f"{self.of} is {value:g}")
 
 
+class GenerationLogprob(Constraint):
+    """Mean log-probability of the tokens of the row's text under the model that wrote it: SuperGen (Meng et
+    al. 2022) keeps the best of each label. The step that makes the text needs `logprobs: true`."""
+
+    name = "generation_logprob"
+
+    def columns_needed(self) -> dict[str, set[str]]:
+        return {"logprob": NUMERIC}
+
+    def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
+        value = row["logprob"]
+        return (None, "") if value is None or value != value else (float(value), "")
+
+
 class Ranges(Constraint):
     """Share of the numeric fields of the answer that lie between their bounds (rows of a table, CLLM)."""
 

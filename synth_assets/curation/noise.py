@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from synth_assets.students import softmax
 from synth_assets.students.crossfit import folds, one_thread, shares
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 BLOCK_ENTRIES = 4_000_000  # similarities held at once, at most
+HARD = 0.2  # the confidence up to which CLLM drops a row
+SWAYING = 0.3  # rate at which each epoch still moves what a student says of an ambiguous row
 
 
 def given(probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
@@ -41,7 +43,41 @@ def hard(confidence: np.ndarray, aleatoric: np.ndarray, tau: float | None = 0.2)
     """
     if tau is None:
         tau = 0.75 * float(aleatoric.max() - aleatoric.min())
-    return (confidence <= 0.2) & (aleatoric <= tau)
+    return (confidence <= HARD) & (aleatoric <= tau)
+
+
+def watched(confidences: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence and aleatoric uncertainty of `dynamics`, of checkpoints (n,) that are not held together."""
+    count = 0
+    confidence: Any = 0.0
+    aleatoric: Any = 0.0
+    for p in confidences:
+        count, confidence, aleatoric = count + 1, p + confidence, p * (1 - p) + aleatoric
+    return confidence / count, aleatoric / count
+
+
+def max_variability(
+    features: np.ndarray, labels: Sequence[str], groups: Sequence[object], k: int = 5, seed: int = 0
+) -> np.ndarray:
+    """(n,), in [0, .5]: standard deviation of a label's probability over the checkpoints of a student that
+    was trained on the other folds, of the label where it is highest (WANLI: Liu et al. 2022)."""
+    import numpy as np
+
+    fold, y, classes = folds(groups, k, seed), np.asarray(labels), sorted(set(labels))
+    found = np.empty(len(y))
+    for f in np.unique(fold):
+        out = fold == f
+        trained = softmax.checkpoints(features[~out], y[~out], classes, rate=SWAYING)
+        p = np.array([softmax.probabilities(features[out], at) for at in trained])
+        found[out] = p.std(axis=0).max(axis=1)
+    return found
+
+
+def loss(confidence: np.ndarray) -> np.ndarray:
+    """(n,): cross-entropy of rows whose label has this probability."""
+    import numpy as np
+
+    return -np.log(np.maximum(confidence.astype(float), 1e-12))
 
 
 def loss_mixture(confidence: np.ndarray, labels: Sequence[str], seed: int = 0) -> np.ndarray:
@@ -50,13 +86,13 @@ def loss_mixture(confidence: np.ndarray, labels: Sequence[str], seed: int = 0) -
     import numpy as np
     from sklearn.mixture import GaussianMixture
 
-    loss = -np.log(np.maximum(confidence, 1e-12)).astype(float)[:, None]
+    losses = loss(confidence)[:, None]
     y, found = np.asarray(labels), np.full(len(confidence), np.nan)
     for name in np.unique(y):
         rows = y == name
         if rows.sum() > 1:
             model = GaussianMixture(2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=seed)
-            posterior = model.fit(loss[rows]).predict_proba(loss[rows])
+            posterior = model.fit(losses[rows]).predict_proba(losses[rows])
             found[rows] = posterior[:, model.means_.ravel().argmin()]
     return found
 

@@ -154,11 +154,24 @@ def _said(step: AnyStep, table: pd.DataFrame) -> dict[str, Any]:
     rows = table[table["accepted"].astype(bool)]
     schema = step.answer_schema
     if schema is None:
-        return dict(zip(rows["row_id"], rows["text"], strict=True))
-    answers = rows[list(schema.columns)].to_dict("records")
+        sure = rows["logprob"] if "logprob" in rows else [None] * len(rows)
+        return dict(zip(rows["row_id"], map(_Text, rows["text"], sure), strict=True))
+    kinds = dict(schema.columns) | ({"logprob": "double"} if "logprob" in rows else {})
+    answers = rows[list(kinds)].to_dict("records")
     # a namespace and no dict: of a dict, {{ draft.items }} would be the method
-    plain = [SimpleNamespace(**{n: _plain(v, schema.columns[n]) for n, v in a.items()}) for a in answers]
+    plain = [SimpleNamespace(**{n: _plain(v, kinds[n]) for n, v in a.items()}) for a in answers]
     return dict(zip(rows["row_id"], plain, strict=True))
+
+
+class _Text(str):
+    """An answer, with the column that its step may have beside it."""
+
+    logprob: float | None
+
+    def __new__(cls, text: str, logprob: float | None) -> _Text:
+        made = super().__new__(cls, text)
+        made.logprob = logprob
+        return made
 
 
 def _plain(value: Any, kind: str) -> Any:

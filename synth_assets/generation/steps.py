@@ -84,7 +84,7 @@ def answered(
         replicates(conditions, suffix),
         schema,
     )
-    made: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, *(step.output or ()))}
+    made: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, *step.columns)}
     for answer in answers:
         row = parsed(answer, schema, one_line="\n" in step.stop)
         for name, values in made.items():
@@ -106,6 +106,7 @@ def parsed(answer: Answer, schema: Schema | None, one_line: bool) -> dict[str, A
         "reason": None,
         "error": answer.error,
         "call_id": answer.identity,
+        "logprob": _mean_logprob(answer),
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
     }
@@ -118,6 +119,12 @@ def parsed(answer: Answer, schema: Schema | None, one_line: bool) -> dict[str, A
     if not (found.get("text", row["text"]) or "").strip():
         return row | {"reason": "empty"}
     return row | found
+
+
+def _mean_logprob(answer: Answer) -> float | None:
+    """Mean log-probability of the answer's tokens (SuperGen's quality score, Meng et al. 2022)."""
+    known = [token.logprob for token in answer.logprobs or ()]
+    return sum(known) / len(known) if known else None
 
 
 def _clean(text: str | None, one_line: bool) -> str | None:
