@@ -1,0 +1,437 @@
+"""Label enhancement: people, students and several annotators, in that order of trust."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from resources.lake import Lake
+from synth_assets import tables
+from synth_assets.cli import main
+from synth_assets.curation import aggregation, noise, relabel
+from synth_assets.curation.filters import FILTERS, Context
+from synth_assets.curation.labels import enhance, read_human
+from synth_assets.errors import UserError
+from synth_assets.recipe import load
+from synth_assets.running import dagster_instance
+from synth_assets.students.classifier import Student
+from synth_assets.students.crossfit import folds, out_of_fold
+from synth_assets.students.softmax import SoftmaxRegression
+from tests import test_noise
+from tests.endpoint import Endpoint
+from tests.test_noise import GOLD
+from tests.test_round import ROUND, ask, endpoint, reviewer
+
+__all__ = ["endpoint"]
+
+LABELS = ["negative", "positive"]
+SEEDS = pytest.mark.parametrize(
+    "seeds", [range(1), pytest.param(range(5), marks=pytest.mark.slow)], ids=["one seed", "five seeds"]
+)
+
+
+@dataclass(frozen=True)
+class NoisyOracle:
+    """An annotator of known skill: it is right so often, gives no label so often, and otherwise the label
+    that it falls back to, or any other one."""
+
+    classes: Sequence[str]
+    right: float
+    invalid: float = 0.0
+    favourite: str | None = None
+    seed: int = 0
+
+    def says(self, text: str, gold: str) -> str | None:
+        draw = random.Random(f"{self.seed} {text}")
+        if draw.random() < self.invalid:
+            return None
+        if draw.random() < self.right:
+            return gold
+        return self.favourite or draw.choice([y for y in self.classes if y != gold])
+
+
+def answered(oracles: Sequence[NoisyOracle], n: int) -> tuple[list[list[str | None]], list[str]]:
+    classes = oracles[0].classes
+    gold = [classes[i % len(classes)] for i in range(n)]
+    return [[o.says(str(i), y) for o in oracles] for i, y in enumerate(gold)], gold
+
+
+def right(p: np.ndarray, gold: Sequence[str], classes: Sequence[str]) -> float:
+    """Share of rows whose likeliest label is the gold one; of a tie its share."""
+    found = np.nan_to_num(p)
+    best = found == found.max(axis=1, keepdims=True)
+    at = [list(classes).index(y) for y in gold]
+    return float((best[np.arange(len(gold)), at] / best.sum(axis=1)).mean())
+
+
+def two_kinds(n: int = 120) -> tuple[pd.DataFrame, list[str], Callable[..., np.ndarray]]:
+    """Rows of two clouds of which one in five has the other label, the right labels, and the encoder."""
+    gold = [LABELS[i % 2] for i in range(n)]
+    former = [LABELS[1 - i % 2] if i % 5 == 0 else LABELS[i % 2] for i in range(n)]
+    texts = [f"{y} {i}" for i, y in enumerate(gold)]
+
+    def encode(texts: Sequence[str]) -> np.ndarray:
+        side = np.array([-1.0 if text.startswith("negative") else 1.0 for text in texts])
+        noise = np.random.default_rng(0).normal(size=(len(texts), 8)) * 0.2
+        vectors = np.column_stack([side, noise])
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+    ids = [f"row{i}" for i in range(n)]
+    return pd.DataFrame({"row_id": ids, "text": texts, "label": former}), gold, encode
+
+
+@pytest.mark.parametrize("by", ["confident_learning", "clean_pool", "cross_partition"])
+def test_students_that_did_not_see_a_row_correct_its_label(by: str) -> None:
+    rows, gold, encode = two_kinds()
+    found = enhance(rows, by, labels=LABELS, encode=encode)
+    assert (rows["label"] == gold).mean() == 0.8
+    assert (found["label"] == gold).mean() >= 0.98
+    assert list(found["former_label"]) == list(rows["label"])
+    changed = found["label"] != found["former_label"]
+    assert set(found.loc[changed, "label_source"]) == {"student"}
+    assert set(found.loc[~changed, "label_source"]) == {"condition"}
+    for label, confidence, p in zip(
+        found["label"], found["confidence"], found["label_probabilities"], strict=True
+    ):
+        assert confidence == p[label]
+        assert sum(p.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_what_is_not_clean_takes_the_annotators_label_and_else_the_students() -> None:
+    rows, gold, encode = two_kinds()
+    surely = {"negative": 0.1, "positive": 0.9}
+    annotator = [surely if i % 2 else None for i in range(len(rows))]
+    found = enhance(rows.assign(label_probabilities=annotator), "clean_pool", labels=LABELS, encode=encode)
+    wrong = rows["label"] != gold
+    asked = np.array([p is not None for p in annotator])
+    assert set(found.loc[wrong & asked, "label_source"]) == {"label_agreement"}
+    assert set(found.loc[wrong & asked, "confidence"]) == {0.9}
+    assert set(found.loc[wrong & ~asked, "label_source"]) == {"student"}
+    assert (found["label"] == gold)[~asked | wrong].mean() >= 0.98
+
+
+def test_students_refuse_a_round_of_too_few_rows() -> None:
+    rows, _, encode = two_kinds(12)
+    with pytest.raises(
+        UserError,
+        match=r"labelled\.by: clean_pool: students need 10 different rows .* 5 negative, 7 positive",
+    ):
+        enhance(rows, "clean_pool", labels=LABELS, encode=encode)
+
+
+def test_a_tie_and_a_row_without_an_answer_keep_their_label() -> None:
+    said = [["positive", None, "positive"], ["positive", "negative", None], [None, None, None], None]
+    rows = pd.DataFrame({"text": list("abcd"), "label": ["negative"] * 4, "annotator_labels": said})
+    found = enhance(rows, "majority", labels=LABELS)
+    assert list(found["label"]) == ["positive", "negative", "negative", "negative"]
+    assert list(found["label_source"]) == ["annotators", "condition", "condition", "condition"]
+    assert [*found["confidence"]][:2] == [1.0, 0.5]
+    assert list(found["label_probabilities"])[2:] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("skills", "better"), [((0.9, 0.6, 0.6), 0.03), ((0.9, 0.8, 0.6, 0.55, 0.5), 0.02)], ids=["three", "five"]
+)
+@pytest.mark.parametrize("favourite", [None, "c0"])
+def test_unequal_annotators_are_better_weighed_than_counted(
+    skills: Sequence[float], better: float, favourite: str | None
+) -> None:
+    classes = [f"c{k}" for k in range(4)]
+    oracles = [NoisyOracle(classes, s, 0.05, favourite, seed) for seed, s in enumerate(skills)]
+    answers, gold = answered(oracles, 1000)
+    p = aggregation.dawid_skene(answers, classes)
+    counted = right(aggregation.majority(answers, classes), gold, classes)
+    assert right(p, gold, classes) >= counted + better
+    shares = Counter(p.argmax(axis=1))  # no class takes the others' rows, and none is lost
+    assert min(shares.values()) > 0.2 * 1000
+    assert len(shares) == 4
+
+
+def test_few_rows_of_many_labels_lose_none_of_them() -> None:
+    classes = [f"c{k:02}" for k in range(20)]
+    oracles = [NoisyOracle(classes, s, 0.05, "c00", seed) for seed, s in enumerate((0.9, 0.7, 0.6))]
+    answers, gold = answered(oracles, 100)
+    p = aggregation.dawid_skene(answers, classes)
+    assert right(p, gold, classes) >= right(aggregation.majority(answers, classes), gold, classes)
+    assert len(set(p.argmax(axis=1))) == 20
+
+
+def test_equal_annotators_are_weighed_as_well_as_counted() -> None:
+    classes = ["a", "b", "c"]
+    answers, gold = answered([NoisyOracle(classes, 0.75, seed=s) for s in range(3)], 600)
+    counted = right(aggregation.majority(answers, classes), gold, classes)
+    assert right(aggregation.dawid_skene(answers, classes), gold, classes) >= counted - 0.01
+
+
+def test_the_label_model_gives_cleanlabs_posterior_for_every_label() -> None:
+    from cleanlab.multiannotator import get_label_quality_multiannotator
+
+    classes = ["a", "b", "c"]
+    oracles = [NoisyOracle(classes, s, 0.1, seed=i) for i, s in enumerate((0.8, 0.75, 0.7))]
+    answers, gold = answered(oracles, 600)
+    own = NoisyOracle(classes, 0.8, seed=9)
+    student = np.array(
+        [[0.8 if own.says(str(i), y) == c else 0.1 for c in classes] for i, y in enumerate(gold)]
+    )
+    p = aggregation.label_model(answers, student, classes)
+    code = aggregation.codes(answers, classes)
+    known = (code >= 0).any(axis=1)
+    assert np.isnan(p[~known]).all()
+    given = np.where(code < 0, np.nan, code)[known]
+    quality = get_label_quality_multiannotator(given, student[known], verbose=False)["label_quality"]
+    at = quality["consensus_label"].to_numpy()
+    assert p[known][np.arange(len(at)), at] == pytest.approx(quality["consensus_quality_score"])
+
+
+@pytest.mark.parametrize("by", ["majority", "dawid_skene", "label_model"])
+def test_several_annotators_correct_labels(by: str) -> None:
+    rows, gold, encode = two_kinds()
+    oracles = [NoisyOracle(LABELS, s, 0.1, seed=i) for i, s in enumerate((0.95, 0.9, 0.9))]
+    said = [[o.says(text, y) for o in oracles] for text, y in zip(rows["text"], gold, strict=True)]
+    found = enhance(rows.assign(annotator_labels=said), by, labels=LABELS, encode=encode)
+    assert (found["label"] == gold).mean() >= 0.92
+    assert set(found["label_source"]) == {"annotators", "condition"}
+    assert found["confidence"].between(0.4, 1).all()
+
+
+def test_one_annotator_alone_makes_no_label_model() -> None:
+    rows, _, encode = two_kinds()
+    rows = rows.assign(annotator_labels=[[label, None] for label in rows["label"]])
+    with pytest.raises(UserError, match="no row has answers of two annotators"):
+        enhance(rows, "label_model", labels=LABELS, encode=encode)
+
+
+noisy = functools.cache(test_noise.noisy)
+
+
+def trec() -> tuple[np.ndarray, list[str]]:
+    """Labels and texts of the rows of `noisy("trec", ...)`."""
+    if not GOLD.exists():
+        pytest.skip(f"needs {GOLD}")
+    lines = (GOLD / "TREC.train.all").read_text("utf-8", "replace").splitlines()
+    gold, texts = zip(*(line.split(" ", 1) for line in lines), strict=True)
+    return np.array(gold), list(texts)
+
+
+@SEEDS
+def test_other_parts_students_correct_40_percent_of_noise(seeds: range) -> None:
+    gold, _ = trec()
+    before, after = [], []
+    for seed in seeds:
+        x, labels, _ = noisy("trec", seed)
+        classes = np.unique(labels)
+        p = relabel.cross_partition(x, labels, range(len(x)), SoftmaxRegression(list(classes), 10.0).fit)
+        before.append(np.mean(np.array(labels) == gold))
+        after.append(np.mean(classes[p.argmax(axis=1)] == gold))
+    assert np.mean(before) == pytest.approx(0.6, abs=0.01)
+    assert np.mean(after) >= 0.74
+
+
+def test_annotators_and_a_student_of_their_labels_are_better_than_a_majority() -> None:
+    gold, _ = trec()
+    x, _, _ = noisy("trec", 0)
+    classes = sorted(set(gold))
+    oracles = [NoisyOracle(classes, s, 0.05, seed=i) for i, s in enumerate((0.8, 0.75, 0.7))]
+    answers = [[o.says(str(i), y) for o in oracles] for i, y in enumerate(gold)]
+    shares = aggregation.majority(answers, classes)
+    counted = [classes[k] for k in np.nan_to_num(shares).argmax(axis=1)]
+    student = out_of_fold(x, counted, range(len(x)), SoftmaxRegression(classes).fit)
+    p = aggregation.label_model(answers, student, classes)
+    assert right(student, gold, classes) <= 0.8
+    assert right(p, gold, classes) >= right(shares, gold, classes) + 0.03
+
+
+def test_a_student_that_learns_single_rows_does_not_correct_its_own() -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    gold, texts = trec()
+    _, labels, _ = noisy("trec", 0)
+    words = TfidfVectorizer(sublinear_tf=True).fit_transform(texts).tocsr()
+    classes, n = np.unique(labels), len(labels)
+    student = Student(list(classes), 10.0)
+    p = relabel.cross_partition(words, labels, range(n), student.fit, stages=2, parts=2)
+    crossed, own = classes[p.argmax(axis=1)], np.array(labels)
+    for stage in range(2):
+        part = folds(range(n), 2, stage)
+        for k in range(2):
+            own[part == k] = student.fit(words[part == k], own[part == k]).predict(words[part == k])
+    assert np.mean(own == gold) <= 0.65
+    assert np.mean(crossed == gold) >= 0.70
+
+
+def test_the_demonstration_pool_has_100_different_rows_that_are_nearly_all_right() -> None:
+    x, labels, is_right = noisy("trec", 0)
+    p = out_of_fold(x, labels, range(len(x)), SoftmaxRegression(sorted(set(labels))).fit)
+    pool = relabel.demonstration_pool(x, labels, noise.given(p, labels))
+    assert len(pool) == len(set(pool)) == 100
+    counts = Counter(np.array(labels)[pool])
+    assert set(counts.values()) == {16, 17}
+    assert is_right.mean() == pytest.approx(0.6, abs=0.01)
+    assert is_right[pool].mean() >= 0.9
+
+
+def test_an_answer_that_names_no_label_is_missing_and_never_a_class() -> None:
+    rule = FILTERS["annotators"].model_validate({"of": {"small": "s", "big": {"model": "b", "k": 8}}})
+    said = {"s": [{"negative": -0.1, "positive": -2.0}, None], "b": [None, None]}
+    asked = []
+
+    def annotate(texts: Sequence[str], model: str | None = None, k: int | None = None) -> Any:
+        asked.append((model, k))
+        return said[str(model)]
+
+    rows = pd.DataFrame({"text": ["x", "y"], "label": ["negative", "positive"]})
+    raw = rule.measure(rows, Context(verbalizers={}, annotate=annotate))
+    assert raw == {"annotator_labels": [["negative", None], [None, None]]}
+    assert rule.score(rows.assign(**raw), Context(verbalizers={}))["annotators"] == [1.0, None]
+    assert asked == [("s", None), ("b", 8)]
+
+
+def test_a_persons_label_overrides_all_and_counts_as_certain(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("text,label,annotator\n a ,positive,ann\nb,negative,ann\nc,,ann\n", encoding="utf-8")
+    p = {"negative": 0.9, "positive": 0.1}
+    rows = pd.DataFrame({"text": list("abc"), "label": ["negative", "negative", "positive"]})
+    rows = rows.assign(label_probabilities=[p, p, p])
+    human = read_human(str(file), LABELS)
+    human.refuse(set(rows["text"]))
+    found = enhance(rows, "label_agreement", labels=LABELS, human=human.of(rows))
+    assert list(found["label"]) == ["positive", "negative", "negative"]
+    assert list(found["label_source"]) == ["human", "human", "label_agreement"]
+    assert list(found["confidence"]) == [1.0, 1.0, 0.9]
+    assert found["label_probabilities"][0] == {"negative": 0.0, "positive": 1.0}
+    assert list(found["former_label"]) == list(rows["label"])
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("row_id,label\nr1,postive\n", r"labels.csv:2: unknown label 'postive'. Did you mean 'positive'"),
+        ('row_id,label\n"r\n1",positive\nr2,bad\n', r"labels.csv:4: unknown label 'bad'"),
+        (
+            "row_id,label\nr1,positive\nr1,negative\n",
+            r"labels.csv:3: 'r1' is negative, and positive in line 2",
+        ),
+        (
+            "row_id,label\nrow_two,positive\n",
+            r"labels.csv:2: no row has the row_id 'row_two'. Did you mean 'row_2'",
+        ),
+        ("id,label\nr1,positive\n", r"wanted the columns row_id \(or text\) and label, there are id, label"),
+        ("row_id,label\nr1,\xff\n", r"save it as CSV in UTF-8"),
+        (None, r"there is no such file"),
+    ],
+)
+def test_what_is_wrong_in_a_persons_file_is_told_with_its_line(
+    tmp_path: Path, written: str | None, told: str
+) -> None:
+    file = tmp_path / "labels.csv"
+    if written is not None:
+        file.write_text(written, encoding="latin-1")
+    with pytest.raises(UserError, match=told):
+        read_human(str(file), LABELS).refuse({"r1", "r\n1", "r2", "row_2"})
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("labelled: {by: majority}", "labelled.by: majority needs that filter: add `annotators: {of: "),
+        ("labelled: {stages: 2}", "`stages` goes with `by: cross_partition`"),
+        ("labelled: {by: mayority}", "labelled.by"),
+    ],
+)
+def test_what_a_recipe_says_wrongly_of_labels_is_refused(project: Path, edit, line: str, told: str) -> None:
+    with pytest.raises(UserError, match=told.replace("{", r"\{").replace(".", r"\.")):
+        load(edit("rows: 6", f"rows: 6\n{line}"))
+
+
+JUDGES = {"kind": "positive", "grim": "negative", "blunt": "negative"}  # what each always says
+
+
+def judged(body: dict[str, Any]) -> str:
+    if body["model"] in JUDGES:
+        return JUDGES[body["model"]]
+    return reviewer(body)
+
+
+def test_a_round_labelled_by_three_models_and_a_person(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    endpoint.say, endpoint.logprobs = judged, False
+    edit(
+        "  duplicate: {}",
+        "  duplicate: {}\n  annotators: {of: {one: kind, two: {model: grim, k: 2}, three: blunt}}",
+    )
+    edit("rows: 6", "rows: 6\nlabelled: {by: majority, human: labels.csv}")
+    file = project / "labels.csv"
+    file.write_text("row_id,label\n", encoding="utf-8")
+    assert main(["plan", "reviews", "--round", ROUND]) == 0
+    assert "48 calls to make" in capsys.readouterr().out
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert len(endpoint.requests) == 12 + 3 * 12
+    assert ask(
+        "select used_by, model, count(*) from reviews.calls where used_by = 'scores' group by all order by 2"
+    ) == [("scores", model, 12) for model in sorted(JUDGES)]
+    by_source = (
+        "select former_label, label, label_source, count(*) from reviews.labelled group by all order by all"
+    )
+    assert ask(by_source) == [
+        ("negative", "negative", "condition", 6),
+        ("positive", "negative", "annotators", 6),
+    ]
+    assert ask("select distinct round(annotators, 2) from reviews.filtered order by 1") == [(0.33,), (0.67,)]
+
+    (row,) = ask("select min(row_id) from reviews.labelled")[0]
+    file.write_text(f"row_id,label\n{row},positive\n", encoding="utf-8")
+    capsys.readouterr()
+    assert main(["plan", "reviews", "--round", ROUND]) == 0
+    states = [line.split() for line in capsys.readouterr().out.splitlines() if line]
+    assert {line[0]: line[1] for line in states if line[0] in ("filtered", "labelled")} == {
+        "filtered": "unchanged",
+        "labelled": "stale",
+    }
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert len(endpoint.requests) == 48
+    assert ask("select label, confidence, row_id from reviews.labelled where label_source = 'human'") == [
+        ("positive", 1.0, row)
+    ]
+    soft = "select label_probabilities.positive from reviews.weighted where row_id = "
+    assert ask(f"{soft}'{row}'") == [(1.0,)]
+    assert ask(
+        "select count(*) from reviews.weighted where round(label_probabilities.negative, 2) = 0.67"
+    ) == [(11,)]
+    metadata = latest("labelled")
+    assert metadata["changed_labels"].value == sum(
+        metadata[name].value for name in metadata if name.startswith("changed_by/")
+    )
+    assert "| negative" in metadata["former_to_label"].value
+
+    file.write_text("row_id,label\nnobody,positive\n", encoding="utf-8")
+    assert main(["run", "reviews", "--round", ROUND]) != 0
+    assert "labels.csv:2: no row has the row_id 'nobody'" in capsys.readouterr().err
+
+
+def latest(stage: str) -> Any:
+    with dagster_instance() as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(["reviews", stage]))
+        assert event is not None
+        return event.asset_materialization.metadata
+
+
+def test_labels_of_before_there_were_probabilities_are_still_read(project: Path) -> None:
+    recipe = load(project / "recipes" / "reviews.yaml")
+    schema = tables.schema(recipe, "labelled")
+    old = schema.remove(schema.get_field_index("label_probabilities"))
+    lake, place = Lake(project / "lake"), {"round": ROUND}
+    row = {name: None if name == "confidence" else "x" for name in old.names}
+    lake.write(recipe.name, "labelled", place, pa.Table.from_pylist([row], old))
+    assert lake.read(recipe.name, "labelled", [place], schema)["label_probabilities"].tolist() == [None]
