@@ -44,6 +44,10 @@ class MiniLM:
         self.remember = remember
         self._known: dict[str, np.ndarray] = {}
 
+    def folder(self) -> Path:
+        """Where the model's files are: config.json, tokenizer.json, model.safetensors."""
+        return _checked_folder()
+
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors of the texts, in their order: float32, shape (n, 384).
 

@@ -9,9 +9,13 @@ from resources.lake import Lake
 from synth_assets.assets import plots
 from synth_assets.assets.stage import Table, asset, check, follows, partition_of, result, rounds_before
 from synth_assets.curation.weights import effective_size, weigh
-from synth_assets.recipe import Recipe
+from synth_assets.recipe import GOLD, Recipe
 
-CHECKS = {"rows_present": "Is there anything to train on?"}
+CHECKS = {
+    "rows_present": "Is there anything to train on?",
+    "weights_spread": "Are the rows of each label worth at least a tenth of their number, as weighted?",
+}
+WORTH = 0.1
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
@@ -38,10 +42,16 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         shown = seeds[seeds["split"] == "demonstration"]
         spec = recipe.weights
         training = weigh(
-            rows, shown, by=spec.by, power=spec.power, seed_share=spec.seeds, encode=encoder.encode
+            rows,
+            shown,
+            by=spec.by,
+            power=spec.power,
+            seed_share=spec.seeds,
+            encode=encoder.encode,
+            gold=_gold(seeds),
         )
         training = training.assign(made_in=training["round"], round=now)
-        return result(recipe, "weighted", training, _metadata(training), [_check(recipe, training)])
+        return result(recipe, "weighted", training, _metadata(training), _checks(recipe, training))
 
     return compute
 
@@ -56,7 +66,29 @@ def _metadata(training: Table) -> dict[str, Any]:
     }
 
 
-def _check(recipe: Recipe, training: Table) -> dg.AssetCheckResult:
+def _gold(seeds: Table) -> Table:
+    """Rows that weights are learned from: the first split of GOLD that has some."""
+    found = [rows for split in GOLD if len(rows := seeds[seeds["split"] == split])]
+    return found[0] if found else seeds.iloc[:0]
+
+
+def _checks(recipe: Recipe, training: Table) -> list[dg.AssetCheckResult]:
     counts = training["origin"].value_counts()
     words = ", ".join(f"{n} {origin} rows" for origin, n in counts.items()) or "no rows"
-    return check(recipe, "weighted", "rows_present", len(training) > 0, f"the training set has {words}.")
+    worth = {
+        str(label): effective_size(rows["weight"]) / len(rows)
+        for label, rows in training.groupby(training["label"].fillna("no label"))
+    }
+    thin = [label for label, share in worth.items() if not share >= WORTH]
+    told = ", ".join(f"{label} {share:.0%}" for label, share in worth.items()) or "no rows"
+    return [
+        check(recipe, "weighted", "rows_present", len(training) > 0, f"the training set has {words}."),
+        check(
+            recipe,
+            "weighted",
+            "weights_spread",
+            not thin,
+            f"effective sample size over rows: {told}." + " A few rows weigh nearly all." * bool(thin),
+            blocks=False,
+        ),
+    ]

@@ -18,12 +18,19 @@ class Student:
         self._model: Any = None
 
     def fit(
-        self, features: np.ndarray, labels: Sequence[str], weights: Sequence[float] | None = None
+        self,
+        features: np.ndarray,
+        labels: Sequence[str] | np.ndarray,
+        weights: Sequence[float] | np.ndarray | None = None,
     ) -> Student:
-        """Features (n, d), one label and weight a row. Raises ValueError when a class has no row."""
+        """Features (n, d); a label a row, or (n, K) probabilities of the labels; a weight a row. ValueError
+        when a class has no row."""
+        import numpy as np
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
+        if isinstance(labels, np.ndarray) and labels.ndim == 2:
+            features, labels, weights = _repeated(features, labels, self.labels, weights)
         missing = set(self.labels) - set(labels)
         if missing:
             raise ValueError(f"no training row is labelled {', '.join(sorted(missing))}")
@@ -40,7 +47,21 @@ class Student:
         return list(self._model.predict(features))
 
 
-def _mean_one(weights: Sequence[float] | None) -> np.ndarray | None:
+def _repeated(
+    features: np.ndarray,
+    soft: np.ndarray,
+    labels: Sequence[str],
+    weights: Sequence[float] | np.ndarray | None,
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Each row once for each of its labels, which it weighs by its probability: the same as a soft label."""
+    import numpy as np
+
+    rows, at = soft.nonzero()
+    each = np.ones(len(soft)) if weights is None else np.asarray(weights, dtype=float)
+    return features[rows], [labels[int(k)] for k in at], each[rows] * soft[rows, at]
+
+
+def _mean_one(weights: Sequence[float] | np.ndarray | None) -> np.ndarray | None:
     """Weights with mean 1, so that weighing a set does not change how much the student is regularised."""
     if weights is None:
         return None

@@ -20,17 +20,30 @@ ROUNDS = 15  # Newton steps of a fit, at most
 SOLVE = 15  # steps of conjugate gradients a Newton step, at most
 CLOSE = 1e-4  # length of the gradient at which a fit ends; it is about .3 at the start
 BATCH = 64
+EPOCHS = 10
+STEPS = 600  # of small batches that a fit takes at least
 RATE = 0.01  # of Adam
+MOMENTUM = 0.8  # of the mean of a row's predictions over the epochs (SuperGen's)
+CONFIDENT = 0.8  # at which that mean is believed
+PULL = 10.0  # its weight beside the label's
 
 
 class SoftmaxRegression:
-    """`fit(features, labels, weights)`, then `predict_proba(features)`: (n, K) in the order of `labels`."""
+    """`fit(features, labels, weights)`, then `predict_proba(features)`: (n, K) in the order of `labels`.
 
-    def __init__(self, labels: Sequence[str], c: float = 1.0) -> None:
+    Robust to wrong labels (SuperGen: Meng et al. 2022): with `smoothing` a label keeps 1 - smoothing, and all
+    share the rest; with `ensembling` the student is trained by small batches and its confident rows are held
+    to the mean of what it said of them (see `checkpoints`).
+    """
+
+    def __init__(
+        self, labels: Sequence[str], c: float = 1.0, smoothing: float = 0.0, ensembling: bool = False
+    ) -> None:
         self.labels = sorted(labels)
-        self._c = c
+        self._c, self._smoothing, self._ensembling = c, smoothing, ensembling
         self.parameters: np.ndarray | None = None
 
+    @one_thread
     def fit(
         self,
         features: np.ndarray,
@@ -38,9 +51,12 @@ class SoftmaxRegression:
         weights: Sequence[float] | np.ndarray | None = None,
     ) -> SoftmaxRegression:
         """Features (n, d); a label a row, or (n, K) probabilities of the labels (soft cross-entropy)."""
-        x = floats(features)
-        w = shares(weights, len(x))
-        self.parameters = descend(x, targets(labels, self.labels), w, 1 / (self._c * len(x)))
+        x, y = floats(features), smoothed(targets(labels, self.labels), self._smoothing)
+        if self._ensembling:
+            epochs = max(EPOCHS, STEPS * BATCH // len(x))
+            *_, self.parameters = checkpoints(x, y, self.labels, epochs, weights=weights, ensembling=True)
+        else:
+            self.parameters = descend(x, y, shares(weights, len(x)), 1 / (self._c * len(x)))
         return self
 
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
@@ -63,6 +79,11 @@ def targets(labels: Sequence[str] | np.ndarray, classes: Sequence[str]) -> np.nd
         return labels.astype(np.float32, copy=False)
     at = {y: k for k, y in enumerate(classes)}
     return np.eye(len(classes), dtype=np.float32)[[at[y] for y in labels]]
+
+
+def smoothed(wanted: np.ndarray, smoothing: float) -> np.ndarray:
+    """Label smoothing (Szegedy et al. 2016) of probabilities (n, K)."""
+    return wanted * (1 - smoothing) + smoothing / wanted.shape[1] if smoothing else wanted
 
 
 @one_thread
@@ -169,13 +190,18 @@ def checkpoints(
     features: np.ndarray,
     labels: Sequence[str] | np.ndarray,
     classes: Sequence[str],
-    epochs: int = 10,
+    epochs: int = EPOCHS,
     seed: int = 0,
-    weights: np.ndarray | None = None,
+    weights: Sequence[float] | np.ndarray | None = None,
     rate: float = RATE,
     batch: int = BATCH,
+    ensembling: bool = False,
 ) -> Iterator[np.ndarray]:
-    """The parameters after each epoch of training by Adam on small batches in random order, from zero."""
+    """The parameters after each epoch of training by Adam on small batches in random order, from zero.
+
+    With `ensembling` (temporal ensembling: Laine and Aila 2017), a row of which the mean of the epochs'
+    predictions is confident is pulled to that mean as well.
+    """
     import numpy as np
 
     x, y = floats(features), targets(labels, classes)
@@ -183,13 +209,26 @@ def checkpoints(
     draw = np.random.default_rng(seed)
     at = np.zeros((x.shape[1] + 1, y.shape[1]), dtype=np.float32)
     adam = Adam(at.shape, rate)
-    for _ in range(epochs):
+    said, pull = np.zeros_like(y), np.zeros(len(x), np.float32)
+    for epoch in range(epochs):
         order = draw.permutation(len(x))
         for begin in range(0, len(x), batch):
             rows = order[begin : begin + batch]
             p = probabilities.__wrapped__(x[rows], at)
-            at = at - adam.step(gradient(x[rows], w[rows, None] * (p - y[rows])) / len(rows))
+            residuals = p - y[rows] + pull[rows, None] * (p - said[rows])
+            at = at - adam.step(gradient(x[rows], w[rows, None] * residuals) / len(rows))
         yield at
+        if ensembling:
+            said, pull = _ensembled(said, probabilities.__wrapped__(x, at), epoch)
+
+
+def _ensembled(said: np.ndarray, p: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows' mean predictions (n, K), the newest among them, and how much each is pulled (n,)."""
+    import numpy as np
+
+    said = said * (1 - MOMENTUM**epoch)  # as it was before it was made a mean
+    said = (MOMENTUM * said + (1 - MOMENTUM) * p) / (1 - MOMENTUM ** (epoch + 1))
+    return said, np.float32(PULL) * (said.max(axis=1) > CONFIDENT)
 
 
 class Adam:

@@ -1,0 +1,150 @@
+"""Weights that are learned: low where a label is wrong, high where words say it, refused where all are 0."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synth_assets.curation import bilevel
+from synth_assets.curation.token_weights import row_weights, token_weights
+from synth_assets.curation.weights import weigh
+from synth_assets.errors import UserError
+from synth_assets.students.classifier import Student
+from tests.test_noise import noisy, public
+
+SEEDS = pytest.mark.parametrize(
+    "seeds", [range(1), pytest.param(range(5), marks=pytest.mark.slow)], ids=["one seed", "five seeds"]
+)
+
+
+def accuracy(
+    x: np.ndarray, labels: np.ndarray, weights: object, x_test: np.ndarray, gold: np.ndarray
+) -> float:
+    student = Student(sorted(set(labels))).fit(x, list(labels), weights)
+    return float(np.mean(np.asarray(student.predict(x_test)) == gold))
+
+
+@SEEDS
+def test_right_rows_weigh_twice_the_wrong_ones_by_a_hundred_gold_rows(seeds: range) -> None:
+    ratios = []
+    for seed in seeds:
+        x, labels, clean = noisy("trec", seed)
+        gold = np.asarray(public("trec")[1])
+        order = np.random.default_rng(seed).permutation(len(gold))
+        meta, rest = order[:100], order[100:]
+        weights = bilevel.learning_to_reweight(x[rest], [labels[i] for i in rest], x[meta], list(gold[meta]))
+        assert weights.min() >= 0
+        ratios.append(weights[clean[rest]].mean() / weights[~clean[rest]].mean())
+    assert np.mean(ratios) >= 2
+
+
+@SEEDS
+def test_weights_raise_a_students_accuracy_where_40_percent_of_the_labels_are_wrong(seeds: range) -> None:
+    texts, right, _ = public("ag")
+    found: dict[str, list[float]] = {}
+    for seed in seeds:
+        x, noise, _ = noisy("ag", seed)
+        labels, gold = np.asarray(noise), np.asarray(right)
+        order = np.random.default_rng(seed).permutation(len(gold))
+        test, rest = order[:3000], order[3000:7000]
+        said, groups = list(labels[rest]), range(len(rest))
+        weights = {
+            "none": None,
+            "bilevel": bilevel.bilevel_weights(x[rest], said, groups),
+            "influence": bilevel.influence_weights(x[rest], said, groups),
+            "tokens": row_weights([texts[i] for i in rest], said, groups),
+        }
+        for name, w in weights.items():
+            found.setdefault(name, []).append(accuracy(x[rest], labels[rest], w, x[test], gold[test]))
+    mean = {name: np.mean(each) for name, each in found.items()}
+    assert mean["bilevel"] >= max(0.80, mean["none"] + 0.01)
+    assert mean["influence"] >= mean["none"] + 0.01
+    assert mean["tokens"] >= mean["none"] + 0.01
+
+
+def test_words_of_a_label_weigh_more_than_words_of_every_text() -> None:
+    """A grammar: two words of its label among six of no label, in 100 texts of each label."""
+    from sklearn.metrics import roc_auc_score
+
+    of_no_label, of_labels = 12, 3
+    draw, counts = np.random.default_rng(0), np.zeros((2, of_no_label + 2 * of_labels))
+    for n in range(200):
+        own = of_no_label + of_labels * (n % 2) + draw.integers(of_labels, size=2)
+        np.add.at(counts[n % 2], np.concatenate([draw.integers(of_no_label, size=6), own]), 1)
+    weights = token_weights(counts)
+    assert (weights * counts).sum() == pytest.approx(counts.sum())
+    stands = counts > 0
+    is_of_label = np.broadcast_to(np.arange(counts.shape[1]) >= of_no_label, counts.shape)
+    assert roc_auc_score(is_of_label[stands], weights[stands]) >= 0.9
+    assert weights[stands & is_of_label].mean() > 2 * weights[stands & ~is_of_label].mean()
+
+
+def rows(n: int = 40, wrong: int = 2) -> pd.DataFrame:
+    """Good and bad films in turn; the labels of the last are wrong."""
+    words = ["warm", "dull"]
+    label = ["bad" if (i % 2) != (i >= n - wrong) else "good" for i in range(n)]
+    return pd.DataFrame({"text": [f"a {words[i % 2]} film number {i}" for i in range(n)], "label": label})
+
+
+def encode(texts: list[str]) -> np.ndarray:
+    return np.array([[1.0, 0.0] if "warm" in t else [0.0, 1.0] for t in texts], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    "by", ["confidence", "influence", "bilevel", "learning_to_reweight", "token_weights"]
+)
+def test_a_row_with_a_wrong_label_weighs_least(by: str) -> None:
+    made = weigh(rows(), rows(0), by=by, power=1, seed_share=0, encode=encode, gold=rows(4, wrong=0))[
+        "weight"
+    ]
+    assert made.iloc[38:].max() < made.iloc[:38].min()
+    again = weigh(rows(), rows(0), by=by, power=1, seed_share=0, encode=encode, gold=rows(4, wrong=0))
+    assert again["weight"].equals(made)
+
+
+def test_gold_rows_that_lack_a_label_are_refused_with_the_fix() -> None:
+    gold = rows(4, wrong=0)[lambda t: t["label"] == "bad"]
+    with pytest.raises(UserError, match=r"has none of good: raise seeds\.splits\.validation"):
+        weigh(rows(), gold, by="learning_to_reweight", power=1, seed_share=0, encode=encode, gold=gold)
+
+
+@pytest.mark.parametrize("confidence", [[0.0, 0.0], [-1.0, 1.0], [float("inf"), 1.0]])
+def test_weights_that_are_not_finite_negative_or_all_zero_are_refused(confidence: list[float]) -> None:
+    table = rows(2, wrong=0).assign(confidence=confidence)
+    with pytest.raises(UserError, match="negative, not finite or all zero: lower `power`"):
+        weigh(table, table, by="label_agreement", power=1, seed_share=0)
+
+
+def test_one_row_may_weigh_nothing() -> None:
+    table = rows(2, wrong=0).assign(confidence=[0.0, 0.5])
+    made = weigh(table, table, by="label_agreement", power=1, seed_share=0)
+    assert made["weight"].tolist() == [0.0, 0.5]
+
+
+def test_a_label_of_which_a_few_rows_weigh_nearly_all_is_warned_of() -> None:
+    from synth_assets.assets.weighted import _checks
+    from synth_assets.recipe import Recipe
+
+    task = {"classify": {"good": "liked", "bad": "not liked"}}
+    recipe = Recipe(name="films", task=task, steps={"text": "Write."}, rows=20)
+    training = rows(40, wrong=0).assign(origin="synthetic", weight=1.0)
+    assert all(check.passed for check in _checks(recipe, training))
+    thin = training.assign(
+        weight=[1.0 if y == "good" or i < 2 else 0.0 for i, y in enumerate(training["label"])]
+    )
+    _, spread = _checks(recipe, thin)
+    assert not spread.passed
+    assert spread.severity.value == "WARN"
+    assert spread.description.startswith("effective sample size over rows: bad 5%, good 100%.")
+
+
+def test_learned_weights_need_gold_rows_in_the_recipe() -> None:
+    from synth_assets.recipe import Recipe
+
+    task = {"classify": {"good": "liked", "bad": "not liked"}}
+    weights = {"by": "learning_to_reweight"}
+    with pytest.raises(ValueError, match="needs seeds in the split validation or demonstration"):
+        Recipe(name="films", task=task, steps={"text": "Write."}, rows=20, weights=weights)
+    seeds = {"file": "films.csv", "splits": {"validation": 20}}
+    Recipe(name="films", task=task, steps={"text": "Write."}, rows=20, weights=weights, seeds=seeds)
