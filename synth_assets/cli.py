@@ -74,6 +74,21 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="for programs")
     plan.set_defaults(command=_plan)
 
+    sample = commands.add_parser("sample", help="draw kept rows for people to label: labelled.human")
+    sample.add_argument("name")
+    size = sample.add_mutually_exclusive_group()
+    size.add_argument("-n", type=int, metavar="ROWS")
+    size.add_argument("--width", type=float, default=0.1, help="of the interval of the share of right ones")
+    sample.add_argument("--round", metavar="DATE", help="2026-11-22; default: the latest one")
+    sample.add_argument("--to", metavar="FILE", required=True, type=Path, help="a new CSV file")
+    sample.set_defaults(command=_sample)
+
+    tune = commands.add_parser("tune", help="what a filter's threshold does to kept rows and to a student")
+    tune.add_argument("name")
+    tune.add_argument("--filter", metavar="NAME", help="default: every filter that has a threshold")
+    tune.add_argument("--round", metavar="DATE", help="2026-11-22; default: the latest one")
+    tune.set_defaults(command=_tune)
+
     show = commands.add_parser("show", help="print rows of a stage")
     show.add_argument("name")
     show.add_argument("--stage", default="weighted")
@@ -98,6 +113,19 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("name", nargs="?", help="default: all recipes")
     verify.add_argument("--repair", action="store_true", help="make what is lost again, from the call log")
     verify.set_defaults(command=_verify)
+
+    report = commands.add_parser("report", help="write a page on a round: cost, funnel, metrics, examples")
+    report.add_argument("name")
+    report.add_argument("--round", metavar="DATE", help="2026-11-22; default: the latest one")
+    report.add_argument("--to", metavar="FILE", type=Path, help="default: among the reports in the data home")
+    report.add_argument("--open", action="store_true", help="in the browser")
+    report.set_defaults(command=_report)
+
+    compare = commands.add_parser("compare", help="two sets side by side, measured again on the same rows")
+    compare.add_argument("a", help="a recipe, RECIPE@2026-11-22, or the folder of an export")
+    compare.add_argument("b", help="likewise")
+    compare.add_argument("--html", metavar="FILE", type=Path, help="write it as a page too")
+    compare.set_defaults(command=_compare)
 
     export = commands.add_parser("export", help="write the set into a folder, with its dataset card")
     export.add_argument("name")
@@ -216,6 +244,48 @@ def _plan(options: argparse.Namespace) -> None:
     with dagster_instance() as instance:
         lines = plan(recipe, round_, instance, Lake(home() / "lake"), CallLog(call_log()))
     print(as_json(lines) if options.json else "\n".join(report(lines)))
+
+
+def _sample(options: argparse.Namespace) -> None:
+    from resources.home import home
+    from resources.lake import Lake
+    from synth_assets import tables
+    from synth_assets.evaluation.faithfulness import drawn_for_people, sample_size
+
+    recipe, lake = _load(options.name), Lake(home() / "lake")
+    if options.to.exists():
+        raise UserError(f"{options.to} exists: people may have labelled rows in it. Choose another name.")
+    if options.n is None and not 0 < options.width < 1:
+        raise UserError(f"--width {options.width}: it is between 0 and 1.")
+    rounds = [p["round"] for p in lake.partitions(recipe.name, "filtered", tables.STAGES["filtered"])]
+    round_ = _day(options.round) if options.round else max(rounds, default=None)
+    if round_ is None:
+        raise UserError(f"{recipe.name} has no rows yet: run `synth run {recipe.name}` first.")
+    rows = lake.read(recipe.name, "filtered", [{"round": round_}], tables.schema(recipe, "filtered"))
+    n = sample_size(options.width) if options.n is None else options.n
+    drawn = rows.set_index("row_id").loc[drawn_for_people(list(rows["row_id"]), n, recipe.seed), ["text"]]
+    drawn.assign(label="").to_csv(options.to)
+    print(f"{len(drawn):,} of {len(rows):,} rows of {round_} are in {options.to}. Fill in their labels, and")
+    print(f"add to the recipe:\n    labelled: {{human: {options.to}}}")
+    print("They override all other labels, and correct what the metrics say of the rest.")
+
+
+def _tune(options: argparse.Namespace) -> None:
+    from resources.encoder import MiniLM
+    from resources.home import home
+    from resources.lake import Lake
+    from synth_assets.tuning import Tuning, draw, latest, report, tunable
+
+    recipe, lake = _load(options.name), Lake(home() / "lake")
+    names = tunable(recipe, options.filter)
+    round_ = _day(options.round) if options.round else latest(recipe, lake)
+    tuning = Tuning(recipe, lake, round_, MiniLM().encode)
+    print(f"{recipe.name}, round {round_}; accuracy on the validation split")
+    for name in names:
+        for sweep in tuning.sweeps(name):
+            picture = home() / "reports" / recipe.name / f"tune_{name}_{sweep.bound}.png"
+            draw(sweep, picture)
+            print("\n".join(["", *report(sweep), f"picture: {picture}"]))
 
 
 def _show(options: argparse.Namespace) -> None:
@@ -343,6 +413,38 @@ def _export(options: argparse.Namespace) -> None:
     lake = Lake(home() / "lake")
     rows = export(recipe, lake, warehouse(), to, options.format, options.stage, round_)
     print(f"{rows:,} rows and their card are in {to}")
+
+
+def _report(options: argparse.Namespace) -> None:
+    import webbrowser
+
+    from synth_assets.reporting import latest_round, place, write
+    from synth_assets.summary import warehouse
+    from synth_assets.views import show
+
+    recipe = _load(options.name)
+    show(warehouse(), recipe)
+    asked = options.round and _day(options.round)
+    round_ = latest_round(recipe, warehouse(), "generations", asked)
+    to = options.to.expanduser().absolute() if options.to else place(recipe.name, round_)
+    write(recipe, warehouse(), round_, to)
+    print(to)
+    if options.open and not webbrowser.open(to.as_uri()):
+        print("note: no browser was found here: open the file by hand.", file=sys.stderr)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from resources.encoder import MiniLM
+    from synth_assets.comparing import compare
+    from synth_assets.pages import html, lines, save
+
+    found = compare(options.a, options.b, MiniLM().encode)
+    print("\n".join(lines(found)))
+    if options.html:
+        to = options.html.expanduser().absolute()
+        title = f"{options.a} and {options.b}"
+        save(html(title, "Two sets side by side. Intervals are 95 %.", found), to)
+        print(f"\n{to}")
 
 
 def _clean(options: argparse.Namespace) -> None:

@@ -28,10 +28,14 @@ from resources.models import Model, resolve_model
 from synth_assets import tables
 from synth_assets.annotation import annotators
 from synth_assets.assets.conditions import quota
+from synth_assets.assets.metrics import pairs_to_judge
 from synth_assets.assets.nightly import made_by_cell
+from synth_assets.assets.scores import scoring
 from synth_assets.assets.seeds import seed_rows
 from synth_assets.assets.stage import key
 from synth_assets.assets.values import around
+from synth_assets.errors import UserError
+from synth_assets.evaluation import judging
 from synth_assets.evaluation.measure import drawn_for_the_model
 from synth_assets.generation.asked import answers, questions, read_review, review_file, was_edited
 from synth_assets.generation.chain import foresee, run
@@ -84,18 +88,18 @@ class Foreseen:
     """`protocols.Completes` that asks nobody and counts what would be asked. Its answers have `lines`."""
 
     def __init__(self, log: CallLog, model: Model) -> None:
-        self._log, self._model, self._endpoint = log, model, model.endpoint
+        self._log, self.model, self._endpoint = log, model, model.endpoint
         self._seen: set[str] = set()
         self.calls = self.from_log = 0
         self.lines = 0
 
     @property
     def api(self) -> str:
-        return self._model.api
+        return self.model.api
 
     @property
     def name(self) -> str:
-        return self._model.name
+        return self.model.name
 
     def complete(
         self,
@@ -107,14 +111,14 @@ class Foreseen:
         pairs = zip(messages, replicates, strict=True)
         requests = (Request(question, sampling, replicate, schema) for question, replicate in pairs)
         while chunk := list(islice(requests, CHUNK)):
-            identities = [request.identity(self._model, self._endpoint) for request in chunk]
+            identities = [request.identity(self.model, self._endpoint) for request in chunk]
             known = self._log.find(identities)
             for request, identity in zip(chunk, identities, strict=True):
                 answer = known.get(identity)
                 self._count(identity, answer)
                 if answer is not None and answer.outcome == "invalid" and schema is not None:
                     request = request.corrected(answer)
-                    identity = request.identity(self._model, self._endpoint)
+                    identity = request.identity(self.model, self._endpoint)
                     answer = self._log.find([identity]).get(identity)
                     self._count(identity, answer)
                 yield answer or Answer(identity, "ok", text=_any_answer(identity, schema, self.lines))
@@ -152,11 +156,9 @@ def plan(recipe: Recipe, round_: str, instance: dg.DagsterInstance, lake: Lake, 
         lines.append(state.line("conditions", cell, changed=state.differs("conditions", place, conditions)))
         found, made = _steps(recipe, place, conditions, looks.shown, state, lake, log)
         lines += found
-        texts = list(made.loc[made["accepted"].astype(bool), "text"])
-        asked = Foreseen(log, annotator)
-        if "label_agreement" in recipe.filters:
-            _label(texts, recipe, seeds, asked)
-        lines.append(state.line("scores", cell, asked, log, annotator))
+        rows = made[made["accepted"].astype(bool)].reset_index(drop=True)
+        scorers = _scorers(recipe, rows, seeds, log)
+        lines += [state.line("scores", cell, asked, log, asked.model) for asked in scorers]
     asked = Foreseen(log, annotator)
     test = seeds[seeds["split"] == "test"]
     if recipe.metrics.model_alone and len(test):
@@ -164,6 +166,9 @@ def plan(recipe: Recipe, round_: str, instance: dg.DagsterInstance, lake: Lake, 
         _label(list(alone["text"]), recipe, seeds, asked)
     for stage in BY_ROUND:
         lines.append(state.line(stage, None, asked if stage == "metrics" else None, log, annotator))
+    if recipe.metrics.judge:
+        spec = resolve_model(recipe.metrics.judge.model or recipe.annotator_model)
+        lines.append(state.line("metrics", None, _judged(recipe, round_, lake, log, spec), log, spec))
     return [*lines, *state.orphans()]
 
 
@@ -207,6 +212,37 @@ def _listed(
         there = looks.asked(name, given) or (read_review(file) if was_edited(file) else ())
         foreseen[name, given] = there or answers(name, section, given, question, asked)
     return asked, lambda name, given: foreseen[name, given]
+
+
+def _scorers(recipe: Recipe, rows: pd.DataFrame, seeds: pd.DataFrame, log: CallLog) -> Iterable[Foreseen]:
+    """What the scorers of these rows would ask, model by model, the annotator's first."""
+    asked: dict[str | None, Foreseen] = {None: Foreseen(log, resolve_model(recipe.annotator_model))}
+
+    def model_of(spec: str | None) -> Foreseen:
+        return asked.setdefault(spec, Foreseen(log, resolve_model(spec or recipe.annotator_model)))
+
+    looks = scoring(recipe, seeds, MiniLM().encode, model_of)
+    for rule in recipe.filters.values():
+        if rule.asks:
+            rule.measure(rows, looks)
+    return asked.values()
+
+
+def _judged(recipe: Recipe, round_: str, lake: Lake, log: CallLog, model: Model) -> Foreseen:
+    """What the judge of the metrics would be asked: exactly, or at the most if there are no rows yet."""
+    asked = Foreseen(log, model)
+    rounds = [p["round"] for p in lake.partitions(recipe.name, "metrics", tables.STAGES["metrics"])]
+    before = max((r for r in rounds if r < round_), default=None)
+    if before is None or recipe.metrics.judge is None:
+        return asked
+    schema = tables.schema(recipe, "filtered")
+    try:
+        now, last = (lake.read(recipe.name, "filtered", [{"round": r}], schema) for r in (round_, before))
+    except UserError:  # not made yet
+        asked.calls = 2 * min(recipe.metrics.judge.rows, recipe.rows * len(recipe.cells))
+        return asked
+    judging.judge_pairs(pairs_to_judge(recipe, now, last), asked)
+    return asked
 
 
 def _label(texts: list[str], recipe: Recipe, seeds: pd.DataFrame, asked: Foreseen) -> None:

@@ -27,7 +27,10 @@ from resources.home import recipes
 from resources.models import NamedModel, what_answers
 from resources.sources import fingerprint
 from synth_assets import strict_yaml, tables
+from synth_assets.curation.base import RULE
 from synth_assets.curation.filters import FILTERS, Filter
+from synth_assets.curation.labels import NEEDS
+from synth_assets.curation.sets import OfStudents
 from synth_assets.errors import UserError, unknown
 from synth_assets.generation import prompts
 from synth_assets.generation.asked import was_edited
@@ -39,6 +42,7 @@ from synth_assets.step_kinds import IN_A_DIALOGUE, OUTPUT, TAGS, AnyStep, Step, 
 
 TAKEN = {"main", "warehouse", "system", "temp", "information_schema", "pg_catalog"}  # schemas and catalogs
 Split = Literal["demonstration", "validation", "test"]
+GOLD: tuple[Split, ...] = ("validation", "demonstration")  # what weights are learned from: the first there is
 RESERVED = {  # what a condition cannot be called: columns of its table, and what templates say of the task
     *tables.COLUMNS["conditions"],
     *("text", "label_type", "text_type", "role", "instruction"),
@@ -49,7 +53,10 @@ RESERVED = {  # what a condition cannot be called: columns of its table, and wha
 BY = {name: needs for name, needs in METHODS.items() if name != "vote_k"}  # which needs a model's confidence
 QUERIED = [name for name, needs in BY.items() if "query" in needs]
 SCORED = [name for name, needs in BY.items() if "scores" in needs]
-OF_LABELS = {"label_agreement", "leaked_label", "student_confidence", "neighbour_agreement"}  # filters
+SETTINGS = {"label_agreement": "{}", "annotators": "{of: {one: MODEL, other: MODEL, third: MODEL}}"}
+OF_LABELS = {"label_agreement", "leaked_label", "annotators"} | {
+    name for name, rule in FILTERS.items() if issubclass(rule, OfStudents)
+}
 
 
 class Section(BaseModel):
@@ -109,6 +116,13 @@ class Task(Section):
         """What of it stands in the prompts of a step; the role stands over every chat."""
         words = set(re.findall(r"\w+", step.template)) | ({"role"} if step.under_role else set())
         return {name: value for name, value in self.fields().items() if name in words}
+
+    def of_label(self, label: str | None) -> dict[str, str]:
+        """What a template may say of a row's label; nothing where rows have none."""
+        if label not in self.classify:
+            return {}
+        of = self.classify[label]
+        return {"definition": of.definition, "verbalizer": of.verbalizer or label}
 
     def verbalizers(self) -> dict[str, str]:
         return {name: label.verbalizer or name for name, label in self.classify.items()}
@@ -192,17 +206,78 @@ class Annotator(Section):
 
 
 class Labelled(Section):
-    """Label enhancement: whose label a row carries on."""
+    """Label enhancement: whose label a row carries on. What a person says in `human` overrides all."""
 
-    by: Literal["condition", "label_agreement"] = "condition"
+    by: Literal[
+        "condition",
+        "label_agreement",
+        "confident_learning",
+        "clean_pool",
+        "cross_partition",
+        "majority",
+        "dawid_skene",
+        "label_model",
+    ] = "condition"
+    human: str | None = None  # CSV file: row_id or text, label
+    stages: int = Field(default=3, ge=1)  # of cross_partition
+
+    @model_validator(mode="after")
+    def _stages(self) -> Labelled:
+        if "stages" in self.model_fields_set and self.by != "cross_partition":
+            raise ValueError("`stages` goes with `by: cross_partition`")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_said(self, handler: Any) -> Any:
+        """What is as it always was is not part of a version."""
+        return {n: v for n, v in handler(self).items() if n == "by" or n in self.model_fields_set}
 
 
 class Weights(Section):
     """weight = score ** power; the seeds together weigh `seeds` times the synthetic rows."""
 
-    by: Literal["label_agreement", "bilevel", "inverse_frequency", "none"] = "none"
+    by: Literal[
+        "label_agreement",
+        "confidence",
+        "influence",
+        "bilevel",
+        "learning_to_reweight",
+        "token_weights",
+        "inverse_frequency",
+        "none",
+    ] = "none"
     power: float = Field(default=1.0, ge=0)
     seeds: float = Field(default=0.0, ge=0)
+
+
+class Judged(Section):
+    """A model that compares rows of this round with rows of the last one, each pair in both orders."""
+
+    rows: int = Field(default=50, ge=1)  # pairs, two calls each
+    question: str = (  # template over the row and the task: what both rows are answers to
+        "Write a {{ text_type }}."
+        "{% if definition is defined %} Its {{ label_type }} is {{ label }}: {{ definition }}.{% endif %}"
+    )
+    model: ModelSpec | None = None  # default: the annotator's
+
+
+class Student(Section):
+    """The small model that is trained on the sets, to measure them."""
+
+    by: Literal["logistic", "softmax", "boosting", "transformer"] = "logistic"
+    features: Literal["encoder", "tfidf"] = "encoder"
+    smoothing: float = Field(default=0.0, ge=0, lt=1)
+    ensembling: bool = False
+
+    @model_validator(mode="after")
+    def _goes_with(self) -> Student:
+        if self.features == "tfidf" and self.by == "transformer":
+            raise wrong("a transformer reads the texts themselves: leave it out", "features")
+        if self.smoothing and self.by not in ("softmax", "transformer"):
+            raise wrong("smoothing goes with `by`: softmax, transformer", "smoothing")
+        if self.ensembling and self.by != "softmax":
+            raise wrong("ensembling goes with `by`: softmax", "ensembling")
+        return self
 
 
 class Metrics(Section):
@@ -210,7 +285,13 @@ class Metrics(Section):
 
     diversity: bool = True
     student: bool = True
+    privacy: bool = True
+    faithfulness: bool = True
+    contamination: float = Field(default=0.01, ge=0, le=1)  # share of rows that may repeat a test row's words
+    collapse: float = Field(default=0.2, ge=0, le=1)  # fall of a round's diversity under the best before it
     model_alone: int = Field(default=0, ge=0)  # test rows that the annotator labels by itself; 0: none
+    judge: Judged | None = None
+    evidence: str | None = None  # condition or field in which the entities of the text have to be
     word_list: dict[str, list[str]] = {}  # label -> words: the baseline that a person writes by hand
 
 
@@ -253,6 +334,7 @@ class Recipe(Section):
     minimum_yield: float = Field(default=0.1, ge=0, le=1)  # kept share of what was asked for
     labelled: Labelled = Labelled()
     weights: Weights = Weights()
+    student: Student = Student()
     metrics: Metrics = Metrics()
     feedback: Feedback = Feedback()
     budget: BudgetCaps = BudgetCaps()
@@ -341,15 +423,14 @@ class Recipe(Section):
         for label in labels:
             if re.search(r"[|,\[\]\"'\n]|\.\.\.", label):
                 raise ValueError(f"label {label!r} names a partition: leave out | , [ ] quotes and ...")
-        needs = [
-            w
-            for w, s in (("weights", self.weights), ("labelled", self.labelled))
-            if s.by == "label_agreement"
-        ]
-        if needs and "label_agreement" not in self.filters:
-            raise ValueError(
-                f"{needs[0]}.by: label_agreement needs that filter: add `label_agreement: {{}}` to filters"
-            )
+        for section, by in (("weights", self.weights.by), ("labelled", self.labelled.by)):
+            needed = NEEDS.get(by)
+            if needed and needed not in self.filters:
+                add = f"add `{needed}: {SETTINGS[needed]}` to filters"
+                raise ValueError(f"{section}.by: {by} needs that filter: {add}")
+        gold = any(self.seeds.splits.get(split) for split in GOLD)
+        if self.weights.by == "learning_to_reweight" and not gold:
+            raise wrong(f"it needs seeds in the split {' or '.join(GOLD)}", "weights", "by")
         return self
 
     @model_validator(mode="after")
@@ -362,6 +443,7 @@ class Recipe(Section):
         resting = {
             "conditions": "label" in self.conditions,
             "filters": bool(OF_LABELS & set(self.filters)),
+            "labelled": self.labelled != Labelled(),
             "metrics": bool(self.metrics.model_alone or self.metrics.word_list),
             "weights": self.weights.by != "none",
         }
@@ -455,7 +537,21 @@ class Recipe(Section):
         columns = {**dict.fromkeys(self.attributes, "string"), **self.columns_of("text"), "text": "string"}
         if self.labels:
             columns["label"] = "string"
+        told = {*self.task.fields(), *columns, *(("definition", "verbalizer") if self.labels else ())}
+        known = [name for name, kind in columns.items() if kind == "string"]
+        if self.metrics.evidence not in (None, *known):
+            raise wrong(str(unknown("column", str(self.metrics.evidence), known)), "metrics", "evidence")
+        if self.metrics.judge:
+            try:
+                prompts.check(self.metrics.judge.question, dict.fromkeys(sorted(told)), "its template")
+            except UserError as error:
+                raise wrong(str(error), "metrics", "judge", "question") from error
         for name, rule in self.filters.items():
+            for template, more in rule.templates().items():
+                try:
+                    prompts.check(template, dict.fromkeys([*sorted(told), *more]), "its template")
+                except UserError as error:
+                    raise wrong(str(error), "filters", name) from error
             for column, types in rule.columns_needed().items():
                 if columns.get(column) not in types:
                     known = [c for c, kind in columns.items() if kind in types]
@@ -555,6 +651,8 @@ class Recipe(Section):
         parts["samples"] = self.samples
         if "seeds" in sections:
             parts["seeds"] = [parts["seeds"], self.seeds.file and fingerprint(self.seeds.file)]
+        if self.labelled.human:
+            parts["labelled"] = [parts["labelled"], fingerprint(self.labelled.human)]
         files = [path for v in self.attributes.values() if isinstance(v, Provider) for path in v.files()]
         extra = {
             n: parts[n] for n in ("constraints", "design", "cell", "shards") if n in self.model_fields_set
@@ -570,6 +668,8 @@ class Recipe(Section):
         for name in {section.removeprefix("steps.") for section in sections} & set(self.steps):
             step = self.steps[name]
             said = step.model_dump(mode="json", exclude={"samples", "model", "user_model"})
+            if not said.get("logprobs"):  # what is as it always was is not part of a version
+                said.pop("logprobs", None)
             asked = [what_answers(model) for model in self.models_of(name)]
             parts[f"steps.{name}"] = [said, *asked, task.told_by(step)]
             if step.kind == "tool":
@@ -579,8 +679,15 @@ class Recipe(Section):
         parts["labels"], parts["codebook"] = self.cells, parts["task"]["classify"]
         told = [task.text, task.label, task.verbalizers()]
         parts["annotator"] = [told, self.annotator.k, what_answers(self.annotator_model)]
-        bounds = {"at_least", "at_most"}
-        parts["scorers"] = {n: f.model_dump(exclude=bounds) for n, f in self.filters.items() if f.raw}
+        if self.student != Student():
+            parts["metrics"] = [parts["metrics"], parts["student"]]
+        if judge := self.metrics.judge:
+            parts["metrics"] = [parts["metrics"], what_answers(judge.model or self.annotator_model)]
+        scorers = {n: f for n, f in self.filters.items() if f.raw}
+        parts["scorers"] = {n: f.model_dump(mode="json", exclude=RULE) for n, f in scorers.items()}
+        parts["scorers"] |= {
+            f"{n}.models": [what_answers(m) for m in f.models()] for n, f in scorers.items() if f.models()
+        }
         return tagged_hash("recipe/1", {s: parts[s] for s in sections})[:12]
 
 

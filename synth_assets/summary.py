@@ -33,11 +33,13 @@ def summary(recipe: str, round_: str) -> Iterator[str]:
     yield from _funnel(recipe, round_)
     yield from _diversity(metrics)
     yield from _accuracy(metrics)
+    yield from _trust(metrics)
     yield from _cost(recipe, round_)
     yield ""
     yield f"Files    {home() / 'lake' / recipe}"
     query = f"select text, label, weight from {recipe}.weighted where round = '{round_}' limit 5"
     yield f'SQL      synth sql "{query}"'
+    yield f"Report   synth report {recipe} --round {round_} --open"
     yield "UI       make ui"
 
 
@@ -98,6 +100,25 @@ def _accuracy(metrics: pd.DataFrame) -> Iterator[str]:
         else:
             line += " " * 33
         yield f"{line}{int(a['n']):>5}"
+
+
+TRUST = [
+    ("correctness", "labels that a student of the real rows gives, too"),
+    ("contamination", "rows that share eight words in a row with a test row"),
+    ("membership_signal", "do rows give seeds away? (area; 0.5: no)"),
+    ("entity_error", "entities that are not in the evidence"),
+]
+
+
+def _trust(metrics: pd.DataFrame) -> Iterator[str]:
+    rows = metrics[(metrics["slice"] == "filtered") & metrics["value"].notna()].set_index("name")
+    known = [(words, rows.loc[name]) for name, words in TRUST if name in rows.index]
+    if not known:
+        return
+    yield ""
+    yield f"{'kept rows of this round':56}{'value':>9}  {'95 % interval':15}{'n':>8}"
+    for words, row in known:
+        yield f"{words:56}{_number(row['value']):>9}  {_interval(row):15}{int(row['n']):>8,}"
 
 
 def _cost(recipe: str, round_: str) -> Iterator[str]:

@@ -53,9 +53,10 @@ MEANINGS: Mapping[str, str] = {
     "value": "the score, the metric, or what a condition may be",
     "threshold": "what the recipe wanted",
     "label_logprobs": "log-probability of each label's verbalizer",
-    "label_probabilities": "the same, calibrated on the round",
+    "annotator_labels": "label that each annotator gives, null where its answer names none",
+    "label_probabilities": "probability of each label, by who gave it; the annotator's, calibrated",
     "former_label": "label before enhancement",
-    "label_source": "who gave the label",
+    "label_source": "who gave the label: condition, label_agreement, student, annotators or human",
     "confidence": "probability of the label, null if unknown",
     "origin": "synthetic or seed",
     "made_in": "round that made the row, null for seeds",
@@ -143,6 +144,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "former_label": "string",
         "label_source": "string",
         "confidence": "double",
+        "label_probabilities": "labels",
     },
     "weighted": {
         "row_id": "string",
@@ -152,6 +154,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "text": "string",
         "label": "string",
         "weight": "double",
+        "label_probabilities": "labels",
     },
     "metrics": {
         "round": "string",
@@ -161,6 +164,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "low": "double",
         "high": "double",
         "n": "int64",
+        "reason": "string",
     },
     "feedback": {"round": "string", "cell": "string", "yield": "double", "rows": "int64"},
     "calls": {
@@ -212,7 +216,8 @@ def columns(recipe: Recipe, stage: str) -> dict[str, str]:
     found: dict[str, str] = {}
     earlier = stage != "generations" and stage in recipe.step_stages
     for name, kind in COLUMNS["generations_*" if earlier else stage].items():
-        found |= stars.get(name, {name: kind})
+        if kind != "labels" or recipe.labels:
+            found |= stars.get(name, {name: kind})
     return found
 
 

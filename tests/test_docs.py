@@ -19,7 +19,7 @@ from synth_assets import tables
 from synth_assets.cli import main
 from synth_assets.curation.filters import FILTERS
 from synth_assets.generation.providers import PROVIDERS, provider
-from synth_assets.recipe import Recipe
+from synth_assets.recipe import Metrics, Recipe, load
 from synth_assets.summary import warehouse
 from synth_assets.views import current
 
@@ -37,7 +37,7 @@ def shown(project: Path) -> None:
     current()
 
 
-@pytest.mark.parametrize("query", examples("sql", "README.md", "docs/sql.md"))
+@pytest.mark.parametrize("query", examples("sql", "README.md", "docs/sql.md", "docs/evaluation.md"))
 def test_queries_run_on_the_views(shown: None, query: str) -> None:
     assert warehouse().query(query).fetchall() == []
 
@@ -77,6 +77,26 @@ def test_the_models_file_of_the_guide_is_right(tmp_path: Path) -> None:
     (text,) = [e for e in examples("yaml", "docs/recipes.md") if e.startswith("judge:")]
     (tmp_path / "models.yaml").write_text(text, encoding="utf-8")
     assert named_models(tmp_path / "models.yaml")["judge"].price(date(2026, 11, 22)) is not None
+
+
+@pytest.mark.parametrize("example", examples("python", "docs/evaluation.md"))
+def test_metrics_are_used_alone_as_the_guide_says(example: str) -> None:
+    found: dict = {}
+    exec(example, found)
+    if "rated" in found:
+        assert found["rows_to_label"] == 381
+        assert found["rated"].low < found["rated"].value < found["rated"].high
+        assert found["strengths"]["ours"].value == found["strengths"]["base"].value  # a win each, and a tie
+    else:
+        assert (found["exact"], found["spans"]["span_f1"]) == (1.0, 1.0)
+        assert 0 < found["self_bleu"] < 1
+
+
+def test_the_guide_to_evaluation_names_every_setting_of_the_metrics(project: Path, edit) -> None:
+    (text,) = examples("yaml", "docs/evaluation.md")
+    assert set(yaml.safe_load(text)["metrics"]) == set(Metrics.model_fields) - {"word_list"}
+    path = edit("schedule:", text.replace("evidence: passage", "evidence: tone") + "schedule:")
+    assert load(path).metrics.collapse == 0.2
 
 
 @pytest.mark.parametrize("text", examples("yaml", "README.md"))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from synth_assets.evaluation import measure
-from synth_assets.evaluation.usefulness import compare, paired_gain, wilson, word_list_labels
+from synth_assets.evaluation.usefulness import paired_gain, wilson, word_list_labels
 from synth_assets.students.classifier import Student
 
 
@@ -49,11 +49,13 @@ def test_a_paired_gain_is_about_the_rows_that_changed() -> None:
 
 def test_a_set_that_lacks_a_class_has_an_unknown_accuracy() -> None:
     one_class = rows(10)[lambda t: t["label"] == "good"]
-    hits = measure.student_hits({"seeds": rows(4), "half": one_class}, rows(20), encode)
-    assert hits["half"] is None
-    table = compare(hits, 20, "seeds").set_index(["name", "slice"])
+    said = measure.predictions({"seeds": rows(4), "half": one_class}, rows(20), encode)
+    assert said["half"] is None
+    table = measure.usefulness(said, {}, 20).set_index(["name", "slice"]).sort_index()
     assert table.loc[("accuracy", "seeds"), "value"] == 1.0
     assert pd.isna(table.loc[("accuracy", "half"), "value"])
+    assert table.loc[("macro_f1", "seeds"), "value"] == 1.0
+    assert "error" not in table.index  # which is told of the main set alone
 
 
 def test_weights_change_what_a_student_learns() -> None:
@@ -70,19 +72,24 @@ def test_the_sets_that_are_compared() -> None:
     seeds = pd.concat([rows(4, split="demonstration", prefix="d"), rows(40, split="unlabeled", prefix="u")])
     generated = rows(12).assign(accepted=[True] * 10 + [False] * 2)
     weighted = rows(6, origin="synthetic").assign(weight=0.5)
-    sets = measure.training_sets(generated, rows(8), weighted, seeds)
+    sets = measure.training_sets(generated, rows(8), rows(8), weighted, seeds)
     sizes = {name: len(table) for name, table in sets.items()}
     assert sizes == {
         "seeds": 4,
         "generations": 10,
         "filtered": 8,
+        "labelled": 8,
         "weighted": 6,
+        "seeds + generations": 14,
+        "seeds + filtered": 12,
+        "seeds + labelled": 12,
         "seeds + weighted": 10,
         "real": 6,
     }
     assert sets["real"]["label"].value_counts().to_dict() == {"bad": 3, "good": 3}
     assert set(sets["real"]["split"]) == {"unlabeled"}
-    few = measure.training_sets(generated, rows(8), rows(60, origin="synthetic").assign(weight=1.0), seeds)
+    many = rows(60, origin="synthetic").assign(weight=1.0)
+    few = measure.training_sets(generated, rows(8), rows(8), many, seeds)
     assert "real" not in few
 
 
@@ -90,6 +97,59 @@ def test_diversity_is_compared_on_as_many_rows_of_each_set() -> None:
     table = measure.diversities({"generations": rows(40), "filtered": rows(10), "seeds": rows(2)}, encode)
     assert set(table["slice"]) == {"generations", "filtered"}
     assert set(table["n"]) == {10}
+
+
+def test_the_errors_of_the_main_set_are_told_class_by_class() -> None:
+    said = measure.predictions({"seeds": rows(4), "weighted": rows(30)}, rows(20), encode)
+    table = measure.usefulness(said, {}, 20).set_index(["name", "slice"])["value"]
+    assert table["error", "bad"] == 0.0
+    assert table["confusion", "good>good"] == 10
+
+
+def test_a_round_is_held_against_the_one_before_on_the_same_rows() -> None:
+    test = rows(20)
+    wrong = rows(30).assign(label=["good", "bad"] * 15)
+    was, now = measure.predictions({"then": wrong, "now": rows(30)}, test, encode).values()
+    (gain,) = measure.change(now, was, "2026-11-19").to_dict("records")
+    assert (gain["name"], gain["slice"]) == ("accuracy_change", "weighted, against 2026-11-19")
+    assert gain["value"] == 1.0
+    assert measure.change(now, None, "2026-11-19").empty
+
+
+def test_correctness_by_condition_and_corrected_by_people() -> None:
+    seeds = pd.concat([rows(20, split="demonstration"), rows(10, split="validation")])
+    made = rows(40, prefix="s").assign(tone=["angry", "angry", "calm", "calm"] * 10)
+    swapped = made["tone"] == "calm"
+    made.loc[swapped, "label"] = made.loc[swapped, "label"].map({"good": "bad", "bad": "good"})
+    table = measure.faithfulness(made, seeds, ["tone"], encode).set_index("slice")["value"]
+    assert table.to_dict() == {
+        "filtered": 0.5,
+        "label=bad": 0.5,
+        "label=good": 0.5,
+        "tone=angry": 1.0,
+        "tone=calm": 0.0,
+    }
+    by_people = made.assign(former_label=made["label"], label_source="condition")
+    by_people.loc[by_people.index[:20], "label_source"] = "human"  # who find that every label is right
+    corrected = measure.faithfulness(by_people, seeds, [], encode).set_index("slice")["value"]
+    assert corrected["filtered"] == 1.0
+
+
+def test_rounds_that_repeat_themselves_show_as_less_varied() -> None:
+    fresh = [f"a good film about {word}" for word in ("love", "war", "cats", "trains", "music", "chess")]
+    table = measure.of_rounds({"2026-11-19": fresh, "2026-11-20": [fresh[0]] * 6}, encode)
+    first, second = table[table["name"] == "round_distinct_2"]["value"]
+    assert second < first / 2
+
+
+def test_what_a_set_has_in_common_with_seeds_and_test() -> None:
+    long = "this sentence is certainly longer than eight words in all"
+    seeds = rows(6, split="demonstration").assign(text=[f"{i} {long}" for i in range(6)])
+    test = rows(6, split="test", prefix="t").assign(text=[f"a test row with words {i}" for i in range(6)])
+    table = measure.leaks(seeds.head(3), pd.concat([seeds, test]), encode).set_index("name")
+    assert table.loc["copied_seeds", "value"] == 1.0
+    assert table.loc["contamination", "value"] == 0.0
+    assert table.loc["nearest_seed_distance", "value"] == 0.0
 
 
 def test_yields_by_cell() -> None:

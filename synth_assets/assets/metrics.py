@@ -1,6 +1,6 @@
 """Asset `metrics`: what the set is worth, beside baselines, with intervals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -8,34 +8,56 @@ import dagster as dg
 from resources.encoder import MiniLM
 from resources.lake import Lake
 from resources.language_model import LanguageModel
+from synth_assets import tables
 from synth_assets.annotation import annotators
 from synth_assets.assets import feedback, plots
-from synth_assets.assets.model import CHECKS, BoundModel
+from synth_assets.assets.model import CHECKS as OF_CALLS
+from synth_assets.assets.model import BoundModel
 from synth_assets.assets.nightly import freshness
 from synth_assets.assets.stage import (
     LANGUAGE_MODEL_POOL,
+    PREVIEW_ROWS,
     Table,
+    Verdict,
     asset,
+    cell,
     check_all,
     follows,
     partition_of,
     result,
     rounds_before,
 )
-from synth_assets.evaluation import measure
-from synth_assets.evaluation.usefulness import compare
+from synth_assets.evaluation import judging, measure
+from synth_assets.evaluation.facts import entity_error
+from synth_assets.evaluation.preference import route
+from synth_assets.generation import prompts
 from synth_assets.recipe import Recipe
+from synth_assets.students import made as students
 
 SECTIONS = ["labels", "metrics", "annotator", "feedback", "seed"]
-PLOTTED = ("accuracy", "yield")  # over the rounds
-DIVERSITY = ("vocabulary", "distinct_1", "distinct_2", "self_bleu_4", "average_pairwise_similarity")
+PLOTTED = ("accuracy", "macro_f1", "yield", "correctness", "contamination", "vendi_score")  # over the rounds
+TABLED = (
+    "vocabulary",
+    "distinct_1",
+    "distinct_2",
+    "self_bleu_4",
+    "average_pairwise_similarity",
+    "vendi_score",
+)
+CHECKS = {
+    **OF_CALLS,
+    "contamination": "Do at most metrics.contamination of the kept rows repeat eight words of a test row?",
+    "accuracy_holds": "Is the accuracy of the training set at least where the last round's interval begins?",
+    "diversity_holds": "Is the diversity of this round's rows at most metrics.collapse under the best of the "
+    "rounds before? (Else the set may feed on itself.)",
+}
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
     @asset(
         recipe,
         "metrics",
-        reads=["generations", "filtered", "weighted", "seeds"],
+        reads=["generations", "filtered", "labelled", "weighted", "seeds"],
         sections=SECTIONS,
         checks=CHECKS,
         pool=LANGUAGE_MODEL_POOL,
@@ -49,28 +71,54 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         lake: dg.ResourceParam[Lake],
         generations: Table,
         filtered: Table,
+        labelled: Table,
         weighted: Table,
         seeds: Table,
     ) -> dg.MaterializeResult:
-        """Accuracy, diversity, yield, with intervals."""
+        """Usefulness, faithfulness, diversity, privacy and yield, with intervals."""
         import pandas as pd
 
         round_ = partition_of(context)["round"]
         model = BoundModel(language_model, recipe, context, recipe.annotator_model)
-        # `weighted` has the rows of all rounds so far, so what it is compared with has them too
-        all_generations = pd.concat([rounds_before(recipe, lake, "generations", round_), generations])
-        all_filtered = pd.concat([rounds_before(recipe, lake, "filtered", round_), filtered])
-        sets = measure.training_sets(all_generations, all_filtered, weighted, seeds, recipe.seed)
+
+        def so_far(stage: str, rows: Table) -> Table:
+            """`weighted` has the rows of all rounds so far, so what it is compared with has them too."""
+            return pd.concat([rounds_before(recipe, lake, stage, round_), rows], ignore_index=True)
+
+        kept = so_far("filtered", filtered)
+        labels = so_far("labelled", labelled)
+        sets = measure.training_sets(
+            so_far("generations", generations), kept, labels, weighted, seeds, recipe.seed
+        )
         shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
-        parts = _accuracy(
+        before = _before(recipe, lake, round_)
+        wanted, encode = recipe.metrics, encoder.encode
+        parts = _usefulness(
             recipe,
             sets,
             seeds[seeds["split"] == "test"].reset_index(drop=True),
             encoder,
             lambda texts: annotators.label_logprobs(texts, recipe.task, shown, model),
+            before,
         )
-        if recipe.metrics.diversity:
-            parts.append(measure.diversities(sets, encoder.encode))
+        if wanted.diversity:
+            by_round = {str(name): list(rows["text"]) for name, rows in kept.groupby("round")}
+            latest = dict(sorted(by_round.items())[-1 - measure.ROUNDS :])
+            parts += [measure.diversities(sets, encode), measure.of_rounds(latest, encode)]
+        if wanted.privacy and len(seeds):
+            parts.append(measure.leaks(filtered, seeds, encode))
+        if wanted.evidence:
+            evidence = [text or "" for text in filtered[wanted.evidence]]
+            found = entity_error(list(filtered["text"]), evidence)
+            parts.append(measure.table([measure.row("entity_error", "filtered", found)]))
+        if wanted.faithfulness and recipe.labels:
+            told = labelled.merge(filtered[["row_id", *recipe.attributes]], on="row_id")
+            parts.append(measure.faithfulness(told, seeds, list(recipe.attributes), encode))
+        doubted: list[str] = []
+        if wanted.judge and before:
+            judge = model.other(wanted.judge.model) if wanted.judge.model else model
+            verdicts, doubted = _judge(recipe, filtered, before.kept, judge)
+            parts.append(measure.preference(verdicts, before.round))
         model.save_calls(lake)
         yields = measure.yields(generations, filtered)
         rows = pd.concat([*parts, yields], ignore_index=True).assign(round=round_)
@@ -80,39 +128,153 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
             recipe,
             "metrics",
             rows,
-            {**_metadata(rows), **model.metadata()},
-            [check_all(recipe, "metrics", "answered", *model.verdicts())],
+            {**_metadata(rows), **_for_people(doubted), **model.metadata()},
+            [check_all(recipe, "metrics", "answered", *model.verdicts()), *_checks(recipe, rows, before)],
         )
 
     return compute
 
 
-def _accuracy(
-    recipe: Recipe, sets: dict[str, Table], test: Table, encoder: MiniLM, annotate: Callable[..., Any]
+class _Before:
+    """The last round that was measured before this one: its day, its training set and its metrics."""
+
+    def __init__(self, recipe: Recipe, lake: Lake, round_: str) -> None:
+        self.round = round_
+        self.kept, self.weighted, self.metrics = (
+            lake.read(recipe.name, stage, [{"round": round_}], tables.schema(recipe, stage))
+            for stage in ("filtered", "weighted", "metrics")
+        )
+
+
+def _before(recipe: Recipe, lake: Lake, round_: str) -> _Before | None:
+    measured = [
+        place["round"]
+        for place in lake.partitions(recipe.name, "metrics", tables.STAGES["metrics"])
+        if place["round"] < round_ and lake.path(recipe.name, "weighted", place).exists()
+    ]
+    return _Before(recipe, lake, max(measured)) if measured else None
+
+
+def _usefulness(
+    recipe: Recipe,
+    sets: dict[str, Table],
+    test: Table,
+    encoder: MiniLM,
+    annotate: Callable[..., Any],
+    before: _Before | None,
 ) -> list[Table]:
     """Students and baselines, as far as the recipe wants them and there are test rows with labels."""
     if test.empty or not recipe.labels:
         return []
-    wanted, hits = recipe.metrics, dict[str, Any]()
-    if wanted.student:
-        hits |= measure.student_hits(sets, test, encoder.encode)
+    wanted, others = recipe.metrics, dict[str, Any]()
+    made = students.build(recipe.student, encoder.encode, encoder.folder)
+    said = measure.predictions(sets, test, made.features, made.new) if wanted.student else {}
     if wanted.word_list:
-        hits["word list"] = measure.word_list_hits(test, wanted.word_list)
-    parts = [compare(hits, len(test), "seeds")]
+        others["word list"] = measure.word_list_hits(test, wanted.word_list)
+    parts = [measure.usefulness(said, others, len(test))]
+    if wanted.student:
+        parts.append(measure.curves(sets, test, made.features, recipe.seed, made.new))
+    if wanted.student and before:
+        last = {measure.MAIN: before.weighted[before.weighted["origin"] == "synthetic"]}
+        was = measure.predictions(last, test, made.features, made.new)[measure.MAIN]
+        parts.append(measure.change(said[measure.MAIN], was, before.round))
     if wanted.model_alone:
-        parts.append(measure.model_alone(test, wanted.model_alone, annotate, hits.get("seeds"), recipe.seed))
+        by_seeds = said.get("seeds")
+        hits = None if by_seeds is None else by_seeds.right
+        parts.append(measure.model_alone(test, wanted.model_alone, annotate, hits, recipe.seed))
     return parts
+
+
+def pairs_to_judge(recipe: Recipe, now: Table, last: Table) -> list[judging.Pair]:
+    """What a judge is shown: a question, and a row of this round and one of the last as its answers."""
+    wanted, task = recipe.metrics.judge, recipe.task
+    assert wanted
+    return [
+        judging.Pair(
+            prompts.render(wanted.question, {**task.fields(), **task.of_label(new["label"]), **new}),
+            new["text"],
+            old["text"],
+        )
+        for new, old in measure.drawn_pairs(now, last, wanted.rows)
+    ]
+
+
+def _judge(
+    recipe: Recipe, now: Table, last: Table, model: BoundModel
+) -> tuple[list[judging.Verdict], list[str]]:
+    """Verdicts, and the pairs of which the judge is not sure, for people, the least sure first."""
+    pairs = pairs_to_judge(recipe, now, last)
+    verdicts = judging.judge_pairs(pairs, model)
+    _, doubted = route([v.confidence for v in verdicts], at_least=1)
+    return verdicts, [f"| {cell(pairs[i].first)} | {cell(pairs[i].second)} |" for i in doubted[:PREVIEW_ROWS]]
+
+
+def _for_people(doubted: list[str]) -> dict[str, Any]:
+    head = ["| this round | the round before |", "| --- | --- |"]
+    return {"judge_not_sure": dg.MetadataValue.md("\n".join([*head, *doubted]))} if doubted else {}
+
+
+def _checks(recipe: Recipe, rows: Table, before: _Before | None) -> Iterator[dg.AssetCheckResult]:
+    verdicts = {
+        "contamination": _contamination(rows, recipe.metrics.contamination),
+        "accuracy_holds": _accuracy(rows, before),
+        "diversity_holds": _diversity(rows, recipe.metrics.collapse),
+    }
+    for name, verdict in verdicts.items():
+        yield check_all(recipe, "metrics", name, verdict)
+
+
+def _contamination(rows: Table, most: float) -> Verdict:
+    share = _value(rows, "contamination", "filtered")
+    if share is None:
+        return Verdict(True, "Not measured.")
+    words = (
+        f"{share:.2%} of the kept rows share eight words in a row with a test row, at most {most:.2%} may."
+    )
+    return Verdict(share <= most, words)
+
+
+def _accuracy(rows: Table, before: _Before | None) -> Verdict:
+    now = _value(rows, "accuracy", measure.MAIN)
+    least = _value(before.metrics, "accuracy", measure.MAIN, "low") if before else None
+    if now is None or least is None or before is None:
+        return Verdict(True, "There is no earlier round to hold it against.")
+    return Verdict(now >= least, f"Accuracy {now:.3f}, the interval of {before.round} begins at {least:.3f}.")
+
+
+def _diversity(rows: Table, most: float) -> Verdict:
+    """The worst fall of any measure of the rounds, from the best of them to the last."""
+    falls = {}
+    for name in ("round_distinct_2", "round_centroid_distance"):
+        values = rows.loc[(rows["name"] == name) & rows["value"].notna(), "value"].astype(float)
+        if len(values) > 1:
+            falls[name] = 1 - values.iloc[-1] / values.iloc[:-1].max()
+    if not falls:
+        return Verdict(True, "There is no earlier round to hold it against.")
+    name = max(falls, key=falls.__getitem__)
+    words = f"{name} is {falls[name]:.0%} under the best round's, {most:.0%} are allowed."
+    return Verdict(falls[name] <= most, words if falls[name] > 0 else "No round before was more varied.")
+
+
+def _value(rows: Table, name: str, slice_: str, column: str = "value") -> float | None:
+    found = rows.loc[(rows["name"] == name) & (rows["slice"] == slice_), column].dropna()
+    return float(found.iloc[0]) if len(found) else None
 
 
 def _metadata(rows: Table) -> dict[str, Any]:
     """Pictures of this round, and numbers that Dagster plots over rounds."""
     known = rows[rows["value"].notna()]
-    table = known[known["name"].isin(DIVERSITY)].pivot_table(index="name", columns="slice", values="value")
+    table = known[known["name"].isin(TABLED)].pivot_table(index="name", columns="slice", values="value")
     numbers = known[known["name"].isin(PLOTTED)]
+    pictures = {
+        "accuracy": ("accuracy on real test rows (95 % interval)", "accuracy"),
+        "correctness": ("labels that a student of real rows agrees with (95 % interval)", "correctness"),
+        "errors": ("errors by class (95 % interval)", "error"),
+        "learning_curve": ("accuracy over rows (95 % interval)", "learning_curve"),
+    }
+    drawn = {key: (title, known[known["name"] == name]) for key, (title, name) in pictures.items()}
     return {
-        "accuracy": plots.intervals(
-            "accuracy on real test rows (95 % interval)", rows[rows["name"] == "accuracy"]
-        ),
+        **{key: plots.intervals(title, part) for key, (title, part) in drawn.items() if len(part)},
         "diversity": dg.MetadataValue.md(table.round(3).to_markdown() if len(table) else "not measured"),
         **{
             f"{name}/{part}": round(float(value), 4)

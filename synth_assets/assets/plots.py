@@ -63,9 +63,8 @@ def intervals(title: str, rows: Table) -> dg.MarkdownMetadataValue:
     def draw(axes: Any) -> None:
         known = rows[rows["value"].notna()].iloc[::-1]
         value, low, high = (known[c].astype(float) for c in ("value", "low", "high"))
-        axes.errorbar(
-            value, known["slice"], xerr=[value - low, high - value], fmt="o", color=ACCENT, capsize=3
-        )
+        error = [(value - low).clip(lower=0), (high - value).clip(lower=0)]  # rounded, a bound may pass it
+        axes.errorbar(value, known["slice"], xerr=error, fmt="o", color=ACCENT, capsize=3)
         for v, name in zip(value, known["slice"], strict=True):
             axes.annotate(
                 f"{v:.3f}", (v, name), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8

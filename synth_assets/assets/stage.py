@@ -198,18 +198,18 @@ def preview(rows: Table) -> dg.MarkdownMetadataValue:
     """The first rows as a table, the text in front; ids stay in the lake, an unknown value is empty."""
     names = [c for c in rows if c not in HIDDEN]
     names = [*(c for c in names if c == "text"), *(c for c in names if c != "text")]
-    shown = rows[names].head(PREVIEW_ROWS).astype(object).map(_cell)
+    shown = rows[names].head(PREVIEW_ROWS).astype(object).map(cell)
     return dg.MetadataValue.md(
         shown.to_markdown(index=False, disable_numparse=True) if len(shown) else "no rows"
     )
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """A value as one short line that cannot break out of its cell."""
     if isinstance(value, dict):
-        return ", ".join(f"{_cell(k)} {_cell(v)}" for k, v in value.items())
+        return ", ".join(f"{cell(k)} {cell(v)}" for k, v in value.items())
     if isinstance(value, Collection) and not isinstance(value, str):  # a list, or an array from the lake
-        return ", ".join(map(_cell, value))
+        return ", ".join(map(cell, value))
     if value is None or value != value:
         return ""
     text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

@@ -1,31 +1,63 @@
-"""All that is measured of one round: accuracy of students, baselines, diversity and yield, as metric rows.
+"""All that is measured of one round, as metric rows.
 
-A metric row is (name, slice, value, low, high, n): what was measured on which set, with its 95 % interval.
+A metric row is (name, slice, value, low, high, n, reason): what was measured on which set, with its 95 %
+interval, or why it is not known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.evaluation.diversity import diversity
-from synth_assets.evaluation.usefulness import TrainingSet, compare, correct, wilson, word_list_labels
+from synth_assets.evaluation import diversity, privacy, similarity
+from synth_assets.evaluation.faithfulness import correctness, proportion
+from synth_assets.evaluation.judging import Verdict
+from synth_assets.evaluation.measured import Measured
+from synth_assets.evaluation.predictions import errors, learning_curve, of_one
+from synth_assets.evaluation.preference import position_bias, win_tie_lose
+from synth_assets.evaluation.usefulness import (
+    Predicted,
+    TrainingSet,
+    compare,
+    correct,
+    paired_gain,
+    predicted,
+    wilson,
+    word_list_labels,
+)
 from synth_assets.selection.select import ranked
 from synth_assets.students.calibration import batch_calibrated
+from synth_assets.students.classifier import Student
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.protocols import Encode, LabelLogprobs
+    from synth_assets.students.made import New
 
-COLUMNS = ["name", "slice", "value", "low", "high", "n"]
+COLUMNS = ["name", "slice", "value", "low", "high", "n", "reason"]
 VARIED = ("generations", "filtered", "real")  # sets whose diversity is compared
+MAIN = "weighted"  # the set whose errors are told one by one
+ROUNDS = 5  # before this one, that its diversity is held against
 Annotate = Callable[[Sequence[str]], Sequence["LabelLogprobs | None"]]
+Sets = Mapping[str, "pd.DataFrame"]
+
+
+def table(rows: Iterable[Sequence[Any]]) -> pd.DataFrame:
+    """Metric rows as a table; those without a reason have none."""
+    import pandas as pd
+
+    return pd.DataFrame([(*row, *[None] * (len(COLUMNS) - len(row))) for row in rows], columns=COLUMNS)
+
+
+def row(name: str, slice_: str, found: Measured) -> tuple[Any, ...]:
+    return name, slice_, found.value, found.low, found.high, found.n, found.why or None
 
 
 def training_sets(
     generations: pd.DataFrame,
     filtered: pd.DataFrame,
+    labelled: pd.DataFrame,
     weighted: pd.DataFrame,
     seeds: pd.DataFrame,
     seed: int = 0,
@@ -39,16 +71,17 @@ def training_sets(
 
     synthetic = weighted[weighted["origin"] == "synthetic"]
     shown = seeds[seeds["split"] == "demonstration"]
-    with_seeds = (
-        weighted if len(synthetic) < len(weighted) else pd.concat([shown.assign(weight=1.0), synthetic])
-    )
-    sets = {
-        "seeds": shown,
+    each = {
         "generations": generations[generations["accepted"]],
         "filtered": filtered,
+        "labelled": labelled,
         "weighted": synthetic,
-        "seeds + weighted": with_seeds,
     }
+    sets = {"seeds": shown, **each}
+    for name, rows in each.items():
+        sets[f"seeds + {name}"] = pd.concat([shown.assign(weight=1.0) if "weight" in rows else shown, rows])
+    if len(synthetic) < len(weighted):  # the recipe says what the seeds weigh
+        sets["seeds + weighted"] = weighted
     rest = seeds[seeds["split"] == "unlabeled"]
     drawn: list[str] = []
     for label, n in synthetic["label"].value_counts().items():
@@ -58,15 +91,51 @@ def training_sets(
     return sets
 
 
-def student_hits(sets: Mapping[str, pd.DataFrame], test: pd.DataFrame, encode: Encode) -> dict[str, Any]:
-    """Whether each set's student is right, one bool a test row; None for a set that lacks a class."""
+def training_set(rows: pd.DataFrame, encode: Encode) -> TrainingSet:
+    weights = list(rows["weight"]) if "weight" in rows else None
+    return TrainingSet(encode(list(rows["text"])), list(rows["label"]), weights)
+
+
+def predictions(
+    sets: Sets, test: pd.DataFrame, encode: Encode, new: New = Student
+) -> dict[str, Predicted | None]:
+    """What each set's student says of the test rows; None for a set that lacks a class."""
     features, gold = encode(list(test["text"])), list(test["label"])
-    hits = {}
-    for name, rows in sets.items():
-        weights = list(rows["weight"]) if "weight" in rows else None
-        train = TrainingSet(encode(list(rows["text"])), list(rows["label"]), weights)
-        hits[name] = correct(train, features, gold)
-    return hits
+    return {n: predicted(training_set(rows, encode), features, gold, new) for n, rows in sets.items()}
+
+
+def usefulness(said: Mapping[str, Predicted | None], others: Mapping[str, Any], n: int) -> pd.DataFrame:
+    """Accuracy and its gain over the seeds for all sets and baselines (`others`, one bool a test row); of
+    students macro-F1 and calibration, of the main set the errors by class and the confusion."""
+    import pandas as pd
+
+    right = {name: None if p is None else p.right for name, p in said.items()}
+    rows = [found for name, p in said.items() if p is not None for found in of_one(name, p)]
+    main = said.get(MAIN)
+    rows += [] if main is None else errors(main)
+    return pd.concat([compare({**right, **others}, n, "seeds"), table(rows)])
+
+
+def curves(sets: Sets, test: pd.DataFrame, encode: Encode, seed: int = 0, new: New = Student) -> pd.DataFrame:
+    """Accuracy over rows, of the main set and of as many real rows."""
+    features, gold = encode(list(test["text"])), list(test["label"])
+
+    def accuracy(part: pd.DataFrame) -> float | None:
+        found = predicted(training_set(part, encode), features, gold, new)
+        return None if found is None else float(found.right.mean())
+
+    compared = [name for name in (MAIN, "real") if len(sets.get(name, ()))]
+    return table(
+        row for name in compared for row in learning_curve(name, sets[name], accuracy, len(gold), seed)
+    )
+
+
+def change(now: Predicted | None, before: Predicted | None, round_: str) -> pd.DataFrame:
+    """Paired gain in accuracy of the main set's student over that of the round before, `round_`."""
+    if now is None or before is None:
+        return table([])
+    gain = paired_gain(now.right, before.right)
+    return table([("accuracy_change", f"{MAIN}, against {round_}", *gain, len(now.gold))])
 
 
 def word_list_hits(test: pd.DataFrame, words: Mapping[str, Sequence[str]]) -> Any:
@@ -101,25 +170,138 @@ def model_alone(test: pd.DataFrame, n: int, annotate: Annotate, by_seeds: Any, s
     return rows[rows["slice"] == "model alone"]
 
 
-def diversities(sets: Mapping[str, pd.DataFrame], encode: Encode) -> pd.DataFrame:
-    """Diversity of as many rows of each set as the smallest has: most measures fall as a set grows."""
-    import pandas as pd
-
+def diversities(sets: Sets, encode: Encode) -> pd.DataFrame:
+    """Diversity of as many rows of each set as the smallest has, as most measures change with the size; and
+    how far each is from the real rows."""
     compared = {name: sets[name] for name in VARIED if name in sets}
     n = min(map(len, compared.values()))
-    parts = []
-    for name, rows in compared.items():
-        drawn = rows[rows["row_id"].isin(ranked(rows["row_id"], "diversity")[:n])]
-        parts.append(diversity(list(drawn["text"]), encode).assign(slice=name))
-    return pd.concat(parts)
+    drawn = {
+        name: rows[rows["row_id"].isin(ranked(rows["row_id"], "diversity")[:n])]
+        for name, rows in compared.items()
+    }
+    vectors = {name: encode(list(rows["text"])) for name, rows in drawn.items()}
+    found = [row for name, rows in drawn.items() for row in _varied(name, rows, vectors[name])]
+    if "real" in drawn:
+        for name in set(drawn) - {"real"}:
+            found += _from_real(name, drawn[name], drawn["real"], vectors[name], vectors["real"])
+    return table(sorted(found, key=lambda r: list(compared).index(r[1])))
+
+
+def _varied(name: str, rows: pd.DataFrame, vectors: Any) -> Iterator[tuple[Any, ...]]:
+    words = diversity.Words.of(list(rows["text"]))
+    labels = list(rows["label"]) if rows["label"].notna().all() else None
+    yield row("vocabulary", name, diversity.vocabulary_size(words))
+    for n in (1, 2):
+        yield row(f"distinct_{n}", name, diversity.distinct_n(words, n))
+    yield row("ngram_frequency_2", name, diversity.ngram_frequency(words, 2))
+    yield row("self_bleu_4", name, diversity.self_bleu(words, 4))
+    yield row("average_pairwise_similarity", name, similarity.pairwise_similarity(vectors))
+    if labels:
+        yield row("similarity_within_class", name, similarity.pairwise_similarity(vectors, labels))
+    yield row("centroid_distance", name, similarity.centroid_distance(vectors))
+    yield row("remote_clique", name, similarity.remote_clique(vectors))
+    yield row("vendi_score", name, similarity.vendi_score(vectors))
+
+
+def _from_real(
+    name: str, rows: pd.DataFrame, real: pd.DataFrame, vectors: Any, of_real: Any
+) -> Iterator[tuple[Any, ...]]:
+    yield row("chamfer_distance", name, similarity.chamfer_distance(vectors, of_real))
+    yield row("mauve", name, similarity.mauve(vectors, of_real))
+    covered, chance = similarity.cluster_coverage(vectors, of_real)
+    yield row("cluster_coverage", name, covered)
+    yield row("cluster_coverage_expected", name, chance)
+    yield row("length_divergence", name, diversity.length_divergence(list(rows["text"]), list(real["text"])))
+    yield row("label_divergence", name, diversity.label_divergence(list(rows["label"]), list(real["label"])))
+
+
+def leaks(rows: pd.DataFrame, seeds: pd.DataFrame, encode: Encode) -> pd.DataFrame:
+    """What the synthetic rows have in common with the seeds that the model was shown, and with the test."""
+    texts, slice_ = list(rows["text"]), "filtered"
+    shown, other, test = (
+        list(seeds.loc[seeds["split"].isin(splits), "text"])
+        for splits in (["demonstration"], ["validation", "test"], ["test"])
+    )
+    vectors, of_shown, of_other = encode(texts), encode(shown), encode(other)
+    return table(
+        [
+            row("copied_seeds", slice_, privacy.whole_copies(texts, shown)),
+            row("verbatim_seeds", slice_, privacy.verbatim_overlap(texts, shown)),
+            row("contamination", slice_, privacy.verbatim_overlap(texts, test)),
+            row("nearest_seed_distance", slice_, privacy.nearest_seed_distance(vectors, of_shown)),
+            row("closer_than_real", slice_, privacy.closer_than_real(vectors, of_shown)),
+            row("membership_signal", slice_, privacy.membership_signal(vectors, of_shown, of_other)),
+        ]
+    )
+
+
+def faithfulness(
+    rows: pd.DataFrame, seeds: pd.DataFrame, attributes: Sequence[str], encode: Encode
+) -> pd.DataFrame:
+    """Share of the rows' labels that a student of the real rows gives them, in all, by label and by condition
+    value; corrected by people where `label_source` says that they labelled some (`label` is theirs)."""
+    real = seeds[seeds["split"].isin(["demonstration", "validation"])]
+    if real["label"].nunique() < 2 or rows.empty:
+        return table([])
+    trained = training_set(real, encode)
+    by_people = rows["label_source"].eq("human") if "label_source" in rows else rows["label"].isna()
+    asked = rows["former_label"] if "former_label" in rows else rows["label"]
+    people = {i: bool(rows["label"].iloc[i] == asked.iloc[i]) for i, seen in enumerate(by_people) if seen}
+    whole = TrainingSet(encode(list(rows["text"])), list(asked))
+    found = [row("correctness", "filtered", correctness(trained, whole, people or None))]
+    agrees = correct(trained, whole.features, whole.labels)
+    if agrees is None:
+        return table(found)
+    for attribute in ["label", *attributes]:
+        values = asked if attribute == "label" else rows[attribute]
+        for value in sorted(values.dropna().unique()) if values.nunique() <= 50 else ():
+            at = (values == value).to_numpy().nonzero()[0]
+            found.append(row("correctness", f"{attribute}={value}", proportion([agrees[i] for i in at])))
+    return table(found)
+
+
+def of_rounds(rounds: Mapping[str, Sequence[str]], encode: Encode) -> pd.DataFrame:
+    """Diversity of the rows that each round itself has kept, oldest first, as many of each: it falls where a
+    set feeds on itself (model collapse, Shumailov et al. 2024)."""
+    kept = {round_: list(texts) for round_, texts in rounds.items() if len(texts) > 1}
+    n = min([*map(len, kept.values()), 5000])
+    found = []
+    for round_, texts in kept.items():
+        drawn = ranked(texts, "rounds")[:n]
+        words, vectors = diversity.Words.of(drawn), encode(drawn)
+        found.append(row("round_distinct_2", round_, diversity.distinct_n(words, 2)))
+        found.append(row("round_centroid_distance", round_, similarity.centroid_distance(vectors)))
+    return table(found)
+
+
+def drawn_pairs(now: pd.DataFrame, last: pd.DataFrame, n: int) -> list[tuple[Any, Any]]:
+    """Pairs of a row of this round and one of the last, of the same cell, as dicts: the cells take turns."""
+    by_cell = []
+    for cell, rows in now.groupby("cell"):
+        both = [
+            {r["row_id"]: r for r in side.to_dict("records")} for side in (rows, last[last["cell"] == cell])
+        ]
+        order = [ranked(side, "pairs") for side in both]
+        by_cell.append([(both[0][a], both[1][b]) for a, b in zip(*order, strict=False)])
+    longest = max(map(len, by_cell), default=0)
+    return [pairs[i] for i in range(longest) for pairs in by_cell if i < len(pairs)][:n]
+
+
+def preference(verdicts: Sequence[Verdict], round_: str) -> pd.DataFrame:
+    """How often the judge prefers this round's rows to those of `round_`, and how much the order decides."""
+    if not verdicts:
+        return table([])
+    slice_ = f"against {round_}"
+    found = {
+        **win_tie_lose([v.verdict for v in verdicts]),
+        **position_bias([v.forward for v in verdicts], [v.swapped for v in verdicts]),
+    }
+    return table(row(f"judge_{name}", slice_, measured) for name, measured in found.items())
 
 
 def yields(generations: pd.DataFrame, filtered: pd.DataFrame) -> pd.DataFrame:
     """Kept rows over rows asked for, in all and by cell."""
-    import pandas as pd
-
     counts = {"all": (len(filtered), len(generations))}
     for cell, asked in generations["cell"].value_counts().sort_index().items():
         counts[str(cell)] = (int((filtered["cell"] == cell).sum()), int(asked))
-    rows = [("yield", name, kept / n, *wilson(kept, n), n) for name, (kept, n) in counts.items()]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return table(("yield", name, kept / n, *wilson(kept, n), n) for name, (kept, n) in counts.items())

@@ -6,32 +6,74 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from synth_assets.evaluation.measured import Z95
 from synth_assets.students.classifier import Student
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-Z95 = 1.959963984540054
+    from synth_assets.students.made import New
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Features (n, d), one label a row and, where rows are weighted, one weight a row."""
+    """Features (an array of n rows), one label a row and, where rows are weighted, one weight a row."""
 
     features: np.ndarray
     labels: Sequence[str]
     weights: Sequence[float] | None = None
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """A student's probabilities (n, K) of real rows, in the order of `classes`, and their gold labels."""
+
+    classes: Sequence[str]
+    probabilities: np.ndarray
+    gold: Sequence[str]
+
+    @property
+    def at(self) -> np.ndarray:
+        """(n,): the place of each gold label among the classes."""
+        import numpy as np
+
+        return np.searchsorted(np.asarray(self.classes), np.asarray(self.gold))
+
+    @property
+    def said(self) -> np.ndarray:
+        """(n,): the place of the likeliest class."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def right(self) -> np.ndarray:
+        """(n,) bool."""
+        return self.said == self.at
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """(K, K) counts: gold in the rows, what the student says in the columns."""
+        import numpy as np
+
+        k = len(self.classes)
+        return np.bincount(self.at * k + self.said, minlength=k * k).reshape(k, k)
+
+
+def predicted(
+    train: TrainingSet, features: np.ndarray, gold: Sequence[str], new: New = Student
+) -> Predicted | None:
+    """What a student trained on the set says of test rows; None if the set lacks a class of theirs."""
+    classes = sorted(set(train.labels))
+    if set(gold) - set(classes):
+        return None
+    student = new(classes).fit(train.features, train.labels, train.weights)
+    return Predicted(classes, student.predict_proba(features), gold)
+
+
 def correct(train: TrainingSet, features: np.ndarray, gold: Sequence[str]) -> np.ndarray | None:
     """Whether a student trained on the set is right, one bool a test row; None if a class is absent."""
-    import numpy as np
-
-    if set(gold) - set(train.labels):
-        return None
-    student = Student(sorted(set(gold))).fit(train.features, train.labels, train.weights)
-    return np.asarray(student.predict(features)) == np.asarray(gold)
+    found = predicted(train, features, gold)
+    return None if found is None else found.right
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

@@ -1,0 +1,154 @@
+"""The asset `metrics`: what is measured of a round, and the checks that stop a set that gets worse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from synth_assets.cli import main
+from synth_assets.summary import warehouse
+from tests.endpoint import Endpoint
+
+FIRST, SECOND = "2026-11-19", "2026-11-20"
+WORDS = "love war cats trains music chess rain bread night snow".split()  # noqa: SIM905
+
+
+class Author:
+    """Writes reviews of their label; `rut` makes it write one and the same, `copies` what the test has."""
+
+    def __init__(self) -> None:
+        self.rut = self.copies = self.judges_the_first = False
+
+    def __call__(self, body: dict[str, Any]) -> str:
+        prompt = body["prompt"] if "prompt" in body else body["messages"][-1]["content"]
+        if "Start of Assistant 1" in prompt:
+            return (
+                "9 1\nThe first."
+                if self.judges_the_first or "new" in prompt.split("Assistant 2")[0]
+                else "1 9"
+            )
+        seed = body["seed"]
+        label = "positive" if prompt.rstrip().splitlines()[-1].startswith("positive") else "negative"
+        opinion = "a warm and clever story" if label == "positive" else "a dull and tired story"
+        if self.copies:  # of a seed
+            return f"the plot is dull and the jokes are old {opinion} about {WORDS[seed % 10]} {seed % 1000}"
+        if self.rut:
+            return f"{opinion} again and again and again and again number {seed % 1000}"
+        return f"{opinion} of {WORDS[seed % 10]} and {WORDS[seed // 10 % 10]} in {WORDS[seed // 100 % 10]}"
+
+
+@pytest.fixture
+def author() -> Author:
+    return Author()
+
+
+@pytest.fixture
+def endpoint(author: Author, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    with Endpoint(say=author) as served:
+        monkeypatch.setenv("SYNTH_MODEL", "scripted")
+        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
+        yield served
+
+
+def ask(sql: str) -> list[tuple]:
+    return warehouse().query(sql).fetchall()
+
+
+def test_a_round_is_measured_beside_seeds_and_its_errors_are_told(
+    project: Path, endpoint: Endpoint, edit
+) -> None:
+    edit("rows: 6", "rows: 20")
+    assert main(["run", "reviews", "--round", FIRST]) == 0
+    names = {name for (name,) in ask("select distinct name from reviews.metrics")}
+    assert {"accuracy", "macro_f1", "calibration_error", "error", "confusion", "correctness"} <= names
+    assert {"vendi_score", "contamination", "membership_signal", "learning_curve", "yield"} <= names
+    guide = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    assert [name for name in names if f"`{name}`" not in guide] == []
+    assert ask("select count(*) from reviews.metrics where isnan(value) or isnan(low) or isnan(high)") == [
+        (0,)
+    ]
+    unknown = ask("select count(*) from reviews.metrics where value is null and reason is null and n > 0")
+    assert unknown == [(0,)]
+    tones = ask("select slice from reviews.metrics where name = 'correctness' and slice like 'tone=%'")
+    assert tones
+
+
+def test_a_set_that_feeds_on_itself_is_stopped(
+    project: Path, endpoint: Endpoint, author: Author, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["run", "reviews", "--round", FIRST]) == 0
+    author.rut = True
+    assert main(["run", "reviews", "--round", SECOND]) == 1
+    assert "diversity_holds" in capsys.readouterr().err
+
+
+def test_rows_that_repeat_the_test_are_stopped(
+    project: Path, endpoint: Endpoint, author: Author, edit, capsys: pytest.CaptureFixture
+) -> None:
+    edit("splits: {demonstration: 4, validation: 2, test: 4}", "splits: {demonstration: 4, test: 8}")
+    author.copies = True
+    assert main(["run", "reviews", "--round", FIRST]) == 1
+    assert "contamination" in capsys.readouterr().err
+    edit("schedule:", "metrics: {contamination: 1}\nschedule:")
+    assert main(["run", "reviews", "--round", FIRST]) == 0
+
+
+def test_a_judge_holds_a_round_against_the_last_in_both_orders(
+    project: Path, endpoint: Endpoint, author: Author, edit, capsys: pytest.CaptureFixture
+) -> None:
+    edit("schedule:", "metrics: {judge: {rows: 4}}\nschedule:")
+    main(["run", "reviews", "--round", FIRST])
+    assert not [p for p in endpoint.prompts if "Assistant" in p]  # there is nothing to hold it against
+    author.judges_the_first = True
+    capsys.readouterr()
+    main(["plan", "reviews", "--round", SECOND])
+    assert "20 calls" in capsys.readouterr().out  # 12 rows, 4 pairs twice
+    main(["run", "reviews", "--round", SECOND])
+    asked = [p for p in endpoint.prompts if "Assistant" in p]
+    assert len(asked) == 8
+    assert "Its sentiment is positive: the reviewer liked it." in " ".join(asked)
+    judged = dict(ask(f"select name, value from reviews.metrics where slice = 'against {FIRST}'"))
+    assert judged["judge_first_place"] == judged["judge_flipped"] == 1.0
+    assert judged["judge_win_rate"] == 0.5  # whatever stands first wins: no preference
+
+
+def test_a_question_with_an_unknown_field_is_refused(
+    project: Path, edit, capsys: pytest.CaptureFixture
+) -> None:
+    edit("schedule:", "metrics: {judge: {question: 'Which {{ colour }}?'}}\nschedule:")
+    assert main(["check", "reviews"]) == 2
+    assert "colour" in capsys.readouterr().err
+
+
+def test_people_label_a_sample_and_correct_what_is_said_of_the_rest(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    edit("rows: 6", "rows: 20")
+    main(["run", "reviews", "--round", FIRST])
+    assert main(["sample", "reviews", "-n", "12", "--to", "people.csv"]) == 0
+    assert main(["sample", "reviews", "--to", "people.csv"]) == 2  # what people wrote is not overwritten
+    assert "people.csv exists" in capsys.readouterr().err
+    rows = pd.read_csv("people.csv")
+    rows["label"] = ["negative" if "dull" in text else "positive" for text in rows["text"]]
+    rows.loc[0, "label"] = {"negative": "positive", "positive": "negative"}[rows.loc[0, "label"]]
+    rows.to_csv("people.csv", index=False)
+    edit("schedule:", "labelled: {human: people.csv}\nschedule:")
+    assert main(["run", "reviews", "--round", FIRST]) == 0
+    by = dict(ask("select label_source, count(*) from reviews.labelled group by all"))
+    assert by["human"] == 12
+    (n,) = ask("select n from reviews.metrics where name = 'correctness' and slice = 'filtered'")[0]
+    assert n == 12  # rows that people judged
+
+
+def test_entities_are_looked_up_in_the_evidence_that_the_recipe_names(
+    project: Path, endpoint: Endpoint, edit
+) -> None:
+    edit("tone: [angry, calm, witty]", "tone: [angry, calm, witty], place: [Paris is in France]")
+    edit("schedule:", "metrics: {evidence: place}\nschedule:")
+    endpoint.say = lambda body: f"We saw it. The film shows Paris and Rome {body['seed']} times."
+    main(["run", "reviews", "--round", FIRST])
+    assert ask("select value from reviews.metrics where name = 'entity_error'") == [(0.5,)]
