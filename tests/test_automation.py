@@ -60,9 +60,9 @@ def test_a_round_follows_when_all_its_cells_are_there(defs: dg.Definitions) -> N
         for stage in ("conditions", "generations", "scores"):
             made(instance, stage, cell_key(OLD, "positive"))
         tick = dg.evaluate_automation_conditions(defs, instance, cursor=tick.cursor)
-        for stage in ("filtered", "rejected", "labelled", "weighted", "metrics"):
+        for stage in ("filtered", "rejected", "labelled", "weighted", "metrics", "report"):
             assert tick.get_requested_partitions(asset(stage)) == {OLD}, stage
-        for stage in ("filtered", "rejected", "labelled", "weighted", "metrics"):
+        for stage in ("filtered", "rejected", "labelled", "weighted", "metrics", "report"):
             made(instance, stage, OLD)
         made(instance, "seeds")
         tick = dg.evaluate_automation_conditions(defs, instance, cursor=tick.cursor)

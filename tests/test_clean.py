@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,3 +157,20 @@ def _dead() -> str:
     from resources.process import this_process
 
     return f".part.parquet.{this_process().partition(':')[0]}:{2**22 + 1}@1.3"
+
+
+def test_a_run_leaves_a_report_which_goes_with_its_round_and_with_rejected_texts(
+    project: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture
+) -> None:
+    synth = str(Path(sys.executable).with_name("synth"))  # a process of its own makes reports, too
+    subprocess.run([synth, "run", "reviews", "--round", ROUND], check=True, capture_output=True)
+    page = home() / "reports" / "reviews" / f"{ROUND}.html"
+    assert page.exists()
+    assert made("report") == {ROUND}
+    main(["clean", "reviews", "--rejected-texts", "--yes"])
+    assert not page.exists()
+    assert made("report") == set()
+    main(["report", "reviews", "--round", ROUND])
+    assert page.exists()
+    main(["clean", "reviews", "--before", "2026-11-23", "--yes"])
+    assert not page.exists()

@@ -14,6 +14,7 @@ from synth_assets.assets import (
     metrics,
     nightly,
     plan,
+    report,
     scores,
     seeds,
     values,
@@ -21,7 +22,7 @@ from synth_assets.assets import (
 )
 from synth_assets.recipe import Recipe
 
-STAGES = (seeds, conditions, scores, filtered, labelled, weighted, metrics, feedback, plan)
+STAGES = (seeds, conditions, scores, filtered, labelled, weighted, metrics, feedback, plan, report)
 
 
 def recipe_definitions(recipe: Recipe) -> dg.Definitions:

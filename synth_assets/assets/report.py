@@ -1,0 +1,37 @@
+"""Asset `report`: the round as one HTML page, and its tables for the Dagster UI. It makes no rows."""
+
+import dagster as dg
+
+from partitions import rounds
+from resources.lake import Lake
+from resources.warehouse import Warehouse
+from synth_assets.assets.stage import follows, key
+from synth_assets.recipe import Recipe
+
+
+def build(recipe: Recipe) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=key(recipe, "report"),
+        deps=[key(recipe, "metrics")],
+        partitions_def=rounds(recipe.start, recipe.timezone),
+        group_name=recipe.name,
+        description="What the round made, at which cost, and what it is worth: one HTML page.",
+        kinds={"html"},
+        automation_condition=follows(recipe),
+    )
+    def compute(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+        from synth_assets.pages import markdown
+        from synth_assets.reporting import place, write
+
+        round_ = context.partition_key
+        path = place(recipe.name, round_)
+        found = write(recipe, Warehouse(lake.root.with_name("warehouse.duckdb"), lake.root), round_, path)
+        return dg.MaterializeResult(
+            metadata={
+                "report": dg.MetadataValue.md(markdown(found)),
+                "page": dg.MetadataValue.path(str(path)),
+                "open": f"synth report {recipe.name} --round {round_} --open",
+            }
+        )
+
+    return compute
