@@ -28,6 +28,7 @@ from resources.models import Model, resolve_model
 from synth_assets import tables
 from synth_assets.annotation import annotators
 from synth_assets.assets.conditions import quota
+from synth_assets.assets.labelled import reannotated
 from synth_assets.assets.metrics import pairs_to_judge
 from synth_assets.assets.nightly import made_by_cell
 from synth_assets.assets.scores import scoring
@@ -164,8 +165,9 @@ def plan(recipe: Recipe, round_: str, instance: dg.DagsterInstance, lake: Lake, 
     if recipe.metrics.model_alone and len(test):
         alone = drawn_for_the_model(test, recipe.metrics.model_alone, recipe.seed)
         _label(list(alone["text"]), recipe, seeds, asked)
+    asking = {"metrics": asked, "labelled": _reannotated(recipe, round_, lake, log, annotator)}
     for stage in BY_ROUND:
-        lines.append(state.line(stage, None, asked if stage == "metrics" else None, log, annotator))
+        lines.append(state.line(stage, None, asking.get(stage), log, annotator))
     if recipe.metrics.judge:
         spec = resolve_model(recipe.metrics.judge.model or recipe.annotator_model)
         lines.append(state.line("metrics", None, _judged(recipe, round_, lake, log, spec), log, spec))
@@ -226,6 +228,20 @@ def _scorers(recipe: Recipe, rows: pd.DataFrame, seeds: pd.DataFrame, log: CallL
         if rule.asks:
             rule.measure(rows, looks)
     return asked.values()
+
+
+def _reannotated(recipe: Recipe, round_: str, lake: Lake, log: CallLog, model: Model) -> Foreseen | None:
+    """What label enhancement would ask: exactly, or of every row if there are none yet."""
+    if not recipe.labelled.reannotate:
+        return None
+    asked = Foreseen(log, model)
+    try:
+        rows = lake.read(recipe.name, "filtered", [{"round": round_}], tables.schema(recipe, "filtered"))
+    except UserError:  # not made yet
+        asked.calls = recipe.rows * len(recipe.cells)
+        return asked
+    reannotated(recipe, rows, MiniLM().encode, asked)
+    return asked
 
 
 def _judged(recipe: Recipe, round_: str, lake: Lake, log: CallLog, model: Model) -> Foreseen:

@@ -220,11 +220,13 @@ class Labelled(Section):
     ] = "condition"
     human: str | None = None  # CSV file: row_id or text, label
     stages: int = Field(default=3, ge=1)  # of cross_partition
+    reannotate: int = Field(default=0, ge=0)  # clean rows shown to the annotator for each row in doubt
 
     @model_validator(mode="after")
-    def _stages(self) -> Labelled:
-        if "stages" in self.model_fields_set and self.by != "cross_partition":
-            raise ValueError("`stages` goes with `by: cross_partition`")
+    def _goes_with(self) -> Labelled:
+        for name, by in (("stages", "cross_partition"), ("reannotate", "clean_pool")):
+            if name in self.model_fields_set and self.by != by:
+                raise ValueError(f"`{name}` goes with `by: {by}`")
         return self
 
     @model_serializer(mode="wrap")

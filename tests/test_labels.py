@@ -420,6 +420,43 @@ def test_a_round_labelled_by_three_models_and_a_person(
     assert "labels.csv:2: no row has the row_id 'nobody'" in capsys.readouterr().err
 
 
+def mixed(body: dict[str, Any]) -> str:
+    """Writes reviews, every fifth of them of the other label; labels each by what it says."""
+    prompt = body["messages"][-1]["content"]
+    if prompt.endswith("Sentiment:"):
+        return "positive" if "warm" in prompt.split("Review:")[-1] else "negative"
+    n, positive = body["seed"], prompt.rstrip().splitlines()[-1].startswith("positive")
+    said = "a warm and clever story" if positive != (n % 5 == 0) else "a dull and tired mess"
+    return f"{said} with {THINGS[n % 10]} and {THINGS[n // 10 % 10]} in {THINGS[n // 100 % 10]}"
+
+
+THINGS = "love war cats trains music chess rain bread night snow".split()  # noqa: SIM905
+
+
+def test_rows_in_doubt_are_labelled_again_beside_the_clean_ones(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    endpoint.say, endpoint.logprobs = mixed, False
+    edit("rows: 6", "rows: 40\nlabelled: {by: clean_pool, reannotate: 3}")
+    assert main(["plan", "reviews", "--round", ROUND]) == 0
+    assert "160 calls to make" in capsys.readouterr().out  # 80 rows, and at the most as many in doubt
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    again = [p for p in endpoint.prompts if p.endswith("Sentiment:")]
+    assert 0 < len(again) < 40
+    assert all(p.count("Review:") == 4 for p in again)  # three of the round's own, and the row
+    wrong = "(label = 'positive') != (text like 'a warm%')"
+    sql = "select count(*) filter ({wrong}), count(*) from reviews.{stage}"
+    before, rows = ask(sql.format(wrong=wrong, stage="filtered"))[0]
+    assert 4 < before < rows / 2
+    assert ask(sql.format(wrong=wrong, stage="labelled")) == [(0, rows)]
+    assert ask("select distinct label_source from reviews.labelled where label != former_label") == [
+        ("label_agreement",)
+    ]
+    assert ask("select count(*) from reviews.calls where used_by = 'labelled'") == [(len(again),)]
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert len([p for p in endpoint.prompts if p.endswith("Sentiment:")]) == len(again)
+
+
 def latest(stage: str) -> Any:
     with dagster_instance() as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey(["reviews", stage]))

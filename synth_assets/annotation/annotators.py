@@ -30,11 +30,15 @@ def demonstrations(seeds: pd.DataFrame, k: int, seed: int = 0) -> pd.DataFrame:
 
 
 def label_logprobs(
-    texts: Sequence[str], task: Task, shown: pd.DataFrame, model: Completes
+    texts: Sequence[str], task: Task, shown: pd.DataFrame | Sequence[pd.DataFrame], model: Completes
 ) -> list[LabelLogprobs | None]:
-    """Log-probability of each label's verbalizer after each text; None where no label can be read."""
+    """Log-probability of each label's verbalizer after each text; None where no label can be read.
+
+    `shown` are the demonstrations of all texts, or a table of them for each text.
+    """
     words = task.verbalizers()
-    prompts = (_messages(text, task, shown, model.api) for text in texts)
+    each = shown if isinstance(shown, list) else [shown] * len(texts)
+    prompts = (_messages(text, task, rows, model.api) for text, rows in zip(texts, each, strict=True))
     answers = model.complete(prompts, SAMPLING, ["annotate"] * len(texts))
     return [read(answer, words) for answer in answers]
 

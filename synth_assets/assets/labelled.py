@@ -8,37 +8,73 @@ import dagster as dg
 
 from resources.encoder import MiniLM
 from resources.lake import Lake
+from resources.language_model import LanguageModel
 from synth_assets import tables
+from synth_assets.annotation import annotators
 from synth_assets.assets import plots
-from synth_assets.assets.stage import Table, asset, follows, result
-from synth_assets.curation.labels import enhance, read_human
+from synth_assets.assets.model import CHECKS, BoundModel
+from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, check_all, follows, result
+from synth_assets.curation.labels import doubted, enhance, read_human
+from synth_assets.protocols import Completes, Encode
 from synth_assets.recipe import Recipe
+from synth_assets.students.calibration import batch_calibrated
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
+    spec = recipe.labelled
+    asks = spec.reannotate > 0
+
     @asset(
         recipe,
         "labelled",
         reads=["filtered"],
-        sections=["labelled"],
+        sections=["labelled", "annotator"] if asks else ["labelled"],
+        checks=CHECKS if asks else {},
+        pool=LANGUAGE_MODEL_POOL if asks else None,
         automation_condition=follows(recipe),
     )
     def compute(
-        lake: dg.ResourceParam[Lake], encoder: dg.ResourceParam[MiniLM], filtered: Table
+        context: dg.AssetExecutionContext,
+        language_model: dg.ResourceParam[LanguageModel],
+        lake: dg.ResourceParam[Lake],
+        encoder: dg.ResourceParam[MiniLM],
+        filtered: Table,
     ) -> dg.MaterializeResult:
         """Labels with source, former value and confidence."""
-        spec = recipe.labelled
+        model = BoundModel(language_model, recipe, context, recipe.annotator_model) if asks else None
         rows = enhance(
-            filtered,
+            reannotated(recipe, filtered, encoder.encode, model) if model else filtered,
             spec.by,
             labels=recipe.labels,
             encode=encoder.encode,
             stages=spec.stages,
             human=_said_by_people(recipe, lake, filtered),
         )
-        return result(recipe, "labelled", rows, _metadata(rows))
+        if not model:
+            return result(recipe, "labelled", rows, _metadata(rows))
+        model.save_calls(lake)
+        verdict = check_all(recipe, "labelled", "answered", *model.verdicts())
+        return result(recipe, "labelled", rows, {**_metadata(rows), **model.metadata()}, [verdict])
 
     return compute
+
+
+def reannotated(recipe: Recipe, rows: Table, encode: Encode, model: Completes) -> Table:
+    """The rows, with what the annotator says of those whose label a student doubts: it is shown the nearest
+    rows of the clean pool, the nearest one last (FreeAL, Xiao et al. 2023)."""
+    import numpy as np
+
+    if rows.empty:
+        return rows
+    in_doubt, pool = doubted(rows, recipe.labels, encode)
+    vectors, at = encode(list(rows["text"])), np.flatnonzero(in_doubt)
+    near = np.argsort(vectors[at] @ vectors[pool].T, axis=1)[:, -recipe.labelled.reannotate :]
+    shown = [rows.iloc[[pool[i] for i in places]] for places in near]
+    said = annotators.label_logprobs(list(rows["text"].iloc[at]), recipe.task, shown, model)
+    known = list(rows.get("label_probabilities", [None] * len(rows)))
+    for i, found in zip(at, batch_calibrated(said), strict=True):
+        known[i] = found
+    return rows.assign(label_probabilities=known)
 
 
 def _said_by_people(recipe: Recipe, lake: Lake, rows: Table) -> Sequence[str | None]:

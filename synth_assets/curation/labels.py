@@ -113,6 +113,17 @@ def _found(rows: pd.DataFrame, by: str, classes: Sequence[str], encode: Encode |
     return Found(p, doubtful, ["label_agreement" if a else "student" for a in asked])
 
 
+def doubted(rows: pd.DataFrame, labels: Sequence[str], encode: Encode) -> tuple[np.ndarray, list[int]]:
+    """(n,) bool, the rows whose label a student doubts, and the places of the clean pool, from which their
+    annotator is shown the nearest (FreeAL: Xiao et al. 2023). UserError where there are too few rows."""
+    former = list(rows["label"])
+    student = Students(rows, "labelled.by: clean_pool", sorted({*labels, *former}), encode)
+    p, present = student.out_of_fold(former), sorted({*labels, *former})
+    confidence = noise.given(p[:, [present.index(y) for y in sorted(set(former))]], former)
+    pool = relabel.demonstration_pool(encode(list(rows["text"])), former, confidence)
+    return ~relabel.clean(confidence, former), pool
+
+
 def _annotator(rows: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     """(n, K): the annotator's probabilities, as the filter label_agreement has them."""
     import numpy as np

@@ -40,8 +40,9 @@ class Duplicate(Filter):
 
 
 class NearDuplicate(Filter):
-    """Highest Jaccard similarity to an earlier row that was kept, of word n-grams, n from the first of `grams`
-    to the second. In a large set that of a kept row may be higher than its score (see `near_duplicates`).
+    """Highest Jaccard similarity to an earlier row that was kept, of word n-grams, n from the first of
+    `grams` to the second. In a large set that of a kept row may be higher than its score (see
+    `near_duplicates`).
     """
 
     name = "near_duplicate"
