@@ -17,6 +17,17 @@ NOTHING: Value = (None, None, None, None)
 WORDS = dict(ORDER)
 SETS = set(VARIED)
 BASELINES = ("seeds", "real", "word list", "model alone")
+OF_STUDENTS = {"macro_f1": "macro-F1", "calibration_error": "calibration error"}
+TRUST = {
+    "correctness": "labels that a student of the real rows gives, too",
+    "entity_error": "entities that are not in the evidence",
+    "copied_seeds": "copies of a shown seed",
+    "verbatim_seeds": "eight words in a row in common with a shown seed",
+    "contamination": "eight words in a row in common with a test row",
+    "nearest_seed_distance": "distance to the nearest shown seed, 5 % quantile",
+    "closer_than_real": "closer to a shown seed than seeds are to each other (0.5: as close)",
+    "membership_signal": "do rows tell shown seeds from other real rows? (area; 0.5: no)",
+}
 CURVE = re.compile(r"(.+)@(\d+)")  # a slice: the set, and how many rows of it
 LABELS = 30  # of the picture of a confusion
 LINES = 300  # of the table of other metrics
@@ -31,12 +42,15 @@ def metric_sections(metrics: Metrics, labels: Sequence[str]) -> Iterator[Section
     """Each metric in the first section that knows how to show it. Yields stand in the funnel."""
     left = dict(metrics)
     _take(left, "yield")
-    yield _accuracy(_take(left, "accuracy"), _take(left, "accuracy_gain"))
+    yield _accuracy(
+        _take(left, "accuracy"), _take(left, "accuracy_gain"), {n: _take(left, n) for n in OF_STUDENTS}
+    )
+    yield _trust({name: _take(left, name) for name in TRUST})
     varied = [name for name in _names(left) if len(_slices(left, name)) > 1 and _slices(left, name) <= SETS]
     yield _diversity({name: _take(left, name) for name in varied})
     curved = [name for name in _names(left) if all(map(CURVE.fullmatch, _slices(left, name)))]
     yield _curves({name: _take(left, name) for name in curved})
-    yield _confusion(_take(left, "confusion"), labels)
+    yield _confusion(_take(left, "confusion"), _take(left, "error"), labels)
     yield _others(left)
 
 
@@ -74,7 +88,9 @@ def _bounded(value: Value) -> list[Number]:
     return [general(value[0]), interval(value[1], value[2])]
 
 
-def _accuracy(accuracy: dict[str, Value], gain: dict[str, Value]) -> Section:
+def _accuracy(
+    accuracy: dict[str, Value], gain: dict[str, Value], more: dict[str, dict[str, Value]]
+) -> Section:
     rows, drawn = [], []
     for s, (value, low, high, n) in accuracy.items():
         cells = [number(value), interval(low, high), *_gain(gain.get(s, NOTHING)), number(n, 0)]
@@ -86,11 +102,30 @@ def _accuracy(accuracy: dict[str, Value], gain: dict[str, Value]) -> Section:
     if drawn:
         svg = charts.intervals("accuracy on real test rows", drawn)
         parts.append(Picture(svg, "Accuracy with its 95 % interval; squares are baselines"))
+    known = {name: values for name, values in more.items() if values}
+    sets = dict.fromkeys(s for values in known.values() for s in values)
+    if sets:
+        of_set = {s: [c for v in known.values() for c in _bounded(v.get(s, NOTHING))] for s in sets}
+        columns = [c for name in known for c in (OF_STUDENTS[name], "95 % interval")]
+        parts.append(Table(["trained on", *columns], [[WORDS.get(s, text(s, 80)), *of_set[s]] for s in sets]))
     words = (
         "Students trained on each set and tested on real rows, beside baselines. A gain is paired: it is "
         "measured on the same test rows."
     )
     return Section("accuracy", "Accuracy of students", words, parts)
+
+
+def _trust(measured: dict[str, dict[str, Value]]) -> Section:
+    """Whether labels are right, and what rows have in common with real ones."""
+    rows = [
+        [TRUST[name], text(part, 60), *_bounded(value), number(value[3], 0)]
+        for name, values in measured.items()
+        for part, value in values.items()
+    ]
+    words = "Of the rows that this round kept: are their labels right, and do they repeat real rows?"
+    more = f"and {len(rows) - LINES:,} more" if len(rows) > LINES else ""
+    table = Table(["", "rows", "value", "95 % interval", "n"], rows[:LINES], more)
+    return Section("trust", "Faithfulness and leaks", words, [table] if rows else [])
 
 
 def _gain(value: Value) -> list[Number]:
@@ -114,7 +149,7 @@ def _curves(curved: dict[str, dict[str, Value]]) -> Section:
     return Section("curves", "Learning curves", "Bands are 95 % intervals.", parts)
 
 
-def _confusion(values: dict[str, Value], labels: Sequence[str]) -> Section:
+def _confusion(values: dict[str, Value], errors_of: dict[str, Value], labels: Sequence[str]) -> Section:
     """Slices are gold>predicted."""
     counts = {_pair(part, labels): value[0] for part, value in values.items() if value[0]}
     errors = {pair: n for pair, n in counts.items() if n and pair[0] != pair[1]}
@@ -129,6 +164,9 @@ def _confusion(values: dict[str, Value], labels: Sequence[str]) -> Section:
     if len(known) > len(names):
         caption += f". The {LABELS} labels with the most errors, of {len(known):,}"
     parts: list[Table | Picture] = [Picture(charts.heat("confusion", shown, names), caption)]
+    by_class = [[text(y, 60), *_bounded(v), number(v[3], 0)] for y, v in list(errors_of.items())[:LABELS]]
+    if by_class:
+        parts.append(Table(["gold", "error", "95 % interval", "test rows"], by_class))
     worst = sorted(errors.items(), key=lambda item: (-item[1], item[0]))[:10]
     if worst:
         rows = [[text(gold, 60), text(guess, 60), general(n)] for (gold, guess), n in worst]

@@ -105,7 +105,7 @@ def _accuracy(metrics: pd.DataFrame) -> Iterator[str]:
 TRUST = [
     ("correctness", "labels that a student of the real rows gives, too"),
     ("contamination", "rows that share eight words in a row with a test row"),
-    ("membership_signal", "do rows give seeds away? (area; 0.5: no)"),
+    ("membership_signal", "do rows tell shown seeds from others? (area; 0.5: no)"),
     ("entity_error", "entities that are not in the evidence"),
 ]
 

@@ -32,6 +32,7 @@ SECTIONS = [
     "made",
     "funnel",
     "accuracy",
+    "trust",
     "diversity",
     "conditions",
     "examples",
@@ -200,12 +201,13 @@ def test_metrics_of_any_name_find_a_place() -> None:
         ("vendi", "real"): (19.0, 17.0, 21.0, 28),
     }
     found = {s.name: s for s in metric_sections(metrics, ["a", "b>c"]) if s.parts}
-    assert set(found) == {"curves", "confusion", "metrics", "diversity"}
+    assert set(found) == {"curves", "confusion", "trust", "diversity"}
     said = "\n".join(lines(list(found.values())))
     assert "vendi" in said
     assert "11.0 to 13.0" in said
     assert ["a", "b>c", "3"] in [line.split() for line in said.splitlines()]
-    assert ["entity_error", "real", "unknown", "50"] in [line.split() for line in said.splitlines()]
+    assert "entities that are not in the evidence" in said
+    assert ["real", "unknown", "50"] in [line.split()[-3:] for line in said.splitlines()]
 
 
 def test_a_page_stays_small_however_many_slices_and_labels_there_are() -> None:
