@@ -270,6 +270,7 @@ class Student(Section):
     features: Literal["encoder", "tfidf"] = "encoder"
     smoothing: float = Field(default=0.0, ge=0, lt=1)
     ensembling: bool = False
+    soft: bool = False
 
     @model_validator(mode="after")
     def _goes_with(self) -> Student:
@@ -279,6 +280,8 @@ class Student(Section):
             raise wrong("smoothing goes with `by`: softmax, transformer", "smoothing")
         if self.ensembling and self.by != "softmax":
             raise wrong("ensembling goes with `by`: softmax", "ensembling")
+        if self.soft and self.by == "boosting":
+            raise wrong("trees learn no probabilities: leave it out", "soft")
         return self
 
 

@@ -11,6 +11,7 @@ import pytest
 from synth_assets.evaluation import measure
 from synth_assets.evaluation.usefulness import paired_gain, wilson, word_list_labels
 from synth_assets.students.classifier import Student
+from synth_assets.students.made import Made
 
 
 def rows(n: int, origin: str | None = None, split: str | None = None, prefix: str = "r") -> pd.DataFrame:
@@ -23,6 +24,9 @@ def rows(n: int, origin: str | None = None, split: str | None = None, prefix: st
 def encode(texts: Sequence[str]) -> np.ndarray:
     """One axis that tells the labels apart, one that tells nothing."""
     return np.array([[1.0 if "good" in t else -1.0, len(t) % 3] for t in texts], dtype=np.float32)
+
+
+MADE = Made(encode, Student)
 
 
 def test_wilson_intervals() -> None:
@@ -49,7 +53,7 @@ def test_a_paired_gain_is_about_the_rows_that_changed() -> None:
 
 def test_a_set_that_lacks_a_class_has_an_unknown_accuracy() -> None:
     one_class = rows(10)[lambda t: t["label"] == "good"]
-    said = measure.predictions({"seeds": rows(4), "half": one_class}, rows(20), encode)
+    said = measure.predictions({"seeds": rows(4), "half": one_class}, rows(20), MADE)
     assert said["half"] is None
     table = measure.usefulness(said, {}, 20).set_index(["name", "slice"]).sort_index()
     assert table.loc[("accuracy", "seeds"), "value"] == 1.0
@@ -65,6 +69,19 @@ def test_weights_change_what_a_student_learns() -> None:
     assert trusting.predict(encode(["good"])) == ["bad"]
     assert doubting.predict(encode(["good"])) == ["good"]
     assert doubting.predict_proba(encode(["good"])).sum() == pytest.approx(1.0)
+
+
+def test_a_student_may_learn_how_likely_labels_are() -> None:
+    """Of rows that look good and are called bad, the annotator finds that most are good."""
+    called = rows(20).assign(text="good film", label="bad")
+    known = pd.concat([rows(20), called], ignore_index=True)
+    likely = [{"bad": 0.1, "good": 0.9}] * 20
+    known["label_probabilities"] = [*[None] * 20, *likely]
+    test = rows(20)
+    soft = measure.predictions({"set": known}, test, Made(encode, Student, soft=True))["set"]
+    hard = measure.predictions({"set": known}, test, Made(encode, Student))["set"]
+    assert soft.right.all()
+    assert not hard.right.all()
 
 
 def test_the_sets_that_are_compared() -> None:
@@ -100,7 +117,7 @@ def test_diversity_is_compared_on_as_many_rows_of_each_set() -> None:
 
 
 def test_the_errors_of_the_main_set_are_told_class_by_class() -> None:
-    said = measure.predictions({"seeds": rows(4), "weighted": rows(30)}, rows(20), encode)
+    said = measure.predictions({"seeds": rows(4), "weighted": rows(30)}, rows(20), MADE)
     table = measure.usefulness(said, {}, 20).set_index(["name", "slice"])["value"]
     assert table["error", "bad"] == 0.0
     assert table["confusion", "good>good"] == 10
@@ -109,7 +126,7 @@ def test_the_errors_of_the_main_set_are_told_class_by_class() -> None:
 def test_a_round_is_held_against_the_one_before_on_the_same_rows() -> None:
     test = rows(20)
     wrong = rows(30).assign(label=["good", "bad"] * 15)
-    was, now = measure.predictions({"then": wrong, "now": rows(30)}, test, encode).values()
+    was, now = measure.predictions({"then": wrong, "now": rows(30)}, test, MADE).values()
     (gain,) = measure.change(now, was, "2026-11-19").to_dict("records")
     assert (gain["name"], gain["slice"]) == ("accuracy_change", "weighted, against 2026-11-19")
     assert gain["value"] == 1.0

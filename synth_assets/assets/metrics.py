@@ -31,6 +31,7 @@ from synth_assets.evaluation import judging, measure
 from synth_assets.evaluation.facts import entity_error
 from synth_assets.evaluation.preference import route
 from synth_assets.generation import prompts
+from synth_assets.protocols import Encode
 from synth_assets.recipe import Recipe
 from synth_assets.students import made as students
 
@@ -101,19 +102,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
             lambda texts: annotators.label_logprobs(texts, recipe.task, shown, model),
             before,
         )
-        if wanted.diversity:
-            by_round = {str(name): list(rows["text"]) for name, rows in kept.groupby("round")}
-            latest = dict(sorted(by_round.items())[-1 - measure.ROUNDS :])
-            parts += [measure.diversities(sets, encode), measure.of_rounds(latest, encode)]
-        if wanted.privacy and len(seeds):
-            parts.append(measure.leaks(filtered, seeds, encode))
-        if wanted.evidence:
-            evidence = [text or "" for text in filtered[wanted.evidence]]
-            found = entity_error(list(filtered["text"]), evidence)
-            parts.append(measure.table([measure.row("entity_error", "filtered", found)]))
-        if wanted.faithfulness and recipe.labels:
-            told = labelled.merge(filtered[["row_id", *recipe.attributes]], on="row_id")
-            parts.append(measure.faithfulness(told, seeds, list(recipe.attributes), encode))
+        parts += _of_rows(recipe, sets, kept, filtered, labelled, seeds, encode)
         doubted: list[str] = []
         if wanted.judge and before:
             judge = model.other(wanted.judge.model) if wanted.judge.model else model
@@ -133,6 +122,33 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         )
 
     return compute
+
+
+def _of_rows(
+    recipe: Recipe,
+    sets: dict[str, Table],
+    kept: Table,
+    filtered: Table,
+    labelled: Table,
+    seeds: Table,
+    encode: Encode,
+) -> Iterator[Table]:
+    """What is measured without a student of each set: diversity (of `kept`, round by round), leaks, faith."""
+    wanted = recipe.metrics
+    if wanted.diversity:
+        by_round = {str(name): list(rows["text"]) for name, rows in kept.groupby("round")}
+        latest = dict(sorted(by_round.items())[-1 - measure.ROUNDS :])
+        yield measure.diversities(sets, encode)
+        yield measure.of_rounds(latest, encode)
+    if wanted.privacy and len(seeds):
+        yield measure.leaks(filtered, seeds, encode)
+    if wanted.evidence:
+        evidence = [text or "" for text in filtered[wanted.evidence]]
+        found = entity_error(list(filtered["text"]), evidence)
+        yield measure.table([measure.row("entity_error", "filtered", found)])
+    if wanted.faithfulness and recipe.labels:
+        told = labelled.merge(filtered[["row_id", *recipe.attributes]], on="row_id")
+        yield measure.faithfulness(told, seeds, list(recipe.attributes), encode)
 
 
 class _Before:
@@ -168,15 +184,15 @@ def _usefulness(
         return []
     wanted, others = recipe.metrics, dict[str, Any]()
     made = students.build(recipe.student, encoder.encode, encoder.folder)
-    said = measure.predictions(sets, test, made.features, made.new) if wanted.student else {}
+    said = measure.predictions(sets, test, made) if wanted.student else {}
     if wanted.word_list:
         others["word list"] = measure.word_list_hits(test, wanted.word_list)
     parts = [measure.usefulness(said, others, len(test))]
     if wanted.student:
-        parts.append(measure.curves(sets, test, made.features, recipe.seed, made.new))
+        parts.append(measure.curves(sets, test, made, recipe.seed))
     if wanted.student and before:
         last = {measure.MAIN: before.weighted[before.weighted["origin"] == "synthetic"]}
-        was = measure.predictions(last, test, made.features, made.new)[measure.MAIN]
+        was = measure.predictions(last, test, made)[measure.MAIN]
         parts.append(measure.change(said[measure.MAIN], was, before.round))
     if wanted.model_alone:
         by_seeds = said.get("seeds")

@@ -28,12 +28,12 @@ from synth_assets.evaluation.usefulness import (
 from synth_assets.selection.select import ranked
 from synth_assets.students.calibration import batch_calibrated
 from synth_assets.students.classifier import Student
+from synth_assets.students.made import Made
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.protocols import Encode, LabelLogprobs
-    from synth_assets.students.made import New
 
 COLUMNS = ["name", "slice", "value", "low", "high", "n", "reason"]
 VARIED = ("generations", "filtered", "real")  # sets whose diversity is compared
@@ -91,17 +91,32 @@ def training_sets(
     return sets
 
 
-def training_set(rows: pd.DataFrame, encode: Encode) -> TrainingSet:
-    weights = list(rows["weight"]) if "weight" in rows else None
-    return TrainingSet(encode(list(rows["text"])), list(rows["label"]), weights)
+def training_set(rows: pd.DataFrame, student: Made) -> TrainingSet:
+    weights, labels = list(rows["weight"]) if "weight" in rows else None, list(rows["label"])
+    soft = (
+        _soft(rows["label_probabilities"], labels) if student.soft and "label_probabilities" in rows else None
+    )
+    return TrainingSet(student.features(list(rows["text"])), labels, weights, soft)
 
 
-def predictions(
-    sets: Sets, test: pd.DataFrame, encode: Encode, new: New = Student
-) -> dict[str, Predicted | None]:
+def _soft(probabilities: Iterable[Mapping[str, float] | None], labels: Sequence[str]) -> Any:
+    """(n, K) probabilities of the sorted labels; of a row whose are not known, 1 at its label."""
+    import numpy as np
+
+    classes = sorted(set(labels))
+    known = [
+        [p[c] for c in classes] if isinstance(p, Mapping) else [float(c == label) for c in classes]
+        for p, label in zip(probabilities, labels, strict=True)
+    ]
+    found = np.asarray(known).reshape(len(known), len(classes))
+    return found / found.sum(axis=1, keepdims=True)
+
+
+def predictions(sets: Sets, test: pd.DataFrame, student: Made) -> dict[str, Predicted | None]:
     """What each set's student says of the test rows; None for a set that lacks a class."""
-    features, gold = encode(list(test["text"])), list(test["label"])
-    return {n: predicted(training_set(rows, encode), features, gold, new) for n, rows in sets.items()}
+    features, gold = student.features(list(test["text"])), list(test["label"])
+    trained = {name: training_set(rows, student) for name, rows in sets.items()}
+    return {name: predicted(train, features, gold, student.new) for name, train in trained.items()}
 
 
 def usefulness(said: Mapping[str, Predicted | None], others: Mapping[str, Any], n: int) -> pd.DataFrame:
@@ -116,12 +131,12 @@ def usefulness(said: Mapping[str, Predicted | None], others: Mapping[str, Any], 
     return pd.concat([compare({**right, **others}, n, "seeds"), table(rows)])
 
 
-def curves(sets: Sets, test: pd.DataFrame, encode: Encode, seed: int = 0, new: New = Student) -> pd.DataFrame:
+def curves(sets: Sets, test: pd.DataFrame, student: Made, seed: int = 0) -> pd.DataFrame:
     """Accuracy over rows, of the main set and of as many real rows."""
-    features, gold = encode(list(test["text"])), list(test["label"])
+    features, gold = student.features(list(test["text"])), list(test["label"])
 
     def accuracy(part: pd.DataFrame) -> float | None:
-        found = predicted(training_set(part, encode), features, gold, new)
+        found = predicted(training_set(part, student), features, gold, student.new)
         return None if found is None else float(found.right.mean())
 
     compared = [name for name in (MAIN, "real") if len(sets.get(name, ()))]
@@ -243,7 +258,7 @@ def faithfulness(
     real = seeds[seeds["split"].isin(["demonstration", "validation"])]
     if real["label"].nunique() < 2 or rows.empty:
         return table([])
-    trained = training_set(real, encode)
+    trained = training_set(real, Made(encode, Student))
     by_people = rows["label_source"].eq("human") if "label_source" in rows else rows["label"].isna()
     asked = rows["former_label"] if "former_label" in rows else rows["label"]
     people = {i: bool(rows["label"].iloc[i] == asked.iloc[i]) for i, seen in enumerate(by_people) if seen}

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Features (an array of n rows), one label a row and, where rows are weighted, one weight a row."""
+    """Features (an array of n rows), one label a row and, where rows are weighted, one weight a row; `soft`
+    are probabilities (n, K) of the sorted labels, where a student learns those."""
 
     features: np.ndarray
     labels: Sequence[str]
     weights: Sequence[float] | None = None
+    soft: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def predicted(
     classes = sorted(set(train.labels))
     if set(gold) - set(classes):
         return None
-    student = new(classes).fit(train.features, train.labels, train.weights)
+    wanted = train.labels if train.soft is None else train.soft
+    student = new(classes).fit(train.features, wanted, train.weights)
     return Predicted(classes, student.predict_proba(features), gold)
 
 

@@ -32,6 +32,8 @@ class Spec(Protocol):
     def smoothing(self) -> float: ...
     @property
     def ensembling(self) -> bool: ...
+    @property
+    def soft(self) -> bool: ...
 
 
 class Untrained(Protocol):
@@ -48,12 +50,13 @@ class Made:
 
     features: Callable[[Sequence[str]], np.ndarray]
     new: New
+    soft: bool = False  # it learns the probabilities of a row's labels, where they are known
 
 
 def build(spec: Spec, encode: Encode, folder: Callable[[], Path]) -> Made:
     """`folder` has the encoder's weights, which a transformer starts from."""
     if spec.by == "transformer":
-        return Made(texts_alone, lambda labels: Transformer(labels, folder(), spec.smoothing))
+        return Made(texts_alone, lambda labels: Transformer(labels, folder(), spec.smoothing), spec.soft)
     models: dict[str, New] = {
         "logistic": Student,
         "softmax": partial(SoftmaxRegression, smoothing=spec.smoothing, ensembling=spec.ensembling),
@@ -61,8 +64,8 @@ def build(spec: Spec, encode: Encode, folder: Callable[[], Path]) -> Made:
     }
     model = models[spec.by]
     if spec.features == "tfidf":
-        return Made(texts_alone, lambda labels: Tfidf(model(labels)))
-    return Made(encode, model)
+        return Made(texts_alone, lambda labels: Tfidf(model(labels)), spec.soft)
+    return Made(encode, model, spec.soft)
 
 
 def texts_alone(texts: Sequence[str]) -> np.ndarray:
