@@ -97,6 +97,7 @@ def finished(endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Pa
         (folder / "seeds.csv").write_text(SEEDS)
         (folder / "recipes").mkdir()
         (folder / "recipes" / "reviews.yaml").write_text(RECIPE)
+        (folder / "people.csv").write_text("row_id,label\n")
         (folder / "models.yaml").write_text(MODELS.format(url=endpoint.url))
         assert main(["run", "reviews", "--round", ROUND]) == 0
     return folder
@@ -273,6 +274,13 @@ LINES = [
         every(12, "text", "label"),
         "generations",
     ),
+    Line(
+        "log-probabilities of a step",
+        "temperature: 0.5",
+        "temperature: 0.5, logprobs: true",
+        every(12, "text", "label"),
+        "generations",
+    ),
     Line("a filter's threshold", "between: [2, 40]", "between: [2, 30]", {}, "filtered"),
     Line("a filter added", "  duplicate: {}", "  duplicate: {}\n  refusal: {}", {}, "scores, filtered"),
     Line(
@@ -281,6 +289,7 @@ LINES = [
     Line("the judge's model", "model: judge", "model: another_judge", every(15, "label"), "scores, metrics"),
     Line("the weights", "power: 2", "power: 1", {}, "weighted"),
     Line("label enhancement", "rows: 6", "rows: 6\nlabelled: {by: label_agreement}", {}, "labelled"),
+    Line("labels by people", "rows: 6", "rows: 6\nlabelled: {human: people.csv}", {}, "labelled"),
     Line("the student", "model_alone: 3", "model_alone: 3, student: false", {}, "metrics"),
     Line("an evaluation", "model_alone: 3", "model_alone: 4", every(1, "label"), "metrics"),
     Line("the schedule", "0 2 * * *", "0 3 * * *"),
