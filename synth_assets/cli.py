@@ -171,7 +171,7 @@ def _new(options: argparse.Namespace) -> None:
     source = _like(options.like) if options.like else Path(__file__).parent / "new_recipe.yaml"
     text = source.read_text(encoding="utf-8")
     path.parent.mkdir(parents=True, exist_ok=True)
-    for file in sorted(set(re.findall(r"\bdata/[\w.]+", text))) if options.like else ():
+    for file in sorted(set(re.findall(r"\bdata/\w+\.\w+", text))) if options.like else ():
         if not Path(file).exists():
             Path(file).parent.mkdir(exist_ok=True)
             shutil.copyfile(source.parent / file, file)

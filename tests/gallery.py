@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
 from resources import tools
+from resources.call_log import TokenLogprob
+from synth_assets.assets.scores import scoring
 from synth_assets.assets.seeds import seed_rows
 from synth_assets.cli import main
-from synth_assets.curation.filters import Context, keep
+from synth_assets.curation.filters import keep
+from synth_assets.curation.sets import LEAST, OfStudents
 from synth_assets.generation import chain
 from synth_assets.generation.asked import answers, questions
 from synth_assets.generation.conditions import design
@@ -38,9 +41,13 @@ class Said:
 
 @dataclass
 class Model:
-    """Answers each prompt as `say` does; `prompts` are what it was asked, the messages of one as one text."""
+    """Answers each prompt as `say` does; `prompts` are what it was asked, the messages of one as one text.
+
+    Where log-probabilities are wanted, a whole answer is one token, as likely as `sure` says.
+    """
 
     say: Say
+    sure: Callable[[str], float] = lambda answer: -1.0
     api: str = "chat"
     name: str = "scripted"
     prompts: list[str] = field(default_factory=list)
@@ -55,7 +62,9 @@ class Model:
         for message, replicate in zip(messages, replicates, strict=True):
             prompt = "\n".join(part["content"] for part in message)
             self.prompts.append(prompt)
-            yield Said(self.say(prompt, schema, sampling), f"call {len(self.prompts)} {replicate}")
+            text, identity = self.say(prompt, schema, sampling), f"call {len(self.prompts)} {replicate}"
+            tokens = [TokenLogprob(text, self.sure(text), {})] if sampling.get("logprobs") else None
+            yield Said(text, identity, logprobs=tokens)
 
 
 @dataclass
@@ -92,11 +101,15 @@ def make(
     earlier: pd.DataFrame | None = None,
     encode: Callable[..., Any] | None = None,
     annotate: Callable[..., Any] | None = None,
+    sure: Callable[[str], float] = lambda answer: -1.0,
     **changes: Any,
 ) -> Made:
-    """One round of all cells, `rows` a cell. `earlier`: rows that rounds before kept."""
+    """One round of all cells, `rows` a cell. `earlier`: rows that rounds before kept.
+
+    Filters that need a student are left out where there are too few rows to teach one.
+    """
     recipe = recipe_like(system).model_copy(update={"rows": rows, **changes})
-    model, seeds = Model(say), seed_rows(recipe)
+    model, seeds = Model(say, sure), seed_rows(recipe)
     listed = {(name, given): answers(name, s, given, q, model) for name, s, given, q in questions(recipe)}
     tables = {"seeds": seeds} | ({} if earlier is None else {"kept": earlier})
     around = Around(tables, encode, lambda name, given: listed.get((name, given), ()))
@@ -114,16 +127,15 @@ def make(
             steps[stage].append(before[stage])
     made = {stage: pd.concat(tables, ignore_index=True) for stage, tables in steps.items()}
     accepted = made["generations"][made["generations"]["accepted"].astype(bool)].reset_index(drop=True)
-    context = Context(
-        verbalizers=recipe.task.verbalizers(),
-        demonstrations=list(seeds.loc[seeds["split"] == "demonstration", "text"]),
+    context = replace(
+        scoring(recipe, seeds, encode, lambda _: model),
         earlier=[] if earlier is None else list(earlier["text"]),
-        encode=encode,
         annotate=annotate,
     )
-    for rule in recipe.filters.values():
+    filters = [f for f in recipe.filters.values() if rows >= LEAST or not isinstance(f, OfStudents)]
+    for rule in filters:
         accepted = accepted.assign(**rule.measure(accepted, context))
-    kept, rejected = keep(accepted, list(recipe.filters.values()), context)
+    kept, rejected = keep(accepted, filters, context)
     return Made(recipe, model, listed, pd.concat(by_cell, ignore_index=True), made, kept, rejected)
 
 

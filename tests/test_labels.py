@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -420,14 +421,21 @@ def test_a_round_labelled_by_three_models_and_a_person(
     assert "labels.csv:2: no row has the row_id 'nobody'" in capsys.readouterr().err
 
 
-def mixed(body: dict[str, Any]) -> str:
+def mixed() -> Callable[[dict[str, Any]], str]:
     """Writes reviews, every fifth of them of the other label; labels each by what it says."""
-    prompt = body["messages"][-1]["content"]
-    if prompt.endswith("Sentiment:"):
-        return "positive" if "warm" in prompt.split("Review:")[-1] else "negative"
-    n, positive = body["seed"], prompt.rstrip().splitlines()[-1].startswith("positive")
-    said = "a warm and clever story" if positive != (n % 5 == 0) else "a dull and tired mess"
-    return f"{said} with {THINGS[n % 10]} and {THINGS[n // 10 % 10]} in {THINGS[n // 100 % 10]}"
+    count = {"positive": itertools.count(), "negative": itertools.count()}
+
+    def say(body: dict[str, Any]) -> str:
+        prompt = body["messages"][-1]["content"]
+        if prompt.endswith("Sentiment:"):
+            return "positive" if "warm" in prompt.split("Review:")[-1] else "negative"
+        label = "positive" if prompt.rstrip().splitlines()[-1].startswith("positive") else "negative"
+        n = next(count[label])
+        warm = (label == "positive") != (n % 5 == 0)
+        things = f"{THINGS[n % 10]} and {THINGS[(n // 10 + n) % 10]} in {THINGS[n // 4]}"
+        return f"a {'warm and clever story' if warm else 'dull and tired mess'} with {things}"
+
+    return say
 
 
 THINGS = "love war cats trains music chess rain bread night snow".split()  # noqa: SIM905
@@ -436,7 +444,7 @@ THINGS = "love war cats trains music chess rain bread night snow".split()  # noq
 def test_rows_in_doubt_are_labelled_again_beside_the_clean_ones(
     project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
 ) -> None:
-    endpoint.say, endpoint.logprobs = mixed, False
+    endpoint.say, endpoint.logprobs = mixed(), False
     edit("rows: 6", "rows: 40\nlabelled: {by: clean_pool, reannotate: 3}")
     assert main(["plan", "reviews", "--round", ROUND]) == 0
     assert "160 calls to make" in capsys.readouterr().out  # 80 rows, and at the most as many in doubt

@@ -245,3 +245,12 @@ def test_contamination_is_the_share_of_ngrams_that_are_held_out() -> None:
     assert scores("contamination", *texts, context=context) == [0.5, 0, 1, 0]
     assert scores("contamination", *texts, context=context, n=9) == [0, 0, 1, 0]
     assert scores("contamination", *texts, context=Context(verbalizers={})) == [0, 0, 0, 0]
+
+
+def test_texts_in_several_chunks_are_looked_at_as_one() -> None:
+    """As pandas leaves them when tables are put together."""
+    rows = pd.concat(
+        [pd.DataFrame({"text": ["As an AI, no."]}), pd.DataFrame({"text": ["a fine film", "as an AI"]})]
+    )
+    found = FILTERS["refusal"].model_validate({}).measure(rows, CONTEXT)
+    assert [bool(n) for n in found["refusal"]] == [True, False, True]

@@ -50,8 +50,8 @@ def seen(texts: pd.Series, pattern: str) -> Iterator[tuple[int, str]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    hits = pc.match_substring_regex(pa.chunked_array([texts], type=pa.large_string()), pattern)
-    places = np.flatnonzero(hits.to_numpy())
+    hits = pc.match_substring_regex(pa.array(texts, type=pa.large_string()), pattern)
+    places = np.flatnonzero(np.asarray(hits))
     return zip(places.tolist(), texts.iloc[places], strict=True)
 
 
