@@ -271,3 +271,18 @@ def test_a_judge_rates_answers(judge: Bound) -> None:
 def test_another_prompt_or_model_is_another_judge() -> None:
     assert version(judging.PAIR, "m") == version(judging.PAIR, "m")
     assert len({version(judging.PAIR, "m"), version(judging.RUBRIC, "m"), version(judging.PAIR, "n")}) == 3
+
+
+def test_preferences_are_metrics_of_evaluate_too() -> None:
+    from synth_assets.evaluation import BradleyTerry, Elo, FactF1AtK, MultipleChoice, RatingAgreement
+
+    games = {"predictions": [1.0, 0.5, 0.0] * 5, "first": ["a", "b", "a"] * 5, "second": ["b", "a", "b"] * 5}
+    strength = BradleyTerry().compute(**games)
+    assert strength["a"] == pytest.approx(strength["b"])
+    assert strength["a_low"] < strength["a"] < strength["a_high"]
+    assert set(Elo().compute(**games)) >= {"a", "b"}
+    same = ["A", "B", "C", "D"] * 5
+    assert RatingAgreement().compute(predictions=same, references=same)["weighted_kappa"] == 1
+    found = MultipleChoice().compute(predictions=[[-1.0, -2.0]], references=[[-3.0]])
+    assert found["mc1"] == 1
+    assert FactF1AtK().compute(predictions=[[True, True, False]], k=2)["fact_f1_at_2"] == pytest.approx(0.8)

@@ -6,7 +6,7 @@ A new filter is one class in one module: it is found in a recipe by its `name`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -41,7 +41,6 @@ class Context:
     annotate: Annotate | None = None
     # template, rows, further fields, model (None: the annotator's) -> an answer a row, None if there is none
     ask: Callable[[str, pd.DataFrame, Mapping[str, str], str | None], Sequence[str | None]] | None = None
-    found: dict[str, Any] = field(default_factory=dict)  # what filters report besides scores
 
 
 class Filter(BaseModel):

@@ -9,7 +9,7 @@ take the class from `synth_assets.evaluation`: `evaluate` takes long to import.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import datasets
@@ -18,15 +18,21 @@ import evaluate
 from synth_assets.evaluation import facts, faithfulness, preference, task_metrics
 from synth_assets.evaluation.measured import Measured
 from synth_assets.evaluation.measurements import Found, InMemory, told
+from synth_assets.evaluation.resampling import bootstrap_mean
 
 __all__ = [
     "AUC",
     "BLEU",
     "Agreement",
+    "BradleyTerry",
     "ChrF",
+    "Elo",
     "EntityError",
     "ExactMatch",
+    "FactF1AtK",
+    "MultipleChoice",
     "PassAtK",
+    "RatingAgreement",
     "RougeL",
     "SetF1",
     "SolveRate",
@@ -195,3 +201,62 @@ class WinTieLose(_Metric):
     def _compute(self, predictions: list[float]) -> Found:
         """predictions: verdicts on one system: 1 it won, 0.5 a tie, 0 it lost."""
         return told_all(preference.win_tie_lose(predictions))
+
+
+class BradleyTerry(_Metric):
+    """Strengths of systems by pairs of their answers, in whatever order (Bradley & Terry 1952)."""
+
+    predictions = NUMBER
+
+    def _compute(self, predictions: list[float], first: list[str], second: list[str]) -> Found:
+        """predictions: verdicts on the first system of each game: 1, 0.5, 0; first, second: the systems."""
+        return told_all(preference.bradley_terry(_games(predictions, first, second)))
+
+
+class Elo(_Metric):
+    """Online Elo ratings, which depend on the order of the games (Bai et al. 2022)."""
+
+    predictions = NUMBER
+
+    def _compute(self, predictions: list[float], first: list[str], second: list[str], k: float = 32) -> Found:
+        """predictions, first, second: as of BradleyTerry; k: most that a game moves a rating."""
+        return told_all(preference.elo(_games(predictions, first, second), k))
+
+
+class RatingAgreement(_Metric):
+    """Kappa, weighted kappa and Spearman's correlation of two raters by levels (Wang et al. 2023)."""
+
+    references = TEXT
+
+    def _compute(
+        self, predictions: list[str], references: list[str], levels: Sequence[str] = preference.LEVELS
+    ) -> Found:
+        """predictions, references: levels of the same rows by two raters; levels: the best one first."""
+        return told_all(preference.level_agreement(predictions, references, levels))
+
+
+class MultipleChoice(_Metric):
+    """TruthfulQA's MC1 and MC2 (Lin et al. 2022): options are scored by their log-probability."""
+
+    predictions = datasets.Sequence(NUMBER)
+    references = datasets.Sequence(NUMBER)
+
+    def _compute(self, predictions: list[list[float]], references: list[list[float]]) -> Found:
+        """predictions: log-probabilities of a question's true options, the best first; references: of its
+        false ones."""
+        return told_all(task_metrics.multiple_choice(predictions, references))
+
+
+class FactF1AtK(_Metric):
+    """F1 at K of atomic facts, mean over the texts (SAFE, Wei et al. 2024)."""
+
+    predictions = datasets.Sequence(TRUTH)
+
+    def _compute(self, predictions: list[list[bool]], k: int) -> Found:
+        """predictions: whether each fact of a text is supported; k: facts that are wanted."""
+        scores = [facts.f1_at_k(sum(found), len(found) - sum(found), k) for found in predictions]
+        return told(f"fact_f1_at_{k}", bootstrap_mean(scores))
+
+
+def _games(verdicts: list[float], first: list[str], second: list[str]) -> list[preference.Comparison]:
+    return [preference.Comparison(*game) for game in zip(first, second, verdicts, strict=True)]
