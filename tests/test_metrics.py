@@ -18,21 +18,20 @@ WORDS = "love war cats trains music chess rain bread night snow".split()  # noqa
 
 
 class Author:
-    """Writes reviews of their label; `rut` makes it write one and the same, `copies` what the test has."""
+    """Writes reviews of their label; `rut` makes it write one and the same, `copies` what the test has, and
+    when it `lies` labels are wrong."""
 
     def __init__(self) -> None:
-        self.rut = self.copies = self.judges_the_first = False
+        self.rut = self.copies = self.lies = False
 
     def __call__(self, body: dict[str, Any]) -> str:
         prompt = body["prompt"] if "prompt" in body else body["messages"][-1]["content"]
         if "Start of Assistant 1" in prompt:
-            return (
-                "9 1\nThe first."
-                if self.judges_the_first or "new" in prompt.split("Assistant 2")[0]
-                else "1 9"
-            )
+            return "9 1\nThe first is better."
         seed = body["seed"]
         label = "positive" if prompt.rstrip().splitlines()[-1].startswith("positive") else "negative"
+        if self.lies:
+            label = {"positive": "negative", "negative": "positive"}[label]
         opinion = "a warm and clever story" if label == "positive" else "a dull and tired story"
         if self.copies:  # of a seed
             return f"the plot is dull and the jokes are old {opinion} about {WORDS[seed % 10]} {seed % 1000}"
@@ -86,6 +85,21 @@ def test_a_set_that_feeds_on_itself_is_stopped(
     assert "diversity_holds" in capsys.readouterr().err
 
 
+def test_a_set_that_gets_worse_is_stopped(
+    project: Path, endpoint: Endpoint, author: Author, edit, capsys: pytest.CaptureFixture
+) -> None:
+    edit("rows: 6", "rows: 20")
+    edit("test: 4}", "test: 60}")
+    edit("schedule:", "metrics: {contamination: 1, collapse: 1}\nschedule:")
+    with (project / "seeds.csv").open("a") as seeds:
+        for n, word in enumerate(WORDS * 5):
+            seeds.write(f"a warm story of {word} {n},positive\na dull story of {word} {n},negative\n")
+    assert main(["run", "reviews", "--round", FIRST]) == 0
+    author.lies = True
+    assert main(["run", "reviews", "--round", SECOND]) == 1
+    assert "accuracy_holds" in capsys.readouterr().err
+
+
 def test_rows_that_repeat_the_test_are_stopped(
     project: Path, endpoint: Endpoint, author: Author, edit, capsys: pytest.CaptureFixture
 ) -> None:
@@ -103,7 +117,6 @@ def test_a_judge_holds_a_round_against_the_last_in_both_orders(
     edit("schedule:", "metrics: {judge: {rows: 4}}\nschedule:")
     main(["run", "reviews", "--round", FIRST])
     assert not [p for p in endpoint.prompts if "Assistant" in p]  # there is nothing to hold it against
-    author.judges_the_first = True
     capsys.readouterr()
     main(["plan", "reviews", "--round", SECOND])
     assert "20 calls" in capsys.readouterr().out  # 12 rows, 4 pairs twice
