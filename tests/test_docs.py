@@ -83,7 +83,11 @@ def test_the_models_file_of_the_guide_is_right(tmp_path: Path) -> None:
 def test_metrics_are_used_alone_as_the_guide_says(example: str) -> None:
     found: dict = {}
     exec(example, found)
-    if "rated" in found:
+    if "judge" in found:
+        assert [v.level for v in found["verdicts"]] == [5, 1]
+        assert (found["stand"], found["for_people"]) == ([0], [1])
+        assert found["reliability"]["accuracy"].value == 1
+    elif "rated" in found:
         assert found["rows_to_label"] == 381
         assert found["rated"].low < found["rated"].value < found["rated"].high
         assert found["strengths"]["ours"].value == found["strengths"]["base"].value  # a win each, and a tie

@@ -112,7 +112,7 @@ def test_rows_that_repeat_the_test_are_stopped(
 
 
 def test_a_judge_holds_a_round_against_the_last_in_both_orders(
-    project: Path, endpoint: Endpoint, author: Author, edit, capsys: pytest.CaptureFixture
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
 ) -> None:
     edit("schedule:", "metrics: {judge: {rows: 4}}\nschedule:")
     main(["run", "reviews", "--round", FIRST])

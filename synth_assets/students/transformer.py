@@ -86,13 +86,13 @@ class Transformer:
         return found
 
 
-def require_torch() -> None:
+def require_torch(what: str = "student.by: transformer", instead: str = "take another student") -> None:
     from importlib.util import find_spec
 
     if find_spec("torch") is None:
         raise UserError(
-            "student.by: transformer needs torch, which is not installed. "
-            "Fix: pip install 'synth-assets[torch]', or take another student."
+            f"{what} needs torch, which is not installed. "
+            f"Fix: pip install 'synth-assets[torch]', or {instead}."
         )
 
 
