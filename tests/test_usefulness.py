@@ -111,9 +111,20 @@ def test_the_sets_that_are_compared() -> None:
 
 
 def test_diversity_is_compared_on_as_many_rows_of_each_set() -> None:
-    table = measure.diversities({"generations": rows(40), "filtered": rows(10), "seeds": rows(2)}, encode)
+    sets = {"generations": rows(40), "filtered": rows(10), "seeds": rows(2)}
+    table = measure.diversities(sets, rows(0), encode)
     assert set(table["slice"]) == {"generations", "filtered"}
     assert set(table["n"]) == {10}
+    assert "mauve" not in set(table["name"])  # there is nothing real to hold them against
+
+
+def test_distances_are_to_the_validation_rows_and_other_real_rows_are_their_baseline() -> None:
+    validation = rows(20, prefix="v")
+    sets = {"filtered": rows(10).assign(text="a good film"), "real": rows(10, prefix="u")}
+    found = measure.diversities(sets, validation, encode).set_index(["name", "slice"])["value"]
+    for name in ("chamfer_distance", "length_divergence"):
+        assert found[name, "real"] < found[name, "filtered"], name
+    assert found["cluster_coverage", "real"] > found["cluster_coverage", "filtered"]
 
 
 def test_the_errors_of_the_main_set_are_told_class_by_class() -> None:

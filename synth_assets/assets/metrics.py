@@ -138,7 +138,7 @@ def _of_rows(
     if wanted.diversity:
         by_round = {str(name): list(rows["text"]) for name, rows in kept.groupby("round")}
         latest = dict(sorted(by_round.items())[-1 - measure.ROUNDS :])
-        yield measure.diversities(sets, encode)
+        yield measure.diversities(sets, seeds[seeds["split"] == "validation"], encode)
         yield measure.of_rounds(latest, encode)
     if wanted.privacy and len(seeds):
         yield measure.leaks(filtered, seeds, encode)

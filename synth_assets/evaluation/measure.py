@@ -185,9 +185,10 @@ def model_alone(test: pd.DataFrame, n: int, annotate: Annotate, by_seeds: Any, s
     return rows[rows["slice"] == "model alone"]
 
 
-def diversities(sets: Sets, encode: Encode) -> pd.DataFrame:
+def diversities(sets: Sets, validation: pd.DataFrame, encode: Encode) -> pd.DataFrame:
     """Diversity of as many rows of each set as the smallest has, as most measures change with the size; and
-    how far each is from the real rows."""
+    how far each is from the validation rows (from `real` where there are none): other real rows are the
+    baseline of that."""
     compared = {name: sets[name] for name in VARIED if name in sets}
     n = min(map(len, compared.values()))
     drawn = {
@@ -196,9 +197,12 @@ def diversities(sets: Sets, encode: Encode) -> pd.DataFrame:
     }
     vectors = {name: encode(list(rows["text"])) for name, rows in drawn.items()}
     found = [row for name, rows in drawn.items() for row in _varied(name, rows, vectors[name])]
-    if "real" in drawn:
-        for name in set(drawn) - {"real"}:
-            found += _from_real(name, drawn[name], drawn["real"], vectors[name], vectors["real"])
+    reference = validation if len(validation) > 1 else drawn.get("real")
+    if reference is not None:
+        of_reference = encode(list(reference["text"]))
+        for name, rows in drawn.items():
+            if rows is not reference:
+                found += _from_real(name, rows, reference, vectors[name], of_reference)
     return table(sorted(found, key=lambda r: list(compared).index(r[1])))
 
 
@@ -227,7 +231,9 @@ def _from_real(
     yield row("cluster_coverage", name, covered)
     yield row("cluster_coverage_expected", name, chance)
     yield row("length_divergence", name, diversity.length_divergence(list(rows["text"]), list(real["text"])))
-    yield row("label_divergence", name, diversity.label_divergence(list(rows["label"]), list(real["label"])))
+    if rows["label"].notna().all() and real["label"].notna().all():
+        ours, theirs = list(rows["label"]), list(real["label"])
+        yield row("label_divergence", name, diversity.label_divergence(ours, theirs))
 
 
 def leaks(rows: pd.DataFrame, seeds: pd.DataFrame, encode: Encode) -> pd.DataFrame:
