@@ -11,6 +11,7 @@ from resources.encoder import MiniLM
 from resources.language_model import resolve_model
 from synth_assets.assets.generations import check_steps
 from synth_assets.assets.seeds import seed_rows
+from synth_assets.curation.labels import read_human
 from synth_assets.errors import UserError
 from synth_assets.generation import chain, dialogues, prompts, steps
 from synth_assets.generation.asked import questions
@@ -54,6 +55,9 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
         each = " a step" if len(recipe.steps) > 1 else ""
         yield f"mode         batch: rows go through the Batch API and are collected within a day{each}"
     yield f"filters      {', '.join(f'{n} ({f.threshold()})' for n, f in recipe.filters.items()) or 'none'}"
+    if recipe.labelled.human:
+        people = read_human(recipe.labelled.human, recipe.labels)
+        yield f"human        {len(people.labels):,} labels in {people.file}"
     yield f"schedule     {recipe.schedule or 'none'} ({recipe.timezone})"
     yield f"{recipe.name} is right."
 

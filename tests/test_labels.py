@@ -374,7 +374,12 @@ def test_a_round_labelled_by_three_models_and_a_person(
     )
     edit("rows: 6", "rows: 6\nlabelled: {by: majority, human: labels.csv}")
     file = project / "labels.csv"
+    file.write_text("row_id,label\nr1,mixed\n", encoding="utf-8")
+    assert main(["check", "reviews"]) == 2
+    assert "labels.csv:2" in capsys.readouterr().err
     file.write_text("row_id,label\n", encoding="utf-8")
+    assert main(["check", "reviews"]) == 0
+    assert "0 labels in labels.csv" in capsys.readouterr().out
     assert main(["plan", "reviews", "--round", ROUND]) == 0
     assert "48 calls to make" in capsys.readouterr().out
     assert main(["run", "reviews", "--round", ROUND]) == 0

@@ -143,3 +143,16 @@ def test_watched_checkpoints_are_those_that_are_held() -> None:
     confidence, aleatoric = noise.watched(iter(table))
     assert confidence == pytest.approx(noise.dynamics(table)[0])
     assert aleatoric == pytest.approx(noise.dynamics(table)[1])
+
+
+def test_copies_of_a_row_are_no_neighbours_that_agree_with_it() -> None:
+    """Four copies of a wrong row would else vouch for each other."""
+    near, far = [1.0, 0.0], [0.0, 1.0]
+    vectors = np.array([near] * 8 + [far] * 4, dtype=np.float32)
+    labels = ["bad"] * 4 + ["good"] * 4 + ["bad"] * 4
+    copies = ["wrong"] * 4 + [f"right {i}" for i in range(4)] + [f"other {i}" for i in range(4)]
+    alone, _ = noise.neighbours(vectors, labels, 3)
+    apart, _ = noise.neighbours(vectors, labels, 3, copies)
+    assert alone[0] > 0
+    assert apart[0] == 0
+    assert np.isnan(noise.neighbours(vectors[:4], labels[:4], 3, copies[:4])[0]).all()

@@ -98,21 +98,26 @@ def loss_mixture(confidence: np.ndarray, labels: Sequence[str], seed: int = 0) -
 
 
 @one_thread
-def neighbours(vectors: np.ndarray, labels: Sequence[str], k: int = 20) -> tuple[np.ndarray, np.ndarray]:
+def neighbours(
+    vectors: np.ndarray, labels: Sequence[str], k: int = 20, copies: Sequence[object] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Share of the k nearest rows with the row's label, in [0, 1], and mean cosine to them, in [-1, 1]
-    (low is an outlier). Vectors (n, d) float32 have length 1; the row itself is no neighbour."""
+    (low is an outlier). Vectors (n, d) float32 have length 1; neither the row itself is a neighbour nor its
+    copies, rows of the same name in `copies`. Unknown (NaN) where there is no other row."""
     import numpy as np
 
     _, y = np.unique(np.asarray(labels), return_inverse=True)
-    n, k = len(y), min(k, len(y) - 1)
-    share, near = np.empty(n), np.empty(n)
+    names = np.arange(len(y)) if copies is None else np.unique(np.asarray(copies), return_inverse=True)[1]
+    n, k = len(y), min(k, len(y) - int(np.bincount(names).max(initial=0)))
+    share, near = np.full(n, np.nan), np.full(n, np.nan)
+    if k < 1:
+        return share, near
     step = max(1, BLOCK_ENTRIES // n)
     for begin in range(0, n, step):
         like = vectors[begin : begin + step] @ vectors.T
-        rows = np.arange(len(like))
-        like[rows, begin + rows] = -np.inf
+        like[names[begin : begin + step, None] == names] = -np.inf
         best = np.argpartition(-like, k - 1, axis=1)[:, :k]
-        share[begin : begin + step] = (y[best] == y[begin + rows, None]).mean(axis=1)
+        share[begin : begin + step] = (y[best] == y[begin : begin + step, None]).mean(axis=1)
         near[begin : begin + step] = np.take_along_axis(like, best, axis=1).mean(axis=1)
     return share, near
 

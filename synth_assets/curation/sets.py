@@ -244,14 +244,14 @@ class Variability(OfStudents):
 
 
 class NeighbourAgreement(OfStudents):
-    """Share of the `k` most similar rows that have the row's label."""
+    """Share of the `k` most similar rows, its copies aside, that have the row's label."""
 
     name = "neighbour_agreement"
     k: int = 20
     at_least: float | None = 0.2
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
-        return [noise.neighbours(vectors, labels, self.k)[0]]
+        return [noise.neighbours(vectors, labels, self.k, copies)[0]]
 
 
 class Outlier(Filter):
@@ -267,7 +267,9 @@ class Outlier(Filter):
         if len(rows) < 2 or context.encode is None:
             return {self.name: [None] * len(rows)}
         vectors = context.encode(list(rows["text"]))
-        return {self.name: noise.neighbours(vectors, [""] * len(rows), self.k)[1].tolist()}
+        copies = [normal_form(text) for text in rows["text"]]
+        near = noise.neighbours(vectors, [""] * len(rows), self.k, copies)[1]
+        return {self.name: [None if v != v else v for v in near.tolist()]}
 
 
 class LabelAgreement(Filter):
