@@ -172,7 +172,7 @@ def duplicates(given: Namespace, folder: Path) -> None:
     want(mine["precision"] >= 0.99, f"precision {mine['precision']}, wanted .99")
     want(mine["rss_mib"] < RSS_MIB, f"{mine['rss_mib']} MiB, wanted {RSS_MIB}")
     growth = mine["cpu_s"] / few["cpu_s"]
-    # linear: two runs gave 9.2 and 11.2, as tables that outgrow the processor's caches take longer to read
+    # linear: runs gave 9.2 to 11.2, as tables that outgrow the processor's caches take longer to read
     want(growth <= 12.5, f"10 times the rows took {growth:.1f} times the CPU")
     peers = [line["rows_cpu_s"] for (who, _), line in lines.items() if who != "synth-assets"]
     ratio = mine["rows_cpu_s"] / max(peers) if peers else None
