@@ -15,13 +15,14 @@ from synth_assets.assets.scores import scoring
 from synth_assets.assets.seeds import seed_rows
 from synth_assets.cli import main
 from synth_assets.curation.filters import keep
-from synth_assets.curation.sets import LEAST, OfStudents
+from synth_assets.curation.sets import OfStudents
 from synth_assets.generation import chain
 from synth_assets.generation.asked import answers, questions
 from synth_assets.generation.conditions import design
 from synth_assets.generation.providers import Around
 from synth_assets.recipe import Recipe, load
 from synth_assets.schema import Schema
+from synth_assets.students.crossfit import LEAST
 
 ROUND = "2026-11-22"
 Answer = str | Mapping[str, Any]

@@ -19,7 +19,8 @@ from synth_assets import tables
 from synth_assets.cli import main
 from synth_assets.curation.filters import FILTERS
 from synth_assets.generation.providers import PROVIDERS, provider
-from synth_assets.recipe import Metrics, Recipe, load
+from synth_assets.recipe import Recipe, load
+from synth_assets.recipe_sections import Metrics
 from synth_assets.summary import warehouse
 from synth_assets.views import current
 

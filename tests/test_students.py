@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from synth_assets.errors import UserError
-from synth_assets.recipe import Recipe, Student
+from synth_assets.recipe import Recipe
+from synth_assets.recipe_sections import Student
 from synth_assets.students import made, softmax, transformer
 from synth_assets.students.classifier import Student as Logistic
 from synth_assets.students.crossfit import out_of_fold

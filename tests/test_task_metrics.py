@@ -221,9 +221,12 @@ def test_metrics_of_evaluate_give_the_same_values_and_write_no_file(tmp_path: Pa
     assert nothing["win_rate_why"] == "no rows"
 
 
-def test_every_name_of_the_package_is_found() -> None:
+def test_every_metric_and_measurement_is_found_in_the_package() -> None:
     from synth_assets import evaluation
-    from synth_assets.evaluation import metrics
+    from synth_assets.evaluation import measurements, metrics
 
-    assert set(evaluation._METRICS) == set(metrics.__all__)
-    assert all(issubclass(getattr(evaluation, name), metrics._Metric) for name in evaluation._METRICS)
+    for module in (measurements, metrics):
+        for name in module.__all__:
+            assert getattr(evaluation, name) is getattr(module, name)
+    with pytest.raises(AttributeError):
+        evaluation.Nothing  # noqa: B018

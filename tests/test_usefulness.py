@@ -168,6 +168,8 @@ def test_rounds_that_repeat_themselves_show_as_less_varied() -> None:
     table = measure.of_rounds({"2026-11-19": fresh, "2026-11-20": [fresh[0]] * 6}, encode)
     first, second = table[table["name"] == "round_distinct_2"]["value"]
     assert second < first / 2
+    assert measure.falls(table)["round_distinct_2"] == pytest.approx(1 - second / first)
+    assert measure.falls(measure.of_rounds({"2026-11-19": fresh}, encode)) == {}
 
 
 def test_what_a_set_has_in_common_with_seeds_and_test() -> None:

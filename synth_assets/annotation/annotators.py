@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.protocols import Answer, Completes, LabelLogprobs, Message
-    from synth_assets.recipe import Task
+    from synth_assets.recipe_sections import Task
 
 ALTERNATIVES = 20  # what chat endpoints give at most
 SAMPLING = {"temperature": 0.0, "max_tokens": 1, "logprobs": ALTERNATIVES}

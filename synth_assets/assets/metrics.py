@@ -82,15 +82,12 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         round_ = partition_of(context)["round"]
         model = BoundModel(language_model, recipe, context, recipe.annotator_model)
 
-        def so_far(stage: str, rows: Table) -> Table:
-            """`weighted` has the rows of all rounds so far, so what it is compared with has them too."""
-            return pd.concat([rounds_before(recipe, lake, stage, round_), rows], ignore_index=True)
-
-        kept = so_far("filtered", filtered)
-        labels = so_far("labelled", labelled)
-        sets = measure.training_sets(
-            so_far("generations", generations), kept, labels, weighted, seeds, recipe.seed
-        )
+        made_now = {"generations": generations, "filtered": filtered, "labelled": labelled}
+        so_far = {  # `weighted` has the rows of all rounds so far: what it is compared with has them, too
+            stage: pd.concat([rounds_before(recipe, lake, stage, round_), rows], ignore_index=True)
+            for stage, rows in made_now.items()
+        }
+        sets = measure.training_sets(**so_far, weighted=weighted, seeds=seeds, seed=recipe.seed)
         shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
         before = _before(recipe, lake, round_)
         wanted, encode = recipe.metrics, encoder.encode
@@ -102,7 +99,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
             lambda texts: annotators.label_logprobs(texts, recipe.task, shown, model),
             before,
         )
-        parts += _of_rows(recipe, sets, kept, filtered, labelled, seeds, encode)
+        parts += _of_rows(recipe, sets, so_far["filtered"], filtered, labelled, seeds, encode)
         doubted: list[str] = []
         if wanted.judge and before:
             judge = model.other(wanted.judge.model) if wanted.judge.model else model
@@ -259,12 +256,7 @@ def _accuracy(rows: Table, before: _Before | None) -> Verdict:
 
 
 def _diversity(rows: Table, most: float) -> Verdict:
-    """The worst fall of any measure of the rounds, from the best of them to the last."""
-    falls = {}
-    for name in ("round_distinct_2", "round_centroid_distance"):
-        values = rows.loc[(rows["name"] == name) & rows["value"].notna(), "value"].astype(float)
-        if len(values) > 1:
-            falls[name] = 1 - values.iloc[-1] / values.iloc[:-1].max()
+    falls = measure.falls(rows)
     if not falls:
         return Verdict(True, "There is no earlier round to hold it against.")
     name = max(falls, key=falls.__getitem__)

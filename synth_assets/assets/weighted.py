@@ -9,7 +9,8 @@ from resources.lake import Lake
 from synth_assets.assets import plots
 from synth_assets.assets.stage import Table, asset, check, follows, partition_of, result, rounds_before
 from synth_assets.curation.weights import effective_size, weigh
-from synth_assets.recipe import GOLD, Recipe
+from synth_assets.recipe import Recipe
+from synth_assets.recipe_sections import GOLD
 
 CHECKS = {
     "rows_present": "Is there anything to train on?",

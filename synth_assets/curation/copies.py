@@ -33,9 +33,8 @@ class CopiedNgram(RowFilter):
 class Contamination(RowFilter):
     """Share of the text's word n-grams that stand in a validation or test seed: it may not be trained on.
 
-    GPT-3 (Brown et al. 2020, appendix C) looks for n-grams of 8 to 13 words, by the data set, and PaLM
-    (Chowdhery et al. 2022) and Tülu 3 (Lambert et al. 2024) for those of 8, the shortest: idioms are shorter.
-    A text of fewer than n words counts whole.
+    GPT-3 (Brown et al. 2020, appendix C) looks for n-grams of 8 to 13 words, by the data set. A text of fewer
+    than n words counts whole.
     """
 
     name = "contamination"
@@ -60,7 +59,7 @@ class CopiedMeaning(RowFilter):
 
 
 def overlap(texts: Sequence[str], references: Sequence[str], n: int) -> list[float]:
-    """What `ngram_overlap` gives, ten times as quick: n-grams are told apart by 64 bits."""
+    """What `ngram_overlap` gives, in arrays: n-grams are told apart by 64 bits."""
     import numpy as np
 
     if not references:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from synth_assets.curation import aggregation, noise, relabel
 from synth_assets.curation.duplicates import normal_form
 from synth_assets.errors import UserError, unknown
-from synth_assets.students.crossfit import out_of_fold
+from synth_assets.students.crossfit import LEAST, out_of_fold
 from synth_assets.students.softmax import SoftmaxRegression
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ NEEDS: Mapping[str, str] = {  # by -> the filter that it rests on
     "dawid_skene": "annotators",
     "label_model": "annotators",
 }
-LEAST = 10  # rows of a label, of which a student can learn
 LEARNS_ROWS = 10.0  # C of a student that can learn single rows
 
 

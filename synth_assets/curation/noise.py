@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.students import softmax
-from synth_assets.students.crossfit import folds, one_thread, shares
+from synth_assets.students.crossfit import folds, one_thread, out_of_fold, shares
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 BLOCK_ENTRIES = 4_000_000  # similarities held at once, at most
 HARD = 0.2  # the confidence up to which CLLM drops a row
 SWAYING = 0.3  # rate at which each epoch still moves what a student says of an ambiguous row
+
+
+def cross_fitted(features: np.ndarray, labels: Sequence[str], copies: Sequence[object]) -> np.ndarray:
+    """(n, K): each row's probabilities by a student that saw neither the row nor its copies."""
+    student = softmax.SoftmaxRegression(sorted(set(labels)))
+    return out_of_fold(features, labels, copies, student.fit)
 
 
 def given(probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:

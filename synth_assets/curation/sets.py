@@ -19,13 +19,10 @@ from synth_assets.curation.novelty import Pool
 from synth_assets.errors import UserError
 from synth_assets.students.boosting import Boosting
 from synth_assets.students.calibration import batch_calibrated
-from synth_assets.students.crossfit import out_of_fold
-from synth_assets.students.softmax import SoftmaxRegression
+from synth_assets.students.crossfit import LEAST
 
 if TYPE_CHECKING:
     import pandas as pd
-
-LEAST = 10  # rows of a label, of which a student can learn
 
 
 class Duplicate(Filter):
@@ -135,11 +132,6 @@ class OfStudents(Filter):
         raise NotImplementedError
 
 
-def cross_fitted(vectors: Any, labels: list[str], copies: list[str]) -> Any:
-    """(n, K): each row's probabilities by a student that saw neither the row nor its copies."""
-    return out_of_fold(vectors, labels, copies, SoftmaxRegression(sorted(set(labels))).fit)
-
-
 class StudentConfidence(OfStudents):
     """Probability of the row's label by a student that saw neither the row nor its copies (cross-fitting)."""
 
@@ -147,7 +139,7 @@ class StudentConfidence(OfStudents):
     at_least: float | None = 0.2
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
-        return [noise.given(cross_fitted(vectors, labels, copies), labels)]
+        return [noise.given(noise.cross_fitted(vectors, labels, copies), labels)]
 
 
 class StudentAgreement(OfStudents):
@@ -159,7 +151,7 @@ class StudentAgreement(OfStudents):
     at_least: float | None = 1
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
-        p, classes = cross_fitted(vectors, labels, copies), sorted(set(labels))
+        p, classes = noise.cross_fitted(vectors, labels, copies), sorted(set(labels))
         return [noise.agreement(p, labels), [classes[k] for k in p.argmax(axis=1)]]
 
     def why(self, row: Mapping[str, Any]) -> str:
@@ -175,7 +167,7 @@ class LossMixture(OfStudents):
     at_least: float | None = 0.5
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
-        confidence = noise.given(cross_fitted(vectors, labels, copies), labels)
+        confidence = noise.given(noise.cross_fitted(vectors, labels, copies), labels)
         return [noise.loss_mixture(confidence, labels), noise.loss(confidence)]
 
     def why(self, row: Mapping[str, Any]) -> str:

@@ -9,16 +9,13 @@ from synth_assets.curation import bilevel, noise
 from synth_assets.curation.duplicates import normal_form
 from synth_assets.curation.token_weights import row_weights
 from synth_assets.errors import UserError
-from synth_assets.students.crossfit import out_of_fold
-from synth_assets.students.softmax import SoftmaxRegression
+from synth_assets.students.crossfit import LEAST
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
     from synth_assets.protocols import Encode
-
-LEAST = 10  # rows of which a student can learn
 
 
 def weigh(
@@ -95,8 +92,7 @@ def _by_students(
     x = encode(texts)
     match by:
         case "confidence":
-            fit = SoftmaxRegression(sorted(set(labels))).fit
-            return noise.given(out_of_fold(x, labels, copies, fit), labels)
+            return noise.given(noise.cross_fitted(x, labels, copies), labels)
         case "influence":
             return bilevel.influence_weights(x, labels, copies)
         case "bilevel":

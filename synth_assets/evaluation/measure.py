@@ -295,6 +295,17 @@ def of_rounds(rounds: Mapping[str, Sequence[str]], encode: Encode) -> pd.DataFra
     return table(found)
 
 
+def falls(rows: pd.DataFrame) -> dict[str, float]:
+    """Measure of `of_rounds` -> how far the last round is under the best of those before it, as a share of
+    that; nothing where there is one round."""
+    found = {}
+    for name in ("round_distinct_2", "round_centroid_distance"):
+        values = rows.loc[(rows["name"] == name) & rows["value"].notna(), "value"].astype(float)
+        if len(values) > 1 and values.iloc[:-1].max() > 0:
+            found[name] = float(1 - values.iloc[-1] / values.iloc[:-1].max())
+    return found
+
+
 def drawn_pairs(now: pd.DataFrame, last: pd.DataFrame, n: int) -> list[tuple[Any, Any]]:
     """Pairs of a row of this round and one of the last, of the same cell, as dicts: the cells take turns."""
     by_cell = []

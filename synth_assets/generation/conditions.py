@@ -20,7 +20,8 @@ from synth_assets.selection.select import pick, select, select_mixed, select_ran
 if TYPE_CHECKING:
     import pandas as pd
 
-    from synth_assets.recipe import Demonstrations, Recipe
+    from synth_assets.recipe import Recipe
+    from synth_assets.recipe_sections import Demonstrations
 
 PLACE = 3  # seed, round, cell
 ATTEMPTS = 50  # draws of a question's values until the constraints allow them

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.protocols import Answer, Completes, Message
-    from synth_assets.recipe import Task
+    from synth_assets.recipe_sections import Task
     from synth_assets.step_kinds import TurnsStep
 
 EXAMPLE: Mapping[str, Any] = {"history": [{"role": "user", "text": "<user>"}], "turn": 1}

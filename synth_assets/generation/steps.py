@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.protocols import Answer, Completes, Message
-    from synth_assets.recipe import Step, Task
+    from synth_assets.recipe_sections import Task
     from synth_assets.schema import Schema
+    from synth_assets.step_kinds import Step
 
 Said = Mapping[str, Mapping[str, Any]]  # name of an earlier step -> row id -> its text, or its fields
 COLUMNS = ("text", "reason", "error", "call_id", "prompt_tokens", "completion_tokens")  # from an answer

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.protocols import Result, RunsTools
-    from synth_assets.recipe import Task
+    from synth_assets.recipe_sections import Task
     from synth_assets.step_kinds import ToolStep, VoteStep
 
 

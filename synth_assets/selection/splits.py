@@ -12,7 +12,7 @@ from synth_assets.selection.select import ranked
 if TYPE_CHECKING:
     import pandas as pd
 
-    from synth_assets.recipe import Seeds, Split
+    from synth_assets.recipe_sections import Seeds, Split
 
 
 def support_set(table: pd.DataFrame | None, spec: Seeds, labels: Sequence[str], seed: int) -> pd.DataFrame:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+LEAST = 10  # rows of a label, of which a student can learn
+
+
 class Model(Protocol):
     """A student that is trained."""
 
