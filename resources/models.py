@@ -18,6 +18,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -209,8 +210,15 @@ def key_of(model: Model, environ: Mapping[str, str]) -> str:
     key = environ.get(model.key_env)
     if key:
         return key
-    if urlsplit(model.base_url).hostname in ("localhost", "127.0.0.1", "::1"):
+    if _on_this_machine(urlsplit(model.base_url).hostname or ""):
         return "none"
     raise UserError(
         f"model {model.name!r} at {model.endpoint} needs a key: set the variable {model.key_env}."
     )
+
+
+def _on_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

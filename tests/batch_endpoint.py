@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from typing import Any
 
-from tests.endpoint import Endpoint, _Handler, _prompt, _Server
+from tests.endpoint import Endpoint, _Handler, _prompt, _Server, listen
 
 
 @dataclass
@@ -49,9 +49,9 @@ class BatchEndpoint(Endpoint):
         self._scripted: dict[str, Script] = {}
 
     def __enter__(self) -> BatchEndpoint:
-        self._server = _Server(("127.0.0.1", 0), _BatchHandler)
+        self._server = listen(_Server, _BatchHandler)
         self._server.endpoint = self
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        self.url = "http://{}:{}/v1".format(*self._server.server_address)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 

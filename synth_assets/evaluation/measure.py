@@ -150,7 +150,12 @@ def change(now: Predicted | None, before: Predicted | None, round_: str) -> pd.D
     if now is None or before is None:
         return table([])
     gain = paired_gain(now.right, before.right)
-    return table([("accuracy_change", f"{MAIN}, against {round_}", *gain, len(now.gold))])
+    return table([("accuracy_change", against(round_), *gain, len(now.gold))])
+
+
+def against(round_: str) -> str:
+    """The slice of a change since this round."""
+    return f"{MAIN}, against {round_}"
 
 
 def word_list_hits(test: pd.DataFrame, words: Mapping[str, Sequence[str]]) -> Any:
