@@ -27,13 +27,14 @@ from resources.language_model import Request
 from resources.models import Model, resolve_model
 from synth_assets import tables
 from synth_assets.annotation import annotators
+from synth_assets.assets import in_context
 from synth_assets.assets.conditions import quota
 from synth_assets.assets.labelled import reannotated
 from synth_assets.assets.metrics import pairs_to_judge
 from synth_assets.assets.nightly import made_by_cell
 from synth_assets.assets.scores import scoring
 from synth_assets.assets.seeds import seed_rows
-from synth_assets.assets.stage import key
+from synth_assets.assets.stage import key, rounds_before
 from synth_assets.assets.values import around
 from synth_assets.errors import UserError
 from synth_assets.evaluation import judging
@@ -168,6 +169,10 @@ def plan(recipe: Recipe, round_: str, instance: dg.DagsterInstance, lake: Lake, 
     asking = {"metrics": asked, "labelled": _reannotated(recipe, round_, lake, log, annotator)}
     for stage in BY_ROUND:
         lines.append(state.line(stage, None, asking.get(stage), log, annotator))
+    if shown := recipe.metrics.in_context:
+        spec = resolve_model(shown.model or recipe.annotator_model)
+        asked = _in_context(recipe, round_, seeds, lake, log, spec)
+        lines.append(state.line("metrics", None, asked, log, spec))
     if recipe.metrics.judge:
         spec = resolve_model(recipe.metrics.judge.model or recipe.annotator_model)
         lines.append(state.line("metrics", None, _judged(recipe, round_, lake, log, spec), log, spec))
@@ -241,6 +246,31 @@ def _reannotated(recipe: Recipe, round_: str, lake: Lake, log: CallLog, model: M
         asked.calls = recipe.rows * len(recipe.cells)
         return asked
     reannotated(recipe, rows, MiniLM().encode, asked)
+    return asked
+
+
+def _in_context(
+    recipe: Recipe, round_: str, seeds: pd.DataFrame, lake: Lake, log: CallLog, model: Model
+) -> Foreseen:
+    """What a model would be asked that is shown rows: exactly, or at the most if there are no rows yet."""
+    import pandas as pd
+
+    asked, wanted = Foreseen(log, model), recipe.metrics.in_context
+    assert wanted
+    sets = {"seeds": seeds[seeds["split"] == "demonstration"]}
+    test = in_context.test_rows(recipe, wanted, seeds)
+    for stage in ("generations", "filtered"):
+        cells = [{"round": round_, "cell": c} for c in recipe.cells]
+        places = cells if stage == "generations" else [{"round": round_}]
+        try:
+            now = lake.read(recipe.name, stage, places, tables.schema(recipe, stage))
+        except UserError:  # not made yet
+            asked.calls += len(test)
+            continue
+        sets[stage] = pd.concat([rounds_before(recipe, lake, stage, round_), now], ignore_index=True)
+    if "generations" in sets:
+        sets["generations"] = sets["generations"][sets["generations"]["accepted"]]
+    in_context.answers(recipe, wanted, sets, test, asked)
     return asked
 
 

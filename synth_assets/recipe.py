@@ -40,6 +40,7 @@ from synth_assets.recipe_sections import (
     BudgetCaps,
     Demonstrations,
     Feedback,
+    InContext,
     Labelled,
     Metrics,
     Section,
@@ -289,9 +290,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _filter_columns(self) -> Recipe:
         """Columns that a filter reads are conditions or fields of the last step, of a type that it reads."""
-        columns = {**dict.fromkeys(self.attributes, "string"), **self.columns_of("text"), "text": "string"}
-        if self.labels:
-            columns["label"] = "string"
+        columns = self.row_columns
         told = {*self.task.fields(), *columns, *(("definition", "verbalizer") if self.labels else ())}
         known = [name for name, kind in columns.items() if kind == "string"]
         if self.metrics.evidence not in (None, *known):
@@ -314,9 +313,47 @@ class Recipe(BaseModel):
                     raise wrong(str(unknown(what, column, known)), "filters", name)
         return self
 
+    @model_validator(mode="after")
+    def _answers(self) -> Recipe:
+        """What is held against the truth, and what a model answers that is shown rows."""
+        for column, truth in self.metrics.truth.items():
+            for name in (column, truth.column):
+                if name not in self.row_columns:
+                    why = str(unknown("column", name, self.row_columns))
+                    raise wrong(why, "metrics", "truth", column)
+        if self.metrics.in_context:
+            self._check_in_context(self.metrics.in_context)
+        return self
+
+    def _check_in_context(self, wanted: InContext) -> None:
+        place, shown = ("metrics", "in_context"), self.shown_fields
+        if wanted.answer not in shown:
+            raise wrong(str(unknown("field of seeds and rows", wanted.answer, shown)), *place, "answer")
+        if not self.seeds.splits.get("test"):
+            raise wrong("it needs seeds in the split test", *place)
+        blank = dict.fromkeys(shown, "")
+        told = {**self.task.fields(), **blank, "demonstrations": [blank]}
+        told.pop(wanted.answer)
+        try:
+            prompts.check(wanted.template, dict.fromkeys(told), "its template")
+            prompts.render(wanted.template, told)
+        except UserError as error:
+            raise wrong(str(error), *place, "complete" if wanted.prompt is None else "prompt") from error
+
     @property
     def labels(self) -> list[str]:
         return list(self.task.classify)
+
+    @property
+    def row_columns(self) -> dict[str, str]:
+        """What a row has besides its place: column -> type."""
+        texts = [*self.attributes, "text", *(["label"] if self.labels else [])]
+        return {**dict.fromkeys(texts, "string"), **self.columns_of("text")}
+
+    @property
+    def shown_fields(self) -> list[str]:
+        """Columns that the seeds and the rows have, by the same name."""
+        return [name for name in ("text", "label", *self.seeds.fields) if name in self.row_columns]
 
     @property
     def cells(self) -> list[str]:
@@ -438,6 +475,9 @@ class Recipe(BaseModel):
             parts["metrics"] = [parts["metrics"], parts["student"]]
         if judge := self.metrics.judge:
             parts["metrics"] = [parts["metrics"], what_answers(judge.model or self.annotator_model)]
+        if shown := self.metrics.in_context:
+            told = [task.told_by(shown), what_answers(shown.model or self.annotator_model)]
+            parts["metrics"] = [parts["metrics"], told]
         scorers = {n: f for n, f in self.filters.items() if f.raw}
         parts["scorers"] = {n: f.model_dump(mode="json", exclude=RULE) for n, f in scorers.items()}
         parts["scorers"] |= {

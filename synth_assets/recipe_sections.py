@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
 from synth_assets.errors import unknown
+from synth_assets.evaluation.task_metrics import BY_NAME, PASSES
 from synth_assets.sections import ModelSpec, wrong
 from synth_assets.selection.select import METHODS
-from synth_assets.step_kinds import AnyStep
+from synth_assets.step_kinds import AnyStep, Prompted
 
 Split = Literal["demonstration", "validation", "test"]
 GOLD: tuple[Split, ...] = ("validation", "demonstration")  # what weights are learned from: the first there is
@@ -70,7 +71,7 @@ class Task(Section):
             "verbalizers": self.verbalizers(),
         }
 
-    def told_by(self, step: AnyStep) -> dict[str, Any]:
+    def told_by(self, step: AnyStep | Prompted) -> dict[str, Any]:
         """What of it stands in the prompts of a step; the role stands over every chat."""
         words = set(re.findall(r"\w+", step.template)) | ({"role"} if step.under_role else set())
         return {name: value for name, value in self.fields().items() if name in words}
@@ -243,6 +244,39 @@ class Student(Section):
         return self
 
 
+class InContext(Prompted):
+    """A model answers test rows, shown `k` rows of each set: what a set teaches where answers are texts."""
+
+    temperature: float | None = Field(default=0.0, ge=0)
+    answer: (
+        str  # field that the seeds and the rows have: what is right of a test row, and shown of the others
+    )
+    by: str  # the task's metric
+    k: int = Field(default=4, ge=1)
+    rows: int = Field(default=50, ge=1)  # test rows, a call each for each set
+
+    @field_validator("by")
+    @classmethod
+    def _metric(cls, value: str) -> str:
+        if value not in (known := [*BY_NAME, PASSES]):
+            raise ValueError(str(unknown("metric", value, known)))
+        return value
+
+
+class Truth(Section):
+    """The column in which it stands what is right, and the metric of the task."""
+
+    column: str
+    by: str = "label"
+
+    @field_validator("by")
+    @classmethod
+    def _metric(cls, value: str) -> str:
+        if value not in (known := ["label", *BY_NAME]):
+            raise ValueError(str(unknown("metric", value, known)))
+        return value
+
+
 class Metrics(Section):
     """What the set is measured by."""
 
@@ -256,6 +290,13 @@ class Metrics(Section):
     judge: Judged | None = None
     evidence: str | None = None  # condition or field in which the entities of the text have to be
     word_list: dict[str, list[str]] = {}  # label -> words: the baseline that a person writes by hand
+    truth: dict[str, Truth] = {}  # column -> what it should be
+    in_context: InContext | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_said(self, handler: Any) -> Any:
+        """What is as it always was is not part of a version."""
+        return {n: v for n, v in handler(self).items() if n not in ("truth", "in_context") or v}
 
 
 class Feedback(Section):

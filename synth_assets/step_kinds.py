@@ -80,15 +80,32 @@ class _Unasked(_Step):
     under_role: ClassVar[bool] = False
 
 
-class Step(_Sampled):
-    """One prompted sub-task: a row's only one, or one of a chain (sample-wise decomposition, Long et al.
-    2024, section 3.1.2). `complete` is text that the model goes on with, `prompt` a chat message.
-    """
-
-    kind: ClassVar[Literal["prompt"]] = "prompt"
+class Prompted(_Sampled):
+    """What a model is asked: `complete` is text that it goes on with, `prompt` a chat message."""
 
     prompt: str | None = None
     complete: str | None = None
+
+    @property
+    def template(self) -> str:
+        return self.prompt if self.prompt is not None else str(self.complete)
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        return (self.template,)
+
+    @property
+    def under_role(self) -> bool:
+        """Whether the task's role stands over what is asked."""
+        return self.prompt is not None
+
+
+class Step(Prompted):
+    """One prompted sub-task: a row's only one, or one of a chain (sample-wise decomposition, Long et al.
+    2024, section 3.1.2)."""
+
+    kind: ClassVar[Literal["prompt"]] = "prompt"
+
     samples: int = Field(default=1, ge=1)  # answers to each question: rows with the same condition values
     logprobs: bool = False  # a column `logprob`: the mean log-probability of the answer's tokens
     output: dict[str, Annotated[Kind, BeforeValidator(kind_of)]] | None = None  # fields of a JSON answer
@@ -134,19 +151,6 @@ class Step(_Sampled):
         """What its table has besides the text: column -> type."""
         schema, known = self.answer_schema, {"logprob": "double"} if self.logprobs else {}
         return {n: kind for n, kind in (schema.columns if schema else {}).items() if n != "text"} | known
-
-    @property
-    def template(self) -> str:
-        return self.prompt if self.prompt is not None else str(self.complete)
-
-    @property
-    def templates(self) -> tuple[str, ...]:
-        return (self.template,)
-
-    @property
-    def under_role(self) -> bool:
-        """Whether the task's role stands over what is asked."""
-        return self.prompt is not None
 
 
 class ToolStep(_Unasked):

@@ -33,6 +33,7 @@ def summary(recipe: str, round_: str) -> Iterator[str]:
     yield from _funnel(recipe, round_)
     yield from _diversity(metrics)
     yield from _accuracy(metrics)
+    yield from _in_context(metrics)
     yield from _trust(metrics)
     yield from _cost(recipe, round_)
     yield ""
@@ -94,12 +95,32 @@ def _accuracy(metrics: pd.DataFrame) -> Iterator[str]:
             continue
         a = accuracy.loc[name]
         line = f"{words:40}{_number(a['value']):>9}  {_interval(a):15}"
-        if name in gain.index:
-            g = gain.loc[name]
-            line += f"{g['value']:>+14.3f}  {_interval(g, '+.3f'):17}"
-        else:
-            line += " " * 33
-        yield f"{line}{int(a['n']):>5}"
+        yield f"{line}{_gain(gain, name)}{int(a['n']):>5}"
+
+
+IN_CONTEXT = {"no rows": "no rows", "seeds": "the seeds", "generations": "raw generations"}
+
+
+def _in_context(metrics: pd.DataFrame) -> Iterator[str]:
+    """The same table of a model that is shown rows of each set, by the metric of the task."""
+    gain = metrics[metrics["name"] == "in_context_gain"].set_index("slice")
+    rows = metrics[metrics["name"].str.startswith("in_context_") & (metrics["name"] != "in_context_gain")]
+    if rows.empty:
+        return
+    yield ""
+    name = rows["name"].iloc[0].removeprefix("in_context_")
+    head = ("the model, answering when shown", name, "95 % interval", "against seeds", "95 % interval", "n")
+    yield "{:38}{:>11}  {:15}{:>14}  {:17}{:>5}".format(*head)
+    for _, row in rows.iterrows():
+        words = IN_CONTEXT.get(row["slice"], row["slice"])
+        line = f"{words:38}{_number(row['value']):>11}  {_interval(row):15}"
+        yield f"{line}{_gain(gain, row['slice'])}{int(row['n']):>5}"
+
+
+def _gain(gain: pd.DataFrame, of: str) -> str:
+    if of not in gain.index or gain.loc[of, "value"] != gain.loc[of, "value"]:
+        return " " * 33
+    return f"{gain.loc[of, 'value']:>+14.3f}  {_interval(gain.loc[of], '+.3f'):17}"
 
 
 TRUST = [

@@ -98,10 +98,14 @@ def test_metrics_are_used_alone_as_the_guide_says(example: str) -> None:
 
 
 def test_the_guide_to_evaluation_names_every_setting_of_the_metrics(project: Path, edit) -> None:
-    (text,) = examples("yaml", "docs/evaluation.md")
-    assert set(yaml.safe_load(text)["metrics"]) == set(Metrics.model_fields) - {"word_list"}
+    text, whole = examples("yaml", "docs/evaluation.md")
+    shown = {name for example in (text, whole) for name in yaml.safe_load(example)["metrics"]}
+    assert shown == set(Metrics.model_fields) - {"word_list"}
     path = edit("schedule:", text.replace("evidence: passage", "evidence: tone") + "schedule:")
     assert load(path).metrics.collapse == 0.2
+    shutil.copytree(ROOT / "docs" / "gallery" / "data", project / "data")
+    (project / "recipes" / "guide.yaml").write_text(whole, encoding="utf-8")
+    assert main(["check", "guide"]) == 0
 
 
 @pytest.mark.parametrize("text", examples("yaml", "README.md"))

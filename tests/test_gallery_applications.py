@@ -239,7 +239,8 @@ def test_translation_asks_in_three_ways_and_keeps_pairs_that_translate_back(proj
     assert Counter(made.conditions["way"]) == {"paraphrase": 2, "multi-target": 2, "storytelling": 2}
     seeds = seed_rows(made.recipe).set_index("text")
     for row, prompt in zip(made.conditions.to_dict("records"), asked(made, "German:"), strict=True):
-        assert seeds.loc[row["source"], "german"] == row["target"]
+        assert seeds.loc[row["target"], "english"] == row["source"]
+        assert seeds.loc[row["target"], "split"] == "demonstration"  # what is asked in the test is not shown
         assert f"English: {row['source']}\nGerman: {row['target']}" in prompt
         assert ("in a story" in prompt) == (row["way"] == "storytelling")
     assert len(made.model.prompts) == 3 * 6

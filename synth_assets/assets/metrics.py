@@ -10,7 +10,7 @@ from resources.lake import Lake
 from resources.language_model import LanguageModel
 from synth_assets import tables
 from synth_assets.annotation import annotators
-from synth_assets.assets import feedback, plots
+from synth_assets.assets import feedback, in_context, plots
 from synth_assets.assets.model import CHECKS as OF_CALLS
 from synth_assets.assets.model import BoundModel
 from synth_assets.assets.nightly import freshness
@@ -27,6 +27,7 @@ from synth_assets.assets.stage import (
     result,
     rounds_before,
 )
+from synth_assets.evaluation import in_context as of_answers
 from synth_assets.evaluation import judging, measure
 from synth_assets.evaluation.facts import entity_error
 from synth_assets.evaluation.preference import route
@@ -101,6 +102,10 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
             before,
         )
         parts += _of_rows(recipe, sets, so_far["filtered"], filtered, labelled, seeds, encode)
+        parts += _against_truth(recipe, sets)
+        if shown := wanted.in_context:
+            asked = model.other(shown.model) if shown.model else model
+            parts.append(in_context.measured(recipe, sets, seeds, asked))
         doubted: list[str] = []
         if wanted.judge and before:
             judge = model.other(wanted.judge.model) if wanted.judge.model else model
@@ -147,6 +152,12 @@ def _of_rows(
     if wanted.faithfulness and recipe.labels:
         told = labelled.merge(filtered[["row_id", *recipe.attributes]], on="row_id")
         yield measure.faithfulness(told, seeds, list(recipe.attributes), encode)
+
+
+def _against_truth(recipe: Recipe, sets: dict[str, Table]) -> Iterator[Table]:
+    for column, truth in recipe.metrics.truth.items():
+        for name in ("generations", "filtered"):
+            yield of_answers.truth(truth.by, name, column, sets[name], truth.column)
 
 
 class _Before:
@@ -281,14 +292,16 @@ def _metadata(rows: Table) -> dict[str, Any]:
     """Pictures of this round, and numbers that Dagster plots over rounds."""
     known = rows[rows["value"].notna()]
     table = known[known["name"].isin(TABLED)].pivot_table(index="name", columns="slice", values="value")
-    numbers = known[known["name"].isin(PLOTTED)]
+    numbers = known[known["name"].isin(PLOTTED) | known["name"].str.startswith(("truth_", "in_context_"))]
     pictures = {
         "accuracy": ("accuracy on real test rows (95 % interval)", "accuracy"),
         "correctness": ("labels that a student of real rows agrees with (95 % interval)", "correctness"),
         "errors": ("errors by class (95 % interval)", "error"),
         "learning_curve": ("accuracy over rows (95 % interval)", "learning_curve"),
+        "truth": ("rows against what is right (95 % interval)", "truth_.*"),
+        "in_context": ("the model, when shown rows of (95 % interval)", "in_context_(?!gain).*"),
     }
-    drawn = {key: (title, known[known["name"] == name]) for key, (title, name) in pictures.items()}
+    drawn = {key: (title, known[known["name"].str.fullmatch(of)]) for key, (title, of) in pictures.items()}
     return {
         **{key: plots.intervals(title, part) for key, (title, part) in drawn.items() if len(part)},
         "diversity": dg.MetadataValue.md(table.round(3).to_markdown() if len(table) else "not measured"),

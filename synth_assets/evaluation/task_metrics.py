@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 
 from synth_assets.arithmetic import final_answer, normalise
 from synth_assets.evaluation.faithfulness import proportion
 from synth_assets.evaluation.measured import Measured, unknown
 from synth_assets.evaluation.privacy import auc as area_under_curve
-from synth_assets.evaluation.resampling import DRAWS, NO_SPREAD, ONE_ROW, bootstrap_mean, ratio
+from synth_assets.evaluation.resampling import bootstrap, bootstrap_mean, ratio
 
 NO_REFERENCE = "no row has a right answer"
+PASSES = "pass_at_1"
+Metric = Callable[
+    [Sequence[str], Sequence[Sequence[str]]], Measured
+]  # of answers, and the right ones of each
 Span = tuple[str, int, int]  # type, first token, token after the last one
 WORD = re.compile("[a-z0-9]+")
 
@@ -123,14 +127,18 @@ def _sacrebleu(name: str, texts: Sequence[str], references: Sequence[Sequence[st
     rows = [(text, right) for text, right in zip(texts, references, strict=True) if right]
     if not rows:
         return unknown(NO_REFERENCE, len(texts))
+    import numpy as np
     import sacrebleu
 
+    metric = getattr(sacrebleu, name)()
     streams = list(zip_longest(*(right for _, right in rows)))
-    score = getattr(sacrebleu, name)().corpus_score([text for text, _ in rows], streams, n_bootstrap=DRAWS)
-    n, mid, half = len(rows), float(score._mean), float(score._ci)
-    if n == 1 or half == 0:
-        return Measured(score.score, n=n, why=ONE_ROW if n == 1 else NO_SPREAD)
-    return Measured(score.score, max(0.0, mid - half), min(100.0, mid + half), n)
+    counted = metric._extract_corpus_statistics([text for text, _ in rows], streams)
+
+    def statistic(cells: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        return np.array([float(metric._compute_score_from_stats(list(s)).score) for s in counts @ cells])
+
+    # its own intervals fail where a resample has no n-gram in common (a mean of Python's and numpy's floats)
+    return bootstrap(counted, statistic)
 
 
 def rouge_l(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
@@ -188,3 +196,31 @@ def _share(right: Sequence[float], wrong: Sequence[float]) -> float:
 def best_option(logprobs: Sequence[float]) -> int | None:
     """Place of the likeliest option (of equal ones the first); None where there is none."""
     return max(range(len(logprobs)), key=logprobs.__getitem__, default=None)
+
+
+def _first(metric: Callable[[Sequence[str], Sequence[str]], Measured]) -> Metric:
+    return lambda answers, gold: metric(answers, [right[0] if right else "" for right in gold])
+
+
+def _members_f1(answers: Sequence[str], gold: Sequence[Sequence[str]]) -> Measured:
+    return set_f1([_plain(members(answer)) for answer in answers], [_plain(right) for right in gold])
+
+
+def _plain(texts: Iterable[str]) -> set[str]:
+    return {" ".join(text.lower().split()) for text in texts}
+
+
+def members(text: str) -> list[str]:
+    """What a text lists, divided by line ends, semicolons or commas: spans, triples, values."""
+    return [part for part in map(str.strip, re.split("[\n;,]", text)) if part]
+
+
+BY_NAME: Mapping[str, Metric] = {  # what takes a text a row, and what is right of it
+    "exact_match": exact_match,
+    "token_f1": token_f1,
+    "solve_rate": _first(solve_rate),
+    "set_f1": _members_f1,
+    "bleu": bleu,
+    "chrf": chrf,
+    "rouge_l": rouge_l,
+}

@@ -86,7 +86,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     p, z2 = hits / n, Z95**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 * ((p * (1 - p) + z2 / (4 * n)) / n) ** 0.5 / (1 + z2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return (max(0.0, centre - half) if hits else 0.0), (min(1.0, centre + half) if hits < n else 1.0)
 
 
 def paired_gain(after: np.ndarray, before: np.ndarray, draws: int = 4000) -> tuple[float, float, float]:
