@@ -17,6 +17,7 @@ from synth_assets.generation import chain, dialogues, prompts, steps
 from synth_assets.generation.asked import questions
 from synth_assets.generation.conditions import design
 from synth_assets.generation.providers import Around
+from synth_assets.people import read_verdicts
 from synth_assets.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
     if recipe.labelled.human:
         people = read_human(recipe.labelled.human, recipe.labels)
         yield f"human        {len(people.labels):,} labels in {people.file}"
+    if recipe.metrics.judge and recipe.metrics.judge.people:
+        verdicts = len(read_verdicts(recipe.metrics.judge.people)) // 2
+        yield f"judge        {verdicts:,} verdicts of people in {recipe.metrics.judge.people}"
     yield f"schedule     {recipe.schedule or 'none'} ({recipe.timezone})"
     yield f"{recipe.name} is right."
 

@@ -30,7 +30,7 @@ from synth_assets.annotation import annotators
 from synth_assets.assets import in_context
 from synth_assets.assets.conditions import quota
 from synth_assets.assets.labelled import reannotated
-from synth_assets.assets.metrics import pairs_to_judge
+from synth_assets.assets.metrics import asked_of_judge, last_measured
 from synth_assets.assets.nightly import made_by_cell
 from synth_assets.assets.scores import scoring
 from synth_assets.assets.seeds import seed_rows
@@ -38,7 +38,7 @@ from synth_assets.assets.stage import key, rounds_before
 from synth_assets.assets.values import around
 from synth_assets.errors import UserError
 from synth_assets.evaluation import judging
-from synth_assets.evaluation.measure import drawn_for_the_model
+from synth_assets.evaluation.measure import drawn_for_the_model, drawn_pairs
 from synth_assets.generation.asked import answers, questions, read_review, review_file, was_edited
 from synth_assets.generation.chain import foresee, run
 from synth_assets.generation.conditions import design
@@ -277,8 +277,7 @@ def _in_context(
 def _judged(recipe: Recipe, round_: str, lake: Lake, log: CallLog, model: Model) -> Foreseen:
     """What the judge of the metrics would be asked: exactly, or at the most if there are no rows yet."""
     asked = Foreseen(log, model)
-    rounds = [p["round"] for p in lake.partitions(recipe.name, "metrics", tables.STAGES["metrics"])]
-    before = max((r for r in rounds if r < round_), default=None)
+    before = last_measured(recipe, lake, round_)
     if before is None or recipe.metrics.judge is None:
         return asked
     schema = tables.schema(recipe, "filtered")
@@ -287,7 +286,7 @@ def _judged(recipe: Recipe, round_: str, lake: Lake, log: CallLog, model: Model)
     except UserError:  # not made yet
         asked.calls = 2 * min(recipe.metrics.judge.rows, recipe.rows * len(recipe.cells))
         return asked
-    judging.judge_pairs(pairs_to_judge(recipe, now, last), asked)
+    judging.judge_pairs(asked_of_judge(recipe, drawn_pairs(now, last, recipe.metrics.judge.rows)), asked)
     return asked
 
 

@@ -475,6 +475,8 @@ class Recipe(BaseModel):
             parts["metrics"] = [parts["metrics"], parts["student"]]
         if judge := self.metrics.judge:
             parts["metrics"] = [parts["metrics"], what_answers(judge.model or self.annotator_model)]
+            if judge.people:
+                parts["metrics"].append(fingerprint(judge.people))
         if shown := self.metrics.in_context:
             told = [task.told_by(shown), what_answers(shown.model or self.annotator_model)]
             parts["metrics"] = [parts["metrics"], told]

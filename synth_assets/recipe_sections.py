@@ -220,6 +220,12 @@ class Judged(Section):
         "{% if definition is defined %} Its {{ label_type }} is {{ label }}: {{ definition }}.{% endif %}"
     )
     model: ModelSpec | None = None  # default: the annotator's
+    people: str | None = None  # CSV file of what people say of pairs: first_id, second_id, better
+
+    @model_serializer(mode="wrap")
+    def _as_said(self, handler: Any) -> Any:
+        """What is as it always was is not part of a version."""
+        return {n: v for n, v in handler(self).items() if n != "people" or v}
 
 
 class Student(Section):

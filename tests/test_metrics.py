@@ -129,6 +129,37 @@ def test_a_judge_holds_a_round_against_the_last_in_both_orders(
     assert judged["judge_win_rate"] == 0.5  # whatever stands first wins: no preference
 
 
+def test_people_say_how_far_the_judge_is_right_and_correct_it(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    edit("schedule:", "metrics: {judge: {rows: 8}, collapse: 1}\nschedule:")
+    for round_ in (FIRST, SECOND):
+        main(["run", "reviews", "--round", round_])
+    asked = len(endpoint.requests)
+    assert main(["sample", "reviews", "--pairs", "-n", "6", "--to", "pairs.csv"]) == 0
+    pairs = pd.read_csv("pairs.csv")
+    new = {i for (i,) in ask(f"select row_id from reviews.filtered where round = '{SECOND}'")}
+    assert 0 < pairs["first_id"].isin(new).sum() < 6  # people cannot tell which round a text is of
+    pairs["better"] = ["first" if i in new else "second" for i in pairs["first_id"]]
+    pairs.loc[0, "better"] = None  # not judged yet
+    pairs.to_csv("pairs.csv", index=False)
+
+    edit("rows: 8}", "rows: 8, people: pairs.csv}")
+    assert main(["check", "reviews"]) == 0
+    assert "5 verdicts of people in pairs.csv" in capsys.readouterr().out
+    main(["run", "reviews", "--round", SECOND])
+    assert len(endpoint.requests) == asked  # the judge is not asked again
+    held = f"select name, value, n from reviews.metrics where slice = 'people, against {FIRST}'"
+    told = {name: (value, n) for name, value, n in ask(held)}
+    assert told["judge_accuracy"] == (0, 5)  # it says tie, whatever it sees
+    assert told["judge_win_rate"] == (1, 5)
+
+    pairs.loc[0, "better"] = "frist"
+    pairs.to_csv("pairs.csv", index=False)
+    assert main(["check", "reviews"]) == 2
+    assert "pairs.csv:2: unknown verdict 'frist'. Did you mean 'first'?" in capsys.readouterr().err
+
+
 def test_a_question_with_an_unknown_field_is_refused(
     project: Path, edit, capsys: pytest.CaptureFixture
 ) -> None:

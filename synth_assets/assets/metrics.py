@@ -1,6 +1,6 @@
 """Asset `metrics`: what the set is worth, beside baselines, with intervals."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -8,7 +8,7 @@ import dagster as dg
 from resources.encoder import MiniLM
 from resources.lake import Lake
 from resources.language_model import LanguageModel
-from synth_assets import tables
+from synth_assets import people, tables
 from synth_assets.annotation import annotators
 from synth_assets.assets import feedback, in_context, plots
 from synth_assets.assets.model import CHECKS as OF_CALLS
@@ -34,6 +34,7 @@ from synth_assets.evaluation.preference import route
 from synth_assets.generation import prompts
 from synth_assets.protocols import Encode
 from synth_assets.recipe import Recipe
+from synth_assets.recipe_sections import Judged
 from synth_assets.students import made as students
 
 SECTIONS = ["labels", "metrics", "annotator", "feedback", "seed"]
@@ -91,7 +92,8 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         }
         sets = measure.training_sets(**so_far, weighted=weighted, seeds=seeds, seed=recipe.seed)
         shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
-        before = _before(recipe, lake, round_)
+        last = last_measured(recipe, lake, round_)
+        before = _Before(recipe, lake, last) if last else None
         wanted, encode = recipe.metrics, encoder.encode
         parts = _usefulness(
             recipe,
@@ -109,8 +111,10 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         doubted: list[str] = []
         if wanted.judge and before:
             judge = model.other(wanted.judge.model) if wanted.judge.model else model
-            verdicts, doubted = _judge(recipe, filtered, before.kept, judge)
-            parts.append(measure.preference(verdicts, before.round))
+            pairs = measure.drawn_pairs(filtered, before.kept, wanted.judge.rows)
+            verdicts = judging.judge_pairs(asked_of_judge(recipe, pairs), judge)
+            doubted = _doubted(pairs, verdicts)
+            parts.append(measure.preference(verdicts, before.round, _by_people(wanted.judge, pairs)))
         model.save_calls(lake)
         yields = measure.yields(generations, filtered)
         rows = pd.concat([*parts, yields], ignore_index=True).assign(round=round_)
@@ -171,13 +175,14 @@ class _Before:
         )
 
 
-def _before(recipe: Recipe, lake: Lake, round_: str) -> _Before | None:
+def last_measured(recipe: Recipe, lake: Lake, round_: str) -> str | None:
+    """The last round before this one that has metrics, and the rows that they are of."""
     measured = [
         place["round"]
         for place in lake.partitions(recipe.name, "metrics", tables.STAGES["metrics"])
         if place["round"] < round_ and lake.path(recipe.name, "weighted", place).exists()
     ]
-    return _Before(recipe, lake, max(measured)) if measured else None
+    return max(measured, default=None)
 
 
 def _usefulness(
@@ -210,7 +215,7 @@ def _usefulness(
     return parts
 
 
-def pairs_to_judge(recipe: Recipe, now: Table, last: Table) -> list[judging.Pair]:
+def asked_of_judge(recipe: Recipe, pairs: Sequence[tuple[Any, Any]]) -> list[judging.Pair]:
     """What a judge is shown: a question, and a row of this round and one of the last as its answers."""
     wanted, task = recipe.metrics.judge, recipe.task
     assert wanted
@@ -220,18 +225,22 @@ def pairs_to_judge(recipe: Recipe, now: Table, last: Table) -> list[judging.Pair
             new["text"],
             old["text"],
         )
-        for new, old in measure.drawn_pairs(now, last, wanted.rows)
+        for new, old in pairs
     ]
 
 
-def _judge(
-    recipe: Recipe, now: Table, last: Table, model: BoundModel
-) -> tuple[list[judging.Verdict], list[str]]:
-    """Verdicts, and the pairs of which the judge is not sure, for people, the least sure first."""
-    pairs = pairs_to_judge(recipe, now, last)
-    verdicts = judging.judge_pairs(pairs, model)
-    _, doubted = route([v.confidence for v in verdicts], at_least=1)
-    return verdicts, [f"| {cell(pairs[i].first)} | {cell(pairs[i].second)} |" for i in doubted[:PREVIEW_ROWS]]
+def _by_people(wanted: Judged, pairs: Sequence[tuple[Any, Any]]) -> list[float | None] | None:
+    if wanted.people is None:
+        return None
+    said = people.read_verdicts(wanted.people)
+    return [said.get((new["row_id"], old["row_id"])) for new, old in pairs]
+
+
+def _doubted(pairs: Sequence[tuple[Any, Any]], verdicts: Sequence[judging.Verdict]) -> list[str]:
+    """Pairs of which the judge is not sure, for people, the least sure first."""
+    _, places = route([v.confidence for v in verdicts], at_least=1)
+    shown = [pairs[i] for i in places[:PREVIEW_ROWS]]
+    return [f"| {cell(new['text'])} | {cell(old['text'])} |" for new, old in shown]
 
 
 def _for_people(doubted: list[str]) -> dict[str, Any]:

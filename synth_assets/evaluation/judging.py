@@ -9,7 +9,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from synth_assets.evaluation.faithfulness import agreement, ppi_mean
+from synth_assets.evaluation.measured import Measured
 from synth_assets.evaluation.preference import both_orders, by_score
+from synth_assets.evaluation.resampling import bootstrap_mean
 from synth_assets.identity import tagged_hash
 from synth_assets.ratings import rating
 
@@ -87,6 +90,19 @@ def judge_pairs(pairs: Sequence[Pair], model: Completes, prompt: str = PAIR) -> 
     said = _ask([prompt.format(**pair._asdict()) for pair in shown], model, "judge pair")
     scores = [None if text is None else read_pair(text) for text in said]
     return [_verdict(*both) for both in zip(scores[::2], scores[1::2], strict=True)]
+
+
+def reliability(judge: Sequence[float | None], people: Sequence[float | None]) -> dict[str, Measured]:
+    """Of verdicts on the same pairs, None where there is none: how often the judge says what people say
+    (`accuracy`, and `kappa`), and the `win_rate` of all pairs, the judge's, corrected by the people's
+    (prediction-powered inference, Angelopoulos et al. 2023). The pairs of people are a random sample."""
+    known = [(j, p) for j, p in zip(judge, people, strict=True) if j is not None]
+    both = [(j, p) for j, p in known if p is not None]
+    rest = [j for j, p in known if p is None]
+    found = agreement([j for j, _ in both], [p for _, p in both])
+    said = [p for _, p in both]
+    rate = ppi_mean(said, [j for j, _ in both], rest, least=0, most=1) if rest else bootstrap_mean(said)
+    return {"accuracy": found["accuracy"], "kappa": found["kappa"], "win_rate": rate}
 
 
 def rate(

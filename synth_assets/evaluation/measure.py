@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.evaluation import diversity, privacy, similarity
 from synth_assets.evaluation.faithfulness import correctness, proportion
-from synth_assets.evaluation.judging import Verdict
+from synth_assets.evaluation.judging import Verdict, reliability
 from synth_assets.evaluation.measured import Measured
 from synth_assets.evaluation.predictions import errors, learning_curve, of_one
 from synth_assets.evaluation.preference import position_bias, win_tie_lose
@@ -324,8 +324,11 @@ def drawn_pairs(now: pd.DataFrame, last: pd.DataFrame, n: int) -> list[tuple[Any
     return [pairs[i] for i in range(longest) for pairs in by_cell if i < len(pairs)][:n]
 
 
-def preference(verdicts: Sequence[Verdict], round_: str) -> pd.DataFrame:
-    """How often the judge prefers this round's rows to those of `round_`, and how much the order decides."""
+def preference(
+    verdicts: Sequence[Verdict], round_: str, people: Sequence[float | None] | None = None
+) -> pd.DataFrame:
+    """How often the judge prefers this round's rows to those of `round_`, how much the order decides, and how
+    far it says what people say of the same pairs."""
     if not verdicts:
         return table([])
     slice_ = f"against {round_}"
@@ -333,7 +336,11 @@ def preference(verdicts: Sequence[Verdict], round_: str) -> pd.DataFrame:
         **win_tie_lose([v.verdict for v in verdicts]),
         **position_bias([v.forward for v in verdicts], [v.swapped for v in verdicts]),
     }
-    return table(row(f"judge_{name}", slice_, measured) for name, measured in found.items())
+    rows = [row(f"judge_{name}", slice_, measured) for name, measured in found.items()]
+    if people is not None:
+        held = reliability([v.verdict for v in verdicts], people)
+        rows += [row(f"judge_{name}", f"people, {slice_}", measured) for name, measured in held.items()]
+    return table(rows)
 
 
 def yields(generations: pd.DataFrame, filtered: pd.DataFrame) -> pd.DataFrame:
