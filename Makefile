@@ -20,6 +20,7 @@ check: .venv/ready
 	$(BIN)/mypy
 
 bench: .venv/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[peers]"
 	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/curation.py
 	$(BIN)/python benchmarks/evaluation.py

@@ -10,6 +10,7 @@ import pytest
 
 from synth_assets.curation import duplicates
 from synth_assets.curation.base import Context, keep
+from synth_assets.curation.compiled import similarity_join
 from synth_assets.curation.duplicates import (
     exact_duplicates,
     near_duplicates,
@@ -96,8 +97,9 @@ def test_near_duplicates_equal_brute_force_in_blocks_of_any_size(monkeypatch, at
 
 @pytest.fixture
 def large(monkeypatch):
-    """A small set is treated as a large one is."""
+    """A small set is treated as a large one is, in several blocks."""
     monkeypatch.setattr(duplicates, "SMALL", 0)
+    monkeypatch.setattr(similarity_join, "BLOCK", 300)
 
 
 def varied(n: int, seed: int = 0) -> list[str]:
@@ -132,6 +134,17 @@ def test_a_large_set_without_a_limit_keeps_all(large):
     scores, nearest = near_duplicates(chain, grams=(1, 1))
     assert scores == pytest.approx([0.0, 39 / 41, 39 / 41, 39 / 41])
     assert nearest == [None, 0, 1, 2]
+
+
+def test_shingles_that_a_text_repeats_count_once(large):
+    texts = random_texts(400)
+    scores, nearest = near_duplicates(texts, 0.6)
+    exact, exact_nearest = duplicates._all_pairs(texts, 0.6, 0, (1, 3))
+    above = [i for i, score in enumerate(exact) if score > 0.6]
+    assert len(above) > 50
+    assert [(i, scores[i], nearest[i]) for i in range(400) if scores[i] > 0.6] == [
+        (i, exact[i], exact_nearest[i]) for i in above
+    ]
 
 
 def test_exact_duplicates_of_a_large_set_are_those_of_a_small_one(large, monkeypatch):

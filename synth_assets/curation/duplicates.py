@@ -88,7 +88,7 @@ def near_duplicates(
 
     Up to SMALL texts all similarities are exact; time grows with the pairs that share a gram. Of more texts
     those above `at_most` (FLOOR without it) are exact, and so is what is dropped; the others are the highest
-    that was met, perhaps 0.0. Memory grows with the grams of all texts, 8 bytes each.
+    that was met, perhaps 0.0. Memory grows with the grams of all texts, 10 bytes each.
     """
     if len(earlier) + len(texts) > SMALL:
         from synth_assets.curation.compiled import similarity_join

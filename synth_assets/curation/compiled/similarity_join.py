@@ -2,8 +2,9 @@
 
 A similarity join by prefixes (Chaudhuri et al. 2006; Bayardo et al. 2007): where two sets have a Jaccard
 similarity of `at_most` or more, the rarest shingles of both have one in common; how many are the rarest
-follows from the size of a set. Only texts that share a rare shingle are compared. So no pair above the limit
-is missed, and none below it is taken, unless two shingles have one number of 56 bits.
+follows from the size of a set. Only texts that share a rare shingle are compared, and only shingles that more
+than one text may have are kept: of the others their number is enough. So no pair above the limit is missed,
+and none below it is taken, unless two shingles have one number of 56 bits.
 
 Importing this module takes numba: callers import it where a set is large.
 """
@@ -13,14 +14,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from synth_assets.curation.duplicates import normal_form
 
-BLOCK = 50_000  # texts that are bytes at one time
-COUNTERS = 2**27  # of shingles, one byte each, at most
+BLOCK = 20_000  # texts that are bytes at one time; under 2**16
+PARTS = 256  # of all shingles, by the upper bits of their hashes: of a million texts 256 kB of counters each
+PART_SHIFT = np.uint64(56)
 RARE_BITS = 56  # a shingle's number is its counter (8 bits), then its hash
 EVERY = np.uint64(64)  # counts up to here are exact
 HASH_MASK = np.uint64(2**RARE_BITS - 1)
@@ -50,7 +53,7 @@ def near(
 
     Exact where the similarity is above `at_most`; else the highest that was met, perhaps 0.
     """
-    return _join(*_shingles(texts, grams), at_most, earlier, keep_all)
+    return _join(*_shingles(texts, grams, at_most), at_most, earlier, keep_all)
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -74,19 +77,51 @@ def _bytes(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(data or b"", dtype=np.uint8), np.frombuffer(offsets, dtype=np.int64)
 
 
-def _shingles(texts: Iterable[str], grams: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Each text's shingles as numbers, rarest first, each once; and where each text's start, (n + 1,)."""
-    numbers, lengths = np.empty(0, dtype=np.uint64), [np.zeros(1, dtype=np.int64)]
+def _shingles(
+    texts: Iterable[str], grams: tuple[int, int], at_most: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The shingles that texts share, text by text, as numbers, rarest first, each once; where each text's
+    start, (n + 1,); and how many shingles each text has, (n,), with those that it shares with none.
+
+    Of a text that shares too few to be alike with any there are none. Shingles are counted by parts of their
+    hashes, so that what is looked up at random stays in the processor's cache.
+    """
+    blocks, room = [], np.empty(0, dtype=np.uint64)
     for data, offsets, normal in _blocks(texts):
-        hashes, counts = _hashed(data, offsets, normal, *grams)
-        end = len(numbers)
-        numbers.resize(end + len(hashes), refcheck=False)  # where it is: a list's parts would be there twice
-        numbers[end:] = hashes
-        lengths.append(counts)
-    offsets = np.cumsum(np.concatenate(lengths))
-    counters = np.zeros(min(COUNTERS, 2 ** math.ceil(math.log2(2 * len(numbers) + 2))), dtype=np.uint8)
-    _count(numbers, counters)
-    return _rarest_first(numbers, offsets, counters)
+        most = (len(data) // 2 + 2 * len(normal)) * (grams[1] - grams[0] + 1)
+        if most > len(room):
+            room = np.empty(most, dtype=np.uint64)
+        sizes = _hashed(data, offsets, normal, *grams, room)
+        blocks.append(_by_parts(room[: sizes.sum()], sizes))
+    for part in range(PARTS):
+        length = sum(int(b.starts[part + 1] - b.starts[part]) for b in blocks)
+        counters = np.zeros(_slots(length), dtype=np.uint8)
+        for b in blocks:
+            _count(b.hashes, b.starts[part], b.starts[part + 1], counters)
+        for b in blocks:
+            b.stops[part] = _shared(b.hashes, b.owners, b.starts[part], b.starts[part + 1], counters)
+    held = [_held(b.sizes, b.owners, b.starts, b.stops, at_most) for b in blocks]
+    numbers, end = np.empty(sum(int(of.sum()) for of in held), dtype=np.uint64), 0
+    for b, of in zip(blocks, held, strict=True):
+        end = _rarest_first(b.sizes, b.hashes, b.owners, b.starts, b.stops, of, numbers, end)
+    offsets = np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *held]))
+    return numbers[:end], offsets, np.concatenate([offsets[:0], *(b.sizes for b in blocks)])
+
+
+class Block(NamedTuple):
+    """The shingles of some texts, by parts."""
+
+    sizes: np.ndarray  # (texts,): how many each text has
+    hashes: np.ndarray  # (shingles,); once they are counted, the numbers of those that are shared
+    owners: np.ndarray  # (shingles,): whose each is, counted in the block
+    starts: np.ndarray  # (PARTS + 1,): where each part starts, and the last ends
+    stops: np.ndarray  # (PARTS,): where the shared ones of a part end
+
+
+def _by_parts(hashes: np.ndarray, sizes: np.ndarray) -> Block:
+    to, owners = np.empty_like(hashes), np.empty(len(hashes), dtype=np.uint16)
+    starts = _part(hashes, sizes, to, owners)
+    return Block(sizes, to, owners, starts, starts[1:].copy())
 
 
 @njit(cache=True)
@@ -138,6 +173,12 @@ def _room(offsets):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _slots(entries):  # type: ignore[no-untyped-def]
+    """Of a table that is half full at most: a power of two."""
+    return 2 ** math.ceil(math.log2(2 * entries + 2))
+
+
+@njit(cache=True)
 def _whole(data, offsets, normal):  # type: ignore[no-untyped-def]
     """(n,): a hash of each text's words in their order."""
     found = np.empty(len(normal), dtype=np.uint64)
@@ -155,7 +196,7 @@ def _whole(data, offsets, normal):  # type: ignore[no-untyped-def]
 def _firsts(keys):  # type: ignore[no-untyped-def]
     """(n,): where each key stands first."""
     found = np.empty(len(keys), dtype=np.int64)
-    slots = np.full(2 ** math.ceil(math.log2(2 * len(keys) + 2)), -1, dtype=np.int64)
+    slots = np.full(_slots(len(keys)), -1, dtype=np.int32)
     mask = np.uint64(len(slots) - 1)
     for i in range(len(keys)):
         slot = keys[i] & mask
@@ -168,19 +209,15 @@ def _firsts(keys):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _hashed(data, offsets, normal, shortest, longest):  # type: ignore[no-untyped-def]
-    """Hashes of all shingles, repeated ones too, text by text; and how many each text has, (n,)."""
+def _hashed(data, offsets, normal, shortest, longest, hashes):  # type: ignore[no-untyped-def]
+    """Writes the hashes of all shingles, repeated ones too, text by text; how many each text has, (n,)."""
     counts = np.empty(len(normal), dtype=np.int64)
     words = _room(offsets)
-    hashes = np.empty(max(16, len(data) // 4), dtype=np.uint64)
     end = 0
     for i in range(len(normal)):
         table = NORMAL if normal[i] else RAW
         n = _words(data, offsets[i], offsets[i + 1], table, words)
         first = end
-        most = n * (longest - shortest + 1) + 1
-        if end + most > len(hashes):
-            hashes = _longer(hashes, most)
         least = min(shortest, n)  # a text of fewer words is one shingle
         for start in range(max(1, n - least + 1)):
             number = WHOLE
@@ -193,17 +230,36 @@ def _hashed(data, offsets, normal, shortest, longest):  # type: ignore[no-untype
             hashes[end] = WHOLE
             end += 1
         counts[i] = end - first
-    return hashes[:end].copy(), counts
+    return counts
 
 
 @njit(cache=True)
-def _count(hashes, counters):  # type: ignore[no-untyped-def]
+def _part(hashes, sizes, to, owners):  # type: ignore[no-untyped-def]
+    """Writes hashes by parts, and whose they are; returns where the parts start, and the last ends."""
+    starts = np.zeros(PARTS + 1, dtype=np.int64)
+    for at in range(len(hashes)):
+        starts[(hashes[at] >> PART_SHIFT) + np.uint64(1)] += 1
+    for part in range(PARTS):
+        starts[part + 1] += starts[part]
+    ends = starts.copy()
+    at = 0
+    for text in range(len(sizes)):
+        for _ in range(sizes[text]):
+            part = hashes[at] >> PART_SHIFT
+            to[ends[part]], owners[ends[part]] = hashes[at], text
+            ends[part] += np.int64(1)
+            at += 1
+    return starts
+
+
+@njit(cache=True)
+def _count(hashes, start, stop, counters):  # type: ignore[no-untyped-def]
     """Counts hashes: up to 64 each counts, from there every eight steps half as many do (Morris 1978).
 
     Hashes that share a counter look more frequent than they are.
     """
     mask = np.uint64(len(counters) - 1)
-    for at in range(len(hashes)):
+    for at in range(start, stop):
         slot = hashes[at] & mask
         count = np.uint64(counters[slot])
         one_of = np.uint64(1) << ((max(count, EVERY) - EVERY) >> np.uint64(3))
@@ -212,23 +268,58 @@ def _count(hashes, counters):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _rarest_first(hashes, offsets, counters):  # type: ignore[no-untyped-def]
-    """Turns hashes into numbers that sort by count, in place; sorts each text's and drops repeated ones."""
+def _shared(hashes, owners, start, stop, counters):  # type: ignore[no-untyped-def]
+    """Turns hashes into numbers that sort by count, in place, and leaves out those that were there once."""
     mask = np.uint64(len(counters) - 1)
-    bounds = np.zeros(len(offsets), dtype=np.int64)
-    end = 0
-    for i in range(len(offsets) - 1):
-        start, stop = offsets[i], offsets[i + 1]
+    end = start
+    for at in range(start, stop):
+        number, owner = hashes[at], owners[at]
+        count = np.uint64(counters[number & mask])
+        hashes[end], owners[end] = (count << np.uint64(RARE_BITS)) | (number & HASH_MASK), owner
+        end += count > 1  # without a branch, which would be foretold badly
+    return end
+
+
+@njit(cache=True)
+def _held(sizes, owners, starts, stops, at_most):  # type: ignore[no-untyped-def]
+    """How many shared shingles each text has, repeated ones too, or 0 where they are too few, (n,)."""
+    held = np.zeros(len(sizes), dtype=np.int64)
+    for part in range(PARTS):
+        for at in range(starts[part], stops[part]):
+            held[owners[at]] += 1
+    for text in range(len(sizes)):
+        if held[text] < _common(sizes[text], at_most):
+            held[text] = 0
+    return held
+
+
+@njit(cache=True)
+def _rarest_first(sizes, hashes, owners, starts, stops, held, numbers, end):  # type: ignore[no-untyped-def]
+    """Writes a block's numbers from `end` on, sorted in each text, each once, and returns where they end.
+
+    What is repeated is taken off `sizes` and `held`.
+    """
+    ends, at = np.empty(len(held), dtype=np.int64), end
+    for text in range(len(held)):
+        ends[text] = at
+        at += held[text]
+    for part in range(PARTS):
+        for at in range(starts[part], stops[part]):
+            if held[owners[at]]:
+                numbers[ends[owners[at]]] = hashes[at]
+                ends[owners[at]] += 1
+    start = end
+    for text in range(len(held)):
+        first, stop = end, ends[text]
+        _sort(numbers, start, stop)
         for at in range(start, stop):
-            count = np.uint64(counters[hashes[at] & mask])
-            hashes[at] = (count << np.uint64(RARE_BITS)) | (hashes[at] & HASH_MASK)
-        _sort(hashes, start, stop)
-        for at in range(start, stop):
-            if at == start or hashes[at] != hashes[end - 1]:
-                hashes[end] = hashes[at]
+            if at == start or numbers[at] != numbers[end - 1]:
+                numbers[end] = numbers[at]
                 end += 1
-        bounds[i + 1] = end
-    return hashes[:end], bounds
+        sizes[text] -= held[text] - (end - first)
+        held[text] = end - first
+        start = stop
+    return end
 
 
 @njit(cache=True)
@@ -244,18 +335,20 @@ def _sort(numbers, start, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _join(numbers, offsets, at_most, earlier, keep_all):  # type: ignore[no-untyped-def]
+def _join(numbers, offsets, sizes, at_most, earlier, keep_all):  # type: ignore[no-untyped-def]
     """See `near`. The kept texts hang in chains, a chain for each slot of a table of their rare shingles."""
-    n = len(offsets) - 1
+    n, room = len(sizes), 0
+    for i in range(n):
+        room += _rare(offsets[i], offsets[i + 1], sizes[i], at_most) - offsets[i]
     scores, nearest = np.zeros(n), np.full(n, -1, dtype=np.int64)
-    newest = np.full(2 ** math.ceil(math.log2(2 * n + 2)), -1, dtype=np.int32)  # slot -> link
+    newest = np.full(_slots(room), -1, dtype=np.int32)  # slot -> link
     mask = np.uint64(len(newest) - 1)
-    owner, before = np.empty(1024, dtype=np.int32), np.empty(1024, dtype=np.int32)  # link -> text, link
-    tags = np.empty(1024, dtype=np.uint32)  # link -> the upper half of the shingle's hash
+    owner, before = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)  # link -> text, link
+    tags = np.empty(room, dtype=np.uint32)  # link -> the upper half of the shingle's hash
     compared = np.full(n, -1, dtype=np.int32)  # the text that it was last compared with
     links = 0
     for i in range(n):
-        first, last = _rare(numbers, offsets[i], offsets[i + 1], at_most)
+        first, last = offsets[i], _rare(offsets[i], offsets[i + 1], sizes[i], at_most)
         if i >= earlier:
             for at in range(first, last):
                 link = newest[numbers[at] & mask]
@@ -263,13 +356,10 @@ def _join(numbers, offsets, at_most, earlier, keep_all):  # type: ignore[no-unty
                     same, other, link = tags[link] == _tag(numbers[at]), owner[link], before[link]
                     if same and compared[other] != i:
                         compared[other] = i
-                        alike = _jaccard(numbers, offsets, i, other, scores[i])
+                        alike = _jaccard(numbers, offsets, sizes, i, other, scores[i])
                         if alike > scores[i] or (alike == scores[i] > 0 and other < nearest[i]):
                             scores[i], nearest[i] = alike, other
         if keep_all or i < earlier or scores[i] <= at_most:
-            if links + last - first > len(owner):
-                owner, before = _longer(owner, last - first), _longer(before, last - first)
-                tags = _longer(tags, last - first)
             for at in range(first, last):
                 slot = numbers[at] & mask
                 tags[links] = _tag(numbers[at])
@@ -284,32 +374,25 @@ def _tag(number):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _longer(array, least):  # type: ignore[no-untyped-def]
-    """The array with room for as much again, and for `least` more."""
-    longer = np.empty(2 * len(array) + least, dtype=array.dtype)
-    for i in range(len(array)):  # a slice would take seconds to compile
-        longer[i] = array[i]
-    return longer
+def _common(size, at_most):  # type: ignore[no-untyped-def]
+    """How many of a text's shingles another has that is as alike as `at_most`, or more alike."""
+    return max(1, math.ceil(at_most * size - EPSILON))
 
 
 @njit(cache=True)
-def _rare(numbers, start, stop, at_most):  # type: ignore[no-untyped-def]
-    """Where a text's rare shingles start and stop, less those that no other text has.
+def _rare(start, stop, size, at_most):  # type: ignore[no-untyped-def]
+    """Where a text's rare shingles stop: another that is as alike as `at_most`, or more, has one of them.
 
-    A text that shares `at_most` of this one's shingles, or more, shares one of them.
+    Rarer than any are those that it shares with none, which are not there.
     """
-    shared = math.ceil(at_most * (stop - start) - EPSILON)
-    last = min(stop, stop - shared + 1)
-    while start < last and numbers[start] >> np.uint64(RARE_BITS) < 2:
-        start += 1
-    return start, last
+    return max(start, stop - _common(size, at_most) + 1)
 
 
 @njit(cache=True)
-def _jaccard(numbers, offsets, i, j, least):  # type: ignore[no-untyped-def]
+def _jaccard(numbers, offsets, sizes, i, j, least):  # type: ignore[no-untyped-def]
     """Jaccard similarity of two texts; 0 where it is below `least`, seen once enough numbers differ."""
     a, a_stop, b, b_stop = offsets[i], offsets[i + 1], offsets[j], offsets[j + 1]
-    both = a_stop - a + b_stop - b
+    both = sizes[i] + sizes[j]
     wanted = math.ceil(least / (1 + least) * both - EPSILON)
     common = 0
     while min(a_stop - a, b_stop - b) + common >= wanted and a < a_stop and b < b_stop:
