@@ -26,9 +26,11 @@ from resources.models import NamedModel, what_answers
 from resources.sources import fingerprint
 from synth_assets import strict_yaml, tables
 from synth_assets.curation.base import RULE
-from synth_assets.curation.filters import FILTERS, Filter
+from synth_assets.curation.filters import FILTERS, Filter, named
 from synth_assets.curation.labels import NEEDS
-from synth_assets.curation.sets import OfStudents
+from synth_assets.curation.marks import Annotators
+from synth_assets.curation.rules import LeakedLabel
+from synth_assets.curation.sets import LabelAgreement, OfStudents
 from synth_assets.errors import UserError, unknown
 from synth_assets.generation import prompts
 from synth_assets.generation.asked import was_edited
@@ -52,6 +54,7 @@ from synth_assets.recipe_sections import (
 from synth_assets.sections import NAME, ModelSpec, wrong
 from synth_assets.step_kinds import IN_A_DIALOGUE, OUTPUT, TAGS, AnyStep, Step, class_of
 
+NO_CELL = re.compile(r"[|,\[\]\"'\n]|\.\.\.")  # what cannot stand in a partition's name
 TAKEN = {"main", "warehouse", "system", "temp", "information_schema", "pg_catalog"}  # schemas and catalogs
 RESERVED = {  # what a condition cannot be called: columns of its table, and what templates say of the task
     *tables.COLUMNS["conditions"],
@@ -61,9 +64,8 @@ RESERVED = {  # what a condition cannot be called: columns of its table, and wha
 
 
 SETTINGS = {"label_agreement": "{}", "annotators": "{of: {one: MODEL, other: MODEL, third: MODEL}}"}
-OF_LABELS = {"label_agreement", "leaked_label", "annotators"} | {
-    name for name, rule in FILTERS.items() if issubclass(rule, OfStudents)
-}
+OF_LABELS = (Annotators, LabelAgreement, LeakedLabel, OfStudents)
+OF_ROWS = {c for stage in tables.COLUMNS.values() if "row_id" in stage for c in stage}  # whatever it says
 
 
 ProviderSpec = SerializeAsAny[Provider]
@@ -134,20 +136,14 @@ class Recipe(BaseModel):
                 raise ValueError(f"condition {name!r} lists a value twice")
             if isinstance(values, list | Mapping) and not values:
                 raise ValueError(f"condition {name!r} has no values")
-        return {name: _weights(values) for name, values in value.items()}
+        return {name: _condition_values(values) for name, values in value.items()}
 
     @field_validator("filters", mode="before")
     @classmethod
     def _filters(cls, value: Any) -> Any:
-        """The filter's class is found by its name; an empty value means its defaults."""
         if not isinstance(value, Mapping):
             raise ValueError("filters are written as `name: {rule}`")
-        for name in value:
-            if name not in FILTERS:
-                raise ValueError(str(unknown("filter", name, FILTERS)))
-        return {
-            n: v if isinstance(v, Filter) else FILTERS[n].model_validate(v or {}) for n, v in value.items()
-        }
+        return {n: v if isinstance(v, Filter) else _filter(n, v) for n, v in value.items()}
 
     @field_validator("schedule")
     @classmethod
@@ -177,13 +173,16 @@ class Recipe(BaseModel):
             if label not in labels:
                 raise ValueError(str(unknown("label", label, labels, "metrics.word_list")))
         for label in labels:
-            if re.search(r"[|,\[\]\"'\n]|\.\.\.", label):
+            if NO_CELL.search(label):
                 raise ValueError(f"label {label!r} names a partition: leave out | , [ ] quotes and ...")
         for section, by in (("weights", self.weights.by), ("labelled", self.labelled.by)):
             needed = NEEDS.get(by)
             if needed and needed not in self.filters:
                 add = f"add `{needed}: {SETTINGS[needed]}` to filters"
                 raise ValueError(f"{section}.by: {by} needs that filter: {add}")
+        if self.weights.by == "label_agreement" and self.labelled.by not in ("condition", "label_agreement"):
+            why = f"labelled.by: {self.labelled.by} gives other confidences: weigh by `confidence` or `none`"
+            raise wrong(why, "weights", "by")
         gold = any(self.seeds.splits.get(split) for split in GOLD)
         if self.weights.by == "learning_to_reweight" and not gold:
             raise wrong(f"it needs seeds in the split {' or '.join(GOLD)}", "weights", "by")
@@ -198,7 +197,7 @@ class Recipe(BaseModel):
             return self
         resting = {
             "conditions": "label" in self.conditions,
-            "filters": bool(OF_LABELS & set(self.filters)),
+            "filters": any(isinstance(rule, OF_LABELS) for rule in self.filters.values()),
             "labelled": self.labelled != Labelled(),
             "metrics": bool(self.metrics.model_alone or self.metrics.word_list),
             "weights": self.weights.by != "none",
@@ -274,9 +273,25 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _filter_names(self) -> Recipe:
+        """Scores become columns of their row, beside those that are there."""
+        columns = {name: [*rule.raw, *rule.columns] for name, rule in self.filters.items()}
+        for name, rule in self.filters.items():
+            taken = {c: f"the filter {n}" for n, others in columns.items() if n != name for c in others}
+            taken |= dict.fromkeys(self.attributes, "the conditions")
+            if rule.renamed:
+                taken |= dict.fromkeys([*OF_ROWS, *self.row_columns], "the row")
+                taken |= dict.fromkeys(rule.renamed, "this kind of filter")
+            for column in columns[name]:
+                if column in taken:
+                    why = f"{column} is a column of {taken[column]}: choose another name"
+                    raise wrong(why, "filters", name)
+        return self
+
+    @model_validator(mode="after")
     def _output_names(self) -> Recipe:
         """Fields of an answer become columns of its row, beside those that are there."""
-        taken = {c: "the platform" for stage in tables.COLUMNS.values() if "row_id" in stage for c in stage}
+        taken = dict.fromkeys(OF_ROWS, "the platform")
         for name, rule in self.filters.items():
             taken |= dict.fromkeys([*rule.raw, *rule.columns], f"the filter {name}")
         taken |= dict.fromkeys(self.attributes, "the conditions")
@@ -477,6 +492,9 @@ class Recipe(BaseModel):
             parts["metrics"] = [parts["metrics"], what_answers(judge.model or self.annotator_model)]
             if judge.people:
                 parts["metrics"].append(fingerprint(judge.people))
+        if facts := self.metrics.facts:
+            asked = what_answers(facts.model or self.annotator_model)
+            parts["metrics"] = [parts["metrics"], asked, fingerprint(facts.file)]
         if shown := self.metrics.in_context:
             told = [task.told_by(shown), what_answers(shown.model or self.annotator_model)]
             parts["metrics"] = [parts["metrics"], told]
@@ -515,13 +533,36 @@ def _filter_errors(filters: Any) -> Iterator[Any]:
     """What is wrong inside single filters, with the place: pydantic would only name `filters`."""
     for name, rule in filters.items() if isinstance(filters, Mapping) else ():
         try:
-            FILTERS.get(name, Filter).model_validate(rule or {})
+            _filter(name, rule)
         except ValidationError as error:
-            if name in FILTERS:
-                yield from ({**e, "loc": ("filters", name, *e["loc"])} for e in error.errors())
+            yield from ({**e, "loc": ("filters", str(name), *e["loc"])} for e in error.errors())
 
 
-def _weights(values: Any) -> Any:
+def _filter(name: str, section: Any) -> Filter:
+    """The filter of a section, which may be empty: its defaults. ValidationError, with the place in it."""
+    kind = _filter_class(name, section)
+    if not kind.renamed and isinstance(section, Mapping):
+        section = {field: value for field, value in section.items() if field != "filter"}
+    return kind.model_validate(section or {})
+
+
+def _filter_class(name: str, section: Any) -> type[Filter]:
+    """The filter that a section names by `filter`, or else by its own name."""
+    says = isinstance(section, Mapping) and "filter" in section
+    kind = str(section["filter"] if says else name)
+    if kind not in FILTERS:
+        other = "" if says else f" Under another name, say which it is: `{name}: {{filter: judge}}`."
+        raise wrong(f"{unknown('filter', kind, FILTERS)}{other}", *(["filter"] if says else []))
+    if kind == name:
+        return FILTERS[kind]
+    if name in FILTERS:
+        raise wrong(f"{name} is a filter itself: give this {kind} another name")
+    if not NAME.fullmatch(str(name)):
+        raise wrong(f"filter {str(name)!r}: use lower-case letters, digits and _")
+    return named(name, FILTERS[kind])
+
+
+def _condition_values(values: Any) -> Any:
     """A list, or values with weights, as value -> weight; a section that names a provider as that."""
     if isinstance(values, list):
         return {str(value): 1.0 for value in values}
@@ -543,7 +584,7 @@ def _provider_errors(conditions: Any) -> Iterator[Any]:
 
 
 def _check_cell(name: str) -> None:
-    if re.search(r"[|,\[\]\"'\n]|\.\.\.", name):
+    if NO_CELL.search(name):
         raise wrong(f"{name!r} names a partition: leave out | , [ ] quotes and ...", "cell")
 
 
@@ -556,10 +597,9 @@ def _fields(content: Mapping[str, Any], where: tuple[str, ...]) -> list[str]:
     model: Any = Recipe
     if where[:1] == ("steps",) and len(where) > 1:
         model, where = class_of(content["steps"][where[1]]), where[2:]
+    if where[:1] == ("filters",) and len(where) > 1:
+        model, where = _filter_class(where[1], content["filters"][where[1]]), where[2:]
     for part in where:
-        if part in FILTERS:
-            model = FILTERS[part]
-            continue
         field = getattr(model, "model_fields", {}).get(part)
         types = [a for a in _flat(field.annotation) if isinstance(a, type)] if field else []
         inner = [a for a in types if issubclass(a, Section | NamedModel)]

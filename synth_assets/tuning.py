@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets import tables
 from synth_assets.assets.filtered import looks, scored_rows
 from synth_assets.assets.seeds import seed_rows
-from synth_assets.curation.filters import Filter, keep
+from synth_assets.curation.filters import Filter, ended, keep
 from synth_assets.errors import UserError, unknown
-from synth_assets.evaluation.usefulness import TrainingSet, correct, wilson
+from synth_assets.evaluation.measure import predictions
+from synth_assets.evaluation.usefulness import wilson
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from resources.lake import Lake
     from synth_assets.protocols import Encode
     from synth_assets.recipe import Recipe
+    from synth_assets.students.made import Made
 
 STEPS = 10  # thresholds between keeping all rows and a tenth of them
 BOUNDS = ("at_least", "at_most")
@@ -34,9 +37,10 @@ class Point:
     """One threshold: the rows that the whole recipe would keep, and a student's accuracy, if it is known."""
 
     threshold: float
-    kept: int
+    kept: int | None
     accuracy: tuple[float, float, float] | None  # value and 95 % interval
     current: bool  # whether it is the recipe's own
+    why: str = ""  # rows that are kept are unknown: a filter cannot be applied
 
 
 @dataclass(frozen=True)
@@ -52,21 +56,23 @@ class Sweep:
 class Tuning:
     """One round of a recipe, as its lake has it, and what its filters keep of it under other bounds."""
 
-    def __init__(self, recipe: Recipe, lake: Lake, round_: str, encode: Encode) -> None:
+    def __init__(self, recipe: Recipe, lake: Lake, round_: str, encode: Encode, student: Made) -> None:
         seeds = seed_rows(recipe)
         self._recipe, self._filters = recipe, list(recipe.filters.values())
         self._rows = scored_rows(*(_read(recipe, lake, stage, round_) for stage in ("generations", "scores")))
-        self._encode, self._looks = encode, looks(recipe, lake, round_, encode)
+        self._student, self._looks = student, looks(recipe, lake, round_, encode)
         self._validation = seeds[seeds["split"] == "validation"] if recipe.labels else seeds.iloc[:0]
 
     def sweeps(self, name: str) -> Iterator[Sweep]:
         """A sweep for each bound that the filter has."""
         at = list(self._recipe.filters).index(name)
         rule = self._filters[at]
-        reached, _ = keep(self._rows, self._filters[:at], self._looks)
+        reached, dropped = keep(self._rows, self._filters[:at], self._looks)
+        end = ended(self._filters[: at + 1], reached, dropped)
         for bound in BOUNDS:
-            if getattr(rule, bound) is not None:
-                yield Sweep(name, bound, len(reached), list(self._points(reached, at, bound)))
+            if (own := getattr(rule, bound)) is not None:
+                points = [Point(own, None, None, True, str(end))] if end else self._points(reached, at, bound)
+                yield Sweep(name, bound, len(reached), list(points))
 
     def _points(self, reached: pd.DataFrame, at: int, bound: str) -> Iterator[Point]:
         import pandas as pd
@@ -79,19 +85,21 @@ class Tuning:
         own = float(getattr(rule, bound))
         for threshold in sorted({own, *(float(scores.quantile(q)) for q in shares if len(scores))}):
             moved = rule.model_copy(update={bound: threshold})
-            kept, _ = keep(reached, [moved, *self._filters[at + 1 :]], self._looks)
-            yield Point(threshold, len(kept), self._accuracy(kept), threshold == own)
+            filters = [moved, *self._filters[at + 1 :]]
+            kept, dropped = keep(reached, filters, self._looks)
+            if end := ended(filters, kept, dropped):
+                yield Point(threshold, None, None, threshold == own, str(end))
+            else:
+                yield Point(threshold, len(kept), self._accuracy(kept), threshold == own)
 
     def _accuracy(self, kept: pd.DataFrame) -> tuple[float, float, float] | None:
         """Of a student of these rows, with its interval; unknown where a label has no row."""
         if self._validation.empty or kept.empty:
             return None
-        train = TrainingSet(self._encode(list(kept["text"])), list(kept["label"]))
-        gold = list(self._validation["label"])
-        right = correct(train, self._encode(list(self._validation["text"])), gold)
-        if right is None:
+        said = predictions({"kept": kept}, self._validation, self._student)["kept"]
+        if said is None:
             return None
-        return float(right.mean()), *wilson(int(right.sum()), len(gold))
+        return float(said.right.mean()), *wilson(int(said.right.sum()), len(said.right))
 
 
 def tunable(recipe: Recipe, name: str | None) -> list[str]:
@@ -119,7 +127,7 @@ def _has_bound(rule: Filter) -> bool:
 
 
 def _read(recipe: Recipe, lake: Lake, stage: str, round_: str) -> pd.DataFrame:
-    places = [{"round": round_, "cell": cell} for cell in recipe.cells]
+    places = [{"round": round_, "cell": cell} for cell in sorted(recipe.cells)]
     return lake.read(recipe.name, stage, places, tables.schema(recipe, stage))
 
 
@@ -129,7 +137,8 @@ def report(sweep: Sweep) -> Iterator[str]:
     yield f"{'threshold':>12}{'rows kept in all':>20}{'accuracy':>12}  95 % interval"
     for p in sweep.points:
         words = "{:>12.3f}  {:.3f} to {:.3f}".format(*p.accuracy) if p.accuracy else f"{'unknown':>12}"
-        yield f"{p.threshold:>12.4g}{p.kept:>20,}{words}{'  <- now' if p.current else ''}"
+        kept, why = "unknown" if p.kept is None else f"{p.kept:,}", f": {p.why}" if p.why else ""
+        yield f"{p.threshold:>12.4g}{kept:>20}{words}{why}{'  <- now' if p.current else ''}"
 
 
 def draw(sweep: Sweep, path: Path) -> None:
@@ -141,7 +150,7 @@ def draw(sweep: Sweep, path: Path) -> None:
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True)
     at = [p.threshold for p in sweep.points]
-    above.plot(at, [p.kept for p in sweep.points], marker="o", color="#3b6fb6")
+    above.plot(at, [nan if p.kept is None else p.kept for p in sweep.points], marker="o", color="#3b6fb6")
     above.set(ylabel="rows kept", ylim=(0, None), title=f"{sweep.filter}: {sweep.bound.replace('_', ' ')}")
     for t, value, low, high in [(p.threshold, *p.accuracy) for p in sweep.points if p.accuracy]:
         below.errorbar(t, value, [[value - low], [high - value]], marker="o", color="#3b6fb6", capsize=3)

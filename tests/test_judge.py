@@ -90,6 +90,56 @@ def test_moving_the_threshold_asks_nobody_and_another_rubric_asks_again(
     assert len(endpoint.requests) == 36
 
 
+def test_two_judges_and_two_patterns_each_under_a_name_of_its_own(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    def rude(body: dict[str, Any]) -> str:
+        prompt = body["prompt"] if "prompt" in body else body["messages"][-1]["content"]
+        if "Is it polite?" not in prompt:
+            return say(body)
+        return "2\nno" if int(prompt.split("a film of ")[1].split()[0]) % 3 == 0 else "5\nyes"
+
+    endpoint.say = rude
+    edit("rows: 6", "rows: 12")
+    edit(
+        "  duplicate: {}",
+        """  begin: {filter: pattern, pattern: 'a film of [1-7].*'}
+  end: {filter: pattern, pattern: '.*[0-7] hours'}
+  length: {filter: judge, at_least: 4}
+  manners: {filter: judge, rubric: 'Is it polite? Rate it from 0 to 5: {{ text }}', at_least: 4.5}""",
+    )
+    main(["run", "reviews", "--round", ROUND])
+    assert len(endpoint.requests) == 72  # rows, and two ratings of each
+    assert ask("select count(length_judge_answer), count(manners) from reviews.scores") == [(24, 24)]
+    dropped = dict(ask("select text, scorer from reviews.rejected"))
+    for (text,) in ask("select text from reviews.generations"):
+        hours = text.split()[3]
+        fails = {
+            "begin": hours[0] in "089",
+            "end": hours[-1] in "89",
+            "length": len(hours) == 1,
+            "manners": int(hours) % 3 == 0,
+        }
+        assert dropped.get(text) == next((name for name, so in fails.items() if so), None)
+    reasons = ask("select distinct reason from reviews.rejected where scorer = 'manners'")
+    assert reasons == [("manners 2, wanted at least 4.5: 2 no",)]
+    capsys.readouterr()
+    assert main(["tune", "reviews", "--filter", "manners"]) == 0
+    assert "manners, at_least" in capsys.readouterr().out
+    assert len(endpoint.requests) == 72
+
+
+def test_a_judge_of_rows_without_labels_is_told_of_none(
+    project: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture
+) -> None:
+    recipe = "task: {text: proverb}\nsteps: {text: Write one.}\nrows: 2\nfilters: {judge: {at_least: 1}}\n"
+    (project / "recipes" / "plain.yaml").write_text(recipe + "metrics: {judge: {}}\n", encoding="utf-8")
+    assert main(["check", "plain"]) == 0, capsys.readouterr().err
+    endpoint.say = lambda body: "4\ngood" if "Rate it" in body["messages"][-1]["content"] else "One day."
+    main(["run", "plain", "--round", ROUND])
+    assert any(prompt.startswith("This is a proverb.") for prompt in endpoint.prompts)
+
+
 def test_a_rubric_that_asks_for_an_unknown_field_is_refused(project: Path, edit) -> None:
     path = edit("  duplicate: {}", "  judge: {rubric: 'Rate {{ txt }}'}")
     with pytest.raises(UserError, match=r"filters\.judge.*'txt'.*text"):

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from synth_assets.cli import main
-from synth_assets.curation.filters import FILTERS, Context, keep
+from synth_assets.curation.filters import FILTERS, Context, ended, keep
 from synth_assets.recipe import load
 from tests.test_round import ROUND, ask, endpoint
 
@@ -74,6 +74,21 @@ def test_filters_end_where_a_cell_has_no_row_left() -> None:
     assert list(kept["row_id"]) == ["r0", "r1"]  # copies, which nobody looked for any more
     assert list(kept["duplicate"]) == [None, None]
     assert set(dropped["scorer"]) == {"words"}
+    end = ended(filters, kept, dropped)
+    assert end
+    assert (end.filter.name, end.few) == ("duplicate", {"b": 0})
+
+
+def test_filters_end_before_one_that_needs_more_rows_than_are_left() -> None:
+    """Students need ten rows of each label; twelve of b are left, and four of a."""
+    rules = {"words": {"at_least": 3}, "student_agreement": {}, "duplicate": {}}
+    filters = [FILTERS[name].model_validate(rule) for name, rule in rules.items()]
+    kept, dropped = keep(scored(*[1] * 8, *[3] * 16, label="a" * 12 + "b" * 12), filters, CONTEXT)
+    assert kept["label"].value_counts().to_dict() == {"b": 12, "a": 4}
+    assert kept[["student_agreement", "student_label", "duplicate"]].isna().all(axis=None)
+    words = "the filter student_agreement needs 10 rows of each of two labels or more, there are 4 a"
+    assert str(ended(filters, kept, dropped)) == words
+    assert ended(filters[:1], kept, dropped) is None
 
 
 def test_a_moved_rule_asks_nothing_again(project: Path, edit) -> None:
@@ -93,9 +108,44 @@ def test_a_cell_that_a_filter_emptied_is_a_red_check_that_names_the_filter(
     )
     assert main(["run", "reviews", "--round", ROUND]) == 1
     error = capsys.readouterr().err
-    assert "check rows_present: no row is left of positive. The filter words dropped the last one" in error
+    assert (
+        "check rows_present: no row is left of positive. student_confidence and the filters behind it were "
+        "not applied. The filter words dropped most of them (6). Ask for more rows, or loosen words." in error
+    )
     assert "Traceback" not in error
     assert ask("select distinct scorer, threshold from reviews.rejected") == [
         ("words", "among the best 3 of all")
     ]
     assert ask("select count(*), count(student_confidence) from reviews.filtered") == [(3, 0)]
+
+
+def test_a_filter_that_needs_more_rows_than_are_left_is_a_red_check_too(
+    project: Path, endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    """Five rows are left of one label, and twelve of the other: too few for students."""
+    edit("rows: 6", "rows: 12")
+    edit(
+        "words: {between: [2, 40]}", "words: {between: [2, 40]}\n  pattern: {pattern: so.*}\n  influence: {}"
+    )
+    asked = iter(range(24))
+    endpoint.say = lambda body: (
+        f"so {body['seed']}"
+        if "positive" in body["messages"][-1]["content"][-30:] or next(asked) < 5
+        else f"and so {body['seed']}"
+    )
+    assert main(["run", "reviews", "--round", ROUND]) == 1
+    error = capsys.readouterr().err
+    assert (
+        "check rows_present: the filter influence needs 10 rows of each of two labels or more, "
+        "there are 5 negative. influence and the filters behind it were not applied. The filter pattern "
+        "dropped most of them (7). Ask for more rows, or loosen pattern." in error
+    )
+    assert "Traceback" not in error
+    counts = "select count(*), count(influence), count(duplicate) from reviews.filtered"
+    assert ask(counts) == [(17, 0, 0)]
+
+
+@pytest.mark.parametrize("bound", ["at_least", "at_most"])
+def test_a_bound_is_a_number(bound: str) -> None:
+    with pytest.raises(ValidationError, match="is a number"):
+        FILTERS["words"].model_validate({bound: float("nan")})

@@ -33,7 +33,16 @@ def test_the_shipped_recipes_are_right() -> None:
     [
         ("rows: 6", "rowz: 6", "rowz", ["unknown field 'rowz'", "Did you mean 'rows'", "Known: annotator"]),
         ("between: [2, 40]", "betwen: [2, 40]", "betwen", ["unknown field 'betwen'", "at_least, at_most"]),
-        ("words: {b", "wordz: {b", "filters", ["unknown filter 'wordz'", "Did you mean 'words'"]),
+        ("words: {b", "wordz: {b", "wordz", ["unknown filter 'wordz'", "Did you mean 'words'", "{filter: "]),
+        ("words: {b", "length: {filter: wordz, b", "length", [".filter: unknown filter", "mean 'words'"]),
+        ("words: {b", "length: {filter: words, pe: 1, b", "length", ["'pe'", "Did you mean 'per'"]),
+        ("words: {b", "judge: {filter: words, b", "judge", ["judge is a filter itself"]),
+        ("words: {b", "Length: {filter: words, b", "Length", ["lower-case letters"]),
+        ("words: {b", "row_id: {filter: words, b", "row_id", ["is a column of the row"]),
+        ("words: {b", "tone: {filter: words, b", "  tone:", ["is a column of the row"]),
+        ("words: {b", "judge_answer: {filter: judge}\n  words: {b", "judge_answer", ["this kind of filter"]),
+        ("duplicate: {}", "x: {filter: judge}\n  x_judge_answer: {filter: words}", "x: {", ["the filter x_"]),
+        ("tone: [", "words: [", "words: {b", ["words is a column of the conditions"]),
         ("[2, 40]", "[40, 2]", "words", ["no row could pass"]),
         (
             "negative: the reviewer did not like it",
@@ -133,11 +142,13 @@ def test_a_field_that_cannot_be_is_refused_with_its_line(
         assert part in str(caught.value)
 
 
-STEPS_OF_THE_GUIDE = [e for e in examples("yaml", "docs/recipes.md") if e.startswith("steps:")]
+SECTIONS_OF_THE_GUIDE = [
+    e for e in examples("yaml", "docs/recipes.md") if e.startswith(("steps:", "filters:\n  helpful:"))
+]
 
 
-@pytest.mark.parametrize("example", STEPS_OF_THE_GUIDE)
-def test_the_steps_of_the_guide_are_right(project: Path, example: str) -> None:
+@pytest.mark.parametrize("example", SECTIONS_OF_THE_GUIDE)
+def test_the_steps_and_filters_of_the_guide_are_right(project: Path, example: str) -> None:
     with sqlite3.connect(project / "geography.db") as connection:
         connection.execute("create table state (name)")
     path = project / "recipes" / "reviews.yaml"
@@ -225,3 +236,10 @@ def test_the_version_of_a_section_is_of_that_section_alone(edit, project: Path) 
     after = load(edit("between: [2, 40]", "between: [2, 41]"))
     assert before.version("filters") != after.version("filters")
     assert before.version("task", "steps", "model") == after.version("task", "steps", "model")
+
+
+def test_a_filter_of_its_own_name_may_say_which_it_is(edit, project: Path) -> None:
+    before = load(project / "recipes" / "reviews.yaml")
+    after = load(edit("{between: [2, 40]}", "{filter: words, between: [2, 40]}"))
+    assert before == after
+    assert before.version("filters") == after.version("filters")

@@ -155,10 +155,12 @@ def test_every_sign_that_folds_to_ascii_is_let_through() -> None:
 
 def test_a_compiled_loop_names_the_same_languages() -> None:
     texts = [*NASTY, "der Film ist leider viel zu lang", "zdravo svete, kako si danas"]
-    for code in ("en", "de", "sr", "zh", "xx"):
+    for code in ("en", "de", "sr", "zh", "qu"):
         expected = [rule("language", language=code).value(text, CONTEXT) for text in texts]
         assert language.probabilities(texts, code).tolist() == pytest.approx(expected, abs=1e-5)
     assert language.probabilities([], "en").tolist() == []
+    with pytest.raises(ValidationError, match=r"unknown language 'english'\. .*Known: ace, af, .*, en, "):
+        rule("language", language="english")
 
 
 def real(name: str) -> list[str]:
@@ -254,3 +256,10 @@ def test_texts_in_several_chunks_are_looked_at_as_one() -> None:
     )
     found = FILTERS["refusal"].model_validate({}).measure(rows, CONTEXT)
     assert [bool(n) for n in found["refusal"]] == [True, False, True]
+
+
+def test_each_word_that_names_a_label_is_counted_once() -> None:
+    looks = Context(verbalizers={"Positive": "positive", "not_good": "bad"})
+    rule = FILTERS["leaked_label"]()
+    texts = ["positive", "bad bad", "bad, bad and bad", "it is not good", "goodness", "POSITIVE!"]
+    assert [rule.value(text, looks) for text in texts] == [1, 2, 3, 1, 0, 1]  # type: ignore[attr-defined]

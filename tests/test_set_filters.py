@@ -10,8 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from synth_assets.curation import noise
-from synth_assets.curation.filters import FILTERS, Context, keep
-from synth_assets.errors import UserError
+from synth_assets.curation.filters import FILTERS, Context, ended, keep, named
 from synth_assets.students.boosting import Boosting
 
 N = 120  # rows of a label
@@ -118,10 +117,34 @@ def test_the_row_that_is_far_from_all_others_is_an_outlier() -> None:
     "name", ["student_agreement", "loss_mixture", "learning_dynamics", "influence", "variability"]
 )
 def test_students_need_rows_to_learn_of(name: str) -> None:
-    with pytest.raises(UserError, match=rf"filters\.{name}: students need 10 rows.*there are 9 positive"):
-        apply(name, clouds().head(9))
-    kept, _ = apply(name, clouds().head(0))
+    """Where there are too few, no student is asked, and all rows stay."""
+    rows, rule = clouds(), FILTERS[name].model_validate({})
+    for given, few in ((rows.head(N + 9), {"negative": 9}), (rows.head(N), {"positive": N})):
+        kept, dropped = apply(name, given)
+        assert kept[[*rule.columns]].isna().all(axis=None)
+        assert len(kept) == len(given)
+        assert ended([rule], kept, dropped) == (rule, few)
+    assert ended([rule], *apply(name, rows)) is None
+    kept, _ = apply(name, rows.head(0))
     assert kept.empty
+
+
+@pytest.mark.parametrize("name", ["student_agreement", "loss_mixture", "influence", "variability"])
+def test_of_rows_that_are_all_copies_no_student_says_anything(name: str) -> None:
+    kept, dropped = apply(name, clouds().assign(text="Good 1!"))
+    assert kept.empty
+    assert dropped["reason"].str.contains(f"{name} is unknown").all()
+
+
+def test_a_filter_under_a_name_of_its_own_has_columns_of_that_name() -> None:
+    rule = named("unsure", FILTERS["learning_dynamics"]).model_validate({"filter": "learning_dynamics"})
+    both = [FILTERS["learning_dynamics"].model_validate({"tau": "adaptive"}), rule]
+    kept, _ = keep(clouds(), both, Context(verbalizers={}, encode=encode))
+    assert rule.columns == {"unsure": "double", "unsure_aleatoric": "double"}
+    assert kept["unsure_aleatoric"].equals(kept["aleatoric"].rename("unsure_aleatoric"))
+    rows = pd.DataFrame({"unsure": [0.2, 0.5], "unsure_aleatoric": [0.05, 0.2], "aleatoric": 0.25})
+    assert rule.passes(rows).tolist() == [False, True]
+    assert rule.why(rows.to_dict("records")[0]) == "its aleatoric uncertainty is 0.05"
 
 
 def test_boosting_is_a_student_whose_last_checkpoint_is_its_answer() -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from resources.home import home
 from resources.lake import Lake
 from synth_assets.cli import main
 from synth_assets.recipe import load
+from synth_assets.students.classifier import Student
+from synth_assets.students.made import Made
 from synth_assets.summary import warehouse
-from synth_assets.tuning import Tuning
+from synth_assets.tuning import Tuning, draw, report
 from tests.endpoint import Endpoint
 from tests.test_judge import ROUND, endpoint
 
@@ -36,12 +42,16 @@ def test_kept_rows_and_accuracy_over_a_thresholds_range(
     assert len(endpoint.requests) == asked
 
 
+def lengths(texts: Sequence[str]) -> Any:
+    return np.array([[1.0, len(text)] for text in texts])
+
+
 def test_a_higher_threshold_keeps_no_more_rows_and_the_recipes_own_keeps_what_the_round_has(
     project: Path, endpoint: Endpoint, edit
 ) -> None:
     path = edit("  duplicate: {}", "  judge: {at_least: 4}")
     main(["run", "reviews", "--round", ROUND])
-    tuning = Tuning(load(path), Lake(home() / "lake"), ROUND, lambda texts: [[1.0, len(t)] for t in texts])
+    tuning = Tuning(load(path), Lake(home() / "lake"), ROUND, lengths, Made(lengths, Student))
     (sweep,) = tuning.sweeps("judge")
     counts = [point.kept for point in sweep.points]
     assert counts == sorted(counts, reverse=True)
@@ -60,3 +70,40 @@ def test_what_cannot_be_tuned_is_said(
     assert "run `synth run reviews` first" in capsys.readouterr().err
     assert main(["tune", "reviews", "--filter", "judge"]) == 2
     assert "words" in capsys.readouterr().err
+
+
+def test_where_a_filter_behind_it_cannot_be_applied_kept_rows_are_unknown(
+    project: Path, endpoint: Endpoint, edit
+) -> None:
+    """Of twelve rows of each label three have 3 words, three 4, and so on; students need ten of each."""
+    said = {"positive": count(), "negative": count()}
+
+    def say(body: dict[str, Any]) -> str:
+        label = (
+            "positive" if "positive" in str(body.get("prompt", body.get("messages")))[-40:] else "negative"
+        )
+        n = next(said[label])
+        return f"{label} film {'very ' * (n % 4)}{n}"
+
+    endpoint.say = say
+    edit("rows: 6", "rows: 12")
+    edit("  duplicate: {}", "  short: {filter: words, at_most: 6}\n  student_confidence: {at_least: 0}")
+    path = edit("words: {between: [2, 40]}", "words: {at_least: 3}")
+    main(["run", "reviews", "--round", ROUND])
+
+    def encode(texts: list[str]) -> np.ndarray:
+        return np.array([[t.startswith("p"), t.startswith("n")] for t in texts], dtype=np.float32)
+
+    tuning = Tuning(load(path), Lake(home() / "lake"), ROUND, encode, Made(encode, Student))
+    (sweep,) = tuning.sweeps("words")
+    assert [p.kept for p in sweep.points] == [24, *[None] * (len(sweep.points) - 1)]
+    assert "there are 9 negative, 9 positive" in sweep.points[1].why
+    assert "unknown: the filter student_confidence needs 10 rows" in list(report(sweep))[3]
+    draw(sweep, project / "sweep.png")
+    path.write_text(
+        path.read_text().replace("words: {at_least: 3}", "words: {at_least: 6}"), encoding="utf-8"
+    )
+    tuning = Tuning(load(path), Lake(home() / "lake"), ROUND, encode, Made(encode, Student))
+    (sweep,) = tuning.sweeps("student_confidence")
+    assert [(p.threshold, p.kept) for p in sweep.points] == [(0, None)]
+    assert "there are 3 negative, 3 positive" in sweep.points[0].why

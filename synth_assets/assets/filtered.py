@@ -20,12 +20,12 @@ from synth_assets.assets.stage import (
     rounds_before,
     unique_ids,
 )
-from synth_assets.curation.filters import Context, keep
+from synth_assets.curation.filters import Context, ended, keep
 from synth_assets.protocols import Encode
 from synth_assets.recipe import Recipe
 
 CHECKS = {
-    "rows_present": "Does every cell keep rows?",
+    "rows_present": "Does every cell keep rows, and as many as each filter needs?",
     "schema": "Are the row ids unique?",
     "minimum_yield": "Is the kept share of all rows that were asked for at least the recipe's minimum_yield?",
     "label_balance": "Has the rarest label at least a fifth of the rows of the most frequent one?",
@@ -94,7 +94,7 @@ def scored_rows(generations: Table, scores: Table) -> Table:
 
 def looks(recipe: Recipe, lake: Lake, round_: str, encode: Encode) -> Context:
     """What filters over a round look at besides its rows."""
-    earlier = rounds_before(recipe, lake, "filtered", round_)
+    earlier = rounds_before(recipe, lake, "filtered", round_, columns=["text"])
     return Context(verbalizers=recipe.task.verbalizers(), earlier=list(earlier["text"]), encode=encode)
 
 
@@ -114,13 +114,26 @@ def _with_failed_calls(dropped: Table, generations: Table) -> Table:
     return pd.concat([table for table in (failed, dropped) if len(table)] or [failed], ignore_index=True)
 
 
-def _last_of(cells: list[str], dropped: Table) -> str:
-    """Of cells without a row: the filter that dropped the last ones, after which there was none to ask."""
-    lost = dropped[dropped["cell"].isin(cells)] if len(dropped) else dropped
-    if not len(lost):
+def _lack(recipe: Recipe, kept: Table, dropped: Table) -> str:
+    """Where a cell has no row, or fewer than a filter needs: which, who dropped the most, and what helps."""
+    end = ended(list(recipe.filters.values()), kept, dropped)
+    empty = [cell for cell in recipe.cells if not (kept["cell"] == cell).any()]
+    few = empty or (list(end.few) if end else [])
+    if not few:
         return ""
-    last = lost["scorer"].iloc[-1]
-    return f" The filter {last} dropped the last one; the filters behind it were not applied."
+    words = [f"no row is left of {', '.join(empty)}." if empty else f"{end}."]
+    if end:
+        words.append(f"{end.filter.name} and the filters behind it were not applied.")
+    lost, fix = dropped[dropped["cell"].isin(few)], "Ask for more rows"
+    if len(lost):
+        dropper, count = next(iter(lost["scorer"].value_counts().items()))
+        words.append(f"The filter {dropper} dropped most of them ({count}).")
+        unknown = int(lost.loc[lost["scorer"] == dropper, "value"].isna().sum())
+        if 2 * unknown > count:
+            fix = f"{unknown} of those have no score: what was answered is in {recipe.name}.calls"
+        else:
+            fix += f", or loosen {dropper}"
+    return " ".join([*words, f"{fix}."])
 
 
 def _checks(recipe: Recipe, generations: Table, kept: Table, dropped: Table) -> list[dg.AssetCheckResult]:
@@ -128,17 +141,9 @@ def _checks(recipe: Recipe, generations: Table, kept: Table, dropped: Table) -> 
     counts = ", ".join(f"{n} {label}" for label, n in by_label.items())
     share = len(kept) / len(generations) if len(generations) else 0.0
     least, most = min(by_label.values()), max(by_label.values())
-    empty = [cell for cell, n in by_label.items() if not n]
+    lack = _lack(recipe, kept, dropped)
     return [
-        check(
-            recipe,
-            "filtered",
-            "rows_present",
-            not empty,
-            f"no row is left of {', '.join(empty)}.{_last_of(empty, dropped)}"
-            if empty
-            else f"kept {counts}.",
-        ),
+        check(recipe, "filtered", "rows_present", not lack, lack or f"kept {counts}."),
         check_all(recipe, "filtered", "schema", unique_ids(kept)),
         check(
             recipe,

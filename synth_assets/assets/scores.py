@@ -20,13 +20,15 @@ JUDGING = {"temperature": 0.0, "max_tokens": 256}
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
+    asks = any(rule.asks for rule in recipe.filters.values())
+
     @asset(
         recipe,
         "scores",
         reads=["generations", "seeds"],
         sections=["labels", "scorers", "annotator", "seed"],
         checks=CHECKS,
-        pool=LANGUAGE_MODEL_POOL,
+        pool=LANGUAGE_MODEL_POOL if asks else None,
         automation_condition=refreshes(recipe),
     )
     def compute(

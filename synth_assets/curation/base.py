@@ -5,9 +5,10 @@ A new filter is one class in one module: it is found in a recipe by its `name`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -57,6 +58,8 @@ class Filter(BaseModel):
     raw: ClassVar[Mapping[str, str]] = {}  # columns of the asset `scores` -> type (see tables.py)
     columns: ClassVar[Mapping[str, str]] = {}  # columns of the asset `filtered` -> type
     asks: ClassVar[bool] = False  # whether `measure` asks a language model
+    least: ClassVar[int] = 1  # rows of each label that it needs; above 1, of two labels at least
+    renamed: ClassVar[Mapping[str, str]] = {}  # column of its kind -> its own (see named.py)
 
     at_least: float | None = None
     at_most: float | None = None
@@ -67,7 +70,7 @@ class Filter(BaseModel):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.name:
+        if cls.name and not cls.renamed:
             cls.columns = cls.columns or {cls.name: "double"}
             FILTERS[cls.name] = cls
 
@@ -89,6 +92,9 @@ class Filter(BaseModel):
 
     @model_validator(mode="after")
     def _possible(self) -> Filter:
+        for bound in ("at_least", "at_most"):
+            if not math.isfinite(getattr(self, bound) or 0):
+                raise ValueError(f"{bound} is a number: leave it out where there is no bound")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(f"at_least {self.at_least} is above at_most {self.at_most}: no row could pass")
         if self.top is not None and self.share is not None:
@@ -186,26 +192,65 @@ def keep(
     """Kept rows with their scores, and dropped rows with scorer, value, threshold and reason.
 
     Filters apply in order, each to what the ones before it left: a dropped row is no reason to drop
-    its duplicate. Takes rows joined with the columns of `scores`. They end with the first that leaves a cell
-    (of rows without cells: a label) without a row: the scores of those behind it are unknown.
+    its duplicate. Takes rows joined with the columns of `scores`. They end before the first that needs more
+    rows of a cell (of rows without cells: a label) than are left: its scores, and those of the filters behind
+    it, are unknown. `ended` says which one that is.
     """
     import pandas as pd
 
     kept, dropped = rows.reset_index(drop=True), []
-    part = next((c for c in ("cell", "label") if c in kept), None)
-    there = kept[part].nunique() if part else 0
+    parts = _parts(kept).dropna().unique()
     for at, rule in enumerate(filters):
+        if _few(rule, kept, parts):
+            unknown = {c for f in filters[at:] for c in f.columns} - set(kept)
+            kept = kept.assign(**dict.fromkeys(sorted(unknown)))
+            break
         scores = pd.DataFrame(rule.score(kept, context), index=kept.index)
         kept = kept.drop(columns=[c for c in scores if c in kept]).join(scores)
         rule = _per_group(rule, kept)
         passed = rule.passes(kept)
         dropped.append(_rejected(kept[~passed], rule))
         kept = kept[passed].reset_index(drop=True)
-        if part and kept[part].nunique() < there:
-            unknown = {c for f in filters[at + 1 :] for c in f.columns} - set(kept)
-            kept = kept.assign(**dict.fromkeys(sorted(unknown)))
-            break
-    return kept, pd.concat(dropped, ignore_index=True) if dropped else rows.iloc[:0]
+    return kept, pd.concat(dropped, ignore_index=True) if dropped else rows.iloc[:0].assign(scorer=None)
+
+
+class Ended(NamedTuple):
+    """Where `keep` ended: the first filter that was not applied, and what it needs more rows of."""
+
+    filter: Filter
+    few: Mapping[str, int]  # cell or label -> rows that are there
+
+    def __str__(self) -> str:
+        if not any(self.few.values()):
+            return f"no row is left of {', '.join(self.few)}"
+        there = ", ".join(f"{count} {part}" for part, count in self.few.items())
+        needs = f"needs {self.filter.least} rows of each of two labels or more"
+        return f"the filter {self.filter.name} {needs}, there are {there}"
+
+
+def ended(filters: Sequence[Filter], kept: pd.DataFrame, dropped: pd.DataFrame) -> Ended | None:
+    """Of what `keep` gave: where it ended, or None where every filter was applied."""
+    import pandas as pd
+
+    parts = pd.concat([_parts(kept), _parts(dropped)]).dropna().unique()
+    droppers = set(dropped["scorer"])
+    last = max((at for at, rule in enumerate(filters, 1) if rule.name in droppers), default=0)
+    found = (Ended(rule, _few(rule, kept, parts)) for rule in filters[last:])
+    return next((each for each in found if each.few), None)
+
+
+def _parts(rows: pd.DataFrame) -> pd.Series:
+    """What a filter may not empty: the cell of each row, else its label, if rows have one."""
+    import pandas as pd
+
+    return rows.get("cell", rows.get("label", pd.Series(dtype=object)))
+
+
+def _few(rule: Filter, rows: pd.DataFrame, parts: Sequence[str]) -> dict[str, int]:
+    """Part -> its rows, where they are fewer than the filter needs."""
+    counts = _parts(rows).value_counts()
+    few = {part: int(counts.get(part, 0)) for part in parts}
+    return few if rule.least > 1 and len(few) < 2 else {p: n for p, n in few.items() if n < rule.least}
 
 
 def _per_group(rule: Filter, rows: pd.DataFrame) -> Filter:

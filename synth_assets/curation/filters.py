@@ -1,7 +1,8 @@
 """All filters by name. Importing this module is what makes them known."""
 
 from synth_assets.curation import constraints, copies, judge, language, marks, personal, phrases, rules, sets
-from synth_assets.curation.base import FILTERS, Context, Filter, keep
+from synth_assets.curation.base import FILTERS, Context, Filter, ended, keep
+from synth_assets.curation.named import named
 
 __all__ = [
     "FILTERS",
@@ -9,10 +10,12 @@ __all__ = [
     "Filter",
     "constraints",
     "copies",
+    "ended",
     "judge",
     "keep",
     "language",
     "marks",
+    "named",
     "personal",
     "phrases",
     "rules",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RUBRIC = """\
-{% if label_type and label is defined %}
+{% if definition is defined %}
 A {{ text_type }} was written as an example of the {{ label_type }} "{{ label }}": {{ definition }}.
 {% else %}
 This is a {{ text_type }}.

@@ -48,7 +48,7 @@ class Annotators(Filter):
         texts = list(rows["text"])
         said = [context.annotate(texts, who.model, who.k) for who in self.of.values()]
         by_row = zip(*said, strict=True)
-        return {"annotator_labels": [[p and max(p, key=p.__getitem__) for p in row] for row in by_row]}
+        return {"annotator_labels": [[p and _likeliest(p) for p in row] for row in by_row]}
 
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
         pairs = zip(rows["annotator_labels"], rows["label"], strict=True)
@@ -56,6 +56,13 @@ class Annotators(Filter):
             "annotators": [_share(answers, label) for answers, label in pairs],
             "annotator_labels": list(rows["annotator_labels"]),
         }
+
+
+def _likeliest(p: Mapping[str, float]) -> str | None:
+    """The label with the highest probability; None where two have it."""
+    best = max(p.values())
+    found = [label for label, of in p.items() if of == best]
+    return found[0] if len(found) == 1 else None
 
 
 def _share(answers: Any, label: str) -> float | None:

@@ -109,12 +109,13 @@ def neighbours(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Share of the k nearest rows with the row's label, in [0, 1], and mean cosine to them, in [-1, 1]
     (low is an outlier). Vectors (n, d) float32 have length 1; neither the row itself is a neighbour nor its
-    copies, rows of the same name in `copies`. Unknown (NaN) where there is no other row."""
+    copies, rows of the same name in `copies`. Fewer than k where there are no more; unknown (NaN) without
+    any."""
     import numpy as np
 
     _, y = np.unique(np.asarray(labels), return_inverse=True)
     names = np.arange(len(y)) if copies is None else np.unique(np.asarray(copies), return_inverse=True)[1]
-    n, k = len(y), min(k, len(y) - int(np.bincount(names).max(initial=0)))
+    n, k = len(y), min(k, len(y) - 1)
     share, near = np.full(n, np.nan), np.full(n, np.nan)
     if k < 1:
         return share, near
@@ -123,8 +124,12 @@ def neighbours(
         like = vectors[begin : begin + step] @ vectors.T
         like[names[begin : begin + step, None] == names] = -np.inf
         best = np.argpartition(-like, k - 1, axis=1)[:, :k]
-        share[begin : begin + step] = (y[best] == y[begin : begin + step, None]).mean(axis=1)
-        near[begin : begin + step] = np.take_along_axis(like, best, axis=1).mean(axis=1)
+        cosines = np.take_along_axis(like, best, axis=1)
+        other = np.isfinite(cosines)
+        count = np.where(other.any(axis=1), other.sum(axis=1), np.nan)
+        same = other & (y[best] == y[begin : begin + step, None])
+        share[begin : begin + step] = same.sum(axis=1) / count
+        near[begin : begin + step] = np.where(other, cosines, 0).sum(axis=1) / count
     return share, near
 
 

@@ -79,19 +79,21 @@ class LeakedLabel(Screened):
     at_most: float | None = 0
 
     def screen(self, context: Context) -> str | None:
-        names = [words(name.replace("_", " ")) for name in _names(context)]
-        if not all(name and name[0].isascii() for name in names):
+        names = _names(context)
+        if not all(name and name.isascii() for name in names):
             return ""  # every text
-        firsts = "|".join(sorted({re.escape(name[0]) for name in names}))
+        firsts = "|".join(sorted({re.escape(name.partition(" ")[0]) for name in names}))
         return rf"(?i)\b(?:{firsts})\b|{FOLDED}" if names else None
 
     def value(self, text: str, context: Context) -> float:
-        padded = f" {' '.join(words(text))} "
-        return float(sum(padded.count(f" {' '.join(words(n.replace('_', ' ')))} ") for n in _names(context)))
+        said, names = " ".join(words(text)), [re.escape(name) for name in _names(context) if name]
+        return float(sum(len(re.findall(rf"(?<!\S){name}(?!\S)", said)) for name in names))
 
 
 def _names(context: Context) -> set[str]:
-    return {*context.verbalizers, *context.verbalizers.values()}
+    """The labels and their words, as `words` has them."""
+    named = {*context.verbalizers, *context.verbalizers.values()}
+    return {" ".join(words(name.replace("_", " "))) for name in named}
 
 
 class InstructionRules(RowFilter):

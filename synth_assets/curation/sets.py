@@ -16,7 +16,6 @@ from synth_assets.curation.duplicates import (
     semantic_duplicates,
 )
 from synth_assets.curation.novelty import Pool
-from synth_assets.errors import UserError
 from synth_assets.students.boosting import Boosting
 from synth_assets.students.calibration import batch_calibrated
 from synth_assets.students.crossfit import LEAST
@@ -103,26 +102,21 @@ class Novelty(Filter):
 
 
 class OfStudents(Filter):
-    """Base of what students of the round's own rows say of a row's label; it needs LEAST rows of each.
+    """Base of what students of the round's own rows say of a row's label.
 
     Rows of earlier rounds teach them nothing: a round is judged by itself.
     """
 
+    least = LEAST
+
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
         import numpy as np
 
-        counts = rows["label"].value_counts()
-        if not len(rows):
-            return {name: [] for name in self.columns}
-        if context.encode is None:
-            raise UserError(f"filters.{self.name}: students read sentence vectors, and there is no encoder.")
-        if len(counts) < 2 or counts.min() < LEAST:
-            few = ", ".join(f"{n} {label}" for label, n in counts.items())
-            raise UserError(
-                f"filters.{self.name}: students need {LEAST} rows of each of two labels or more, there are "
-                f"{few}: ask for more rows, put it behind fewer filters, or leave it out."
-            )
         copies = [normal_form(text) for text in rows["text"]]
+        if len(set(copies)) < 2:  # nothing is left to learn from
+            return {name: [np.nan] * len(rows) for name in self.columns}
+        if context.encode is None:
+            raise ValueError(f"filters.{self.name}: students read sentence vectors, and there is no encoder")
         found = self.says(context.encode(list(rows["text"])), list(rows["label"]), copies)
         return {name: np.asarray(v).tolist() for name, v in zip(self.columns, found, strict=True)}
 
@@ -239,7 +233,7 @@ class NeighbourAgreement(OfStudents):
     """Share of the `k` most similar rows, its copies aside, that have the row's label."""
 
     name = "neighbour_agreement"
-    k: int = 20
+    k: int = Field(20, ge=1)
     at_least: float | None = 0.2
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:

@@ -41,21 +41,33 @@ def names(template: str) -> set[str]:
 
 
 def check(template: str, known: Mapping[str, Sequence[str] | None], where: str) -> None:
-    """Raise UserError when the template uses a field that is not among `known`.
+    """Raise UserError when the template uses a field that is not among `known`. What follows `if FIELD is
+    defined` is not looked at where the field is not.
 
     A field with parts is an answer with fields: `known` has their names, and the template has to name one.
     """
-    from jinja2 import meta
+    from jinja2 import meta, nodes
 
     try:
         parsed = _compiled(template).environment.parse(template)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
+    for branch in parsed.find_all(nodes.If):
+        if (field := _asked_for(branch.test)) and field not in known:
+            branch.test, branch.body = nodes.Const(False), []
     for field in sorted(meta.find_undeclared_variables(parsed)):
         if field not in known:
             raise unknown("field in the prompt", field, known, where)
         if parts := known[field]:
             _check_parts(parsed, field, parts, where)
+
+
+def _asked_for(test: nodes.Expr) -> str | None:
+    """The field of `FIELD is defined`; None for another test."""
+    from jinja2 import nodes
+
+    is_it = isinstance(test, nodes.Test) and test.name == "defined" and isinstance(test.node, nodes.Name)
+    return test.node.name if is_it else None  # type: ignore[attr-defined]
 
 
 def _check_parts(parsed: nodes.Template, field: str, parts: Sequence[str], where: str) -> None:
