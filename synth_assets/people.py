@@ -64,10 +64,15 @@ def read(place: str, file: str, columns: str) -> tuple[list[str], list[tuple[int
             there = list(rows.fieldnames or ())
             begin = rows.line_num + 1
             for row in rows:
+                if None in row:
+                    why = "more values than columns: put what has a comma into quotes"
+                    raise UserError(f"{place}:{begin}: {why}.")
                 found.append((begin, row))
                 begin = rows.line_num + 1
     except FileNotFoundError as error:
         raise UserError(f"{place}: there is no such file: write a CSV file with {columns}.") from error
+    except OSError as error:
+        raise UserError(f"{place}: {error.strerror}: name a CSV file.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{place}: {error}: save it as CSV in UTF-8.") from error
     return there, found

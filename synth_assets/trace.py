@@ -10,6 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from resources.warehouse import identifier
+from synth_assets.curation.filters import FILTERS
 from synth_assets.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,10 +68,10 @@ order by s.position
 """
 # the annotator's calls name no row: they are those whose prompt ends with its text
 SCORED_BY = """
-select 'scores' as step, true as accepted, null as reason, c.*
+select c.used_by as step, true as accepted, null as reason, c.*
 from {recipe}.calls as c
-join {recipe}.generations as g on g.round = c.round and g.cell = c.cell
-where g.row_id = $row_id and c.used_by = 'scores'
+join {recipe}.generations as g on g.round = c.round
+where g.row_id = $row_id and (c.used_by = 'labelled' or (c.used_by = 'scores' and c.cell = g.cell))
   and contains(right(c.messages, length($shown) + 200), $shown)
 order by c.time
 """
@@ -125,27 +126,30 @@ def _find(warehouse: Warehouse, words: str) -> tuple[str, str]:
     )
 
 
-def _scored(warehouse: Warehouse, recipe: str) -> dict[str, bool]:
-    """The columns that the filters add, in the order of the filters -> whether it is a number."""
+def _scored(warehouse: Warehouse, recipe: str) -> dict[str, str]:
+    """The columns of the filters' scores, in the order of the filters -> the filter's name."""
     columns = {
         stage: warehouse.query(f"select * from {identifier(recipe)}.{stage} limit 0")
         for stage in ("filtered", "generations")
     }
     filtered, before = columns["filtered"], set(columns["generations"].columns)
     typed = zip(filtered.columns, filtered.types, strict=True)
-    return {name: str(kind) == "DOUBLE" for name, kind in typed if name not in before}
+    numbers = [name for name, kind in typed if str(kind) == "DOUBLE" and name not in before]
+    filter_of = {kind.score_column(): name for name, kind in FILTERS.items()}
+    beside = {column for kind in FILTERS.values() for column in kind.columns} - set(filter_of)
+    return {column: filter_of.get(column, column) for column in numbers if column not in beside}
 
 
 def _verdicts(
-    row: Mapping[str, Any], scores: Mapping[str, Any], scored: Mapping[str, bool]
+    row: Mapping[str, Any], scores: Mapping[str, Any], scored: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     """What each filter said of the row. A filter behind the one that dropped it was not asked."""
-    asked = row["outcome"] == "kept" or row["scorer"] in scored
-    for name in (n for n, number in scored.items() if number):
+    asked = row["outcome"] == "kept" or row["scorer"] in scored.values()
+    for column, name in scored.items():
         dropped = name == row["scorer"]
         yield {
             "scorer": name,
-            "value": row["value"] if dropped else scores.get(name),
+            "value": row["value"] if dropped else scores.get(column),
             "verdict": ("dropped" if dropped else "passed") if asked else "not asked",
             "threshold": row["threshold"] if dropped else None,
         }
@@ -183,7 +187,7 @@ def tell(row: Mapping[str, Any]) -> Iterator[str]:
         yield from ("", f"{step['step']}: {_plain(step['reason'] or 'accepted')}")
         yield from _call(step, width)
     for call in row["scored_by"]:
-        yield from ("", "scores: the annotator was asked")
+        yield from ("", f"{call['step']}: the annotator was asked")
         yield from _call(call, width)
     yield from _curation(row)
 
@@ -210,8 +214,12 @@ def _curation(row: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "filters")
     for verdict in row["filters"]:
         wanted = f", wanted {verdict['threshold']}" if verdict["threshold"] else ""
-        yield f"  {verdict['scorer']:24}{_value(verdict['value']):>10}  {verdict['verdict']}{wanted}"
+        # of a dropped row, the lake has no score that depends on the other rows
+        gone = verdict["value"] is None and verdict["verdict"] == "passed" and row["outcome"] != "kept"
+        value = "not kept" if gone else _value(verdict["value"])
+        yield f"  {verdict['scorer']:24}{value:>10}  {verdict['verdict']}{wanted}"
     judged = {verdict["scorer"] for verdict in row["filters"]}
+    judged |= {FILTERS[name].score_column() for name in judged & set(FILTERS)}
     for name, value in row["scores"].items():
         if name not in judged:
             yield f"  {name:24}{_value(value)}"
@@ -246,6 +254,8 @@ def _known(value: Any) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_value(v)}" for name, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_value, value))
     return f"{value:.4g}" if isinstance(value, float) else _known(value)
 
 

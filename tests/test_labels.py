@@ -329,6 +329,8 @@ def test_a_persons_label_overrides_all_and_counts_as_certain(tmp_path: Path) -> 
         ),
         ("id,label\nr1,positive\n", r"wanted the columns row_id \(or text\) and label, there are id, label"),
         ("row_id,label\nr1,\xff\n", r"save it as CSV in UTF-8"),
+        ("row_id,label\nr1,positive\n,negative\n", r"labels.csv:3: negative is the label of no row"),
+        ("label,text\npositive,warm, and clever\n", r"labels.csv:2: more values than columns: put what has"),
         (None, r"there is no such file"),
     ],
 )
@@ -457,6 +459,8 @@ def test_rows_in_doubt_are_labelled_again_beside_the_clean_ones(
     again = [p for p in endpoint.prompts if p.endswith("Sentiment:")]
     assert 0 < len(again) < 40
     assert all(p.count("Review:") == 4 for p in again)  # three of the round's own, and the row
+    shown = [[part.split("\n")[0] for part in p.split("Review: ")[1:]] for p in again]
+    assert not any(texts[-1] in texts[:-1] for texts in shown)  # it is not told its own label
     wrong = "(label = 'positive') != (text like 'a warm%')"
     sql = "select count(*) filter ({wrong}), count(*) from reviews.{stage}"
     before, rows = ask(sql.format(wrong=wrong, stage="filtered"))[0]
@@ -466,6 +470,10 @@ def test_rows_in_doubt_are_labelled_again_beside_the_clean_ones(
         ("label_agreement",)
     ]
     assert ask("select count(*) from reviews.calls where used_by = 'labelled'") == [(len(again),)]
+    ((row_id,),) = ask("select row_id from reviews.labelled where label != former_label limit 1")
+    capsys.readouterr()
+    assert main(["trace", row_id]) == 0
+    assert "labelled: the annotator was asked" in capsys.readouterr().out
     assert main(["run", "reviews", "--round", ROUND]) == 0
     assert len([p for p in endpoint.prompts if p.endswith("Sentiment:")]) == len(again)
 

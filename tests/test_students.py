@@ -60,7 +60,7 @@ def test_a_soft_label_is_a_row_of_each_label_with_its_weight(new: Any) -> None:
     twice = new(["a", "b"], c=0.5).fit(
         np.vstack([x, x]), ["a"] * 40 + ["b"] * 40, np.concatenate([w * soft[:, 0], w * soft[:, 1]])
     )
-    once = new(["a", "b"], c=0.5 if new is Logistic else 1.0).fit(x, soft, w)
+    once = new(["a", "b"], c=1.0).fit(x, soft, w)  # half as many rows weigh half as much in all
     assert once.predict_proba(x) == pytest.approx(twice.predict_proba(x), abs=2e-3)
 
 
@@ -163,3 +163,11 @@ def test_another_student_makes_the_metrics_stale_and_the_default_nothing() -> No
     assert [plain.version(s) for s in stages] == [said.version(s) for s in stages]
     assert plain.version("metrics") != other.version("metrics")
     assert [plain.version(s) for s in stages[1:]] == [other.version(s) for s in stages[1:]]
+
+
+def test_a_soft_label_that_is_sure_is_the_label() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    y = ["abc"[i % 3] for i in range(60)]
+    sure = np.array([[float(label == y_) for label in "abc"] for y_ in y]) * (1 - 3e-6) + 1e-6
+    hard, soft = (Logistic(["a", "b", "c"]).fit(x, labels).predict_proba(x) for labels in (y, sure))
+    assert soft == pytest.approx(hard, abs=1e-3)

@@ -74,6 +74,22 @@ def test_a_rows_story_is_told_from_a_copy_of_the_lake(
     assert "sh\\x1b[2Jort" in words
 
 
+def test_a_filter_whose_score_has_a_column_of_another_name(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    edit("tone: [angry, calm, witty]", "tone: [and]")
+    edit("  words: {between: [2, 40]}\n  duplicate: {}", "  duplicate: {}\n  evidence: {answer: tone}")
+    endpoint.say = one_in(4, "short")
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    words = trace(capsys, row_where("scorer = 'evidence'"))
+    assert "duplicate                 not kept  passed" in words
+    assert "evidence                         0  dropped, wanted at least 1" in words
+    assert "evidence_found" not in words
+    words = trace(capsys, row_where("outcome = 'kept'"))
+    assert "evidence                         1  passed" in words
+    assert "evidence_found" not in words
+
+
 def test_an_id_that_is_not_one_row_says_what_there_is(
     rounds: None, project: Path, capsys: pytest.CaptureFixture
 ) -> None:

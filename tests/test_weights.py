@@ -8,7 +8,7 @@ import pytest
 
 from synth_assets.curation import bilevel
 from synth_assets.curation.token_weights import row_weights, token_weights
-from synth_assets.curation.weights import weigh
+from synth_assets.curation.weights import effective_size, weigh
 from synth_assets.errors import UserError
 from synth_assets.students.classifier import Student
 from tests.test_noise import noisy, public
@@ -80,6 +80,14 @@ def test_words_of_a_label_weigh_more_than_words_of_every_text() -> None:
     assert weights[stands & is_of_label].mean() > 2 * weights[stands & ~is_of_label].mean()
 
 
+@pytest.mark.parametrize("texts", [[f"w{i}" for i in range(60)], ["!" * (i + 1) for i in range(60)]])
+def test_words_of_which_nothing_was_learned_keep_weights_finite(texts: list[str]) -> None:
+    """Each row has words of its own alone, or all have one word."""
+    weights = row_weights(texts, ["good", "bad"] * 30, texts)
+    assert weights.mean() == pytest.approx(1)
+    assert 0.1 < weights.min() < weights.max() < 3
+
+
 def rows(n: int = 40, wrong: int = 2) -> pd.DataFrame:
     """Good and bad films in turn; the labels of the last are wrong."""
     words = ["warm", "dull"]
@@ -137,6 +145,27 @@ def test_a_label_of_which_a_few_rows_weigh_nearly_all_is_warned_of() -> None:
     assert not spread.passed
     assert spread.severity.value == "WARN"
     assert spread.description.startswith("effective sample size over rows: bad 5%, good 100%.")
+    _, spread = _checks(recipe, training.assign(label="good"))
+    assert not spread.passed
+    assert spread.description.endswith("No synthetic row is labelled bad.")
+
+
+def test_seeds_that_weigh_without_end_are_refused() -> None:
+    table = rows(4, wrong=0)
+    with pytest.raises(UserError, match="not finite"):
+        weigh(table, table, by="none", power=1, seed_share=float("inf"))
+
+
+def test_an_effective_size_is_right_for_tiny_and_for_huge_weights() -> None:
+    weights = pd.Series([1.0, 1.0, 2.0])
+    assert effective_size(weights) == pytest.approx(16 / 6)
+    assert effective_size(weights * 1e-200) == effective_size(weights * 1e200) == pytest.approx(16 / 6)
+
+
+def test_a_single_label_is_named_where_a_student_would_need_two() -> None:
+    table = rows(40, wrong=0).assign(label="good")
+    with pytest.raises(UserError, match="two labels and 20 different rows, there are 40, of good:"):
+        weigh(table, table, by="bilevel", power=1, seed_share=0, encode=encode)
 
 
 def test_learned_weights_need_gold_rows_in_the_recipe() -> None:

@@ -13,7 +13,16 @@ from synth_assets import tables
 from synth_assets.annotation import annotators
 from synth_assets.assets import plots
 from synth_assets.assets.model import CHECKS, BoundModel
-from synth_assets.assets.stage import LANGUAGE_MODEL_POOL, Table, asset, check_all, follows, result
+from synth_assets.assets.stage import (
+    LANGUAGE_MODEL_POOL,
+    Table,
+    asset,
+    check_all,
+    follows,
+    partition_of,
+    result,
+)
+from synth_assets.curation.duplicates import normal_form
 from synth_assets.curation.labels import doubted, enhance, read_human
 from synth_assets.protocols import Completes, Encode
 from synth_assets.recipe import Recipe
@@ -50,6 +59,13 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
             stages=spec.stages,
             human=_said_by_people(recipe, lake, filtered),
         )
+        unknown = int(rows["confidence"].isna().sum())
+        if spec.by != "condition" and 2 * unknown > len(rows):
+            where = f"{recipe.name} labelled {partition_of(context)['round']}"
+            context.log.warning(
+                f"{where}: {spec.by} knows nothing of {unknown} of {len(rows)} rows, which keep the label "
+                "that was asked for: do the annotators answer with the labels' words?"
+            )
         if not model:
             return result(recipe, "labelled", rows, _metadata(rows))
         model.save_calls(lake)
@@ -61,15 +77,18 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
 
 def reannotated(recipe: Recipe, rows: Table, encode: Encode, model: Completes) -> Table:
     """The rows, with what the annotator says of those whose label a student doubts: it is shown the nearest
-    rows of the clean pool, the nearest one last (FreeAL, Xiao et al. 2023)."""
+    rows of the clean pool, the nearest one last, and never a copy (FreeAL, Xiao et al. 2023)."""
     import numpy as np
 
     if rows.empty:
         return rows
     in_doubt, pool = doubted(rows, recipe.labels, encode)
     vectors, at = encode(list(rows["text"])), np.flatnonzero(in_doubt)
-    near = np.argsort(vectors[at] @ vectors[pool].T, axis=1)[:, -recipe.labelled.reannotate :]
-    shown = [rows.iloc[[pool[i] for i in places]] for places in near]
+    copies = rows["text"].map(normal_form).to_numpy()
+    near = vectors[at] @ vectors[pool].T
+    near[copies[at][:, None] == copies[pool]] = -np.inf  # a copy's label would be the answer
+    order = [np.argsort(each)[np.isinf(each).sum() :][-recipe.labelled.reannotate :] for each in near]
+    shown = [rows.iloc[[pool[i] for i in places]] for places in order]
     said = annotators.label_logprobs(list(rows["text"].iloc[at]), recipe.task, shown, model)
     known = list(rows.get("label_probabilities", [None] * len(rows)))
     for i, found in zip(at, batch_calibrated(said), strict=True):
@@ -103,6 +122,7 @@ def _metadata(rows: Table) -> dict[str, Any]:
     confidence = {label: list(group["confidence"]) for label, group in rows.groupby("label")}
     return {
         "confidence": plots.histogram("confidence", confidence),
+        "unknown_labels": int(rows["confidence"].isna().sum()),
         "changed_labels": len(changed),
         **{f"changed_by/{source}": n for source, n in sorted(by_source.items())},
         "labels_by_source": plots.bars("rows by who gave the label", Counter(rows["label_source"])),

@@ -14,7 +14,7 @@ from synth_assets.recipe_sections import GOLD
 
 CHECKS = {
     "rows_present": "Is there anything to train on?",
-    "weights_spread": "Are the rows of each label worth at least a tenth of their number, as weighted?",
+    "weights_spread": "Has each label synthetic rows, and are its rows worth a tenth of their number?",
 }
 WORTH = 0.1
 
@@ -52,7 +52,10 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
             gold=_gold(seeds),
         )
         training = training.assign(made_in=training["round"], round=now)
-        return result(recipe, "weighted", training, _metadata(training), _checks(recipe, training))
+        present, spread = _checks(recipe, training)
+        if not spread.passed:
+            context.log.warning(f"{recipe.name} weighted {now}: {spread.description}")
+        return result(recipe, "weighted", training, _metadata(training), [present, spread])
 
     return compute
 
@@ -75,21 +78,23 @@ def _gold(seeds: Table) -> Table:
 
 def _checks(recipe: Recipe, training: Table) -> list[dg.AssetCheckResult]:
     counts = training["origin"].value_counts()
-    words = ", ".join(f"{n} {origin} rows" for origin, n in counts.items()) or "no rows"
+    there = ", ".join(f"{n} {origin} rows" for origin, n in counts.items()) or "no rows"
     worth = {
         str(label): effective_size(rows["weight"]) / len(rows)
         for label, rows in training.groupby(training["label"].fillna("no label"))
     }
     thin = [label for label, share in worth.items() if not share >= WORTH]
+    absent = sorted(set(recipe.labels) - set(training["label"][training["origin"] == "synthetic"]))
     told = ", ".join(f"{label} {share:.0%}" for label, share in worth.items()) or "no rows"
+    words = f"effective sample size over rows: {told}." + " A few rows weigh nearly all." * bool(thin)
     return [
-        check(recipe, "weighted", "rows_present", len(training) > 0, f"the training set has {words}."),
+        check(recipe, "weighted", "rows_present", len(training) > 0, f"the training set has {there}."),
         check(
             recipe,
             "weighted",
             "weights_spread",
-            not thin,
-            f"effective sample size over rows: {told}." + " A few rows weigh nearly all." * bool(thin),
+            not thin and not absent,
+            words + f" No synthetic row is labelled {', '.join(absent)}." * bool(absent),
             blocks=False,
         ),
     ]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from synth_assets.curation import aggregation, noise, relabel
 from synth_assets.curation.duplicates import normal_form
 from synth_assets.errors import UserError, unknown
+from synth_assets.people import read
 from synth_assets.students.crossfit import LEAST, out_of_fold
 from synth_assets.students.softmax import SoftmaxRegression
 
@@ -114,13 +113,15 @@ def _found(rows: pd.DataFrame, by: str, classes: Sequence[str], encode: Encode |
 
 def doubted(rows: pd.DataFrame, labels: Sequence[str], encode: Encode) -> tuple[np.ndarray, list[int]]:
     """(n,) bool, the rows whose label a student doubts, and the places of the clean pool, from which their
-    annotator is shown the nearest (FreeAL: Xiao et al. 2023). UserError where there are too few rows."""
+    annotator is shown the nearest (FreeAL: Xiao et al. 2023): none of the two is in the other. UserError
+    where there are too few rows."""
     former = list(rows["label"])
     student = Students(rows, "labelled.by: clean_pool", sorted({*labels, *former}), encode)
     p, present = student.out_of_fold(former), sorted({*labels, *former})
     confidence = noise.given(p[:, [present.index(y) for y in sorted(set(former))]], former)
     pool = relabel.demonstration_pool(encode(list(rows["text"])), former, confidence)
-    return ~relabel.clean(confidence, former), pool
+    doubtful = ~relabel.clean(confidence, former)
+    return doubtful, [i for i in pool if not doubtful[i]]
 
 
 def _annotator(rows: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
@@ -226,7 +227,8 @@ class HumanLabels:
 def read_human(file: str, labels: Sequence[str]) -> HumanLabels:
     """A CSV file with `row_id` or `text`, and `label`; a line whose label is empty is not labelled yet.
     UserError names file, line and what is wrong."""
-    place, columns, rows = f"labelled.human {file}", *_read(file)
+    place = f"labelled.human {file}"
+    columns, rows = read(place, file, "row_id (or text) and label")
     column = next((c for c in ("row_id", "text") if c in columns), None)
     if column is None or "label" not in columns:
         there = ", ".join(columns) or "none"
@@ -236,6 +238,8 @@ def read_human(file: str, labels: Sequence[str]) -> HumanLabels:
         value, label = (row[column] or "").strip(), (row["label"] or "").strip()
         if not label:
             continue
+        if not value:
+            raise UserError(f"{place}:{line}: {label} is the label of no row: write the row's {column}.")
         if label not in labels:
             raise unknown("label", label, labels, f"{place}:{line}")
         if found.setdefault(value, label) != label:
@@ -245,23 +249,3 @@ def read_human(file: str, labels: Sequence[str]) -> HumanLabels:
             )
         lines.setdefault(value, line)
     return HumanLabels(file, column, found, lines)
-
-
-def _read(file: str) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
-    """Columns, and the rows with the lines on which they begin."""
-    found = []
-    try:
-        with Path(file).open(encoding="utf-8-sig", newline="") as opened:
-            rows = csv.DictReader(opened, strict=True)
-            columns = list(rows.fieldnames or ())
-            begin = rows.line_num + 1
-            for row in rows:
-                found.append((begin, row))
-                begin = rows.line_num + 1
-    except FileNotFoundError as error:
-        raise UserError(
-            f"labelled.human {file}: there is no such file: write a CSV file with row_id (or text) and label."
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"labelled.human {file}: {error}: save it as CSV in UTF-8.") from error
-    return columns, found

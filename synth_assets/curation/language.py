@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pydantic import field_validator
+
 from synth_assets.curation.base import Context, RowFilter
+from synth_assets.errors import unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +28,13 @@ class Language(RowFilter):
     name = "language"
     language: str = "en"
     at_least: float | None = 0.1  # short English reviews often score below .5
+
+    @field_validator("language")
+    @classmethod
+    def _known(cls, language: str) -> str:
+        if language not in (known := _identifier().nb_classes):
+            raise ValueError(str(unknown("language", language, known)))
+        return language
 
     def value(self, text: str, context: Context) -> float:
         ranked = dict(_identifier().rank(text))

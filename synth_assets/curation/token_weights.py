@@ -69,9 +69,12 @@ def token_weights(counts: np.ndarray) -> np.ndarray:
 
 
 def _loss(scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(K, V): the discriminative loss of a token, -log P(label | word), with mean 0 and deviation 1."""
+    """(K, V): the discriminative loss of a token, -log P(label | word), with mean 0 and deviation 1. A word
+    that stands in no text of a label counts as the nearest of those that do: where these are all alike, it
+    would lie any number of deviations beyond them."""
     loss = -_log_softmax(_log_softmax(scores, 1), 0)
-    loss -= (counts * loss).sum() / counts.sum()
+    there = loss[counts > 0]
+    loss = loss.clip(there.min(), there.max()) - (counts * loss).sum() / counts.sum()
     return loss / max(float((counts * loss**2).sum() / counts.sum()) ** 0.5, 1e-6)
 
 

@@ -42,26 +42,35 @@ def weigh(
 
     confidence = _scores(rows, by, encode, gold)
     if confidence.isna().any():
-        raise UserError(
-            f"{int(confidence.isna().sum())} rows have no confidence: weights.by = {by} needs the filter "
-            f"{by} in front, with a threshold that drops rows whose score is unknown."
-        )
+        raise UserError(_unknown(by, rows[confidence.isna()]))
     weighted = rows.assign(origin="synthetic", weight=confidence.astype(float) ** power)
+    if seed_share > 0 and len(seeds) and len(rows):
+        each = seed_share * weighted["weight"].sum() / len(seeds)
+        weighted = pd.concat([weighted, seeds.assign(origin="seed", weight=each)], ignore_index=True)
     usable = weighted["weight"].between(0, float("inf"), inclusive="left").all() and weighted["weight"].any()
     if len(weighted) and not usable:
         raise UserError(
             f"weights.by: {by} to the power {power:g} gives weights that are negative, not finite or all "
-            "zero: lower `power`, or weigh by something else."
+            "zero: lower `power` or `seeds`, or weigh by something else."
         )
-    if seed_share > 0 and len(seeds) and len(rows):
-        each = seed_share * weighted["weight"].sum() / len(seeds)
-        weighted = pd.concat([weighted, seeds.assign(origin="seed", weight=each)], ignore_index=True)
     return weighted
 
 
 def effective_size(weights: pd.Series) -> float:
     """Kish's effective sample size, (sum w)^2 / sum w^2: how many equally weighted rows they are worth."""
-    return float(weights.sum() ** 2 / (weights**2).sum()) if weights.any() else 0.0
+    shares = weights / weights.max() if weights.any() else weights  # squares of tiny ones would be 0
+    return float(shares.sum() ** 2 / (shares**2).sum()) if weights.any() else 0.0
+
+
+def _unknown(by: str, rows: pd.DataFrame) -> str:
+    """Where rows have no score, and what mends it: earlier rounds may be older than the filter."""
+    rounds = sorted(set(rows["round"])) if "round" in rows else []
+    of = f" of the rounds {', '.join(rounds)}" if rounds else ""
+    return (
+        f"{len(rows)} rows{of} have no confidence: weights.by = {by} needs the filter {by} in front, with a "
+        "threshold that drops rows whose score is unknown. `synth run RECIPE --round ROUND` makes a round "
+        "again with the filters of today."
+    )
 
 
 def _scores(rows: pd.DataFrame, by: str, encode: Encode | None, gold: pd.DataFrame | None) -> pd.Series:
@@ -77,7 +86,8 @@ def _scores(rows: pd.DataFrame, by: str, encode: Encode | None, gold: pd.DataFra
     if encode is None or rows["label"].nunique() < 2 or copies.nunique() < 2 * LEAST:
         raise UserError(
             f"weights.by: {by} needs an encoder, two labels and {2 * LEAST} different rows, there are "
-            f"{copies.nunique()}: ask for more rows, or weigh by something else."
+            f"{copies.nunique()}, of {', '.join(sorted(set(rows['label'].dropna()))) or 'no label'}: ask for "
+            "more rows, or weigh by something else."
         )
     return pd.Series(_by_students(by, rows, list(copies), encode, gold), index=rows.index)
 

@@ -29,15 +29,14 @@ class Student:
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
+        weights = _mean_one(weights)
         if isinstance(labels, np.ndarray) and labels.ndim == 2:
             features, labels, weights = _repeated(features, labels, self.labels, weights)
         missing = set(self.labels) - set(labels)
         if missing:
             raise ValueError(f"no training row is labelled {', '.join(sorted(missing))}")
         with threadpool_limits(1):
-            self._model = LogisticRegression(C=self._c, max_iter=1000).fit(
-                features, labels, _mean_one(weights)
-            )
+            self._model = LogisticRegression(C=self._c, max_iter=1000).fit(features, labels, weights)
         return self
 
     def predict_proba(self, features: np.ndarray) -> np.ndarray:

@@ -35,8 +35,9 @@ class Tfidf:
 
         self._words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=TOKENS).fit(texts)
         found = self._words.transform(texts)
-        few = min(found.shape) <= DIMENSIONS
-        self._axes = None if few else TruncatedSVD(DIMENSIONS, random_state=0).fit(found)
+        n, words = found.shape
+        if words > DIMENSIONS:
+            self._axes = TruncatedSVD(max(1, min(DIMENSIONS, n - 1)), random_state=0).fit(found)
         self._model = self._student.fit(self._vectors(texts), labels, weights)
         return self
 
