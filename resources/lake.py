@@ -81,14 +81,17 @@ class Lake:
         """The rows of these partitions, in their order. UserError as `table` has it."""
         import pyarrow as pa
 
-        tables = [_fit(self.table(recipe, stage, partition), schema) for partition in partitions]
+        tables = [_fit(self.table(recipe, stage, place, schema.names), schema) for place in partitions]
         return pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
 
-    def table(self, recipe: str, stage: str, partition: Partition) -> pa.Table:
-        """One partition as it is on disk. UserError names its file and the repair when that is missing or
-        damaged."""
+    def table(
+        self, recipe: str, stage: str, partition: Partition, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """One partition as it is on disk, or these columns as far as it has them. UserError names its file
+        and the repair when that is missing or damaged."""
         with self._opened(recipe, stage, partition) as file:
-            return file.read()
+            there = [name for name in file.schema_arrow.names if columns is None or name in columns]
+            return file.read(there or None)
 
     def stream(self, recipe: str, stage: str, partition: Partition, schema: pa.Schema) -> Iterator[pa.Table]:
         """The rows of one partition in tables of some thousand rows, as the schema of today."""

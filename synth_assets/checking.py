@@ -16,7 +16,7 @@ from synth_assets.errors import UserError
 from synth_assets.generation import chain, dialogues, prompts, steps
 from synth_assets.generation.asked import questions
 from synth_assets.generation.conditions import design
-from synth_assets.generation.providers import Around
+from synth_assets.generation.providers import Around, retrieve
 from synth_assets.people import read_verdicts
 from synth_assets.recipe import Recipe
 
@@ -62,6 +62,8 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
     if recipe.metrics.judge and recipe.metrics.judge.people:
         verdicts = len(read_verdicts(recipe.metrics.judge.people)) // 2
         yield f"judge        {verdicts:,} verdicts of people in {recipe.metrics.judge.people}"
+    if recipe.metrics.facts:
+        retrieve(recipe.metrics.facts.file, "", 1)
     yield f"schedule     {recipe.schedule or 'none'} ({recipe.timezone})"
     yield f"{recipe.name} is right."
 

@@ -260,15 +260,19 @@ def _sample(options: argparse.Namespace) -> None:
         raise UserError(f"{options.to} exists: people may have filled in some of it. Choose another name.")
     if options.n is None and not 0 < options.width < 1:
         raise UserError(f"--width {options.width}: it is between 0 and 1.")
+    if options.n is not None and options.n < 1:
+        raise UserError(f"-n {options.n}: people are shown one row or more.")
     rounds = [p["round"] for p in lake.partitions(recipe.name, "filtered", tables.STAGES["filtered"])]
     round_ = _day(options.round) if options.round else max(rounds, default=None)
     if round_ is None:
         raise UserError(f"{recipe.name} has no rows yet: run `synth run {recipe.name}` first.")
     n = sample_size(options.width) if options.n is None else options.n
-    (_sample_pairs if options.pairs else _sample_rows)(recipe, lake, round_, n, options.to)
+    drawn = (_sample_pairs if options.pairs else _sample_rows)(recipe, lake, round_, n, options.to)
+    if drawn < n and options.n is None:
+        print(f"There are no more: an interval of that width takes {n:,}.")
 
 
-def _sample_rows(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> None:
+def _sample_rows(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> int:
     from synth_assets import tables
     from synth_assets.evaluation.faithfulness import drawn_for_people
 
@@ -278,9 +282,10 @@ def _sample_rows(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> N
     print(f"{len(drawn):,} of {len(rows):,} rows of {round_} are in {to}. Fill in their labels, and")
     print(f"add to the recipe:\n    labelled: {{human: {to}}}")
     print("They override all other labels, and correct what the metrics say of the rest.")
+    return len(drawn)
 
 
-def _sample_pairs(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> None:
+def _sample_pairs(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> int:
     from synth_assets import tables
     from synth_assets.assets.metrics import last_measured
     from synth_assets.evaluation.measure import drawn_pairs
@@ -300,18 +305,22 @@ def _sample_pairs(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> 
     print(f"{len(drawn):,} of {len(pairs):,} pairs of rows of {round_} and {last} are in {to}. Fill in")
     print(f"`better` ({', '.join(BETTER)}), and add to the recipe:\n    metrics: {{judge: {{people: {to}}}}}")
     print("They tell how far the judge says what people say, and correct its win rate.")
+    return len(drawn)
 
 
 def _tune(options: argparse.Namespace) -> None:
     from resources.encoder import MiniLM
     from resources.home import home
     from resources.lake import Lake
+    from synth_assets.students.made import build
     from synth_assets.tuning import Tuning, draw, latest, report, tunable
 
     recipe, lake = _load(options.name), Lake(home() / "lake")
     names = tunable(recipe, options.filter)
     round_ = _day(options.round) if options.round else latest(recipe, lake)
-    tuning = Tuning(recipe, lake, round_, MiniLM().encode)
+    encoder = MiniLM()
+    student = build(recipe.student, encoder.encode, encoder.folder)
+    tuning = Tuning(recipe, lake, round_, encoder.encode, student)
     print(f"{recipe.name}, round {round_}; accuracy on the validation split")
     for name in names:
         for sweep in tuning.sweeps(name):
@@ -470,7 +479,7 @@ def _compare(options: argparse.Namespace) -> None:
     from synth_assets.comparing import compare
     from synth_assets.pages import html, lines, save
 
-    found = compare(options.a, options.b, MiniLM().encode)
+    found = compare(options.a, options.b, MiniLM())
     print("\n".join(lines(found)))
     if options.html:
         to = options.html.expanduser().absolute()

@@ -1,13 +1,13 @@
 """`synth compare A B`: two sets side by side: a recipe, RECIPE@ROUND, or the folder of an export.
 
 What was measured when they were made is taken as it is. What compares only on equal terms is measured again:
-students on the same test rows, diversity of equally many rows.
+students of one kind on the same test rows, diversity of equally many rows.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,10 @@ from synth_assets.views import show
 if TYPE_CHECKING:
     import pandas as pd
 
+    from resources.encoder import MiniLM
     from synth_assets.protocols import Encode
     from synth_assets.recipe import Recipe
+    from synth_assets.recipe_sections import Student
 
 TRAINED = 5_000  # rows of a set that its student sees
 VARIED = 1_000  # rows of a set whose diversity is measured
@@ -44,7 +46,7 @@ class Side:
     labels: frozenset[str]
     size: int
     synthetic: int
-    rows: pd.DataFrame  # row_id, text, label, weight, origin; TRAINED at the most
+    rows: pd.DataFrame  # row_id, text, label, weight, origin and more; TRAINED at the most
     card: Mapping[str, list[dict[str, Any]]]  # title of exporting.SECTIONS -> its rows
     recipe: Recipe | None  # of a set that is not a folder
     made_by: str  # what makes its metrics
@@ -57,15 +59,15 @@ class Side:
         }
 
 
-def compare(a: str, b: str, encode: Encode) -> list[Section]:
+def compare(a: str, b: str, encoder: MiniLM) -> list[Section]:
     """UserError for a set that is not there, and for two that are of different tasks."""
     sides = [_side(words) for words in (a, b)]
     first, second = sides
     if first.labels != second.labels:
         said = [f"{s.name} has {', '.join(sorted(s.labels)) or 'no labels'}" for s in sides]
         raise UserError(f"{' and '.join(said)}: sets of different tasks cannot be compared.")
-    found = [_sets(sides), _funnel(sides), _cost(sides), _students(sides, encode), _diversity(sides, encode)]
-    return [*found, _metrics(sides)]
+    found = [_sets(sides), _funnel(sides), _cost(sides), _students(sides, encoder)]
+    return [*found, _diversity(sides, encoder.encode), _metrics(sides)]
 
 
 def _side(words: str) -> Side:
@@ -120,20 +122,21 @@ def _of_folder(words: str, folder: Path, reader: str, file: Path) -> Side:
     origin = ORIGIN.search(card)
     if origin is None:
         raise UserError(f"{folder}/README.md is not the card of an export: export the set again.")
-    with duckdb.connect() as connection:
-        there = set(connection.sql(f"from {reader}({literal(str(file))})").columns)
-        if not {"row_id", "text"} <= there:
-            raise UserError(
-                f"{folder}: the stage {origin[1]} has no texts: export weighted, filtered or generations."
-            )
-        columns = ["row_id", "text::varchar as text"]
-        columns.append("label::varchar as label" if "label" in there else "null as label")
-        columns.append("weight" if "weight" in there else "1.0 as weight")
-        columns.append("origin" if "origin" in there else "'synthetic' as origin")
-        rows = f"select {', '.join(columns)} from {reader}({literal(str(file))})"
-        rows += " where accepted" if "accepted" in there else ""
-        ((size, synthetic),) = connection.sql(f"select {COUNTS} from ({rows})").fetchall()
-        sample = connection.sql(f"from ({rows}) {SAMPLED}").df()
+    try:
+        with duckdb.connect() as connection:
+            there = set(connection.sql(f"from {reader}({literal(str(file))})").columns)
+            if not {"row_id", "text"} <= there:
+                raise UserError(
+                    f"{file} of the stage {origin[1]} has no rows with row_id and text: export weighted, "
+                    "filtered or generations."
+                )
+            made = "seed" if origin[1] == "seeds" else "synthetic"
+            rows = _rows(f"{reader}({literal(str(file))})", there, made)
+            ((size, synthetic),) = connection.sql(f"select {COUNTS} from ({rows})").fetchall()
+            sample = connection.sql(f"from ({rows}) {SAMPLED}").df()
+    except duckdb.Error as error:
+        why = str(error).partition("\n")[0]
+        raise UserError(f"{file} cannot be read, export the set again: {why}") from error
     tables = dict(_tables(card))
     return Side(
         words,
@@ -145,6 +148,15 @@ def _of_folder(words: str, folder: Path, reader: str, file: Path) -> Side:
         None,
         "Its card has none: export a round that was measured.",
     )
+
+
+def _rows(file: str, there: Collection[str], origin: str) -> str:
+    """SQL of what is compared of the rows of an exported file."""
+    columns = ["row_id::varchar as row_id", "text::varchar as text"]
+    columns.append("label::varchar as label" if "label" in there else "null as label")
+    columns.append("weight::double as weight" if "weight" in there else "1.0 as weight")
+    columns.append("origin" if "origin" in there else f"{literal(origin)} as origin")
+    return f"select {', '.join(columns)} from {file}{' where accepted' if 'accepted' in there else ''}"
 
 
 def _tables(card: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
@@ -237,9 +249,10 @@ def _paid(rows: Sequence[Mapping[str, Any]]) -> list[object]:
     return [number(_sum(rows, "calls"), 0), number(tokens, 0), dollars(_sum(rows, "dollars"))]
 
 
-def _students(sides: Sequence[Side], encode: Encode) -> Section:
+def _students(sides: Sequence[Side], encoder: MiniLM) -> Section:
     """Both sets' students on the same test rows, which neither was trained on."""
-    from synth_assets.evaluation import usefulness
+    from synth_assets.evaluation import measure, usefulness
+    from synth_assets.students.made import build
 
     if not sides[0].labels:
         return Section("students", "", "", [])
@@ -249,16 +262,15 @@ def _students(sides: Sequence[Side], encode: Encode) -> Section:
         why = (
             "Both are folders, which have no test rows."
             if test is None
-            else "Their recipes have no test row in common."
+            else "Their recipes have no test row in common that neither set has."
         )
         return Section("students", title, why, [Table(["", "accuracy"], [["both", number(None)]])])
-    sets = {
-        side: usefulness.TrainingSet(
-            encode(list(s.rows["text"])), list(s.rows["label"]), list(s.rows["weight"])
-        )
-        for side, s in zip("AB", sides, strict=True)
-    }
-    measured = usefulness.accuracies(sets, encode(list(test["text"])), list(test["label"]), "A")
+    student, why = _student(sides)
+    made = build(student, encoder.encode, encoder.folder)
+    sets = {x: s.rows.dropna(subset=["label"]) for x, s in zip("AB", sides, strict=True)}
+    said = measure.predictions(sets, test, made)
+    right = {x: None if p is None else p.right for x, p in said.items()}
+    measured = usefulness.compare(right, len(test), "A")
     rows = {(r.name, r.slice): r for r in measured.astype(object).itertuples(index=False)}
     lines = [
         [x, number(rows["accuracy", x].value), interval(rows["accuracy", x].low, rows["accuracy", x].high)]
@@ -267,13 +279,35 @@ def _students(sides: Sequence[Side], encode: Encode) -> Section:
     if gain := rows.get(("accuracy_gain", "B")):
         gained = [number(gain.value, sign="+"), interval(gain.low, gain.high, "+")]
         lines.append(["B against A", *gained])
-    lacking = [s.name for x, s in zip("AB", sides, strict=True) if rows["accuracy", x].value is None]
+    lacking = [s.name for x, s in zip("AB", sides, strict=True) if right[x] is None]
     words = (
         f"Trained again on at most {TRAINED:,} rows of each set, with their weights; tested on {len(test):,} "
     )
-    words += "real rows that neither set has. The difference is paired: its interval is of the same rows."
+    words += f"real rows that neither sample has. The student is {why}. "
+    words += "The difference is paired: its interval is of the same rows."
     words += f" {' and '.join(lacking)}: a label of the test rows is in no row." if lacking else ""
     return Section("students", title, words, [Table(["trained on", "accuracy", "95 % interval"], lines)])
+
+
+def _student(sides: Sequence[Side]) -> tuple[Student, str]:
+    """The student that both sides' recipes ask for, or the fast one, and in words which it is and why."""
+    from synth_assets.recipe_sections import Student
+
+    first, second = (None if s.recipe is None else s.recipe.student for s in sides)
+    if first and first == second:
+        return first, f"that of both recipes ({_options(first)})"
+    fast = Student()
+    if first and second:
+        why = f"A's recipe asks for another ({_options(first)}) than B's ({_options(second)})"
+    else:
+        why = "the folder of an export does not say which was meant"
+    return fast, f"the fast one ({_options(fast)}), as {why}"
+
+
+def _options(student: Student) -> str:
+    """As the recipe has it: `by: boosting, features: tfidf`."""
+    said = {"by": student.by, **student.model_dump(exclude_defaults=True)}
+    return ", ".join(f"{name}: {str(value).lower()}" for name, value in said.items())
 
 
 def _seeds(recipe: Recipe, splits: Sequence[str]) -> pd.DataFrame:
@@ -311,6 +345,8 @@ def _diversity(sides: Sequence[Side], encode: Encode) -> Section:
     ]
     columns = ["measure", *table.columns[2:], *(["real"] if real else [])]
     words = f"Of {n:,} synthetic rows each: most measures depend on the size of a set."
+    if few := [s.name for x, s in zip("AB", sides, strict=True) if len(sets[x]) < 2]:
+        words = f"Fewer than two synthetic rows: {' and '.join(few)}."
     return Section("diversity", "Diversity", words, [Table(columns, lines)])
 
 

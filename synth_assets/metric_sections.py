@@ -9,24 +9,19 @@ from collections.abc import Iterator, Sequence
 from synth_assets import charts
 from synth_assets.evaluation.measure import VARIED
 from synth_assets.pages import Number, Picture, Section, Table, general, interval, number, text
-from synth_assets.summary import ORDER
+from synth_assets.summary import ORDER, SHOWN, TRUST
 
 Value = tuple[float | None, float | None, float | None, float | None]  # value, low, high, n
 Metrics = dict[tuple[str, str], Value]  # by name and slice
 NOTHING: Value = (None, None, None, None)
 WORDS = dict(ORDER)
 SETS = set(VARIED)
+ANSWERED_FIRST = ("no rows", "seeds")  # baselines of a model that is shown rows
 BASELINES = ("seeds", "real", "word list", "model alone")
-OF_STUDENTS = {"macro_f1": "macro-F1", "calibration_error": "calibration error"}
-TRUST = {
-    "correctness": "labels that a student of the real rows gives, too",
-    "entity_error": "entities that are not in the evidence",
-    "copied_seeds": "copies of a shown seed",
-    "verbatim_seeds": "eight words in a row in common with a shown seed",
-    "contamination": "eight words in a row in common with a test row",
-    "nearest_seed_distance": "distance to the nearest shown seed, 5 % quantile",
-    "closer_than_real": "closer to a shown seed than seeds are to each other (0.5: as close)",
-    "membership_signal": "do rows tell shown seeds from other real rows? (area; 0.5: no)",
+OF_STUDENTS = {"macro_f1": "macro-F1", "auc": "AUC", "calibration_error": "calibration error"}
+SIZED = {  # what changes with the size of a set: compared on as many rows only
+    *("vocabulary", "distinct_1", "distinct_2", "self_bleu_4", "vendi_score", "mauve", "chamfer_distance"),
+    *("cluster_coverage", "cluster_coverage_expected"),
 }
 CURVE = re.compile(r"(.+)@(\d+)")  # a slice: the set, and how many rows of it
 LABELS = 30  # of the picture of a confusion
@@ -34,7 +29,8 @@ LINES = 300  # of the table of other metrics
 PICTURES = 3  # of other metrics
 INDEPENDENT = (
     "The interval of a difference is that of independent rows (Zou and Donner 2008): too wide where both "
-    "were measured on the same rows. What has no interval and rests on other numbers of rows is not compared."
+    "were measured on the same rows. On other numbers of rows, what has no interval is not compared, nor "
+    "what changes with the size of a set."
 )
 
 
@@ -43,9 +39,15 @@ def metric_sections(metrics: Metrics, labels: Sequence[str]) -> Iterator[Section
     left = dict(metrics)
     _take(left, "yield")
     yield _accuracy(
-        _take(left, "accuracy"), _take(left, "accuracy_gain"), {n: _take(left, n) for n in OF_STUDENTS}
+        _take(left, "accuracy"),
+        _take(left, "accuracy_gain"),
+        _take(left, "accuracy_change"),
+        {n: _take(left, n) for n in OF_STUDENTS},
     )
-    yield _trust({name: _take(left, name) for name in TRUST})
+    of_answers = [name for name in _names(left) if name.startswith("in_context_")]
+    yield _answers({name: _take(left, name) for name in of_answers})
+    of_truth = [name for name in _names(left) if name.startswith("truth_")]
+    yield _trust({name: _take(left, name) for name in [*TRUST, *of_truth]})
     varied = [name for name in _names(left) if len(_slices(left, name)) > 1 and _slices(left, name) <= SETS]
     yield _diversity({name: _take(left, name) for name in varied})
     curved = [name for name in _names(left) if all(map(CURVE.fullmatch, _slices(left, name)))]
@@ -89,7 +91,10 @@ def _bounded(value: Value) -> list[Number]:
 
 
 def _accuracy(
-    accuracy: dict[str, Value], gain: dict[str, Value], more: dict[str, dict[str, Value]]
+    accuracy: dict[str, Value],
+    gain: dict[str, Value],
+    change: dict[str, Value],
+    more: dict[str, dict[str, Value]],
 ) -> Section:
     rows, drawn = [], []
     for s, (value, low, high, n) in accuracy.items():
@@ -102,6 +107,9 @@ def _accuracy(
     if drawn:
         svg = charts.intervals("accuracy on real test rows", drawn)
         parts.append(Picture(svg, "Accuracy with its 95 % interval; squares are baselines"))
+    if change:
+        lines = [[text(part, 80), *_gain(value), number(value[3], 0)] for part, value in change.items()]
+        parts.append(Table(["on the same test rows", "gain", "95 % interval", "test rows"], lines))
     known = {name: values for name, values in more.items() if values}
     sets = dict.fromkeys(s for values in known.values() for s in values)
     if sets:
@@ -117,15 +125,42 @@ def _accuracy(
 
 def _trust(measured: dict[str, dict[str, Value]]) -> Section:
     """Whether labels are right, and what rows have in common with real ones."""
+    named = {name: TRUST.get(name) or text(_against_truth(name), 60) for name in measured}
     rows = [
-        [TRUST[name], text(part, 60), *_bounded(value), number(value[3], 0)]
+        [named[name], text(part, 60), *_bounded(value), number(value[3], 0)]
         for name, values in measured.items()
         for part, value in values.items()
     ]
     words = "Of the rows that this round kept: are their labels right, and do they repeat real rows?"
+    if measured["kappa"]:
+        words += " People labelled some: the share of all labels is that of right ones, corrected by them."
     more = f"and {len(rows) - LINES:,} more" if len(rows) > LINES else ""
     table = Table(["", "rows", "value", "95 % interval", "n"], rows[:LINES], more)
     return Section("trust", "Faithfulness and leaks", words, [table] if rows else [])
+
+
+def _against_truth(name: str) -> str:
+    return f"{name.removeprefix('truth_').replace('_', ' ')}, against what is right"
+
+
+def _answers(measured: dict[str, dict[str, Value]]) -> Section:
+    """What a model answers to test rows, when it is shown rows of each set."""
+    gain = measured.pop("in_context_gain", {})
+    parts: list[Table | Picture] = []
+    for name, values in measured.items():
+        words = text(name.removeprefix("in_context_").replace("_", " "), 60)
+        rows = [
+            [SHOWN.get(s, text(s, 80)), *_bounded(value), *_gain(gain.get(s, NOTHING)), number(value[3], 0)]
+            for s, value in values.items()
+        ]
+        columns = ["when shown", words, "95 % interval", "against seeds", "95 % interval", "test rows"]
+        parts.append(Table(columns, rows))
+        drawn = [(s, v[0], v[1], v[2], s in ANSWERED_FIRST) for s, v in values.items() if v[0] is not None]
+        if drawn:
+            caption = f"{words} with its 95 % interval; squares are baselines"
+            parts.append(Picture(charts.intervals(f"{words} when shown rows of", drawn), caption))
+    words = "Real test rows that a model answers, shown rows of each set. A gain is paired, row by row."
+    return Section("answers", "Answers of a model that is shown rows", words, parts)
 
 
 def _gain(value: Value) -> list[Number]:
@@ -146,7 +181,8 @@ def _curves(curved: dict[str, dict[str, Value]]) -> Section:
             drawn = {part: sorted(points) for part, points in list(series.items())[:9]}
             words = f"{text(name.replace('_', ' '), 60)} by number of rows"
             parts.append(Picture(charts.curves(words, drawn), words))
-    return Section("curves", "Learning curves", "Bands are 95 % intervals.", parts)
+    words = "Accuracy is that of students of parts of a set, a mean over draws. Bands are 95 % intervals."
+    return Section("curves", "Learning curves", words, parts)
 
 
 def _confusion(values: dict[str, Value], errors_of: dict[str, Value], labels: Sequence[str]) -> Section:
@@ -160,7 +196,7 @@ def _confusion(values: dict[str, Value], errors_of: dict[str, Value], labels: Se
     shown = {pair: n for pair, n in counts.items() if n and set(pair) <= set(names)}
     if not shown:
         return Section("confusion", "Confusion", "", [])
-    caption = "Gold labels by predicted labels; the darker, the more of the gold label"
+    caption = "Gold labels by predicted labels; the stronger the colour, the more of the gold label"
     if len(known) > len(names):
         caption += f". The {LABELS} labels with the most errors, of {len(known):,}"
     parts: list[Table | Picture] = [Picture(charts.heat("confusion", shown, names), caption)]
@@ -209,7 +245,7 @@ def differences(a: Metrics, b: Metrics, first: str, second: str, most: int) -> T
     keys = [key for key in dict.fromkeys([*b, *a]) if key[0] != "confusion"]
     names = {name: i for i, name in enumerate(dict.fromkeys(name for name, _ in keys))}
     keys.sort(key=lambda key: names[key[0]])
-    known = {key: _difference(a.get(key, NOTHING), b.get(key, NOTHING)) for key in keys}
+    known = {key: _difference(a.get(key, NOTHING), b.get(key, NOTHING), key[0] in SIZED) for key in keys}
     largest = set(sorted(known, key=lambda key: -abs(known[key][0] or 0))[:most])
     rows = []
     for key in (key for key in keys if key in largest):
@@ -222,10 +258,11 @@ def differences(a: Metrics, b: Metrics, first: str, second: str, most: int) -> T
     return Table([*columns, "95 % interval"], rows, caption)
 
 
-def _difference(a: Value, b: Value) -> tuple[float | None, float | None, float | None]:
-    """b - a, with the interval that theirs give (square-and-add; Zou and Donner 2008)."""
+def _difference(a: Value, b: Value, sized: bool) -> tuple[float | None, float | None, float | None]:
+    """b - a, with the interval that theirs give (square-and-add; Zou and Donner 2008); none of a measure that
+    is `sized` and rests on other numbers of rows."""
     (x, x_low, x_high, x_rows), (y, y_low, y_high, y_rows) = a, b
-    if x is None or y is None:
+    if x is None or y is None or (sized and x_rows != y_rows):
         return None, None, None
     size = max(abs(x), abs(y))
     gain = round(y - x, 3 - math.floor(math.log10(size))) if size else 0.0  # to the digits that are shown

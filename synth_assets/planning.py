@@ -27,18 +27,18 @@ from resources.language_model import Request
 from resources.models import Model, resolve_model
 from synth_assets import tables
 from synth_assets.annotation import annotators
-from synth_assets.assets import in_context
+from synth_assets.assets import by_model
 from synth_assets.assets.conditions import quota
 from synth_assets.assets.labelled import reannotated
-from synth_assets.assets.metrics import asked_of_judge, last_measured
+from synth_assets.assets.metrics import last_measured
 from synth_assets.assets.nightly import made_by_cell
 from synth_assets.assets.scores import scoring
 from synth_assets.assets.seeds import seed_rows
 from synth_assets.assets.stage import key, rounds_before
 from synth_assets.assets.values import around
 from synth_assets.errors import UserError
-from synth_assets.evaluation import judging
 from synth_assets.evaluation.measure import drawn_for_the_model, drawn_pairs
+from synth_assets.evaluation.measured import Z95
 from synth_assets.generation.asked import answers, questions, read_review, review_file, was_edited
 from synth_assets.generation.chain import foresee, run
 from synth_assets.generation.conditions import design
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from resources.lake import Lake
     from synth_assets.protocols import Message
     from synth_assets.recipe import Recipe
+    from synth_assets.recipe_sections import Facts
     from synth_assets.schema import Schema
 
 CHUNK = 500
@@ -173,6 +174,9 @@ def plan(recipe: Recipe, round_: str, instance: dg.DagsterInstance, lake: Lake, 
         spec = resolve_model(shown.model or recipe.annotator_model)
         asked = _in_context(recipe, round_, seeds, lake, log, spec)
         lines.append(state.line("metrics", None, asked, log, spec))
+    if looked := recipe.metrics.facts:
+        spec = resolve_model(looked.model or recipe.annotator_model)
+        lines.append(state.line("metrics", None, _facts(recipe, looked, round_, lake, log, spec), log, spec))
     if recipe.metrics.judge:
         spec = resolve_model(recipe.metrics.judge.model or recipe.annotator_model)
         lines.append(state.line("metrics", None, _judged(recipe, round_, lake, log, spec), log, spec))
@@ -258,7 +262,7 @@ def _in_context(
     asked, wanted = Foreseen(log, model), recipe.metrics.in_context
     assert wanted
     sets = {"seeds": seeds[seeds["split"] == "demonstration"]}
-    test = in_context.test_rows(recipe, wanted, seeds)
+    test = by_model.test_rows(recipe, wanted, seeds)
     for stage in ("generations", "filtered"):
         cells = [{"round": round_, "cell": c} for c in recipe.cells]
         places = cells if stage == "generations" else [{"round": round_}]
@@ -270,7 +274,21 @@ def _in_context(
         sets[stage] = pd.concat([rounds_before(recipe, lake, stage, round_), now], ignore_index=True)
     if "generations" in sets:
         sets["generations"] = sets["generations"][sets["generations"]["accepted"]]
-    in_context.answers(recipe, wanted, sets, test, asked)
+    by_model.in_context_answers(recipe, wanted, sets, test, asked)
+    return asked
+
+
+def _facts(recipe: Recipe, wanted: Facts, round_: str, lake: Lake, log: CallLog, model: Model) -> Foreseen:
+    """What would be asked of facts, `k` of a row where nobody has listed them: of as many rows as are wanted,
+    if there are none yet."""
+    asked = Foreseen(log, model)
+    asked.lines = wanted.k
+    try:
+        kept = lake.read(recipe.name, "filtered", [{"round": round_}], tables.schema(recipe, "filtered"))
+    except UserError:  # not made yet
+        asked.calls = (1 + wanted.k) * min(wanted.rows, recipe.rows * len(recipe.cells))
+        return asked
+    by_model.verdicts_on_facts(recipe, wanted, kept, asked)
     return asked
 
 
@@ -286,7 +304,8 @@ def _judged(recipe: Recipe, round_: str, lake: Lake, log: CallLog, model: Model)
     except UserError:  # not made yet
         asked.calls = 2 * min(recipe.metrics.judge.rows, recipe.rows * len(recipe.cells))
         return asked
-    judging.judge_pairs(asked_of_judge(recipe, drawn_pairs(now, last, recipe.metrics.judge.rows)), asked)
+    judge = recipe.metrics.judge
+    by_model.judged(recipe, judge, drawn_pairs(now, last, judge.rows), asked)
     return asked
 
 
@@ -431,7 +450,8 @@ def _history(log: CallLog, asset: str, model: Model, calls: int) -> tuple[Estima
     counts = [(p, c) for p, c, *_ in rows if p is not None and c is not None]
     tokens = _sum([p + c for p, c in counts], calls)
     price = model.price
-    cost = Estimate() if price is None else _sum([price.cost(p, c) or 0.0 for p, c in counts], calls)
+    costs = [price.cost(p, c) for p, c in counts] if price else []
+    cost = _sum([cost for cost in costs if cost is not None], calls)
     return tokens, cost, _seconds([time for *_, run, time in rows if run == rows[0][2]], calls)
 
 
@@ -442,7 +462,7 @@ def _sum(each: Sequence[float], n: int) -> Estimate:
         return Estimate()
     mean = sum(each) / m
     deviation = sqrt(sum((x - mean) ** 2 for x in each) / (m - 1))
-    error = 1.96 * deviation * sqrt(n + n * n / m)
+    error = Z95 * deviation * sqrt(n + n * n / m)
     return Estimate(n * mean, max(0.0, n * mean - error), n * mean + error)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
@@ -25,6 +25,12 @@ class Section(BaseModel):
     """A part of a recipe: unknown fields are errors, and a parsed recipe does not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    newer: ClassVar[tuple[str, ...]] = ()  # fields that enter a version once they are written
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: Any) -> Any:
+        return {n: v for n, v in handler(self).items() if n not in self.newer or n in self.model_fields_set}
 
 
 class Label(Section):
@@ -123,6 +129,8 @@ class Demonstrations(Section):
     `mix` takes so many of each pool (Self-Instruct, Wang et al. 2023: 6 seeds and 2 kept rows).
     """
 
+    newer = ("by", "query", "score", "order", "pool", "mix", "label", "within")
+
     k: int = Field(default=4, ge=0)
     sets: int = Field(default=10, ge=1)
     by: str = "random"  # a way to select (selection/select.py)
@@ -146,12 +154,6 @@ class Demonstrations(Section):
             raise ValueError("`mix` draws at random from the pools that it names: leave out `by` and `pool`")
         return self
 
-    @model_serializer(mode="wrap")
-    def _as_said(self, handler: Any) -> Any:
-        """What is as it always was is not part of a version."""
-        said = handler(self)
-        return {n: v for n, v in said.items() if n in ("k", "sets") or n in self.model_fields_set}
-
     @property
     def size(self) -> int:
         return sum(self.mix.values()) or self.k
@@ -166,6 +168,8 @@ class Annotator(Section):
 
 class Labelled(Section):
     """Label enhancement: whose label a row carries on. What a person says in `human` overrides all."""
+
+    newer = ("human", "stages", "reannotate")
 
     by: Literal[
         "condition",
@@ -188,11 +192,6 @@ class Labelled(Section):
                 raise ValueError(f"`{name}` goes with `by: {by}`")
         return self
 
-    @model_serializer(mode="wrap")
-    def _as_said(self, handler: Any) -> Any:
-        """What is as it always was is not part of a version."""
-        return {n: v for n, v in handler(self).items() if n == "by" or n in self.model_fields_set}
-
 
 class Weights(Section):
     """weight = score ** power; the seeds together weigh `seeds` times the synthetic rows."""
@@ -207,12 +206,14 @@ class Weights(Section):
         "inverse_frequency",
         "none",
     ] = "none"
-    power: float = Field(default=1.0, ge=0)
-    seeds: float = Field(default=0.0, ge=0)
+    power: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    seeds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class Judged(Section):
     """A model that compares rows of this round with rows of the last one, each pair in both orders."""
+
+    newer = ("people",)
 
     rows: int = Field(default=50, ge=1)  # pairs, two calls each
     question: str = (  # template over the row and the task: what both rows are answers to
@@ -221,11 +222,6 @@ class Judged(Section):
     )
     model: ModelSpec | None = None  # default: the annotator's
     people: str | None = None  # CSV file of what people say of pairs: first_id, second_id, better
-
-    @model_serializer(mode="wrap")
-    def _as_said(self, handler: Any) -> Any:
-        """What is as it always was is not part of a version."""
-        return {n: v for n, v in handler(self).items() if n != "people" or v}
 
 
 class Student(Section):
@@ -250,6 +246,16 @@ class Student(Section):
         return self
 
 
+class Facts(Section):
+    """Facts of rows, listed by a model and looked up in passages (SAFE, Wei et al. 2024)."""
+
+    file: str  # passages, one a line
+    rows: int = Field(default=20, ge=1)  # a call each, and one for each of their facts
+    k: int = Field(default=5, ge=1)  # facts that are wanted of a row
+    passages: int = Field(default=3, ge=1)  # that are looked at for a fact
+    model: ModelSpec | None = None  # default: the annotator's
+
+
 class InContext(Prompted):
     """A model answers test rows, shown `k` rows of each set: what a set teaches where answers are texts."""
 
@@ -270,7 +276,7 @@ class InContext(Prompted):
 
 
 class Truth(Section):
-    """The column in which it stands what is right, and the metric of the task."""
+    """The column that holds the right answer, and the metric of the task."""
 
     column: str
     by: str = "label"
@@ -286,6 +292,8 @@ class Truth(Section):
 class Metrics(Section):
     """What the set is measured by."""
 
+    newer = ("truth", "in_context", "facts")
+
     diversity: bool = True
     student: bool = True
     privacy: bool = True
@@ -298,11 +306,7 @@ class Metrics(Section):
     word_list: dict[str, list[str]] = {}  # label -> words: the baseline that a person writes by hand
     truth: dict[str, Truth] = {}  # column -> what it should be
     in_context: InContext | None = None
-
-    @model_serializer(mode="wrap")
-    def _as_said(self, handler: Any) -> Any:
-        """What is as it always was is not part of a version."""
-        return {n: v for n, v in handler(self).items() if n not in ("truth", "in_context") or v}
+    facts: Facts | None = None
 
 
 class Feedback(Section):

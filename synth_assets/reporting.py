@@ -64,10 +64,11 @@ def latest_round(recipe: Recipe, warehouse: Warehouse, stage: str, round_: str |
     """This round, or the latest one that has rows of the stage. UserError names the rounds that are there."""
     sql = f"select distinct round::varchar from {identifier(recipe.name)}.{identifier(stage)} order by 1"
     rounds = [day for (day,) in warehouse.query(sql).fetchall()]
-    if not rounds or (round_ and round_ not in rounds):
-        known = ", ".join(rounds[-5:]) or "none"
+    if not rounds:
+        raise UserError(f"{recipe.name}.{stage} has no rows yet: `synth run {recipe.name}` makes a round.")
+    if round_ and round_ not in rounds:
         raise UserError(
-            f"{recipe.name}.{stage} has no round {round_ or ''}: the latest are {known}. "
+            f"{recipe.name}.{stage} has no round {round_}: the latest are {', '.join(rounds[-5:])}. "
             f"`synth run {recipe.name}` makes one."
         )
     return round_ or rounds[-1]
@@ -224,7 +225,7 @@ def _conditions(round_: Round) -> Section:
     parts = [_heat_map(name, [row for row in rows if row["name"] == name], scores) for name in attributes]
     words = (
         "Yield, and mean of each score that is not the same everywhere, by the values that were asked for. "
-        "The darker a cell, the higher it is in its column."
+        "The stronger the colour of a cell, the higher it is in its column."
     )
     late = [name for name, stage in scores.items() if stage == "filtered"]
     if late:

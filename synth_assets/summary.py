@@ -98,7 +98,7 @@ def _accuracy(metrics: pd.DataFrame) -> Iterator[str]:
         yield f"{line}{_gain(gain, name)}{int(a['n']):>5}"
 
 
-IN_CONTEXT = {"no rows": "no rows", "seeds": "the seeds", "generations": "raw generations"}
+SHOWN = {"no rows": "no rows", "seeds": "the seeds", "generations": "raw generations"}
 
 
 def _in_context(metrics: pd.DataFrame) -> Iterator[str]:
@@ -112,7 +112,7 @@ def _in_context(metrics: pd.DataFrame) -> Iterator[str]:
     head = ("the model, answering when shown", name, "95 % interval", "against seeds", "95 % interval", "n")
     yield "{:38}{:>11}  {:15}{:>14}  {:17}{:>5}".format(*head)
     for _, row in rows.iterrows():
-        words = IN_CONTEXT.get(row["slice"], row["slice"])
+        words = SHOWN.get(row["slice"], row["slice"])
         line = f"{words:38}{_number(row['value']):>11}  {_interval(row):15}"
         yield f"{line}{_gain(gain, row['slice'])}{int(row['n']):>5}"
 
@@ -123,23 +123,32 @@ def _gain(gain: pd.DataFrame, of: str) -> str:
     return f"{gain.loc[of, 'value']:>+14.3f}  {_interval(gain.loc[of], '+.3f'):17}"
 
 
-TRUST = [
-    ("correctness", "labels that a student of the real rows gives, too"),
-    ("contamination", "rows that share eight words in a row with a test row"),
-    ("membership_signal", "do rows tell shown seeds from others? (area; 0.5: no)"),
-    ("entity_error", "entities that are not in the evidence"),
-]
+TRUST = {
+    "correctness": "labels that a student of the real rows gives as well",
+    "kappa": "agreement of the labels asked for with those by people, beyond chance (Cohen's kappa)",
+    "entity_error": "entities that are not in the evidence",
+    "copied_seeds": "copies of a shown seed",
+    "verbatim_seeds": "eight words in a row in common with a shown seed",
+    "contamination": "eight words in a row in common with a test row",
+    "nearest_seed_distance": "distance to the nearest shown seed, 5 % quantile",
+    "closer_than_real": "closer to a shown seed than seeds are to each other (0.5: as close)",
+    "membership_signal": "do rows tell shown seeds from other real rows? (area; 0.5: no)",
+    "fact_precision": "facts of a row that passages support",
+    "fact_recall_at_k": "facts of a row that passages support, of those wanted",
+    "fact_f1_at_k": "both in one (F1@K)",
+}
+TERMINAL = ("correctness", "contamination", "membership_signal", "entity_error", "fact_precision")  # of these
 
 
 def _trust(metrics: pd.DataFrame) -> Iterator[str]:
     rows = metrics[(metrics["slice"] == "filtered") & metrics["value"].notna()].set_index("name")
-    known = [(words, rows.loc[name]) for name, words in TRUST if name in rows.index]
+    known = [(TRUST[name], rows.loc[name]) for name in TERMINAL if name in rows.index]
     if not known:
         return
     yield ""
-    yield f"{'kept rows of this round':56}{'value':>9}  {'95 % interval':15}{'n':>8}"
+    yield f"{'kept rows of this round':62}{'value':>9}  {'95 % interval':15}{'n':>8}"
     for words, row in known:
-        yield f"{words:56}{_number(row['value']):>9}  {_interval(row):15}{int(row['n']):>8,}"
+        yield f"{words:62}{_number(row['value']):>9}  {_interval(row):15}{int(row['n']):>8,}"
 
 
 def _cost(recipe: str, round_: str) -> Iterator[str]:

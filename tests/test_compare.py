@@ -76,7 +76,8 @@ def test_an_export_is_as_good_as_its_round(compared: Callable[..., str], folder:
     said = compared(folder, f"reviews@{BEFORE}")
     assert line(said, "rows", "kept") == ["8", "8"]
     assert line(said, "all")[:3] == line(said, "all")[3:]
-    assert line(said, "B", "against", "A") == ["+0.000", "+0.000", "to", "+0.000"]
+    assert line(said, "B", "against", "A") == ["+0.000", "-0.490", "to", "+0.490"]  # of four test rows
+    assert "the fast one (by: logistic), as the folder of an export does not say" in said
     again, metrics = said.split("\nMetrics\n")
     assert "0" in line(again, "vocabulary")  # the difference
     assert line(metrics, "yield", "all")[-4] == line(metrics, "accuracy", "filtered")[-4] == "0"
@@ -94,10 +95,33 @@ def test_test_rows_that_a_set_has_are_not_tested_on(made: Path, compared: Callab
     assert "tested on 3 real rows" in compared(f"reviews@{BEFORE}", "jsonl")
 
 
+def test_rows_without_a_label_train_nobody(made: Path, compared: Callable[..., str]) -> None:
+    file = made / "jsonl" / "train.jsonl"
+    first, *rest = file.read_text().splitlines()
+    file.write_text("\n".join([json.dumps(json.loads(first) | {"label": None}), *rest]))
+    assert line(compared(f"reviews@{BEFORE}", "jsonl"), "B", "against", "A")
+    file.write_text("\n".join(json.dumps(json.loads(row) | {"label": None}) for row in rest))
+    said = compared(f"reviews@{BEFORE}", "jsonl")
+    assert "jsonl: a label of the test rows is in no row." in said
+
+
 def test_two_folders_have_no_test_rows(compared: Callable[..., str]) -> None:
     said = compared("hf", "jsonl")
     assert "Both are folders, which have no test rows." in said
     assert line(said, "both") == ["unknown"]
+
+
+def test_the_student_is_the_one_that_both_recipes_ask_for(made: Path, compared: Callable[..., str]) -> None:
+    path = made / "recipes" / "reviews.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("schedule:", "student: {by: boosting, features: tfidf}\nschedule:"))
+    said = compared(f"reviews@{BEFORE}", "reviews")
+    assert "The student is that of both recipes (by: boosting, features: tfidf)." in said
+    (made / "recipes" / "others.yaml").write_text(text)
+    lake = made / ".synth" / "lake"
+    shutil.copytree(lake / "reviews", lake / "others")
+    said = compared("reviews", "others")
+    assert "the fast one (by: logistic), as A's recipe asks for another (by: boosting" in said
 
 
 def test_metrics_that_are_missing_are_said_with_what_makes_them(
@@ -115,7 +139,11 @@ def test_what_is_not_there_is_said_with_what_is(made: Path, compared: Callable[.
     (made / "hf" / "README.md").write_text("# another card")
     assert "not the card of an export" in compared("hf", "reviews", code=2)
     main(["export", "reviews", "--to", "scores", "--stage", "scores"])
-    assert "the stage scores has no texts" in compared("scores", "reviews", code=2)
+    assert "of the stage scores has no rows with row_id" in compared("scores", "reviews", code=2)
+    (made / "jsonl" / "train.jsonl").write_text('{"row_id": 1, "text": "fine", "weight": "heavy"}')
+    assert "cannot be read, export the set again" in compared("jsonl", "reviews", code=2)
+    (made / "jsonl" / "train.jsonl").write_text("")
+    assert "has no rows" in compared("jsonl", "reviews", code=2)
 
 
 def test_sets_of_different_tasks_are_not_compared(made: Path, compared: Callable[..., str]) -> None:

@@ -18,6 +18,7 @@ from synth_assets.evaluation.faithfulness import (
     pairs,
     ppi_mean,
     proportion,
+    right_share,
     sample_size,
 )
 from synth_assets.evaluation.measured import Z95, Measured
@@ -107,6 +108,16 @@ def test_prediction_powered_intervals_cover_the_truth_95_times_in_100(right: flo
     assert abs(said.mean() - 0.7) > 0.015  # the judge alone is biased
 
 
+def test_the_share_of_right_labels_by_few_people_is_covered_near_one_too() -> None:
+    random, found = np.random.default_rng(0), []
+    for _ in range(TRIALS // 2):
+        truth = random.random(70) < 0.95
+        agrees = np.where(random.random(70) < 0.8, truth, ~truth)
+        found.append(right_share(list(agrees), dict(enumerate(truth[:20]))))
+    assert covers(iter(found), 0.95) == pytest.approx(0.95, abs=0.03)
+    assert np.mean([m.value for m in found]) == pytest.approx(0.95, abs=0.01)
+
+
 def test_a_good_judge_narrows_the_interval_of_a_few_people() -> None:
     truth, said = judged(5200, 0.95, 0.5)
     measured = ppi_mean(truth[0, :200], said[0, :200], said[0, 200:])
@@ -114,7 +125,16 @@ def test_a_good_judge_narrows_the_interval_of_a_few_people() -> None:
     assert measured.high - measured.low < 0.6 * classical
     _, guess = judged(5200, 0.5, 0.5)
     useless = ppi_mean(truth[0, :200], guess[0, :200], guess[0, 200:])
-    assert useless.high - useless.low > classical
+    assert useless.high - useless.low == pytest.approx(classical, rel=0.02)
+
+
+def test_a_judge_that_saw_few_other_rows_hardly_counts() -> None:
+    people, judge = [1.0] * 45 + [0.0] * 5, [1.0, 0.0, 1.0, 1.0, 0.0] * 10
+    alone = ppi_mean(people, judge, [])
+    assert alone.value == 0.9
+    few = ppi_mean(people, judge, [0.0, 0.0, 1.0])
+    assert few.value == pytest.approx(0.9, abs=0.01)
+    assert few.high - few.low <= alone.high - alone.low
 
 
 def clusters(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -153,6 +173,11 @@ def test_people_take_the_students_mistakes_out_of_correctness() -> None:
     assert alone.high < 0.9
     assert corrected.low < 0.9 < corrected.high
     assert corrected.n == 300
+    by_all = correctness(trained, made, {i: not w for i, w in enumerate(wrong)})
+    assert by_all.value == pytest.approx(1 - wrong.mean())  # nothing is left that the student alone has seen
+    agreed = correctness(trained, made, dict.fromkeys(range(30), True))
+    assert (agreed.value, agreed.high) == (1.0, 1.0)
+    assert agreed.low == pytest.approx(0.886, abs=1e-3)  # Wilson's of 30 in 30
 
 
 def test_a_class_without_real_rows_has_no_correctness() -> None:

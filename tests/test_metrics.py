@@ -160,6 +160,34 @@ def test_people_say_how_far_the_judge_is_right_and_correct_it(
     assert "pairs.csv:2: unknown verdict 'frist'. Did you mean 'first'?" in capsys.readouterr().err
 
 
+def test_facts_of_rows_are_looked_up_in_passages(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    def says(body: dict[str, Any]) -> str:
+        prompt = body["messages"][-1]["content"]
+        if "List the facts" in prompt:
+            return "- Tarn lies on a lake.\n- Tarn has no harbour.\n- Tarn is a fine name."
+        if "support this statement" in prompt:
+            passages, _, fact = prompt.partition("Do the passages")
+            if "fine name" in fact:
+                return "irrelevant"
+            return "Supported." if "lies on a lake" in passages and "on a lake" in fact else "unsupported"
+        return f"We saw Tarn, number {body['seed']} of many."
+
+    endpoint.say = says
+    edit("schedule:", "metrics: {facts: {file: passages.txt, rows: 4, k: 2, passages: 1}}\nschedule:")
+    assert main(["check", "reviews"]) == 2
+    assert "passages.txt" in capsys.readouterr().err
+    (project / "passages.txt").write_text("Tarn lies on a lake.\nOla has a harbour.\n", encoding="utf-8")
+    assert main(["check", "reviews"]) == 0
+    main(["run", "reviews", "--round", FIRST])
+    told = dict(ask("select name, value from reviews.metrics where name like 'fact_%'"))
+    assert told == {"fact_precision": 0.5, "fact_recall_at_k": 0.5, "fact_f1_at_k": 0.5}
+    capsys.readouterr()
+    main(["plan", "reviews", "--round", FIRST])
+    assert "0 calls to make" in capsys.readouterr().out
+
+
 def test_a_question_with_an_unknown_field_is_refused(
     project: Path, edit, capsys: pytest.CaptureFixture
 ) -> None:
@@ -186,6 +214,9 @@ def test_people_label_a_sample_and_correct_what_is_said_of_the_rest(
     assert by["human"] == 12
     (n,) = ask("select n from reviews.metrics where name = 'correctness' and slice = 'filtered'")[0]
     assert n == 12  # rows that people judged
+    ((kappa, n),) = ask("select value, n from reviews.metrics where name = 'kappa'")
+    assert 0 < kappa < 1  # one label in twelve is another
+    assert n == 12
 
 
 def test_entities_are_looked_up_in_the_evidence_that_the_recipe_names(

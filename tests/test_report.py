@@ -191,6 +191,10 @@ def test_rows_without_labels_have_a_page_too(
 
 def test_metrics_of_any_name_find_a_place() -> None:
     metrics: Metrics = {
+        ("accuracy", "filtered"): (0.7, 0.6, 0.8, 50),
+        ("accuracy_change", "filtered, against before"): (0.1, -0.05, 0.25, 50),
+        ("auc", "filtered"): (0.83, 0.71, 0.9, 50),
+        ("kappa", "filtered"): (0.62, 0.4, 0.8, 30),
         ("learning_curve", "filtered@100"): (0.6, 0.5, 0.7, 50),
         ("learning_curve", "filtered@200"): (0.7, 0.6, 0.8, 50),
         ("confusion", "a>b>c"): (3, None, None, 50),
@@ -201,8 +205,11 @@ def test_metrics_of_any_name_find_a_place() -> None:
         ("vendi", "real"): (19.0, 17.0, 21.0, 28),
     }
     found = {s.name: s for s in metric_sections(metrics, ["a", "b>c"]) if s.parts}
-    assert set(found) == {"curves", "confusion", "trust", "diversity"}
+    assert set(found) == {"accuracy", "curves", "confusion", "trust", "diversity"}
     said = "\n".join(lines(list(found.values())))
+    assert "filtered, against before  +0.100  -0.050 to +0.250" in said
+    assert ["filtered", "0.83", "0.710", "to", "0.900"] in [line.split() for line in said.splitlines()]
+    assert "beyond chance (Cohen's kappa)" in said
     assert "vendi" in said
     assert "11.0 to 13.0" in said
     assert ["a", "b>c", "3"] in [line.split() for line in said.splitlines()]
@@ -228,6 +235,16 @@ def test_a_difference_has_an_interval_where_both_have_one_and_compares_only_equa
     accuracy, distinct = ([str(cell) for cell in row] for row in differences(a, b, "a", "b", 10).rows)
     assert accuracy[-2:] == ["+0.2", "+0.059 to +0.341"]  # 0.2 -+ the root of 0.1 ** 2 + 0.1 ** 2
     assert distinct[-2:] == ["", ""]
+
+
+def test_what_changes_with_the_size_of_a_set_is_compared_on_as_many_rows_only() -> None:
+    a: Metrics = {("vocabulary", "x"): (500, 450, 550, 100), ("auc", "x"): (0.8, 0.7, 0.9, 100)}
+    b: Metrics = {("vocabulary", "x"): (900, 850, 950, 200), ("auc", "x"): (0.9, 0.8, 1.0, 200)}
+    words, area = ([str(cell) for cell in row] for row in differences(a, b, "a", "b", 10).rows)
+    assert words[-2:] == ["", ""]
+    assert area[-2] == "+0.1"
+    b["vocabulary", "x"] = (900, 850, 950, 100)
+    assert str(differences(a, b, "a", "b", 10).rows[0][-2]) == "+400"
 
 
 def test_the_asset_writes_the_page_and_shows_it_in_the_ui(made: Path) -> None:

@@ -104,6 +104,8 @@ def test_auc_is_that_of_scikit_learn() -> None:
         assert measured.value == pytest.approx(roc_auc_score(positive, scores))
         assert measured.low < measured.value < measured.high
     assert auc([1.0, 2.0], [True, True]).why == "rows are not of two classes"
+    known = auc([0.2, 0.9, 0.4], [False, True, True])
+    assert auc([0.2, 0.9, 0.4, None, math.nan, 0.7], [False, True, True, True, False, None]) == known
 
 
 def test_bleu_and_chrf_are_those_of_sacrebleu() -> None:
@@ -216,6 +218,12 @@ def test_metrics_of_evaluate_give_the_same_values_and_write_no_file(tmp_path: Pa
     assert SpanF1().compute(predictions=[["B-PER"]], references=[["B-PER"]])["span_f1"] == 1.0
     assert PassAtK().compute(predictions=[[True, False], [False, False]], k=2)["pass_at_2"] == 0.5
     assert AUC().compute(predictions=[0.1, 0.9], references=[False, True])["auc"] == 1.0
+    first = Agreement().compute(predictions=[None, "b"], references=["a", "b"])
+    assert (first["accuracy"], first["accuracy_n"]) == (1.0, 1)
+    with pytest.raises(ValueError, match="predictions: the value at place 1 is None"):
+        ExactMatch().compute(predictions=["Paris", None], references=[["paris"], ["rome"]])
+    unread = WinTieLose().compute(predictions=[math.nan, 1.0])
+    assert (unread["win"], unread["win_n"], unread["win_rate"]) == (1.0, 1, 1.0)
     nothing = WinTieLose().compute(predictions=[])
     assert nothing["win_rate"] is None
     assert nothing["win_rate_why"] == "no rows"

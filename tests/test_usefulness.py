@@ -48,7 +48,8 @@ def test_a_paired_gain_is_about_the_rows_that_changed() -> None:
     gain, low, high = paired_gain(after, before)
     assert gain == pytest.approx(0.2)
     assert 0.11 < low < 0.2 < high < 0.29  # the standard error is .04
-    assert paired_gain(before, before) == (0.0, 0.0, 0.0)
+    same = paired_gain(before, before)  # that no row changed leaves the chance that one in so many would
+    assert same == (0.0, -wilson(0, len(before))[1], wilson(0, len(before))[1])
 
 
 def test_a_set_that_lacks_a_class_has_an_unknown_accuracy() -> None:
@@ -159,17 +160,30 @@ def test_correctness_by_condition_and_corrected_by_people() -> None:
     }
     by_people = made.assign(former_label=made["label"], label_source="condition")
     by_people.loc[by_people.index[:20], "label_source"] = "human"  # who find that every label is right
-    corrected = measure.faithfulness(by_people, seeds, [], encode).set_index("slice")["value"]
-    assert corrected["filtered"] == 1.0
+    corrected = measure.faithfulness(by_people, seeds, [], encode).set_index(["name", "slice"])["value"]
+    assert corrected["correctness", "filtered"] == 1.0
+    assert corrected["kappa", "filtered"] == 1.0
+    assert corrected["correctness", "label=good"] == 1.0
+    by_people["label_source"] = by_people["tone"].map({"angry": "human", "calm": "condition"})
+    found = measure.faithfulness(by_people, seeds, ["tone"], encode).set_index("slice")
+    assert found.loc["tone=angry", "value"] == 1.0
+    assert found.loc["tone=calm", "reason"] == "people have judged no row"
 
 
 def test_rounds_that_repeat_themselves_show_as_less_varied() -> None:
-    fresh = [f"a good film about {word}" for word in ("love", "war", "cats", "trains", "music", "chess")]
-    table = measure.of_rounds({"2026-11-19": fresh, "2026-11-20": [fresh[0]] * 6}, encode)
+    about = "love war cats trains music chess rain bread night snow".split()  # noqa: SIM905
+    fresh = [f"a good film about {word}" for word in about]
+    table = measure.of_rounds({"2026-11-19": fresh, "2026-11-20": [fresh[0]] * 10}, encode)
     first, second = table[table["name"] == "round_distinct_2"]["value"]
     assert second < first / 2
     assert measure.falls(table)["round_distinct_2"] == pytest.approx(1 - second / first)
     assert measure.falls(measure.of_rounds({"2026-11-19": fresh}, encode)) == {}
+    few = {"2026-11-18": fresh[:2], "2026-11-19": fresh, "2026-11-20": fresh}
+    assert set(measure.of_rounds(few, encode)["slice"]) == {
+        "2026-11-19",
+        "2026-11-20",
+    }
+    assert measure.of_rounds({"2026-11-19": fresh, "2026-11-20": fresh[:3]}, encode).empty
 
 
 def test_what_a_set_has_in_common_with_seeds_and_test() -> None:

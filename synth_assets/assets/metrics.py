@@ -1,6 +1,6 @@
 """Asset `metrics`: what the set is worth, beside baselines, with intervals."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -8,37 +8,34 @@ import dagster as dg
 from resources.encoder import MiniLM
 from resources.lake import Lake
 from resources.language_model import LanguageModel
-from synth_assets import people, tables
+from synth_assets import tables
 from synth_assets.annotation import annotators
-from synth_assets.assets import feedback, in_context, plots
+from synth_assets.assets import by_model, feedback, plots
 from synth_assets.assets.model import CHECKS as OF_CALLS
 from synth_assets.assets.model import BoundModel
 from synth_assets.assets.nightly import freshness
 from synth_assets.assets.stage import (
     LANGUAGE_MODEL_POOL,
-    PREVIEW_ROWS,
     Table,
     Verdict,
     asset,
-    cell,
     check_all,
     follows,
     partition_of,
     result,
     rounds_before,
 )
-from synth_assets.evaluation import in_context as of_answers
-from synth_assets.evaluation import judging, measure
+from synth_assets.evaluation import in_context, measure
 from synth_assets.evaluation.facts import entity_error
-from synth_assets.evaluation.preference import route
-from synth_assets.generation import prompts
 from synth_assets.protocols import Encode
 from synth_assets.recipe import Recipe
-from synth_assets.recipe_sections import Judged
 from synth_assets.students import made as students
 
 SECTIONS = ["labels", "metrics", "annotator", "feedback", "seed"]
-PLOTTED = ("accuracy", "macro_f1", "yield", "correctness", "contamination", "vendi_score")  # over the rounds
+PLOTTED = (  # over the rounds
+    *("accuracy", "accuracy_change", "macro_f1", "auc", "yield", "correctness", "kappa"),
+    *("contamination", "vendi_score"),
+)
 TABLED = (
     "vocabulary",
     "distinct_1",
@@ -48,7 +45,6 @@ TABLED = (
     "vendi_score",
 )
 CHECKS = {
-    **OF_CALLS,
     "contamination": "Do at most metrics.contamination of the kept rows repeat eight words of a test row?",
     "accuracy_holds": "Is the accuracy of the training set at least where the last round's interval begins, "
     "or the fall on the same test rows within chance?",
@@ -57,14 +53,38 @@ CHECKS = {
 }
 
 
+class _Before:
+    """The last round that was measured before this one: its day, its training set and its metrics."""
+
+    def __init__(self, recipe: Recipe, lake: Lake, round_: str) -> None:
+        self.round = round_
+        self.kept, self.weighted, self.metrics = (
+            lake.read(recipe.name, stage, [{"round": round_}], tables.schema(recipe, stage))
+            for stage in ("filtered", "weighted", "metrics")
+        )
+
+
+def last_measured(recipe: Recipe, lake: Lake, round_: str) -> str | None:
+    """The last round before this one that has metrics, and the rows that they are of."""
+    measured = [
+        place["round"]
+        for place in lake.partitions(recipe.name, "metrics", tables.STAGES["metrics"])
+        if place["round"] < round_ and lake.path(recipe.name, "weighted", place).exists()
+    ]
+    return max(measured, default=None)
+
+
 def build(recipe: Recipe) -> dg.AssetsDefinition:
+    wanted = recipe.metrics
+    asks = bool(wanted.model_alone or wanted.in_context or wanted.facts or wanted.judge)
+
     @asset(
         recipe,
         "metrics",
         reads=["generations", "filtered", "labelled", "weighted", "seeds"],
         sections=SECTIONS,
-        checks=CHECKS,
-        pool=LANGUAGE_MODEL_POOL,
+        checks={**OF_CALLS, **CHECKS},
+        pool=LANGUAGE_MODEL_POOL if asks else None,
         automation_condition=follows(recipe),
         freshness_policy=freshness(recipe),
     )
@@ -83,52 +103,74 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         import pandas as pd
 
         round_ = partition_of(context)["round"]
-        model = BoundModel(language_model, recipe, context, recipe.annotator_model)
-
         made_now = {"generations": generations, "filtered": filtered, "labelled": labelled}
         so_far = {  # `weighted` has the rows of all rounds so far: what it is compared with has them, too
             stage: pd.concat([rounds_before(recipe, lake, stage, round_), rows], ignore_index=True)
             for stage, rows in made_now.items()
         }
         sets = measure.training_sets(**so_far, weighted=weighted, seeds=seeds, seed=recipe.seed)
-        shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
         last = last_measured(recipe, lake, round_)
         before = _Before(recipe, lake, last) if last else None
-        wanted, encode = recipe.metrics, encoder.encode
-        parts = _usefulness(
-            recipe,
-            sets,
-            seeds[seeds["split"] == "test"].reset_index(drop=True),
-            encoder,
-            lambda texts: annotators.label_logprobs(texts, recipe.task, shown, model),
-            before,
-        )
-        parts += _of_rows(recipe, sets, so_far["filtered"], filtered, labelled, seeds, encode)
-        parts += _against_truth(recipe, sets)
-        if shown := wanted.in_context:
-            asked = model.other(shown.model) if shown.model else model
-            parts.append(in_context.measured(recipe, sets, seeds, asked))
-        doubted: list[str] = []
-        if wanted.judge and before:
-            judge = model.other(wanted.judge.model) if wanted.judge.model else model
-            pairs = measure.drawn_pairs(filtered, before.kept, wanted.judge.rows)
-            verdicts = judging.judge_pairs(asked_of_judge(recipe, pairs), judge)
-            doubted = _doubted(pairs, verdicts)
-            parts.append(measure.preference(verdicts, before.round, _by_people(wanted.judge, pairs)))
+        model = BoundModel(language_model, recipe, context, recipe.annotator_model)
+        parts = _usefulness(recipe, sets, seeds, encoder, before, model)
+        parts += _of_rows(recipe, sets, so_far["filtered"], filtered, labelled, seeds, encoder.encode)
+        parts += _by_model(recipe, sets, seeds, filtered, model)
+        judged, told = _judged(recipe, filtered, before, model)
+        parts += judged
         model.save_calls(lake)
         yields = measure.yields(generations, filtered)
         rows = pd.concat([*parts, yields], ignore_index=True).assign(round=round_)
         by_cell = yields.set_index("slice")["value"].to_dict()
         feedback.report(recipe, lake, context, round_, {cell: by_cell[cell] for cell in recipe.cells})
+        answered = check_all(recipe, "metrics", "answered", *model.verdicts())
         return result(
             recipe,
             "metrics",
             rows,
-            {**_metadata(rows), **_for_people(doubted), **model.metadata()},
-            [check_all(recipe, "metrics", "answered", *model.verdicts()), *_checks(recipe, rows, before)],
+            {**_metadata(rows), **told, **model.metadata()},
+            [answered, *_checks(recipe, rows, before)],
         )
 
     return compute
+
+
+def _usefulness(
+    recipe: Recipe,
+    sets: dict[str, Table],
+    seeds: Table,
+    encoder: MiniLM,
+    before: _Before | None,
+    model: BoundModel,
+) -> list[Table]:
+    """Students and baselines, as far as the recipe wants them and there are test rows with labels."""
+    test = seeds[seeds["split"] == "test"].reset_index(drop=True)
+    if test.empty or not recipe.labels:
+        return []
+    wanted, others = recipe.metrics, dict[str, Any]()
+    made = students.build(recipe.student, encoder.encode, encoder.folder)
+    said = measure.predictions(sets, test, made) if wanted.student else {}
+    if wanted.word_list:
+        others["word list"] = measure.word_list_hits(test, wanted.word_list)
+    parts = [measure.usefulness(said, others, len(test))]
+    if wanted.student:
+        parts.append(measure.curves(sets, test, made, recipe.seed))
+    if wanted.student and before:
+        last = {measure.MAIN: before.weighted[before.weighted["origin"] == "synthetic"]}
+        was = measure.predictions(last, test, made)[measure.MAIN]
+        parts.append(measure.change(said[measure.MAIN], was, before.round))
+    if wanted.model_alone:
+        shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
+        by_seeds = said.get("seeds")
+        parts.append(
+            measure.model_alone(
+                test,
+                wanted.model_alone,
+                lambda texts: annotators.label_logprobs(texts, recipe.task, shown, model),
+                None if by_seeds is None else by_seeds.right,
+                recipe.seed,
+            )
+        )
+    return parts
 
 
 def _of_rows(
@@ -153,99 +195,38 @@ def _of_rows(
         evidence = [text or "" for text in filtered[wanted.evidence]]
         found = entity_error(list(filtered["text"]), evidence)
         yield measure.table([measure.row("entity_error", "filtered", found)])
+    for column, truth in wanted.truth.items():
+        for name in ("generations", "filtered"):
+            yield in_context.truth(truth.by, name, column, sets[name], truth.column)
     if wanted.faithfulness and recipe.labels:
         told = labelled.merge(filtered[["row_id", *recipe.attributes]], on="row_id")
         yield measure.faithfulness(told, seeds, list(recipe.attributes), encode)
 
 
-def _against_truth(recipe: Recipe, sets: dict[str, Table]) -> Iterator[Table]:
-    for column, truth in recipe.metrics.truth.items():
-        for name in ("generations", "filtered"):
-            yield of_answers.truth(truth.by, name, column, sets[name], truth.column)
+def _by_model(
+    recipe: Recipe, sets: dict[str, Table], seeds: Table, filtered: Table, model: BoundModel
+) -> Iterator[Table]:
+    """What a model measures of the sets."""
+    if shown := recipe.metrics.in_context:
+        yield by_model.in_context_rows(recipe, shown, sets, seeds, model.other(shown.model))
+    if looked := recipe.metrics.facts:
+        found = by_model.verdicts_on_facts(recipe, looked, filtered, model.other(looked.model))
+        yield measure.facts(found, looked.k)
 
 
-class _Before:
-    """The last round that was measured before this one: its day, its training set and its metrics."""
-
-    def __init__(self, recipe: Recipe, lake: Lake, round_: str) -> None:
-        self.round = round_
-        self.kept, self.weighted, self.metrics = (
-            lake.read(recipe.name, stage, [{"round": round_}], tables.schema(recipe, stage))
-            for stage in ("filtered", "weighted", "metrics")
-        )
-
-
-def last_measured(recipe: Recipe, lake: Lake, round_: str) -> str | None:
-    """The last round before this one that has metrics, and the rows that they are of."""
-    measured = [
-        place["round"]
-        for place in lake.partitions(recipe.name, "metrics", tables.STAGES["metrics"])
-        if place["round"] < round_ and lake.path(recipe.name, "weighted", place).exists()
-    ]
-    return max(measured, default=None)
-
-
-def _usefulness(
-    recipe: Recipe,
-    sets: dict[str, Table],
-    test: Table,
-    encoder: MiniLM,
-    annotate: Callable[..., Any],
-    before: _Before | None,
-) -> list[Table]:
-    """Students and baselines, as far as the recipe wants them and there are test rows with labels."""
-    if test.empty or not recipe.labels:
-        return []
-    wanted, others = recipe.metrics, dict[str, Any]()
-    made = students.build(recipe.student, encoder.encode, encoder.folder)
-    said = measure.predictions(sets, test, made) if wanted.student else {}
-    if wanted.word_list:
-        others["word list"] = measure.word_list_hits(test, wanted.word_list)
-    parts = [measure.usefulness(said, others, len(test))]
-    if wanted.student:
-        parts.append(measure.curves(sets, test, made, recipe.seed))
-    if wanted.student and before:
-        last = {measure.MAIN: before.weighted[before.weighted["origin"] == "synthetic"]}
-        was = measure.predictions(last, test, made)[measure.MAIN]
-        parts.append(measure.change(said[measure.MAIN], was, before.round))
-    if wanted.model_alone:
-        by_seeds = said.get("seeds")
-        hits = None if by_seeds is None else by_seeds.right
-        parts.append(measure.model_alone(test, wanted.model_alone, annotate, hits, recipe.seed))
-    return parts
-
-
-def asked_of_judge(recipe: Recipe, pairs: Sequence[tuple[Any, Any]]) -> list[judging.Pair]:
-    """What a judge is shown: a question, and a row of this round and one of the last as its answers."""
-    wanted, task = recipe.metrics.judge, recipe.task
-    assert wanted
-    return [
-        judging.Pair(
-            prompts.render(wanted.question, {**task.fields(), **task.of_label(new["label"]), **new}),
-            new["text"],
-            old["text"],
-        )
-        for new, old in pairs
-    ]
-
-
-def _by_people(wanted: Judged, pairs: Sequence[tuple[Any, Any]]) -> list[float | None] | None:
-    if wanted.people is None:
-        return None
-    said = people.read_verdicts(wanted.people)
-    return [said.get((new["row_id"], old["row_id"])) for new, old in pairs]
-
-
-def _doubted(pairs: Sequence[tuple[Any, Any]], verdicts: Sequence[judging.Verdict]) -> list[str]:
-    """Pairs of which the judge is not sure, for people, the least sure first."""
-    _, places = route([v.confidence for v in verdicts], at_least=1)
-    shown = [pairs[i] for i in places[:PREVIEW_ROWS]]
-    return [f"| {cell(new['text'])} | {cell(old['text'])} |" for new, old in shown]
-
-
-def _for_people(doubted: list[str]) -> dict[str, Any]:
+def _judged(
+    recipe: Recipe, filtered: Table, before: _Before | None, model: BoundModel
+) -> tuple[list[Table], dict[str, Any]]:
+    """What a judge says of this round and the last, and, for people, pairs of which it is not sure."""
+    judge = recipe.metrics.judge
+    if judge is None or before is None:
+        return [], {}
+    pairs = measure.drawn_pairs(filtered, before.kept, judge.rows)
+    verdicts = by_model.judged(recipe, judge, pairs, model.other(judge.model))
+    lines = by_model.doubted(pairs, verdicts)
     head = ["| this round | the round before |", "| --- | --- |"]
-    return {"judge_not_sure": dg.MetadataValue.md("\n".join([*head, *doubted]))} if doubted else {}
+    told = {"judge_not_sure": dg.MetadataValue.md("\n".join([*head, *lines]))} if lines else {}
+    return [by_model.preference(judge, pairs, verdicts, before.round)], told
 
 
 def _checks(recipe: Recipe, rows: Table, before: _Before | None) -> Iterator[dg.AssetCheckResult]:
@@ -304,7 +285,7 @@ def _metadata(rows: Table) -> dict[str, Any]:
     numbers = known[known["name"].isin(PLOTTED) | known["name"].str.startswith(("truth_", "in_context_"))]
     pictures = {
         "accuracy": ("accuracy on real test rows (95 % interval)", "accuracy"),
-        "correctness": ("labels that a student of real rows agrees with (95 % interval)", "correctness"),
+        "correctness": ("right labels, by a student of real rows or people (95 % interval)", "correctness"),
         "errors": ("errors by class (95 % interval)", "error"),
         "learning_curve": ("accuracy over rows (95 % interval)", "learning_curve"),
         "truth": ("rows against what is right (95 % interval)", "truth_.*"),

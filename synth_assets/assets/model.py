@@ -71,10 +71,11 @@ class BoundModel:
     def name(self) -> str:
         return self._model.name
 
-    def other(self, spec: str | NamedModel) -> Self:
-        """Another model for the same asset: what its calls come to is added to this one's."""
+    def other(self, spec: str | NamedModel | None) -> Self:
+        """Another model for the same asset (None: this one). Its calls are added to this one's."""
         twin = copy(self)
-        twin._model = resolve_model(spec)
+        if spec is not None:
+            twin._model = resolve_model(spec)
         return twin
 
     def complete(

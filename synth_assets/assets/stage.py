@@ -34,14 +34,22 @@ def partition_of(context: Any) -> dict[str, str]:
     return columns(context.partition_key) if context.has_partition_key else {}
 
 
-def rounds_before(recipe: Recipe, lake: Lake, stage: str, round_: str) -> Table:
-    """The rows of a stage in all rounds before this one, of the cells that the recipe still has."""
+def rounds_before(
+    recipe: Recipe, lake: Lake, stage: str, round_: str, columns: Sequence[str] | None = None
+) -> Table:
+    """The rows of a stage in all rounds before this one, of the cells that the recipe still has; of its
+    columns those that are named, and the cell."""
+    import pyarrow as pa
+
+    schema = tables.schema(recipe, stage)
+    if columns is not None:
+        schema = pa.schema([field for field in schema if field.name in {*columns, "cell"}])
     before = [
         p
         for p in lake.partitions(recipe.name, stage, tables.stages(recipe)[stage])
         if p["round"] < round_ and p.get("cell", recipe.cells[0]) in recipe.cells
     ]
-    rows = lake.read(recipe.name, stage, before, tables.schema(recipe, stage))
+    rows = lake.read(recipe.name, stage, before, schema)
     return rows[rows["cell"].isin(recipe.cells)].reset_index(drop=True)
 
 

@@ -250,7 +250,8 @@ def jensen_shannon(ours: np.ndarray, theirs: np.ndarray) -> Measured:
     chance = (np.count_nonzero(middle) - 1) * (1 / ours.sum() + 1 / theirs.sum()) / (8 * math.log(2))
     half = Z95 * math.sqrt(variance)
     value = min(1.0, max(0.0, value))
-    return Measured(value, max(0.0, value - chance - half), min(1.0, value + half), int(ours.sum()))
+    low, high = max(0.0, value - float(chance) - half), min(1.0, value + half)
+    return Measured(value, low, high, int(ours.sum()))
 
 
 def _all_counts(words: Words, n: int) -> Iterator[_Counts]:

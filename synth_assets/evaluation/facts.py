@@ -1,21 +1,38 @@
 """Facts: named entities that the evidence lacks, and atomic facts that are supported.
 
 What finds the parts of a text and what checks them are functions: patterns stand in for a named entity
-recogniser, sentences for atomic facts; a model may do either better.
+recogniser, sentences for atomic facts. A model does both better: `atomic_facts` and `supported`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from synth_assets.entities import Entity, pattern_entities
+from synth_assets.evaluation.judging import ask
 from synth_assets.evaluation.measured import Measured
 from synth_assets.evaluation.resampling import bootstrap_mean, ratio
+
+if TYPE_CHECKING:
+    from synth_assets.protocols import Completes
 
 Split = Callable[[str], Sequence[str]]  # a text -> its atomic facts
 Supported = Callable[[str], bool | None]  # a fact -> whether it is supported; None: beside the point
 
+SPLIT = """\
+List the facts that the text states, one a line. Each line is a short sentence that stands alone, with names
+and without pronouns. Add nothing.
+
+Text: {text}
+Facts:"""
+CHECK = """\
+{passages}
+
+Do the passages above support this statement: {fact}
+Answer with one word: supported, unsupported, or irrelevant if it claims nothing that could be looked up."""
+BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
 END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:Mr|Dr|St|Ms)\.)(?<!\bMrs\.)[\"'”’)\]]*\s+|\n+")
 WORD = re.compile(r"\d+(?:[.,]\d+)*%?|\w+")
 ASIDE = re.compile(r"\?\s*$|\b(?:I|[Ww]e|[Yy]ou|[Mm]y|[Oo]ur|[Yy]our|me|us)\b")
@@ -109,10 +126,12 @@ def fact_scores(
     A fact beside the point counts for nothing; a text without facts has no precision. With `split` the
     sentences and `supported` an entailment, the precision is FactualityPrompt's entailment ratio.
     """
-    counted = []
-    for text in texts:
-        verdicts = [supported(fact) for fact in split(text)]
-        counted.append((verdicts.count(True), verdicts.count(False)))
+    return verdict_scores([[supported(fact) for fact in split(text)] for text in texts], k)
+
+
+def verdict_scores(texts: Sequence[Sequence[bool | None]], k: int) -> dict[str, Measured]:
+    """The same from the verdicts on the facts of each text."""
+    counted = [(list(verdicts).count(True), list(verdicts).count(False)) for verdicts in texts]
     return {
         "fact_precision": bootstrap_mean(
             [s / (s + u) if s + u else None for s, u in counted], "no text has a fact"
@@ -120,3 +139,30 @@ def fact_scores(
         "fact_recall_at_k": bootstrap_mean([min(s / k, 1.0) for s, _ in counted]),
         "fact_f1_at_k": bootstrap_mean([f1_at_k(s, u, k) for s, u in counted]),
     }
+
+
+def atomic_facts(texts: Sequence[str], model: Completes) -> list[list[str] | None]:
+    """What a model lists as the facts of each text (FActScore, Min et al. 2023); None without an answer."""
+    said = ask([SPLIT.format(text=text) for text in texts], model, "atomic facts")
+    return [None if answer is None else _listed(answer) for answer in said]
+
+
+def _listed(answer: str) -> list[str]:
+    lines = (BULLET.sub("", line).strip() for line in answer.splitlines())
+    return list(dict.fromkeys(line for line in lines if line))
+
+
+def supported(
+    facts: Sequence[Sequence[str]], find: Callable[[str], Sequence[str]], model: Completes
+) -> list[list[bool | None]]:
+    """Whether a model sees each fact of each text supported by the passages that `find` gives for it (SAFE,
+    Wei et al. 2024, with passages in place of a search engine). None: irrelevant, or no verdict to read."""
+    flat = [fact for of_text in facts for fact in of_text]
+    prompts = [CHECK.format(passages="\n".join(find(fact)) or "(none)", fact=fact) for fact in flat]
+    verdicts = iter([_verdict(answer or "") for answer in ask(prompts, model, "supported")])
+    return [[next(verdicts) for _ in of_text] for of_text in facts]
+
+
+def _verdict(answer: str) -> bool | None:
+    found = re.search(r"\b(supported|unsupported|not supported|irrelevant)\b", answer.lower())
+    return None if found is None or found[0] == "irrelevant" else found[0] == "supported"

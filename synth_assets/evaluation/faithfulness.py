@@ -110,22 +110,36 @@ def ppi_mean(
     """Prediction-powered mean (Angelopoulos et al. 2023): what a judge says of many rows, corrected by
     what people say of some. `people` and `judge` are of the same rows, `rest` is the judge's of all others.
 
-    The value has no bias however wrong the judge is; the better it is, the narrower the interval.
+    The judge counts by a power between 0 and 1 (PPI++, Angelopoulos, Duchi & Zrnic 2023), the less the worse
+    it is and the fewer other rows it has seen: the mean has no bias however wrong it is, and its interval is
+    about as wide as that of people alone at the most.
     """
     import numpy as np
 
     n = len(people)
-    if n == 0 or len(rest) == 0:
-        return unknown("people have judged no row" if n == 0 else "the judge has seen no other row", n)
-    wrong = np.asarray(people, dtype=float) - np.asarray(judge, dtype=float)
-    others = np.asarray(rest, dtype=float)
-    value = min(most, max(least, float(others.mean() + wrong.mean())))
-    if n == 1 or len(others) == 1:
+    if n == 0:
+        return unknown("people have judged no row")
+    said, judged, others = (np.asarray(rows, dtype=float) for rows in (people, judge, rest))
+    power = _power(said, judged, others)
+    gain = power * (others.mean() - judged.mean()) if power else 0.0
+    value = min(most, max(least, float(said.mean() + gain)))
+    if n == 1:
         return Measured(value, n=n, why=ONE_ROW)
-    if not wrong.var():
-        return Measured(value, n=n, why="judge and people differ alike on all rows: no interval")
-    error = math.sqrt(others.var(ddof=1) / len(others) + wrong.var(ddof=1) / n)
-    return with_error(value, error, n, least, most)
+    left = said - power * judged
+    if np.ptp(left) < 1e-12:
+        return Measured(value, n=n, why="people say the same of all rows: no interval")
+    variance = left.var(ddof=1) / n + (power**2 * others.var(ddof=1) / len(others) if power else 0.0)
+    return with_error(value, math.sqrt(variance), n, least, most)
+
+
+def _power(people: np.ndarray, judge: np.ndarray, rest: np.ndarray) -> float:
+    """How much of the judge makes the variance of the mean least."""
+    import numpy as np
+
+    if len(people) < 2 or len(rest) < 2:
+        return 0.0
+    spread = (1 + len(people) / len(rest)) * float(np.concatenate([judge, rest]).var(ddof=1))
+    return min(1.0, max(0.0, float(np.cov(people, judge)[0, 1]) / spread)) if spread else 0.0
 
 
 def correctness(
@@ -144,7 +158,21 @@ def correctness(
     if agrees is None:
         lacking = ", ".join(sorted(set(synthetic.labels) - set(real.labels)))
         return unknown(f"no real row is labelled {lacking}", len(synthetic.labels))
+    return right_share(list(agrees), people)
+
+
+def right_share(agrees: Sequence[bool], people: Mapping[int, bool] | None = None) -> Measured:
+    """`correctness` from whether a student gives each row's label, too, and what people say of some rows.
+
+    The interval is Wilson's of as many rows as would give a proportion the error of the prediction-powered
+    mean: that holds near 0 and 1 and for few rows, too.
+    """
     if people is None:
-        return proportion(list(agrees))
+        return proportion(agrees)
+    alone = proportion(list(people.values()), "people have judged no row")
     rest = [bool(a) for i, a in enumerate(agrees) if i not in people]
-    return ppi_mean(list(people.values()), [bool(agrees[i]) for i in people], rest, 0.0, 1.0)
+    found = ppi_mean(list(people.values()), [bool(agrees[i]) for i in people], rest)
+    if found.value is None or found.high is None or not 0 < found.value < 1:
+        return alone  # a mean sees no chance there
+    as_many = found.value * (1 - found.value) * (Z95 / (found.high - found.value)) ** 2
+    return Measured(found.value, *wilson(found.value * as_many, as_many), found.n)

@@ -87,7 +87,7 @@ def judge_pairs(pairs: Sequence[Pair], model: Completes, prompt: str = PAIR) -> 
     `prompt` is a format string with `{question}`, `{first}` and `{second}`.
     """
     shown = [shown for p in pairs for shown in (p, Pair(p.question, p.second, p.first))]
-    said = _ask([prompt.format(**pair._asdict()) for pair in shown], model, "judge pair")
+    said = ask([prompt.format(**pair._asdict()) for pair in shown], model, "judge pair")
     scores = [None if text is None else read_pair(text) for text in said]
     return [_verdict(*both) for both in zip(scores[::2], scores[1::2], strict=True)]
 
@@ -115,7 +115,7 @@ def rate(
     """The rating of each (question, answer), from `low` to `high` (AlpaGasus, Chen et al. 2023); None where
     there is none to read. `rubric` is a format string with `{question}`, `{answer}`, `{low}` and `{high}`."""
     prompts = [rubric.format(question=q, answer=a, low=low, high=high) for q, a in answers]
-    said = _ask(prompts, model, "judge rating")
+    said = ask(prompts, model, "judge rating")
     return [None if text is None else rating(text, low, high) for text in said]
 
 
@@ -125,7 +125,8 @@ def read_pair(text: str) -> tuple[float, float] | None:
     return (float(found[1]), float(found[2])) if found else None
 
 
-def _ask(prompts: Sequence[str], model: Completes, replicate: str) -> list[str | None]:
+def ask(prompts: Sequence[str], model: Completes, replicate: str) -> list[str | None]:
+    """What a model says to each prompt; None where it gives no answer."""
     messages: list[list[Message]] = [[{"role": "user", "content": prompt}] for prompt in prompts]
     return [_text(answer) for answer in model.complete(messages, SAMPLING, [replicate] * len(messages))]
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.evaluation import diversity, privacy, similarity
-from synth_assets.evaluation.faithfulness import correctness, proportion
+from synth_assets.evaluation.facts import verdict_scores
+from synth_assets.evaluation.faithfulness import agreement, correctness, proportion, right_share
 from synth_assets.evaluation.judging import Verdict, reliability
 from synth_assets.evaluation.measured import Measured
 from synth_assets.evaluation.predictions import errors, learning_curve, of_one
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 COLUMNS = ["name", "slice", "value", "low", "high", "n", "reason"]
 VARIED = ("generations", "filtered", "real")  # sets whose diversity is compared
 MAIN = "weighted"  # the set whose errors are told one by one
+FEW = 10  # rows of a round: fewer are more or less varied by chance
 ROUNDS = 5  # before this one, that its diversity is held against
 Annotate = Callable[[Sequence[str]], Sequence["LabelLogprobs | None"]]
 Sets = Mapping[str, "pd.DataFrame"]
@@ -121,7 +123,7 @@ def predictions(sets: Sets, test: pd.DataFrame, student: Made) -> dict[str, Pred
 
 def usefulness(said: Mapping[str, Predicted | None], others: Mapping[str, Any], n: int) -> pd.DataFrame:
     """Accuracy and its gain over the seeds for all sets and baselines (`others`, one bool a test row); of
-    students macro-F1 and calibration, of the main set the errors by class and the confusion."""
+    students what `of_one` says, of the main set the errors by class and the confusion."""
     import pandas as pd
 
     right = {name: None if p is None else p.right for name, p in said.items()}
@@ -232,7 +234,8 @@ def _from_real(
 ) -> Iterator[tuple[Any, ...]]:
     yield row("chamfer_distance", name, similarity.chamfer_distance(vectors, of_real))
     yield row("mauve", name, similarity.mauve(vectors, of_real))
-    covered, chance = similarity.cluster_coverage(vectors, of_real)
+    k = min(50, max(2, len(real) // similarity.CLUSTERED))
+    covered, chance = similarity.cluster_coverage(vectors, of_real, k)
     yield row("cluster_coverage", name, covered)
     yield row("cluster_coverage_expected", name, chance)
     yield row("length_divergence", name, diversity.length_divergence(list(rows["text"]), list(real["text"])))
@@ -265,16 +268,21 @@ def faithfulness(
     rows: pd.DataFrame, seeds: pd.DataFrame, attributes: Sequence[str], encode: Encode
 ) -> pd.DataFrame:
     """Share of the rows' labels that a student of the real rows gives them, in all, by label and by condition
-    value; corrected by people where `label_source` says that they labelled some (`label` is theirs)."""
-    real = seeds[seeds["split"].isin(["demonstration", "validation"])]
-    if real["label"].nunique() < 2 or rows.empty:
-        return table([])
-    trained = training_set(real, Made(encode, Student))
+    value; all corrected by people where `label_source` says that they labelled some (`label` is theirs). Of
+    those rows, how far people and the labels that were asked for agree (Cohen's kappa)."""
     by_people = rows["label_source"].eq("human") if "label_source" in rows else rows["label"].isna()
     asked = rows["former_label"] if "former_label" in rows else rows["label"]
+    found = []
+    if by_people.any():
+        kappa = agreement(list(asked[by_people]), list(rows["label"][by_people]))["kappa"]
+        found.append(row("kappa", "filtered", kappa))
+    real = seeds[seeds["split"].isin(["demonstration", "validation"])]
+    if real["label"].nunique() < 2 or rows.empty:
+        return table(found)
+    trained = training_set(real, Made(encode, Student))
     people = {i: bool(rows["label"].iloc[i] == asked.iloc[i]) for i, seen in enumerate(by_people) if seen}
     whole = TrainingSet(encode(list(rows["text"])), list(asked))
-    found = [row("correctness", "filtered", correctness(trained, whole, people or None))]
+    found.append(row("correctness", "filtered", correctness(trained, whole, people or None)))
     agrees = correct(trained, whole.features, whole.labels)
     if agrees is None:
         return table(found)
@@ -282,14 +290,17 @@ def faithfulness(
         values = asked if attribute == "label" else rows[attribute]
         for value in sorted(values.dropna().unique()) if values.nunique() <= 50 else ():
             at = (values == value).to_numpy().nonzero()[0]
-            found.append(row("correctness", f"{attribute}={value}", proportion([agrees[i] for i in at])))
+            seen = {j: people[i] for j, i in enumerate(at) if i in people} if people else None
+            found.append(row("correctness", f"{attribute}={value}", right_share(list(agrees[at]), seen)))
     return table(found)
 
 
 def of_rounds(rounds: Mapping[str, Sequence[str]], encode: Encode) -> pd.DataFrame:
     """Diversity of the rows that each round itself has kept, oldest first, as many of each: it falls where a
-    set feeds on itself (model collapse, Shumailov et al. 2024)."""
-    kept = {round_: list(texts) for round_, texts in rounds.items() if len(texts) > 1}
+    set feeds on itself (model collapse, Shumailov et al. 2024). Nothing where the last round has too few."""
+    kept = {round_: list(texts) for round_, texts in rounds.items() if len(texts) >= FEW}
+    if list(kept)[-1:] != list(rounds)[-1:]:
+        return table([])
     n = min([*map(len, kept.values()), 5000])
     found = []
     for round_, texts in kept.items():
@@ -335,12 +346,18 @@ def preference(
     found = {
         **win_tie_lose([v.verdict for v in verdicts]),
         **position_bias([v.forward for v in verdicts], [v.swapped for v in verdicts]),
+        "unread": proportion([v.verdict is None for v in verdicts]),
     }
     rows = [row(f"judge_{name}", slice_, measured) for name, measured in found.items()]
     if people is not None:
         held = reliability([v.verdict for v in verdicts], people)
         rows += [row(f"judge_{name}", f"people, {slice_}", measured) for name, measured in held.items()]
     return table(rows)
+
+
+def facts(verdicts: Sequence[Sequence[bool | None]], k: int) -> pd.DataFrame:
+    """Precision, recall and F1@K of the facts of kept rows, each True, False, or None: it claims nothing."""
+    return table(row(name, "filtered", found) for name, found in verdict_scores(verdicts, k).items())
 
 
 def yields(generations: pd.DataFrame, filtered: pd.DataFrame) -> pd.DataFrame:

@@ -42,13 +42,31 @@ Vectors = list[list[float]]
 
 
 class InMemory(evaluate.EvaluationModule):
-    """For a measurement or a metric: its data stay in memory, and so it makes no file and no folder."""
+    """For a measurement or a metric: its data stay in memory, and so it makes no file and no folder.
+
+    `lacking` are the inputs in which None is a missing value; ValueError for None in another.
+    """
+
+    lacking: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, keep_in_memory: bool = True, **options: Any) -> None:
         super().__init__(*args, keep_in_memory=keep_in_memory, **options)
 
     def _build_data_dir(self) -> str:
         return "" if self.keep_in_memory else super()._build_data_dir()
+
+    def add_batch(self, **inputs: Any) -> None:
+        """As of `evaluate`, which writes into this docstring."""
+        for name in set(inputs) - set(self.lacking):
+            values = () if inputs[name] is None else inputs[name]
+            if (place := next((i for i, value in enumerate(values) if value is None), None)) is not None:
+                raise ValueError(f"{name}: the value at place {place} is None. Leave such rows out.")
+        super().add_batch(**inputs)
+
+    def _enforce_nested_string_type(self, schema: Any, obj: Any) -> None:
+        """`evaluate` looks at the first value only, and takes None everywhere but there."""
+        if obj is not None:
+            super()._enforce_nested_string_type(schema, obj)
 
 
 class _Measurement(InMemory, evaluate.Measurement):

@@ -72,6 +72,7 @@ class Agreement(_Metric):
     """Accuracy, macro-F1 and Cohen's kappa (Zhu et al. 2023)."""
 
     references = TEXT
+    lacking = ("predictions", "references")
 
     def _compute(self, predictions: list[str], references: list[str]) -> Found:
         """predictions, references: labels; None is missing."""
@@ -147,9 +148,10 @@ class AUC(_Metric):
 
     predictions = NUMBER
     references = TRUTH
+    lacking = ("predictions", "references")
 
     def _compute(self, predictions: list[float], references: list[bool]) -> Found:
-        """predictions: scores; references: whether the row is positive."""
+        """predictions: scores; references: whether the row is positive; None is missing."""
         return told("auc", task_metrics.auc(predictions, references))
 
 
@@ -197,9 +199,10 @@ class WinTieLose(_Metric):
     """Shares of wins, ties and losses, win score and win rate (AlpaGasus, Chen et al. 2023)."""
 
     predictions = NUMBER
+    lacking = ("predictions",)
 
     def _compute(self, predictions: list[float]) -> Found:
-        """predictions: verdicts on one system: 1 it won, 0.5 a tie, 0 it lost."""
+        """predictions: verdicts on one system: 1 it won, 0.5 a tie, 0 it lost; None is missing."""
         return told_all(preference.win_tie_lose(predictions))
 
 
@@ -207,6 +210,7 @@ class BradleyTerry(_Metric):
     """Strengths of systems by pairs of their answers, in whatever order (Bradley & Terry 1952)."""
 
     predictions = NUMBER
+    lacking = ("predictions",)
 
     def _compute(self, predictions: list[float], first: list[str], second: list[str]) -> Found:
         """predictions: verdicts on the first system of each game: 1, 0.5, 0; first, second: the systems."""
@@ -217,6 +221,7 @@ class Elo(_Metric):
     """Online Elo ratings, which depend on the order of the games (Bai et al. 2022)."""
 
     predictions = NUMBER
+    lacking = ("predictions",)
 
     def _compute(self, predictions: list[float], first: list[str], second: list[str], k: float = 32) -> Found:
         """predictions, first, second: as of BradleyTerry; k: most that a game moves a rating."""
@@ -227,6 +232,7 @@ class RatingAgreement(_Metric):
     """Kappa, weighted kappa and Spearman's correlation of two raters by levels (Wang et al. 2023)."""
 
     references = TEXT
+    lacking = ("predictions", "references")
 
     def _compute(
         self, predictions: list[str], references: list[str], levels: Sequence[str] = preference.LEVELS

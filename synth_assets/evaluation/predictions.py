@@ -1,15 +1,18 @@
-"""What a student says of real rows, and what follows: accuracy, F1, calibration, confusion, errors.
+"""What a student says of real rows, and what follows: F1, area under the curve, calibration, errors.
 
-A metric row is (name, slice, value, low, high, n). The slice is the set that the student was trained on; of a
-learning curve, `set@rows`.
+A metric row is (name, slice, value, low, high, n) and, where it has one, a reason. The slice is the set that
+the student was trained on; of a learning curve, `set@rows`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synth_assets.evaluation.faithfulness import agreement
+from synth_assets.evaluation.measured import Measured, unknown
+from synth_assets.evaluation.resampling import NO_ROWS, interval
+from synth_assets.evaluation.task_metrics import auc
 from synth_assets.evaluation.usefulness import Predicted, wilson
 from synth_assets.selection.select import ranked
 
@@ -22,7 +25,7 @@ DRAWS = 200  # bootstrap resamples
 SIZES = (0.125, 0.25, 0.5, 1.0)  # of a set, in its learning curve
 REPEATS = 5  # draws of each size
 FEW = 10  # rows of a label below which a curve does not begin
-Row = tuple[str, str, float | None, float | None, float | None, int]
+Row = tuple[Any, ...]
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
@@ -35,19 +38,53 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     return float(np.abs(gap).sum() / len(right))
 
 
-def of_one(name: str, predicted: Predicted) -> Iterator[Row]:
-    """Macro-F1 and calibration error of one set's student."""
+def calibration(confidence: np.ndarray, right: np.ndarray) -> Measured:
+    """The calibration error with its interval.
+
+    Few rows in a bin are apart by chance, and a resample of them more so: the lower end is 0 where a student
+    that is right as often as it is sure has such a value by chance, and else what the bootstrap's bias, taken
+    off twice, leaves of it (the basic interval; Davison & Hinkley 1997).
+    """
     import numpy as np
 
-    n = len(predicted.gold)
-    classes = np.asarray(predicted.classes)
-    f1 = agreement(list(classes[predicted.said]), predicted.gold)["macro_f1"]
-    yield "macro_f1", name, f1.value, f1.low, f1.high, n
-    confidence, right = predicted.probabilities.max(axis=1), predicted.right
-    draw = np.random.default_rng(0).integers(n, size=(DRAWS, n))
-    drawn = [calibration_error(confidence[i], right[i]) for i in draw]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    yield "calibration_error", name, calibration_error(confidence, right), float(low), float(high), n
+    n, generator = len(right), np.random.default_rng(0)
+    if not n:
+        return unknown(NO_ROWS)
+    value = calibration_error(confidence, right)
+    rows = generator.integers(n, size=(DRAWS, n))
+    found = interval(value, np.array([calibration_error(confidence[i], right[i]) for i in rows]), n)
+    if found.high is None:
+        return found
+    at_best = [calibration_error(confidence, generator.random(n) < confidence) for _ in range(DRAWS)]
+    low = 0.0 if value <= np.quantile(at_best, 0.975) else max(0.0, min(value, 2 * value - found.high))
+    return Measured(value, low, max(value, found.high), n)
+
+
+def area(predicted: Predicted) -> Measured:
+    """Area under the ROC curve: of two labels that of the second one, of more the mean of each against the
+    rest, without an interval, as the areas share their rows. A label that no test row has is left out."""
+    p, at, labels = predicted.probabilities, predicted.at, range(len(predicted.classes))
+    if len(labels) == 2:
+        return auc(p[:, 1].tolist(), (at == 1).tolist())
+    each = [auc(p[:, i].tolist(), (at == i).tolist()) for i in labels]
+    areas = [a.value for a in each if a.value is not None]
+    if not areas:
+        return unknown("rows are not of two classes", len(at))
+    return Measured(sum(areas) / len(areas), n=len(at), why="no interval of a mean of areas")
+
+
+def of_one(name: str, predicted: Predicted) -> Iterator[Row]:
+    """Macro-F1, area under the curve and calibration error of one set's student."""
+    import numpy as np
+
+    said = list(np.asarray(predicted.classes)[predicted.said])
+    found = {
+        "macro_f1": agreement(said, predicted.gold)["macro_f1"],
+        "auc": area(predicted),
+        "calibration_error": calibration(predicted.probabilities.max(axis=1), predicted.right),
+    }
+    for metric, m in found.items():
+        yield metric, name, m.value, m.low, m.high, m.n, m.why or None
 
 
 def errors(predicted: Predicted) -> Iterator[Row]:
@@ -68,9 +105,10 @@ def learning_curve(
     n: int,
     seed: int = 0,
 ) -> Iterator[Row]:
-    """Accuracy of students of a part of the rows: mean over REPEATS drawn parts of each size, with the normal
+    """Accuracy of students of a part of the rows: mean over REPEATS drawn parts of each size, with Student's
     interval of that mean (of the whole set, one value). Parts have each label's share of the set."""
     import numpy as np
+    from scipy.stats import t
 
     labels = rows["label"].value_counts()
     for share in SIZES:
@@ -81,9 +119,10 @@ def learning_curve(
         found = np.asarray([v for v in map(accuracy, drawn) if v is not None])
         if len(found) == 0:
             continue
-        error = 1.96 * found.std(ddof=1) / np.sqrt(len(found)) if len(found) > 1 else None
-        mean = float(found.mean())
-        low, high = (None, None) if error is None else (mean - float(error), mean + float(error))
+        mean, low, high = float(found.mean()), None, None
+        if len(found) > 1:
+            half = float(t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
+            low, high = max(0.0, mean - half), min(1.0, mean + half)
         yield "learning_curve", f"{name}@{len(drawn[0])}", mean, low, high, n
 
 

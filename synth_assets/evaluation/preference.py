@@ -79,14 +79,15 @@ def win_tie_lose(verdicts: Sequence[float | None]) -> dict[str, Measured]:
     et al. 2023); `win_rate`, in which a tie is half a win."""
 
     def share(of: float) -> Measured:
-        return proportion([None if v is None else v == of for v in verdicts])
+        return proportion([v == of for v in known])
 
+    known = [v for v in verdicts if v is not None and v == v]
     return {
         "win": share(1.0),
         "tie": share(0.5),
         "lose": share(0.0),
-        "win_score": bootstrap_mean([None if v is None else 2 * v for v in verdicts]),
-        "win_rate": bootstrap_mean(verdicts),
+        "win_score": bootstrap_mean([2 * v for v in known]),
+        "win_rate": bootstrap_mean(known),
     }
 
 
@@ -168,7 +169,7 @@ def _numbered(comparisons: Sequence[Comparison]) -> tuple[list[str], np.ndarray]
     """The systems in their order, and the comparisons with a verdict as rows of two places and it."""
     import numpy as np
 
-    known = [c for c in comparisons if c.verdict is not None]
+    known = [c for c in comparisons if c.verdict is not None and c.verdict == c.verdict]
     systems = sorted({s for c in known for s in (c.first, c.second)})
     places = {s: i for i, s in enumerate(systems)}
     return systems, np.array([(places[c.first], places[c.second], c.verdict) for c in known], dtype=float)

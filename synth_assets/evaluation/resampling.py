@@ -36,7 +36,7 @@ def resampled(rows: np.ndarray, statistic: Statistic, draws: int = DRAWS) -> tup
         statistic(cells, generator.multinomial(len(rows), counts / len(rows), size=min(step, draws - done)))
         for done in range(0, draws, step)
     ]
-    return statistic(cells, counts[None])[0], np.concatenate(drawn)
+    return statistic(cells, counts[None])[0], np.concatenate(drawn) if drawn else np.empty(0)
 
 
 def bootstrap(rows: Any, statistic: Statistic, why: str = "") -> Measured:
@@ -50,7 +50,7 @@ def bootstrap(rows: Any, statistic: Statistic, why: str = "") -> Measured:
     if len(table) == 0:
         return unknown(NO_ROWS)
     table = table.reshape(len(table), -1)
-    value, drawn = resampled(table, statistic)
+    value, drawn = resampled(table, statistic, DRAWS if len(table) > 1 else 0)
     return interval(float(value), drawn, len(table), why)
 
 
@@ -58,8 +58,8 @@ def interval(value: float, drawn: np.ndarray, n: int, why: str = "") -> Measured
     """A value with the middle 95 % of what resamples gave."""
     import numpy as np
 
-    if np.isnan(value):
-        return unknown(why, n)
+    if not np.isfinite(value):
+        return unknown(why or "a number of the rows is not finite", n)
     known = drawn[~np.isnan(drawn)]
     if n == 1:
         return Measured(value, n=n, why=ONE_ROW)
@@ -72,8 +72,8 @@ def interval(value: float, drawn: np.ndarray, n: int, why: str = "") -> Measured
 
 
 def bootstrap_mean(values: Sequence[float | None], why: str = NO_ROWS) -> Measured:
-    """Mean of the values that are known; `why` is why there may be none."""
-    known = [v for v in values if v is not None]
+    """Mean of the values that are known (not None, not NaN); `why` is why there may be none."""
+    known = [v for v in values if v is not None and v == v]
     if not known:
         return unknown(why, len(values))
     return bootstrap(known, lambda cells, counts: counts @ cells[:, 0] / counts.sum(axis=1))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BLOCK = 4096  # rows that are worked on at once, in float64: the cache holds them
 EXACT_ROWS = 2000  # all pairs of so many rows are compared; of a larger set, of as many drawn rows
 EXACT_PAIRS = 10**8  # comparisons with the other set; beyond, rows are drawn (never fewer than 100)
+CLUSTERED = 20  # real rows a cluster, at least, for other real rows to cover as many clusters as is expected
 MAUVE_ROWS = 2500  # of each set
 MAUVE_SCALE = 5
 
@@ -163,7 +164,8 @@ def cluster_coverage(
 ) -> tuple[Measured, Measured]:
     """Share of the real rows' `k` clusters (k-means) that a synthetic row hits, and the level to expect.
 
-    The level is the share that as many rows, drawn from the real ones, are expected to hit by chance.
+    The level is the share that as many rows, drawn from the real ones, are expected to hit by chance. With
+    few rows a cluster, other real rows stay far below it: their vectors lie nearest to the large clusters.
     A row hits the cluster of the nearest centre, however far it lies. Interval: the jackknife's.
     """
     import numpy as np

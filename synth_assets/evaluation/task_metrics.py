@@ -104,10 +104,14 @@ def _pass_at_k(n: int, c: int, k: int) -> float | None:
 
 
 def auc(scores: Sequence[float], positive: Sequence[bool]) -> Measured:
-    """Area under the ROC curve: how often a positive row's score is above a negative one's, ties one half."""
+    """Area under the ROC curve: how often a positive row's score is above a negative one's, ties one half.
+
+    A row is left out whose score or class is missing: None, or a score that is no number.
+    """
     import numpy as np
 
-    numbers, yes = np.asarray(scores, dtype=float), np.asarray(positive, dtype=bool)
+    known = [(s, y) for s, y in zip(scores, positive, strict=True) if not (s is None or s != s or y is None)]
+    numbers, yes = np.array([s for s, _ in known], dtype=float), np.array([y for _, y in known], dtype=bool)
     if not yes.any() or yes.all():
         return unknown("rows are not of two classes", len(yes))
     return area_under_curve(numbers[yes], numbers[~yes])
@@ -178,7 +182,7 @@ def multiple_choice(true: Sequence[Sequence[float]], false: Sequence[Sequence[fl
     best: list[bool | None] = []
     mass: list[float | None] = []
     for right, wrong in zip(true, false, strict=True):
-        known = len(right) > 0 and len(wrong) > 0
+        known = len(right) > 0 and len(wrong) > 0 and all(p == p for p in (*right, *wrong))
         best.append(right[0] > max(wrong) if known else None)
         mass.append(_share(right, wrong) if known else None)
     why = "no question has true and false options"

@@ -79,7 +79,7 @@ def correct(train: TrainingSet, features: np.ndarray, gold: Sequence[str]) -> np
     return None if found is None else found.right
 
 
-def wilson(hits: int, n: int) -> tuple[float, float]:
+def wilson(hits: float, n: float) -> tuple[float, float]:
     """95 % interval of a proportion (Wilson 1927); (0, 1) when nothing was drawn."""
     if n == 0:
         return 0.0, 1.0
@@ -90,12 +90,19 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 
 
 def paired_gain(after: np.ndarray, before: np.ndarray, draws: int = 4000) -> tuple[float, float, float]:
-    """Gain in accuracy on the same rows with its 95 % bootstrap interval: (gain, low, high)."""
+    """Gain in accuracy on the same rows with its 95 % interval: (gain, low, high).
+
+    The interval is the bootstrap's or, where no two rows differ in their difference and it sees no chance, as
+    wide as Wilson's is of no hit (the limit of Tango's score interval, 1998).
+    """
     import numpy as np
 
     difference = after.astype(float) - before.astype(float)
     generator = np.random.default_rng(0)
     n = len(difference)
+    if np.ptp(difference) == 0:
+        gain, half = float(difference[0]), wilson(0, n)[1]
+        return gain, max(-1.0, gain - half), min(1.0, gain + half)
     # a resample of differences in {-1, 0, 1} is a multinomial count of the three
     shares = [(difference == v).mean() for v in (-1, 0, 1)]
     counts = generator.multinomial(n, shares, size=draws)
@@ -103,16 +110,9 @@ def paired_gain(after: np.ndarray, before: np.ndarray, draws: int = 4000) -> tup
     return float(difference.mean()), float(low), float(high)
 
 
-def accuracies(
-    sets: Mapping[str, TrainingSet], features: np.ndarray, gold: Sequence[str], against: str
-) -> pd.DataFrame:
-    """Metric rows (name, slice, value, low, high, n): accuracy of each set's student, and its paired
-    gain over the student of the set `against`. A set that lacks a class has unknown accuracy."""
-    return compare({name: correct(s, features, gold) for name, s in sets.items()}, len(gold), against)
-
-
 def compare(hits: Mapping[str, np.ndarray | None], n: int, against: str) -> pd.DataFrame:
-    """The same from one bool a test row and contestant."""
+    """Metric rows (name, slice, value, low, high, n) from one bool a test row and contestant: the accuracy of
+    each, and its paired gain over `against`. None, of a set that lacks a class, is an unknown accuracy."""
     import pandas as pd
 
     rows: list[tuple[str, str, float | None, float | None, float | None, int]] = []
