@@ -22,10 +22,8 @@ from pydantic import (
 )
 
 from resources.home import recipes
-from resources.models import NamedModel, what_answers
-from resources.sources import fingerprint
+from resources.models import NamedModel
 from synth_assets import strict_yaml, tables
-from synth_assets.curation.base import RULE
 from synth_assets.curation.filters import FILTERS, Filter, named
 from synth_assets.curation.labels import NEEDS
 from synth_assets.curation.marks import Annotators
@@ -33,9 +31,7 @@ from synth_assets.curation.rules import LeakedLabel
 from synth_assets.curation.sets import LabelAgreement, OfStudents
 from synth_assets.errors import UserError, unknown
 from synth_assets.generation import prompts
-from synth_assets.generation.asked import was_edited
 from synth_assets.generation.providers import Asked, Listed, Provider, Rows, provider
-from synth_assets.identity import tagged_hash
 from synth_assets.recipe_sections import (
     GOLD,
     Annotator,
@@ -442,68 +438,10 @@ class Recipe(BaseModel):
         return [self.model_of(step), *user] if spec.asks else []
 
     def version(self, *sections: str) -> str:
-        """Hash of these sections: a change of it concerns every partition of the stage.
+        """Hash of these sections (see versions.py): a change of it concerns every partition of the stage."""
+        from synth_assets.versions import version
 
-        Some names stand for a part of a section, so that a stage turns stale only by what it uses. `labels`
-        are the labels' names, `codebook` has their definitions too. `seeds` includes what stands in their
-        file. `annotator` is what the annotator is told and who that is. `scorers` are the filters without
-        their thresholds: moving one changes no score. `steps.NAME` is one step of the chain, with the models
-        that it asks, the file that it works with, and what its templates say of the task. (What a prompt
-        says of its own label is in the conditions.)
-        """
-        parts, task = self.model_dump(mode="json"), self.task
-        if not self.seeds.fields:
-            parts["seeds"].pop("fields")
-        parts["model"] = what_answers(self.model)
-        parts["samples"] = self.samples
-        if "seeds" in sections:
-            parts["seeds"] = [parts["seeds"], self.seeds.file and fingerprint(self.seeds.file)]
-        if self.labelled.human:
-            parts["labelled"] = [parts["labelled"], fingerprint(self.labelled.human)]
-        files = [path for v in self.attributes.values() if isinstance(v, Provider) for path in v.files()]
-        extra = {
-            n: parts[n] for n in ("constraints", "design", "cell", "shards") if n in self.model_fields_set
-        }
-        if files or extra:
-            parts["conditions"] = [parts["conditions"], extra, [fingerprint(str(path)) for path in files]]
-        parts["values"] = [
-            {name: v.model_dump(mode="json") for name, v in self.listed.items()},
-            parts["task"],
-            what_answers(self.model),
-            [fingerprint(str(path)) for path in sorted(self.reviews.glob("*.yaml")) if was_edited(path)],
-        ]
-        for name in {section.removeprefix("steps.") for section in sections} & set(self.steps):
-            step = self.steps[name]
-            said = step.model_dump(mode="json", exclude={"samples", "model", "user_model"})
-            if not said.get("logprobs"):  # what is as it always was is not part of a version
-                said.pop("logprobs", None)
-            asked = [what_answers(model) for model in self.models_of(name)]
-            parts[f"steps.{name}"] = [said, *asked, task.told_by(step)]
-            if step.kind == "tool":
-                parts[f"steps.{name}"].append(step.works_with)
-            if step.kind == "vote" or self.shared(name):
-                parts[f"steps.{name}"].append({"samples": self.samples})
-        parts["labels"], parts["codebook"] = self.cells, parts["task"]["classify"]
-        told = [task.text, task.label, task.verbalizers()]
-        parts["annotator"] = [told, self.annotator.k, what_answers(self.annotator_model)]
-        if self.student != Student():
-            parts["metrics"] = [parts["metrics"], parts["student"]]
-        if judge := self.metrics.judge:
-            parts["metrics"] = [parts["metrics"], what_answers(judge.model or self.annotator_model)]
-            if judge.people:
-                parts["metrics"].append(fingerprint(judge.people))
-        if facts := self.metrics.facts:
-            asked = what_answers(facts.model or self.annotator_model)
-            parts["metrics"] = [parts["metrics"], asked, fingerprint(facts.file)]
-        if shown := self.metrics.in_context:
-            told = [task.told_by(shown), what_answers(shown.model or self.annotator_model)]
-            parts["metrics"] = [parts["metrics"], told]
-        scorers = {n: f for n, f in self.filters.items() if f.raw}
-        parts["scorers"] = {n: f.model_dump(mode="json", exclude=RULE) for n, f in scorers.items()}
-        parts["scorers"] |= {
-            f"{n}.models": [what_answers(m) for m in f.models()] for n, f in scorers.items() if f.models()
-        }
-        return tagged_hash("recipe/1", {s: parts[s] for s in sections})[:12]
+        return version(self, *sections)
 
 
 def load(path: Path) -> Recipe:

@@ -286,3 +286,12 @@ def test_preferences_are_metrics_of_evaluate_too() -> None:
     found = MultipleChoice().compute(predictions=[[-1.0, -2.0]], references=[[-3.0]])
     assert found["mc1"] == 1
     assert FactF1AtK().compute(predictions=[[True, True, False]], k=2)["fact_f1_at_2"] == pytest.approx(0.8)
+
+
+def test_ratings_and_ranks_of_people_are_told_by_the_classes() -> None:
+    from synth_assets.evaluation import MeanRank, RatingShares
+
+    shares = RatingShares().compute(predictions=["A", "B", "A", None])
+    assert (shares["A"], shares["B"], shares["D"], shares["A_n"]) == (2 / 3, 1 / 3, 0.0, 3)
+    ranks = MeanRank().compute(predictions=[[1, 2, 3], [1, 1, 3]], systems=["ours", "base", "old"])
+    assert (ranks["ours"], ranks["base"], ranks["old"]) == (1.0, 1.5, 3.0)

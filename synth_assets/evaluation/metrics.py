@@ -30,9 +30,11 @@ __all__ = [
     "EntityError",
     "ExactMatch",
     "FactF1AtK",
+    "MeanRank",
     "MultipleChoice",
     "PassAtK",
     "RatingAgreement",
+    "RatingShares",
     "RougeL",
     "SetF1",
     "SolveRate",
@@ -226,6 +228,27 @@ class Elo(_Metric):
     def _compute(self, predictions: list[float], first: list[str], second: list[str], k: float = 32) -> Found:
         """predictions, first, second: as of BradleyTerry; k: most that a game moves a rating."""
         return told_all(preference.elo(_games(predictions, first, second), k))
+
+
+class RatingShares(_Metric):
+    """Share of the ratings that is each level (four-level rating, Wang et al. 2023)."""
+
+    lacking = ("predictions",)
+
+    def _compute(self, predictions: list[str], levels: Sequence[str] = preference.LEVELS) -> Found:
+        """predictions: the level of each row; levels: the best one first."""
+        return told_all(preference.level_shares(predictions, levels))
+
+
+class MeanRank(_Metric):
+    """Mean rank of each system among the responses that were ranked (Xu et al. 2023)."""
+
+    predictions = datasets.Sequence(NUMBER)
+
+    def _compute(self, predictions: list[list[float]], systems: Sequence[str]) -> Found:
+        """predictions: ranks of the systems in each ranking, 1 the best, equal ones are ties; systems: their
+        names, in the order of the ranks."""
+        return told_all(preference.mean_ranks([dict(zip(systems, r, strict=True)) for r in predictions]))
 
 
 class RatingAgreement(_Metric):

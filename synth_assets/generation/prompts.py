@@ -62,7 +62,7 @@ def check(template: str, known: Mapping[str, Sequence[str] | None], where: str) 
             _check_parts(parsed, field, parts, where)
 
 
-def _asked_for(test: nodes.Expr) -> str | None:
+def _asked_for(test: nodes.Node) -> str | None:
     """The field of `FIELD is defined`; None for another test."""
     from jinja2 import nodes
 
