@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -144,7 +145,8 @@ def test_rows_of_a_set_take_turns_and_no_prompt_shows_one_twice() -> None:
 def test_what_is_right_is_read_as_its_metric_needs_it() -> None:
     assert right("exact_match", "a, b") == ["a, b"]
     assert right("set_f1", "Bergen (place); Ola (person)\n") == ["Bergen (place)", "Ola (person)"]
-    assert right("set_f1", ["Bergen", "Ola"]) == ["Bergen", "Ola"]
+    assert right("set_f1", np.array(["Bergen", "Ola"])) == ["Bergen", "Ola"]
+    assert right("solve_rate", 42) == ["42"]
     assert right("token_f1", None) is right("token_f1", float("nan")) is None
 
 
@@ -184,6 +186,14 @@ def test_labels_are_held_against_the_truth_with_kappa() -> None:
     found = truth("label", "filtered", "said", rows, "gold").set_index("name")["value"]
     assert found["truth_accuracy"] == pytest.approx(2 / 3)
     assert found["truth_kappa"] == pytest.approx(0.4)
+
+
+def test_columns_of_lists_are_sets_of_their_members() -> None:
+    said, gold = [np.array(["Bergen", "Ola"]), np.array(["Tarn"]), None], [np.array(["Ola", "Bergen"])] * 3
+    rows = pd.DataFrame({"said": said, "gold": gold})
+    (found,) = truth("set_f1", "filtered", "said", rows, "gold").to_dict("records")
+    assert (found["value"], found["n"]) == (pytest.approx(4 / 7), 2)
+    assert found["slice"] == "said of filtered"
 
 
 def metrics(name: str) -> dict[str, float]:

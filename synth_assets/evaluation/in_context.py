@@ -35,11 +35,11 @@ def shown(rows: pd.DataFrame, n: int, k: int, seed: int = 0) -> list[list[dict[s
 
 def right(by: str, value: Any) -> list[str] | None:
     """The right answers of a row, or the members of its set, as its column has them; None if it has none."""
-    if value is None or value != value:
+    if _missing(value):
         return None
-    if not isinstance(value, str):
+    if _is_list(value):
         return [str(one) for one in value]
-    return members(value) if by == "set_f1" else [value]
+    return members(str(value)) if by == "set_f1" else [str(value)]
 
 
 def score(by: str, answers: Sequence[str | None], gold: Sequence[Sequence[str] | None]) -> Measured:
@@ -95,11 +95,20 @@ def truth(by: str, set_: str, column: str, rows: pd.DataFrame, is_: str) -> pd.D
     2023). `by: label` compares labels: accuracy, macro-F1 and Cohen's kappa."""
     slice_ = f"{column} of {set_}"
     if by == "label":
-        told = [[None if v is None or v != v else str(v) for v in rows[c]] for c in (column, is_)]
+        told = [[None if _missing(v) else _text(v) for v in rows[c]] for c in (column, is_)]
         return table(row(f"truth_{name}", slice_, found) for name, found in agreement(*told).items())
-    answers = [None if a is None or a != a else _text(a) for a in rows[column]]
+    answers = [None if _missing(answer) else _text(answer) for answer in rows[column]]
     return table([row(f"truth_{by}", slice_, score(by, answers, [right(by, v) for v in rows[is_]]))])
 
 
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _is_list(value: Any) -> bool:
+    """Whether it has members: pandas has the lists of a column as arrays."""
+    return hasattr(value, "__iter__") and not isinstance(value, str)
+
+
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else "\n".join(map(str, value))
+    return "\n".join(map(str, value)) if _is_list(value) else str(value)
