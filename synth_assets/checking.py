@@ -55,7 +55,8 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
     if recipe.mode == "batch":
         each = " a step" if len(recipe.steps) > 1 else ""
         yield f"mode         batch: rows go through the Batch API and are collected within a day{each}"
-    yield f"filters      {', '.join(f'{n} ({f.threshold()})' for n, f in recipe.filters.items()) or 'none'}"
+    filters = [f"{n} ({f.threshold()})" if f.threshold() else n for n, f in recipe.filters.items()]
+    yield f"filters      {', '.join(filters) or 'none'}"
     if recipe.labelled.human:
         people = read_human(recipe.labelled.human, recipe.labels)
         yield f"human        {len(people.labels):,} labels in {people.file}"

@@ -258,6 +258,8 @@ def _sample(options: argparse.Namespace) -> None:
     recipe, lake = _load(options.name), Lake(home() / "lake")
     if options.to.exists():
         raise UserError(f"{options.to} exists: people may have filled in some of it. Choose another name.")
+    if not options.to.absolute().parent.is_dir():
+        raise UserError(f"--to {options.to}: there is no folder {options.to.parent}.")
     if options.n is None and not 0 < options.width < 1:
         raise UserError(f"--width {options.width}: it is between 0 and 1.")
     if options.n is not None and options.n < 1:

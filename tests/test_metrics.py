@@ -204,6 +204,10 @@ def test_people_label_a_sample_and_correct_what_is_said_of_the_rest(
     assert main(["sample", "reviews", "-n", "12", "--to", "people.csv"]) == 0
     assert main(["sample", "reviews", "--to", "people.csv"]) == 2  # what people wrote is not overwritten
     assert "people.csv exists" in capsys.readouterr().err
+    assert main(["sample", "reviews", "--to", "nowhere/people.csv"]) == 2
+    assert "there is no folder nowhere" in capsys.readouterr().err
+    assert main(["sample", "reviews", "-n", "0", "--to", "none.csv"]) == 2
+    assert not Path("none.csv").exists()
     rows = pd.read_csv("people.csv")
     rows["label"] = ["negative" if "dull" in text else "positive" for text in rows["text"]]
     rows.loc[0, "label"] = {"negative": "positive", "positive": "negative"}[rows.loc[0, "label"]]

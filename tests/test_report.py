@@ -217,6 +217,24 @@ def test_metrics_of_any_name_find_a_place() -> None:
     assert ["real", "unknown", "50"] in [line.split()[-3:] for line in said.splitlines()]
 
 
+def test_answers_of_a_model_stand_beside_those_without_rows_and_truth_beside_faith() -> None:
+    metrics: Metrics = {
+        ("in_context_chrf", "no rows"): (20.5, 15.0, 26.0, 50),
+        ("in_context_chrf", "seeds"): (31.0, 25.0, 36.0, 50),
+        ("in_context_chrf", "filtered"): (35.5, 30.0, 41.0, 50),
+        ("in_context_gain", "no rows"): (-10.5, -14.0, -7.0, 50),
+        ("in_context_gain", "filtered"): (4.5, 1.0, 8.0, 50),
+        ("truth_exact_match", "answer of filtered"): (0.75, 0.6, 0.85, 40),
+    }
+    found = {s.name: s for s in metric_sections(metrics, []) if s.parts}
+    assert set(found) == {"answers", "trust"}
+    said = "\n".join(lines(list(found.values())))
+    words = [" ".join(line.split()) for line in said.splitlines()]
+    assert "no rows 20.5 15.0 to 26.0 -10.500 -14.0 to -7.0 50" in words
+    assert "filtered 35.5 30.0 to 41.0 +4.500 +1.000 to +8.000 50" in words
+    assert any(w.startswith("exact match, against what is right answer of filtered 0.75") for w in words)
+
+
 def test_a_page_stays_small_however_many_slices_and_labels_there_are() -> None:
     labels = [f"label {i}" for i in range(500)]
     metrics: Metrics = {
