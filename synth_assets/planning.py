@@ -24,7 +24,7 @@ from resources.call_log import REUSABLE, Answer, CallLog
 from resources.encoder import MiniLM
 from resources.lake import FILE
 from resources.language_model import Request
-from resources.models import Model, resolve_model
+from resources.models import Model, NamedModel, resolve_model
 from synth_assets import tables
 from synth_assets.annotation import annotators
 from synth_assets.assets import by_model
@@ -85,6 +85,10 @@ class Line:
     tokens: Estimate = field(default_factory=Estimate)
     cost: Estimate = field(default_factory=Estimate)  # US dollars
     seconds: float | None = None
+    what: str = ""  # of the metrics: which of them asks
+
+    def __str__(self) -> str:
+        return f"{self.stage} ({self.what})" if self.what else self.stage
 
 
 class Foreseen:
@@ -170,16 +174,7 @@ def plan(recipe: Recipe, round_: str, instance: dg.DagsterInstance, lake: Lake, 
     asking = {"metrics": asked, "labelled": _reannotated(recipe, round_, lake, log, annotator)}
     for stage in BY_ROUND:
         lines.append(state.line(stage, None, asking.get(stage), log, annotator))
-    if shown := recipe.metrics.in_context:
-        spec = resolve_model(shown.model or recipe.annotator_model)
-        asked = _in_context(recipe, round_, seeds, lake, log, spec)
-        lines.append(state.line("metrics", None, asked, log, spec))
-    if looked := recipe.metrics.facts:
-        spec = resolve_model(looked.model or recipe.annotator_model)
-        lines.append(state.line("metrics", None, _facts(recipe, looked, round_, lake, log, spec), log, spec))
-    if recipe.metrics.judge:
-        spec = resolve_model(recipe.metrics.judge.model or recipe.annotator_model)
-        lines.append(state.line("metrics", None, _judged(recipe, round_, lake, log, spec), log, spec))
+    lines += _by_model(recipe, round_, seeds, state, lake, log)
     return [*lines, *state.orphans()]
 
 
@@ -251,6 +246,24 @@ def _reannotated(recipe: Recipe, round_: str, lake: Lake, log: CallLog, model: M
         return asked
     reannotated(recipe, rows, MiniLM().encode, asked)
     return asked
+
+
+def _by_model(
+    recipe: Recipe, round_: str, seeds: pd.DataFrame, state: _States, lake: Lake, log: CallLog
+) -> Iterator[Line]:
+    """What the metrics would ask, a line for each of them that has its own questions."""
+    wanted = recipe.metrics
+
+    def line(what: str, spec: str | NamedModel | None, count: Callable[[Model], Foreseen]) -> Line:
+        model = resolve_model(spec or recipe.annotator_model)
+        return state.line("metrics", None, count(model), log, model, what=what)
+
+    if shown := wanted.in_context:
+        yield line("in context", shown.model, lambda m: _in_context(recipe, round_, seeds, lake, log, m))
+    if looked := wanted.facts:
+        yield line("facts", looked.model, lambda m: _facts(recipe, looked, round_, lake, log, m))
+    if judge := wanted.judge:
+        yield line("judge", judge.model, lambda m: _judged(recipe, round_, lake, log, m))
 
 
 def _in_context(
@@ -396,9 +409,10 @@ class _States:
         log: CallLog | None = None,
         model: Model | None = None,
         changed: bool | None = None,
+        what: str = "",
     ) -> Line:
         state, why = self._state(stage, cell, changed)
-        line = Line(stage, cell, state, why)
+        line = Line(stage, cell, state, why, what=what)
         if asked is not None and log is not None and model is not None:
             line.calls, line.from_log = asked.calls, asked.from_log
             asset = key(self._recipe, stage).to_user_string()
@@ -481,14 +495,14 @@ def report(lines: Sequence[Line]) -> Iterator[str]:
     yield f"{'stage':22}{'cell':18}{'state':12}{'calls':>8}{'in the log':>12}  why"
     for line in lines:
         counted = f"{line.calls:>8,}{line.from_log:>12,}" if line.calls + line.from_log else " " * 20
-        yield f"{line.stage:22}{line.cell or '':18}{line.state:12}{counted}  {line.why}".rstrip()
+        yield f"{line!s:22}{line.cell or '':18}{line.state:12}{counted}  {line.why}".rstrip()
     total = totals(lines)
     yield ""
     yield f"{total['calls']:,} calls to make, {total['from_log']:,} answered by the log"
     for line in lines:
         if line.calls:
             time = "unknown" if line.seconds is None else f"{line.seconds:,.0f} s at the last run's rate"
-            where = f"{line.stage} {line.cell or ''}".strip()
+            where = f"{line} {line.cell or ''}".strip()
             yield f"{where:40}tokens {line.tokens}, dollars {line.cost}, time {time}"
 
 

@@ -76,7 +76,9 @@ def test_a_set_is_worth_what_a_model_answers_when_it_is_shown_its_rows(
     questions: Endpoint, capsys: pytest.CaptureFixture
 ) -> None:
     assert main(["plan", "capitals", "--round", ROUND]) == 0
-    assert "44 calls to make" in capsys.readouterr().out  # 12 rows, and 8 test rows with each of 4 sets
+    out = capsys.readouterr().out
+    assert "44 calls to make" in out  # 12 rows, and 8 test rows with each of 4 sets
+    assert "metrics (in context)" in out
     assert main(["run", "capitals", "--round", ROUND]) == 0
     out = capsys.readouterr().out
     assert len(questions.requests) == 44

@@ -28,7 +28,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         lines = plan(recipe, context.partition_key, context.instance, lake, language_model.call_log)
         shown = pd.DataFrame(
             {
-                "stage": [line.stage for line in lines],
+                "stage": [str(line) for line in lines],
                 "cell": [line.cell or "" for line in lines],
                 "state": [line.state for line in lines],
                 "calls": [line.calls for line in lines],
