@@ -252,8 +252,8 @@ def _plan(options: argparse.Namespace) -> None:
 def _sample(options: argparse.Namespace) -> None:
     from resources.home import home
     from resources.lake import Lake
-    from synth_assets import tables
     from synth_assets.evaluation.faithfulness import sample_size
+    from synth_assets.sampling import latest, sample_pairs, sample_rows
 
     recipe, lake = _load(options.name), Lake(home() / "lake")
     if options.to.exists():
@@ -264,50 +264,12 @@ def _sample(options: argparse.Namespace) -> None:
         raise UserError(f"--width {options.width}: it is between 0 and 1.")
     if options.n is not None and options.n < 1:
         raise UserError(f"-n {options.n}: people are shown one row or more.")
-    rounds = [p["round"] for p in lake.partitions(recipe.name, "filtered", tables.STAGES["filtered"])]
-    round_ = _day(options.round) if options.round else max(rounds, default=None)
-    if round_ is None:
-        raise UserError(f"{recipe.name} has no rows yet: run `synth run {recipe.name}` first.")
+    round_ = _day(options.round) if options.round else latest(recipe, lake)
     n = sample_size(options.width) if options.n is None else options.n
-    drawn = (_sample_pairs if options.pairs else _sample_rows)(recipe, lake, round_, n, options.to)
-    if drawn < n and options.n is None:
-        print(f"There are no more: an interval of that width takes {n:,}.")
-
-
-def _sample_rows(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> int:
-    from synth_assets import tables
-    from synth_assets.evaluation.faithfulness import drawn_for_people
-
-    rows = lake.read(recipe.name, "filtered", [{"round": round_}], tables.schema(recipe, "filtered"))
-    drawn = rows.set_index("row_id").loc[drawn_for_people(list(rows["row_id"]), n, recipe.seed), ["text"]]
-    drawn.assign(label="").to_csv(to)
-    print(f"{len(drawn):,} of {len(rows):,} rows of {round_} are in {to}. Fill in their labels, and")
-    print(f"add to the recipe:\n    labelled: {{human: {to}}}")
-    print("They override all other labels, and correct what the metrics say of the rest.")
-    return len(drawn)
-
-
-def _sample_pairs(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> int:
-    from synth_assets import tables
-    from synth_assets.assets.metrics import last_measured
-    from synth_assets.evaluation.measure import drawn_pairs
-    from synth_assets.people import BETTER, pairs_to_judge
-
-    judge = recipe.metrics.judge
-    if judge is None:
-        raise UserError(f"{recipe.name} has no judge: write `metrics: {{judge: {{}}}}` into the recipe.")
-    last = last_measured(recipe, lake, round_)
-    if last is None:
-        raise UserError(f"{recipe.name} has no round before {round_} that was measured: nothing to compare.")
-    schema = tables.schema(recipe, "filtered")
-    now, before = (lake.read(recipe.name, "filtered", [{"round": r}], schema) for r in (round_, last))
-    pairs = drawn_pairs(now, before, judge.rows)
-    drawn = pairs_to_judge(pairs, n)
-    drawn.to_csv(to, index=False)
-    print(f"{len(drawn):,} of {len(pairs):,} pairs of rows of {round_} and {last} are in {to}. Fill in")
-    print(f"`better` ({', '.join(BETTER)}), and add to the recipe:\n    metrics: {{judge: {{people: {to}}}}}")
-    print("They tell how far the judge says what people say, and correct its win rate.")
-    return len(drawn)
+    for line in (sample_pairs if options.pairs else sample_rows)(recipe, lake, round_, n, options.to):
+        print(line)
+    if options.n is None:
+        print(f"An interval of width {options.width:g} takes {n:,}.")
 
 
 def _tune(options: argparse.Namespace) -> None:

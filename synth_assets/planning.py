@@ -276,9 +276,8 @@ def _in_context(
     assert wanted
     sets = {"seeds": seeds[seeds["split"] == "demonstration"]}
     test = by_model.test_rows(recipe, wanted, seeds)
-    for stage in ("generations", "filtered"):
-        cells = [{"round": round_, "cell": c} for c in recipe.cells]
-        places = cells if stage == "generations" else [{"round": round_}]
+    cells = [{"round": round_, "cell": cell} for cell in recipe.cells]
+    for stage, places in {"generations": cells, "filtered": [{"round": round_}]}.items():
         try:
             now = lake.read(recipe.name, stage, places, tables.schema(recipe, stage))
         except UserError:  # not made yet

@@ -260,12 +260,17 @@ class InContext(Prompted):
     """A model answers test rows, shown `k` rows of each set: what a set teaches where answers are texts."""
 
     temperature: float | None = Field(default=0.0, ge=0)
-    answer: (
-        str  # field that the seeds and the rows have: what is right of a test row, and shown of the others
-    )
+    answer: str  # field of seeds and rows: what is right of a test row, and shown of the others
     by: str  # the task's metric
     k: int = Field(default=4, ge=1)
     rows: int = Field(default=50, ge=1)  # test rows, a call each for each set
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_way(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and ("prompt" in value) == ("complete" in value):
+            raise ValueError("give one of `prompt` (a chat message) and `complete` (text to go on with)")
+        return value
 
     @field_validator("by")
     @classmethod

@@ -120,6 +120,7 @@ def test_an_edit_of_what_is_asked_makes_the_metrics_stale_and_nothing_else(quest
         ("{{ text }} =>", "{{ answer }} =>", "answer"),  # of the test row
         ("{{ d.answer }}\n", "{{ d.rule }}\n", "rule"),
         (", test: 8", "", "split test"),
+        ("complete: |", "vote: |", "give one of `prompt`"),
         ("column: sure", "column: shure", "Did you mean 'sure'?"),
         ("by: exact_match}", "by: exactly}", "exact_match"),
     ],

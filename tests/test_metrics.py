@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from synth_assets.assets import metrics
 from synth_assets.cli import main
+from synth_assets.evaluation.measure import against, table
 from synth_assets.summary import warehouse
 from tests.endpoint import Endpoint
 
@@ -98,6 +101,20 @@ def test_a_set_that_gets_worse_is_stopped(
     author.lies = True
     assert main(["run", "reviews", "--round", SECOND]) == 1
     assert "accuracy_holds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("most", "holds"), [(0.0, True), (-0.05, False), (None, False)])
+def test_a_fall_under_the_last_interval_stops_only_where_the_same_test_rows_say_so(
+    most: float | None, holds: bool
+) -> None:
+    before = SimpleNamespace(round=FIRST, metrics=table([("accuracy", "weighted", 0.75, 0.301, 0.954, 4)]))
+    now = table(
+        [
+            ("accuracy", "weighted", 0.25, 0.05, 0.7, 4),
+            ("accuracy_change", against(FIRST), -0.5, -1.0, most, 4),
+        ]
+    )
+    assert metrics._accuracy(now, before).fine is holds  # type: ignore[arg-type]
 
 
 def test_rows_that_repeat_the_test_are_stopped(
