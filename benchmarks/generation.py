@@ -22,9 +22,11 @@ from tempfile import TemporaryDirectory
 
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from resources.call_log import CallLog
-from resources.language_model import LanguageModel, Model, Request
-from resources.local_server import ensure, packaged_model
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.embedded_server import ensure, packaged_model
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.request import Request
 
 IN_FLIGHT = 16
 TOKENS = 24  # an answer has exactly so many

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from synth_assets.curation.novelty import Pool
+from synth_assets.curation.likeness.novelty import Pool
 
 ROWS, WORDS, VOCABULARY = 50_000, 20, 20_000
 WANTED = 300  # candidates a CPU-second

@@ -119,11 +119,11 @@ def make(rounds: int, cells: Sequence[str], latest: date) -> None:
     """All rounds up to the latest one."""
     import dagster as dg
 
-    from partitions import cell_key
+    from synth_assets.assets.code_location import build
+    from synth_assets.assets.in_process import BY_ROUND, dagster_instance
     from synth_assets.assets.nightly import made_by_cell
-    from synth_assets.assets.stage import key
-    from synth_assets.definitions import build
-    from synth_assets.running import BY_ROUND, dagster_instance
+    from synth_assets.partitions import cell_key
+    from synth_assets.stages.stage import key
 
     recipe, first = load(), latest.isoformat()
     days = [(latest - timedelta(days=n)).isoformat() for n in range(rounds - 1, 0, -1)]
@@ -145,7 +145,7 @@ def make(rounds: int, cells: Sequence[str], latest: date) -> None:
 
 
 def load() -> Any:
-    from synth_assets.recipe import load
+    from synth_assets.recipe.load import load
 
     return load(Path(f"recipes/{NAME}.yaml"))
 
@@ -154,9 +154,9 @@ def copy_files(column: str, old: str, new: Sequence[str]) -> None:
     """Every partition of the lake that has this value in the column, once more for each of the new values."""
     import pyarrow.parquet as pq
 
-    from resources.home import home
-    from resources.lake import Lake
-    from synth_assets import tables
+    from synth_assets.resources.home import home
+    from synth_assets.resources.storage.lake import Lake
+    from synth_assets.stages import tables
 
     lake, recipe = Lake(home() / "lake"), load()
     for stage, cut in tables.stages(recipe).items():
@@ -191,7 +191,7 @@ IDS = ("event_id", "evaluation_event_storage_id", "materialization_event_storage
 def copy_events(seeds: Sequence[str], old: str, new: Sequence[str]) -> None:
     """All that Dagster holds of the runs so far, but those of the seeds, once more for each of the new values
     in the place of the old one."""
-    from resources.home import home
+    from synth_assets.resources.home import home
 
     history = home() / "history"
     with _bulk(history / "runs" / "index.db") as index:
@@ -323,8 +323,8 @@ def ticks() -> Iterator[dict[str, Any]]:
     """The automation sensor's evaluations: the first ever, one without news, those around an edit."""
     import dagster as dg
 
-    from synth_assets.definitions import build
-    from synth_assets.running import dagster_instance
+    from synth_assets.assets.code_location import build
+    from synth_assets.assets.in_process import dagster_instance
 
     with dagster_instance() as instance:
         tick: Any = None
@@ -388,7 +388,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--cells", type=int, default=100)
     given = parser.parse_args()
-    from partitions import today
+    from synth_assets.partitions import today
 
     cells, latest = [f"topic_{n:03d}" for n in range(given.cells)], date.fromisoformat(today("UTC"))
     with TemporaryDirectory() as folder:

@@ -15,7 +15,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.errors import UserError
+from synth_assets.core.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np

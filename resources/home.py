@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from resources.database import is_url
+from synth_assets.resources.call_log.where import is_url
+from synth_assets.resources.storage.warehouse import Warehouse
 
 
 def home() -> Path:
@@ -26,3 +27,7 @@ def call_log() -> Path | str:
 def recipes() -> Path:
     """The folder of the recipes: `$SYNTH_RECIPES`, by default `recipes` in the working directory."""
     return Path(os.environ.get("SYNTH_RECIPES") or "recipes").absolute()
+
+
+def warehouse() -> Warehouse:
+    return Warehouse(home() / "warehouse.duckdb", home() / "lake")

@@ -2,9 +2,9 @@
 
 import sys
 
-from resources.encoder import MiniLM
-from resources.local_server import packaged_model
-from synth_assets.errors import UserError
+from synth_assets.core.errors import UserError
+from synth_assets.resources.encoder import MiniLM
+from synth_assets.resources.gateway.embedded_server import packaged_model
 
 if __name__ == "__main__":
     try:

@@ -77,8 +77,8 @@ def quick_rounds() -> Iterator[None]:
     from dagster._core.storage.event_log.sqlite import sqlite_event_log
     from dagster._core.storage.runs.sqlite import sqlite_run_storage
 
-    from synth_assets import running
-    from synth_assets.assets import plots
+    from synth_assets.assets import in_process
+    from synth_assets.report import plots
 
     @functools.lru_cache(maxsize=64)
     def engine(url: str) -> sqlalchemy.Engine:
@@ -96,7 +96,7 @@ def quick_rounds() -> Iterator[None]:
         for module in (sqlite_event_log, sqlite_run_storage):  # they make one for each statement
             patch.setattr(module, "create_engine", lambda url, **_: engine(url))
         patch.setattr(ScriptDirectory, "from_config", made_once(ScriptDirectory.from_config, folder))
-        patch.setattr(running, "BY_ROUND", [stage for stage in running.BY_ROUND if stage != "report"])
+        patch.setattr(in_process, "BY_ROUND", [stage for stage in in_process.BY_ROUND if stage != "report"])
         for name in ("bars", "histogram", "panels", "intervals"):
             patch.setattr(plots, name, made_once(getattr(plots, name), content))
         yield

@@ -9,19 +9,20 @@ from typing import Any
 
 import pandas as pd
 
-from resources import tools
-from resources.call_log import TokenLogprob
-from synth_assets.assets.scores import scoring
-from synth_assets.assets.seeds import seed_rows
 from synth_assets.cli import main
-from synth_assets.curation.filters import keep
-from synth_assets.curation.sets import OfStudents
-from synth_assets.generation import chain
-from synth_assets.generation.asked import answers, questions
-from synth_assets.generation.conditions import design
-from synth_assets.generation.providers import Around
-from synth_assets.recipe import Recipe, load
-from synth_assets.schema import Schema
+from synth_assets.contracts.provider import Around
+from synth_assets.core.answer_schema import Schema
+from synth_assets.core.asking import TokenLogprob
+from synth_assets.curation.filters.students import OfStudents
+from synth_assets.curation.keep import keep
+from synth_assets.generation.conditions.asking import answers, questions
+from synth_assets.generation.conditions.table import design
+from synth_assets.generation.steps import chain
+from synth_assets.recipe.load import load
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.sandbox import tools
+from synth_assets.stages.scores import scoring
+from synth_assets.stages.seeds import seed_rows
 from synth_assets.students.crossfit import LEAST
 
 ROUND = "2026-11-22"
@@ -89,7 +90,7 @@ def recipe_like(system: str) -> Recipe:
     """`synth new like_SYSTEM --like SYSTEM` in the working directory."""
     name = f"like_{system}"
     assert main(["new", name, "--like", system]) == 0
-    from resources.home import recipes
+    from synth_assets.resources.home import recipes
 
     return load(recipes() / f"{name}.yaml")
 

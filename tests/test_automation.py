@@ -9,14 +9,14 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
-from partitions import cell_key, scheduled, today
-from resources.lake import Lake
-from synth_assets import tables
-from synth_assets.assets.stage import partitions_of
+from synth_assets.assets.code_location import build
+from synth_assets.assets.factory import partitions_of
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
-from synth_assets.definitions import build
-from synth_assets.recipe import load
-from synth_assets.running import dagster_instance
+from synth_assets.partitions import cell_key, scheduled, today
+from synth_assets.recipe.load import load
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.stages import tables
 from tests.endpoint import Endpoint
 
 OLD, NEW = "2026-11-19", "2026-11-20"

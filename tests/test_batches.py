@@ -16,21 +16,26 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from partitions import cell_key
-from resources import batch_api, batch_records, batch_results, batches
-from resources.batches import Pending, collect
-from resources.budget import Cap
-from resources.call_log import Answer, CallLog, Entry
-from resources.home import call_log
-from resources.language_model import Calls, LanguageModel, Model, Request
-from resources.models import Price
+from synth_assets.assets.code_location import build
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
-from synth_assets.definitions import build
-from synth_assets.errors import UserError
-from synth_assets.recipe import load
-from synth_assets.running import dagster_instance
-from synth_assets.schema import Schema
-from synth_assets.summary import warehouse
+from synth_assets.contracts.model_spec import Price
+from synth_assets.core.answer_schema import Schema
+from synth_assets.core.asking import Answer
+from synth_assets.core.errors import UserError
+from synth_assets.partitions import cell_key
+from synth_assets.recipe.load import load
+from synth_assets.resources.call_log.log import CallLog, Entry
+from synth_assets.resources.gateway.batches import api, records, submit
+from synth_assets.resources.gateway.batches import collect as batches_collect
+from synth_assets.resources.gateway.batches.collect import collect
+from synth_assets.resources.gateway.batches.submit import Pending
+from synth_assets.resources.gateway.budget import Cap
+from synth_assets.resources.gateway.calls import Calls
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.request import Request
+from synth_assets.resources.home import call_log, warehouse
 from tests.batch_endpoint import BatchEndpoint
 from tests.test_round import ROUND, reviewer
 
@@ -41,9 +46,9 @@ HALF = Price.model_validate({"from": "2026-01-01", "prompt": 1000, "completion":
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_results, "GRACE_S", 0.0)
-    monkeypatch.setattr(batch_api, "BACKOFF", 0.0)
-    monkeypatch.setattr("synth_assets.running.POLL_S", 0.0)
+    monkeypatch.setattr(batches_collect, "GRACE_S", 0.0)
+    monkeypatch.setattr(api, "BACKOFF", 0.0)
+    monkeypatch.setattr("synth_assets.assets.in_process.POLL_S", 0.0)
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ class Partition:
         owner = LanguageModel(self.log, Path(), CONTEXT, self.caps)
         asked = [Request([{"role": "user", "content": p}], {"max_tokens": 2}, schema=schema) for p in prompts]
         try:
-            return batches.answers(owner, self.model, asked)
+            return submit.answers(owner, self.model, asked)
         except Pending as pending:
             return str(pending)
         finally:
@@ -130,10 +135,10 @@ def test_it_works_on_postgres(provider: BatchEndpoint, postgres: str) -> None:
 def test_a_file_has_its_bounds(
     partition: Partition, provider: BatchEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "MAX_REQUESTS", 2)
+    monkeypatch.setattr(submit, "MAX_REQUESTS", 2)
     partition.ask("a", "b", "c")
-    monkeypatch.setattr(batches, "MAX_REQUESTS", 50)
-    monkeypatch.setattr(batches, "MAX_BYTES", 1000)
+    monkeypatch.setattr(submit, "MAX_REQUESTS", 50)
+    monkeypatch.setattr(submit, "MAX_BYTES", 1000)
     partition.ask(*(f"{i}" * 400 for i in range(3)))
     assert [len(lines) for lines in provider.lines] == [2, 1, 1, 1, 1]
 
@@ -150,20 +155,22 @@ def run_and_die(code: str, *arguments: str) -> None:
 SUBMIT = """
 import os, signal, sys
 from pathlib import Path
-from resources import batches, batch_records, batch_api
-from resources.call_log import CallLog
-from resources.language_model import LanguageModel, Model, Request
+from synth_assets.resources.gateway.batches import api, records, submit
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.request import Request
 from tests.test_batches import CONTEXT
 
 root, url, then = sys.argv[1:4]
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
-if then == "created": batch_records.opened = die
-if then == "intended": batch_api.upload = die
+if then == "created": records.opened = die
+if then == "intended": api.upload = die
 owner = LanguageModel(CallLog(Path(root) / "calls.sqlite"), Path(root), CONTEXT)
 asked = [Request([{"role": "user", "content": f"q{i}"}], {"max_tokens": 2}) for i in range(20)]
 try:
-    batches.answers(owner, Model("m", base_url=url), asked)
-except batches.Pending:
+    submit.answers(owner, Model("m", base_url=url), asked)
+except submit.Pending:
     pass
 """
 
@@ -198,11 +205,11 @@ def test_a_connection_that_breaks_after_the_batch_was_made_pays_once(
 def test_a_batch_that_may_still_appear_is_not_given_up(
     partition: Partition, provider: BatchEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_results, "GRACE_S", 60.0)
+    monkeypatch.setattr(batches_collect, "GRACE_S", 60.0)
     provider.refuse.append(("/batches", 500, "who knows"))
     assert "not confirmed" in str(partition.ask("q1"))
     assert "1 requests in a batch that is not confirmed yet" in partition.collect()
-    monkeypatch.setattr(batch_results, "GRACE_S", 0.0)
+    monkeypatch.setattr(batches_collect, "GRACE_S", 0.0)
     assert "was never made: its requests are sent again" in partition.collect()
     assert partition.ask("q1") == "requests with the provider: 1 in batch_1"
 
@@ -210,12 +217,12 @@ def test_a_batch_that_may_still_appear_is_not_given_up(
 COLLECT = """
 import os, signal, sys
 from pathlib import Path
-from resources import batch_results
-from resources.call_log import CallLog
+from synth_assets.resources.gateway.batches import collect
+from synth_assets.resources.call_log.log import CallLog
 from tests.test_batches import ASSET
 
 root, dies = sys.argv[1], len(sys.argv) > 2
-batch_results.CHUNK = 3
+collect.CHUNK = 3
 log, appended = CallLog(Path(root) / "calls.sqlite"), []
 def append(entries, within, write=log.append):
     write(entries, within)
@@ -223,7 +230,7 @@ def append(entries, within, write=log.append):
     if dies and len(appended) == 4:
         os.kill(os.getpid(), signal.SIGKILL)
 log.append = append
-print(batch_results.collect(log, ASSET))
+print(collect.collect(log, ASSET))
 """
 
 
@@ -307,7 +314,7 @@ def test_a_request_that_fails_in_four_batches_is_a_failure_until_somebody_asks_a
     assert (good.outcome, bad.outcome, bad.error) == ("ok", "provider_error", "500: scripted 500")
     assert (partition.calls.calls, partition.calls.failed) == (2, 1)
     assert partition.outcomes("good", "bad") == ["ok", "provider_error"]
-    batch_records.forget(partition.log, ASSET, PARTITION)  # as a stage does that has its rows
+    records.forget(partition.log, ASSET, PARTITION)  # as a stage does that has its rows
     assert partition.ask("good", "bad") == "requests with the provider: 1 in batch_5"
 
 
@@ -341,7 +348,7 @@ def test_a_batch_that_finds_no_place_waits_and_spends_no_attempt(
         partition.ask("q")
         partition.collect()
     assert collect(partition.log, ASSET).partitions == {PARTITION: None}
-    monkeypatch.setattr(batch_records, "CROWDED_S", 0.0)
+    monkeypatch.setattr(records, "CROWDED_S", 0.0)
     assert collect(partition.log, ASSET).partitions[PARTITION] is not None
     partition.ask("q")
     partition.collect()
@@ -510,7 +517,7 @@ def test_a_batch_that_the_provider_has_forgotten_is_sent_again(
 ) -> None:
     partition.ask("q")
     provider.batches.clear()
-    monkeypatch.setattr(batch_results, "KEPT_S", 0.0)
+    monkeypatch.setattr(batches_collect, "KEPT_S", 0.0)
     assert partition.collect() == "batch_1 expired: 1 timed_out"
     assert partition.ask("q") == "requests with the provider: 1 in batch_1"
 
@@ -529,10 +536,10 @@ def test_a_request_that_is_with_the_provider_is_not_asked_online_too(
     partition.ask("q1")
     asked = [Request([{"role": "user", "content": p}], {"max_tokens": 2}) for p in ("q2", "q1")]
     with pytest.raises(UserError, match=r"in batch_1 of reviews/generations negative\|2026-11-21"):
-        list(batches.not_in_batches(partition.log, partition.model, asked))
-    assert len(list(batches.not_in_batches(partition.log, partition.model, asked[:1]))) == 1
+        list(submit.not_in_batches(partition.log, partition.model, asked))
+    assert len(list(submit.not_in_batches(partition.log, partition.model, asked[:1]))) == 1
     partition.collect()
-    assert len(list(batches.not_in_batches(partition.log, partition.model, asked))) == 2
+    assert len(list(submit.not_in_batches(partition.log, partition.model, asked))) == 2
 
 
 # ---- a round on a real Dagster instance

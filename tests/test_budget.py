@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from resources.budget import Budget, Cap, Use, most
-from resources.call_log import CallLog
-from resources.language_model import LanguageModel, Model, Request
-from resources.models import Price
 from synth_assets.cli import main
-from synth_assets.errors import UserError
-from synth_assets.summary import warehouse
+from synth_assets.contracts.model_spec import Price
+from synth_assets.core.errors import UserError
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.budget import Budget, Cap, Use, most
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.request import Request
+from synth_assets.resources.home import warehouse
 from tests.endpoint import Endpoint
 from tests.test_round import ROUND, reviewer
 
@@ -83,7 +85,7 @@ def test_a_call_whose_end_is_not_known_stays_counted(tmp_path: Path) -> None:
 def test_a_refused_call_costs_nothing_and_a_broken_one_may_have_been_billed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, spent: int
 ) -> None:
-    monkeypatch.setattr("resources.language_model.BACKOFF", 0.0)
+    monkeypatch.setattr("synth_assets.resources.gateway.sending.BACKOFF", 0.0)
     with Endpoint() as endpoint:
         gateway = LanguageModel(CallLog(tmp_path / "c.sqlite"), tmp_path, caps=[Cap("r", 1000, "tokens")])
         gateway.complete(Model("m", base_url=endpoint.url), ask(1)[:1])
@@ -109,10 +111,11 @@ def test_the_cap_holds_with_eight_processes(tmp_path: Path) -> None:
 SPENDER = """
 import sys
 from pathlib import Path
-from resources.budget import Cap
-from resources.call_log import CallLog
-from resources.language_model import LanguageModel, Model, Request
-from resources.models import Price
+from synth_assets.resources.gateway.budget import Cap
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model, Price
+from synth_assets.resources.gateway.request import Request
 
 root, url, who = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 price = Price.model_validate({"from": "2026-01-01", "prompt": 1000, "completion": 1000})

@@ -15,11 +15,14 @@ from typing import Any
 
 import pytest
 
-from resources.call_log import OUTCOMES, REUSABLE, Answer, CallLog, Entry, Mismatch, TokenLogprob
-from resources.language_model import LanguageModel, Model, Request
-from synth_assets.errors import UserError
-from synth_assets.identity import request_id
-from synth_assets.schema import Schema
+from synth_assets.core.answer_schema import Schema
+from synth_assets.core.asking import OUTCOMES, REUSABLE, Answer, TokenLogprob
+from synth_assets.core.errors import UserError
+from synth_assets.core.identity import request_id
+from synth_assets.resources.call_log.log import CallLog, Entry, Mismatch
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.request import Request
 from tests.endpoint import Endpoint
 
 QUESTION = {
@@ -213,7 +216,7 @@ def test_eight_processes_write_at_once(where: Path | str, log: CallLog) -> None:
 
 CLAIMER = """
 import sys
-from resources.call_log import CallLog
+from synth_assets.resources.call_log.log import CallLog
 
 log, names = CallLog(sys.argv[1]), [str(i) for i in range(600)]
 print(log.count(), flush=True)

@@ -12,19 +12,21 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from partitions import cell_key
-from resources.lake import Lake
-from resources.sources import read_rows
-from synth_assets import tables
+from synth_assets.assets.code_location import build
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
-from synth_assets.definitions import build
-from synth_assets.errors import UserError
-from synth_assets.generation import chain
-from synth_assets.generation.conditions import design
-from synth_assets.recipe import Recipe, load
-from synth_assets.running import dagster_instance
-from synth_assets.selection.splits import support_set
-from synth_assets.summary import warehouse
+from synth_assets.core.errors import UserError
+from synth_assets.generation.conditions.table import design
+from synth_assets.generation.steps import chain
+from synth_assets.partitions import cell_key
+from synth_assets.recipe import columns
+from synth_assets.recipe.load import load
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.home import warehouse
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.sources import read_rows
+from synth_assets.stages import tables
+from synth_assets.stages.seeds import support_set
 from tests.batch_endpoint import BatchEndpoint
 from tests.conftest import RECIPE
 from tests.endpoint import Endpoint
@@ -173,7 +175,7 @@ def test_rows_that_an_earlier_step_does_not_have_are_an_error(
 
 def test_a_recipe_of_one_step_is_as_it_was(project: Path) -> None:
     recipe = load(project / "recipes" / "reviews.yaml")
-    assert tables.stages(recipe) == {s: cut for s, cut in tables.STAGES.items() if s != "values"}
+    assert tables.stages(recipe) == {s: cut for s, cut in columns.STAGES.items() if s != "values"}
     assert list(tables.columns(recipe, "generations"))[-7:] == [
         "accepted",
         "reason",
@@ -345,7 +347,7 @@ def test_a_round_of_a_chain_and_what_its_edits_pay(endpoint: Endpoint, steps: Ca
 def test_rows_that_a_middle_step_drops_are_rejected_rows_and_only_they_are_asked_again(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr("resources.language_model.BACKOFF", 0.0)
+    monkeypatch.setattr("synth_assets.resources.gateway.sending.BACKOFF", 0.0)
     down = {"now": True}
 
     def sometimes(body: dict[str, Any]) -> str:

@@ -11,12 +11,12 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from partitions import cell_key
-from resources.home import home
-from resources.lake import Lake
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
-from synth_assets.running import dagster_instance
-from synth_assets.views import current
+from synth_assets.partitions import cell_key
+from synth_assets.resources.home import home
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.stages.views import current
 from tests.endpoint import Endpoint
 from tests.test_integrity import files
 from tests.test_round import ROUND, one_in, reviewer
@@ -154,7 +154,7 @@ def test_what_killed_processes_left_goes_and_what_a_living_one_writes_stays(proj
 
 
 def _dead() -> str:
-    from resources.process import this_process
+    from synth_assets.resources.storage.process import this_process
 
     return f".part.parquet.{this_process().partition(':')[0]}:{2**22 + 1}@1.3"
 

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from synth_assets.curation.constraints import lemmas
-from synth_assets.errors import UserError
-from synth_assets.recipe import load
+from synth_assets.core.errors import UserError
+from synth_assets.curation.filters.constraints import lemmas
+from synth_assets.recipe.load import load
 from tests.test_curation import run
 
 TREE = {"words": "tree, hop, story"}

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from synth_assets.annotation.annotators import read
-from synth_assets.curation.filters import FILTERS, Context, keep
-from synth_assets.curation.labels import enhance
-from synth_assets.curation.weights import effective_size, weigh
-from synth_assets.errors import UserError
+from synth_assets.contracts.filter import FILTERS, Context
+from synth_assets.core.errors import UserError
+from synth_assets.curation.keep import keep
+from synth_assets.curation.labels.enhance import enhance
+from synth_assets.curation.weights.weigh import effective_size, weigh
 from synth_assets.students.calibration import batch_calibrated
 from tests.test_generation import Said
 

@@ -15,11 +15,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from resources.budget import Budget, Cap, Use
-from resources.call_log import CallLog
-from resources.database import Database, open_database
-from resources.home import call_log
-from synth_assets.errors import UserError
+from synth_assets.core.errors import UserError
+from synth_assets.resources.call_log.database import Database
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.call_log.where import open_database
+from synth_assets.resources.gateway.budget import Budget, Cap, Use
+from synth_assets.resources.home import call_log
 from tests.postgres import PASSWORD
 
 
@@ -78,7 +79,7 @@ def test_a_statement_that_fails_names_the_database_and_the_next_one_works(databa
 
 COUNTER = """
 import sys
-from resources.database import open_database
+from synth_assets.resources.call_log.where import open_database
 
 database = open_database(sys.argv[1])
 for _ in range(100):
@@ -96,8 +97,8 @@ def test_transactions_of_processes_follow_each_other(where: Path | str, database
 
 SPENDER = """
 import sys
-from resources.budget import Budget, Cap, Use
-from resources.call_log import CallLog
+from synth_assets.resources.gateway.budget import Budget, Cap, Use
+from synth_assets.resources.call_log.log import CallLog
 
 budget = Budget(CallLog(sys.argv[1]), [Cap("r", 100, "tokens"), Cap("other", 1000, "tokens")])
 for _ in range(40):

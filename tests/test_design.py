@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth_assets.errors import UserError
-from synth_assets.generation.design import draw
-from synth_assets.identity import row_id
+from synth_assets.core.errors import UserError
+from synth_assets.core.identity import row_id
+from synth_assets.generation.conditions.design import draw
 from synth_assets.selection.select import pick
 
 ATTRPROMPT = Path(__file__).parents[2] / "shared/data/attrprompt/datasets"

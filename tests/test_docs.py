@@ -12,17 +12,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from resources.call_log import CallLog
-from resources.models import named_models
-from resources.warehouse import VIEWS
-from synth_assets import tables
 from synth_assets.cli import main
-from synth_assets.curation.filters import FILTERS
-from synth_assets.generation.providers import PROVIDERS, provider
-from synth_assets.recipe import Recipe, load
-from synth_assets.recipe_sections import Metrics
-from synth_assets.summary import warehouse
-from synth_assets.views import current
+from synth_assets.contracts.filter import FILTERS
+from synth_assets.contracts.provider import PROVIDERS
+from synth_assets.generation.conditions.files import provider
+from synth_assets.recipe import columns
+from synth_assets.recipe.load import load
+from synth_assets.recipe.measuring import Metrics
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.models import named_models
+from synth_assets.resources.home import warehouse
+from synth_assets.resources.storage.warehouse import VIEWS
+from synth_assets.stages.views import current
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,7 +64,7 @@ def test_the_guide_to_sql_reads_from_outside(shown: None) -> None:
 
 def test_the_guide_to_sql_names_every_view() -> None:
     guide = (ROOT / "docs" / "sql.md").read_text(encoding="utf-8")
-    for name in [*tables.STAGES, "steps", *(path.stem for path in VIEWS.glob("*.sql"))]:
+    for name in [*columns.STAGES, "steps", *(path.stem for path in VIEWS.glob("*.sql"))]:
         assert f"`{name}`" in guide, name
 
 

@@ -8,17 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synth_assets.curation import duplicates
-from synth_assets.curation.base import Context, keep
-from synth_assets.curation.compiled import similarity_join
-from synth_assets.curation.duplicates import (
+from synth_assets.contracts.filter import FILTERS, Context
+from synth_assets.core.text.normal_form import normal_form
+from synth_assets.curation.keep import keep
+from synth_assets.curation.likeness import duplicates, similarity_join
+from synth_assets.curation.likeness.duplicates import (
     exact_duplicates,
     near_duplicates,
     ngram_overlap,
-    normal_form,
     semantic_duplicates,
 )
-from synth_assets.curation.filters import FILTERS
 
 
 def shingles(text: str, grams: tuple[int, int] = (1, 3)) -> set[tuple[str, ...]]:

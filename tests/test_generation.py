@@ -12,14 +12,17 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from resources.sources import read_rows
-from synth_assets import tables
-from synth_assets.errors import UserError
-from synth_assets.generation import prompts, steps
-from synth_assets.generation.conditions import design, quotas
-from synth_assets.recipe import Recipe, load
-from synth_assets.schema import Schema
-from synth_assets.selection.splits import support_set
+from synth_assets.core import templates
+from synth_assets.core.answer_schema import Schema
+from synth_assets.core.errors import UserError
+from synth_assets.generation.conditions.table import design
+from synth_assets.generation.steps import prompt as steps_prompt
+from synth_assets.recipe.load import load
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.storage.sources import read_rows
+from synth_assets.stages import tables
+from synth_assets.stages.feedback import quotas
+from synth_assets.stages.seeds import support_set
 
 ROUND = "2026-11-22"
 
@@ -71,7 +74,9 @@ def seeds(recipe: Recipe) -> pd.DataFrame:
 
 def step_rows(step: Any, task: Any, table: pd.DataFrame, seeds: pd.DataFrame, model: Any) -> pd.DataFrame:
     """The rows that one step makes of a condition table."""
-    return table.drop(columns=steps.DROPPED).assign(**steps.answered(step, task, table, seeds, model))
+    return table.drop(columns=steps_prompt.DROPPED).assign(
+        **steps_prompt.answered(step, task, table, seeds, model)
+    )
 
 
 def conditions(recipe: Recipe, seeds: pd.DataFrame, cell: str = "negative", rows: int = 6, **changes: Any):
@@ -263,12 +268,12 @@ def test_a_chat_model_is_told_in_words_to_go_on(recipe: Recipe, seeds: pd.DataFr
 
 def test_an_unknown_field_is_an_error_and_not_an_empty_word() -> None:
     with pytest.raises(UserError, match=r"'tune' is undefined.*Known fields: tone"):
-        prompts.render("a {{ tune }} text", {"tone": "calm"})
+        templates.render("a {{ tune }} text", {"tone": "calm"})
 
 
 def test_templates_run_in_a_sandbox() -> None:
     with pytest.raises(UserError, match="cannot be rendered"):
-        prompts.render("{{ ''.__class__.__mro__[1].__subclasses__() }}", {})
+        templates.render("{{ ''.__class__.__mro__[1].__subclasses__() }}", {})
 
 
 def test_a_cell_that_keeps_little_is_asked_for_more() -> None:

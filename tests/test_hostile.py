@@ -20,13 +20,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from resources import language_model
-from resources.call_log import CallLog
-from resources.lake import Lake
-from resources.language_model import Answer, LanguageModel, Model, Request
-from synth_assets.assets.stage import preview
-from synth_assets.generation.prompts import render
-from synth_assets.schema import Schema
+from synth_assets.assets.factory import preview
+from synth_assets.core.answer_schema import Schema
+from synth_assets.core.asking import Answer
+from synth_assets.core.templates import render
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway import sending
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.request import Request
+from synth_assets.resources.storage.lake import Lake
 
 REQUESTS = 10_000
 FAULTS = {"429": 0.05, "500": 0.02, "reset": 0.01, "cut": 0.01, "slow": 0.01}  # shares of the requests
@@ -47,7 +50,7 @@ HOSTILE = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language_model, "BACKOFF", 0.01)
+    monkeypatch.setattr(sending, "BACKOFF", 0.01)
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.language_model import Model, Request
-from resources.models import FREE
-from synth_assets.identity import canonical, request_id, row_id, seed_from, tagged_hash, verify
+from synth_assets.core.identity import canonical, request_id, row_id, seed_from, tagged_hash, verify
+from synth_assets.resources.gateway.models import FREE, Model
+from synth_assets.resources.gateway.request import Request
 
 REQUEST: dict[str, Any] = {
     "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}],

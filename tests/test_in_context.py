@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resources.sandbox import run_many
 from synth_assets.cli import main
 from synth_assets.evaluation.in_context import program, right, score, shown, taught, truth
 from synth_assets.evaluation.task_metrics import BY_NAME
-from synth_assets.recipe import load
-from synth_assets.summary import warehouse
+from synth_assets.recipe.load import load
+from synth_assets.resources.home import warehouse
+from synth_assets.resources.sandbox.python import run_many
 from tests.endpoint import Endpoint
 
 ROUND = "2026-11-21"

@@ -18,15 +18,15 @@ from typing import Any
 
 import pytest
 
-from partitions import cell_key
-from resources.home import home
-from synth_assets.assets.stage import key
+from synth_assets.assets.code_location import build
+from synth_assets.assets.dagster_internals import staleness
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
-from synth_assets.definitions import build
-from synth_assets.planning import staleness
-from synth_assets.recipe import Recipe, load
-from synth_assets.running import dagster_instance
-from synth_assets.summary import warehouse
+from synth_assets.partitions import cell_key
+from synth_assets.recipe.load import load
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.home import home, warehouse
+from synth_assets.stages.stage import key
 from tests.conftest import SEEDS
 from tests.endpoint import Endpoint
 

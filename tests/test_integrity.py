@@ -18,15 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.home import home
-from resources.lake import FILE, Lake
-from resources.warehouse import Warehouse
-from synth_assets import tables
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
-from synth_assets.errors import UserError
-from synth_assets.integrity import damages
-from synth_assets.recipe import load
-from synth_assets.running import dagster_instance
+from synth_assets.commands.verify import damages
+from synth_assets.core.errors import UserError
+from synth_assets.recipe.load import load
+from synth_assets.resources.home import home
+from synth_assets.resources.storage.lake import FILE, Lake
+from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.stages import tables
 from tests.endpoint import Endpoint
 from tests.test_round import ROUND, reviewer
 
@@ -165,7 +165,7 @@ def test_a_write_that_is_killed_anywhere_leaves_the_old_or_the_new_table(tmp_pat
     """Before every line of it, and at every size that the file system lets a file grow to."""
     lake, old, new = Lake(tmp_path / "lake"), table(rows, "old"), table(rows, "new")
     seen = set()
-    for deaths in (before_each_line("resources/lake.py"), at_each_size(2**12 if rows > 1 else 2**8)):
+    for deaths in (before_each_line("resources/storage/lake.py"), at_each_size(2**12 if rows > 1 else 2**8)):
         for death in deaths:
             lake.write("r", "stage", {}, old)
             ended = dies(death, lambda: lake.write("r", "stage", {}, iter([new.slice(0, 1), new.slice(1)])))
@@ -187,7 +187,7 @@ def test_a_warehouse_whose_building_is_killed_anywhere_shows_the_old_or_the_new_
     stages = tables.schemas(recipe), tables.stages(recipe)
     before, after = project / "before", project / "after"
     Warehouse(before / "warehouse.duckdb", project / "lake").show("old", *stages)
-    for n, death in enumerate(before_each_line("resources/warehouse.py", step=3)):
+    for n, death in enumerate(before_each_line("resources/storage/warehouse.py", step=3)):
         shutil.copytree(before, after)
         lake = project / f"lake_{n}"
         shutil.copytree(project / "lake", lake)
@@ -287,7 +287,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import pyarrow as pa
-from resources.lake import Lake
+from synth_assets.resources.storage.lake import Lake
 
 n = int(sys.argv[2])
 for _ in range(100):

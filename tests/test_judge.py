@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from synth_assets.cli import main
-from synth_assets.errors import UserError
-from synth_assets.ratings import rating
-from synth_assets.recipe import load
-from synth_assets.summary import warehouse
+from synth_assets.core.errors import UserError
+from synth_assets.core.text.ratings import rating
+from synth_assets.recipe.load import load
+from synth_assets.resources.home import warehouse
 from tests.endpoint import Endpoint
 
 ROUND = "2026-11-20"

@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from synth_assets.cli import main
-from synth_assets.curation.filters import FILTERS, Context, ended, keep
-from synth_assets.recipe import load
+from synth_assets.contracts.filter import FILTERS, Context
+from synth_assets.curation.keep import ended, keep
+from synth_assets.recipe.load import load
 from tests.test_round import ROUND, ask, endpoint
 
 __all__ = ["endpoint"]

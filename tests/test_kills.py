@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from resources.call_log import CallLog
 from synth_assets.cli import main
+from synth_assets.resources.call_log.log import CallLog
 from tests.endpoint import Endpoint
 from tests.test_round import ROUND, reviewer
 

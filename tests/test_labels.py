@@ -17,15 +17,17 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from resources.lake import Lake
-from synth_assets import tables
+from synth_assets.annotation.people import read_human
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
-from synth_assets.curation import aggregation, noise, relabel
-from synth_assets.curation.filters import FILTERS, Context
-from synth_assets.curation.labels import enhance, read_human
-from synth_assets.errors import UserError
-from synth_assets.recipe import load
-from synth_assets.running import dagster_instance
+from synth_assets.contracts.filter import FILTERS, Context
+from synth_assets.core.errors import UserError
+from synth_assets.curation import noise
+from synth_assets.curation.labels import aggregation, relabel
+from synth_assets.curation.labels.enhance import enhance
+from synth_assets.recipe.load import load
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.stages import tables
 from synth_assets.students.classifier import Student
 from synth_assets.students.crossfit import folds, out_of_fold
 from synth_assets.students.softmax import SoftmaxRegression

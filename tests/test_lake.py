@@ -13,11 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.lake import Lake
-from resources.warehouse import Warehouse
-from synth_assets import tables
-from synth_assets.errors import UserError
-from synth_assets.recipe import Recipe, load
+from synth_assets.core.errors import UserError
+from synth_assets.recipe import columns
+from synth_assets.recipe.load import load
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.stages import tables
 
 SCHEMA = pa.schema([("round", pa.string()), ("cell", pa.string()), ("n", pa.int64())])
 PARTITION = {"round": "2026-11-22", "cell": "a/b"}
@@ -76,7 +78,7 @@ def recipe(project: Path) -> Recipe:
 
 def show(recipe: Recipe, root: Path) -> Warehouse:
     warehouse = Warehouse(root / "warehouse.duckdb", root / "lake")
-    warehouse.show(recipe.name, tables.schemas(recipe), tables.STAGES)
+    warehouse.show(recipe.name, tables.schemas(recipe), columns.STAGES)
     return warehouse
 
 
@@ -85,19 +87,19 @@ def test_a_stage_without_rows_is_an_empty_view_with_its_columns(recipe: Recipe, 
     for stage in [*tables.stages(recipe), "funnel", "dropped", "lineage", "cost"]:
         answer = warehouse.query(f"select * from reviews.{stage}")
         assert answer.fetchall() == []
-        if stage in tables.STAGES:
+        if stage in columns.STAGES:
             assert answer.columns == list(tables.columns(recipe, stage))
 
 
 def test_only_a_change_of_the_recipe_rebuilds_the_warehouse(recipe: Recipe, tmp_path: Path) -> None:
     warehouse = show(recipe, tmp_path)
     schemas = tables.schemas(recipe)
-    assert not warehouse.show("reviews", schemas, tables.STAGES)
-    assert warehouse.show("other", schemas, tables.STAGES)
+    assert not warehouse.show("reviews", schemas, columns.STAGES)
+    assert warehouse.show("other", schemas, columns.STAGES)
     assert warehouse.query("select count(*) from reviews.metrics").fetchall() == [(0,)]
     assert warehouse.query("select count(*) from other.metrics").fetchall() == [(0,)]
     more = recipe.model_copy(update={"conditions": {"label": "labels", "length": {"short": 1.0}}})
-    assert warehouse.show("reviews", tables.schemas(more), tables.STAGES)
+    assert warehouse.show("reviews", tables.schemas(more), columns.STAGES)
     assert "length" in warehouse.query("select * from reviews.conditions").columns
 
 
@@ -130,10 +132,11 @@ WRITER = """
 import sys
 from pathlib import Path
 import pandas as pd
-from resources.lake import Lake
-from resources.warehouse import Warehouse
-from synth_assets import tables
-from synth_assets.recipe import load
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.recipe import columns
+from synth_assets.stages import tables
+from synth_assets.recipe.load import load
 
 root = Path(sys.argv[1])
 recipe = load(root / "recipes" / "reviews.yaml")
@@ -143,7 +146,7 @@ for i in range(24):
     table = pd.DataFrame({**partition, "yield": 0.5, "rows": range(1000 * (1 + i % 2))})
     lake.write("reviews", "feedback", partition, tables.to_arrow(recipe, "feedback", table))
     changed = recipe.model_copy(update={"conditions": {"label": "labels", f"c{i % 2}": {"x": 1.0}}})
-    warehouse.show("reviews", tables.schemas(changed), tables.STAGES)
+    warehouse.show("reviews", tables.schemas(changed), columns.STAGES)
     if i == 0:
         print("ready", flush=True)
 """

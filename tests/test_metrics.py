@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from synth_assets.assets import metrics
 from synth_assets.cli import main
-from synth_assets.evaluation.measure import against, table
-from synth_assets.summary import warehouse
+from synth_assets.evaluation.metric_rows import against, table
+from synth_assets.resources.home import warehouse
+from synth_assets.stages import metrics
 from tests.endpoint import Endpoint
 
 FIRST, SECOND = "2026-11-19", "2026-11-20"

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from resources.call_log import CallLog
-from resources.language_model import LanguageModel, Model, Request, resolve_model
-from resources.models import NamedModel, Price, named_models
-from synth_assets.errors import UserError
+from synth_assets.contracts.model_spec import NamedModel, Price
+from synth_assets.core.errors import UserError
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model, named_models, resolve_model
+from synth_assets.resources.gateway.request import Request
 from tests.endpoint import Endpoint
 
 MODELS = """

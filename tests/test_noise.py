@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from synth_assets.curation import noise
-from synth_assets.curation.bilevel import bilevel_weights, inverse_frequency
+from synth_assets.curation.weights.bilevel import bilevel_weights, inverse_frequency
 from synth_assets.students.boosting import Boosting
 from synth_assets.students.crossfit import folds, out_of_fold, shares
 from synth_assets.students.softmax import SoftmaxRegression

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from synth_assets.curation import novelty
-from synth_assets.curation.filters import Context
-from synth_assets.curation.novelty import LANE, Pool
+from synth_assets.contracts.filter import Context
+from synth_assets.curation.likeness import novelty
+from synth_assets.curation.likeness.novelty import LANE, Pool
 from tests.test_curation import run, table
 
 DATA = Path(__file__).parents[2] / "shared/data"

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from resources.call_log import CallLog
-from resources.language_model import LanguageModel, Model, Request
-from resources.pace import IN_A_ROW, START, Pace, Rate, duration, headroom
-from resources.transport import connect
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.pace import IN_A_ROW, START, Pace, Rate, duration, headroom
+from synth_assets.resources.gateway.request import Request
+from synth_assets.resources.gateway.transport import connect
 from tests.endpoint import Endpoint
 
 
@@ -127,7 +129,7 @@ def ask(n: int) -> list[Request]:
 
 @pytest.fixture
 def lm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LanguageModel:
-    monkeypatch.setattr("resources.language_model.BACKOFF", 0.01)
+    monkeypatch.setattr("synth_assets.resources.gateway.sending.BACKOFF", 0.01)
     return LanguageModel(CallLog(tmp_path / "calls.sqlite"), tmp_path)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from synth_assets.assets.code_location import build
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
-from synth_assets.definitions import build
-from synth_assets.recipe import load
-from synth_assets.running import dagster_instance
+from synth_assets.recipe.load import load
 from tests.conftest import settle
 from tests.endpoint import Endpoint
 from tests.test_round import ROUND, reviewer

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from synth_assets.evaluation.predictions import (
-    Predicted,
     area,
     calibration,
     calibration_error,
@@ -15,6 +14,7 @@ from synth_assets.evaluation.predictions import (
     learning_curve,
     of_one,
 )
+from synth_assets.evaluation.usefulness import Predicted
 
 CLASSES = ["bad", "fine", "good"]
 

@@ -15,8 +15,8 @@ from scipy.optimize import minimize
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 
-from resources.call_log import CallLog
-from resources.language_model import Answer, LanguageModel, Model, Request
+from synth_assets.core.asking import Answer
+from synth_assets.core.text.ratings import rating
 from synth_assets.evaluation import judging
 from synth_assets.evaluation.judging import Pair, Verdict, judge_pairs, rate, read_pair, version
 from synth_assets.evaluation.preference import (
@@ -33,7 +33,10 @@ from synth_assets.evaluation.preference import (
     route,
     win_tie_lose,
 )
-from synth_assets.ratings import rating
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.request import Request
 from tests.endpoint import Endpoint
 
 REVIEWS = Path(__file__).parents[2] / "shared/data/vicuna_blog/eval/table/review"

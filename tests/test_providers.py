@@ -12,14 +12,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from synth_assets.assets.seeds import seed_rows
+from synth_assets.assets.code_location import build
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
-from synth_assets.definitions import build
-from synth_assets.errors import UserError
-from synth_assets.generation.conditions import design
-from synth_assets.generation.providers import Around
-from synth_assets.recipe import Recipe, load
-from synth_assets.running import dagster_instance
+from synth_assets.contracts.provider import Around
+from synth_assets.core.errors import UserError
+from synth_assets.generation.conditions.table import design
+from synth_assets.recipe.load import load
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.stages.seeds import seed_rows
 from tests.endpoint import Endpoint
 from tests.test_round import ROUND, ask, endpoint, tables_on_disk
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from synth_assets import tables
 from synth_assets.cli import main
-from synth_assets.errors import UserError
-from synth_assets.recipe import load
-from synth_assets.schema import Schema
+from synth_assets.core.answer_schema import Schema
+from synth_assets.core.errors import UserError
+from synth_assets.recipe.load import load
+from synth_assets.stages import tables
 from tests.test_docs import examples
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from resources.home import home
-from resources.process import this_process
+from synth_assets.assets.code_location import build
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
-from synth_assets.definitions import build
-from synth_assets.metric_sections import Metrics, differences, metric_sections
-from synth_assets.pages import Number, Section, Table, html, lines, markdown, save
-from synth_assets.recipe import load
-from synth_assets.running import dagster_instance
+from synth_assets.recipe.load import load
+from synth_assets.report.metrics import Metrics, differences, metric_sections
+from synth_assets.report.pages import Number, Section, Table, html, lines, markdown, save
+from synth_assets.resources.home import home
+from synth_assets.resources.storage.process import this_process
 from tests.conftest import settle
 from tests.endpoint import Endpoint
 from tests.test_round import ROUND, one_in, reviewer

@@ -17,14 +17,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from partitions import cell_key
-from resources.call_log import CallLog
-from resources.home import call_log
+from synth_assets.assets.code_location import build
+from synth_assets.assets.in_process import dagster_instance, end_dead_runs
 from synth_assets.cli import main
-from synth_assets.definitions import build
-from synth_assets.recipe import load
-from synth_assets.running import dagster_instance, end_dead_runs
-from synth_assets.summary import warehouse
+from synth_assets.partitions import cell_key
+from synth_assets.recipe.load import load
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.home import call_log, warehouse
 from tests.endpoint import Endpoint
 from tests.postgres import PASSWORD
 
@@ -178,7 +177,7 @@ def test_a_check_that_fails_stops_the_round_and_says_why(
 def test_calls_that_failed_for_good_are_rows_a_warning_and_asked_again(
     project: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resources.language_model.BACKOFF", 0.0)
+    monkeypatch.setattr("synth_assets.resources.gateway.sending.BACKOFF", 0.0)
     down, order = {"now": True}, dict[int, int]()
 
     def sometimes(body: dict[str, Any]) -> str:

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from synth_assets.curation import language
-from synth_assets.curation.base import RowFilter
-from synth_assets.curation.duplicates import ngram_overlap
-from synth_assets.curation.filters import FILTERS, Context, keep
-from synth_assets.curation.screens import FOLDED, seen
+from synth_assets.contracts.filter import FILTERS, Context, RowFilter
+from synth_assets.curation.filters import language
+from synth_assets.curation.filters.screens import FOLDED, seen
+from synth_assets.curation.keep import keep
+from synth_assets.curation.likeness.duplicates import ngram_overlap
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "gold_text"
 NASTY = [

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from resources.call_log import CallLog
-from resources.language_model import LanguageModel, Model, Request
-from resources.models import Price
 from synth_assets.cli import main
-from synth_assets.schema import Schema
-from synth_assets.summary import warehouse
+from synth_assets.contracts.model_spec import Price
+from synth_assets.core.answer_schema import Schema
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.request import Request
+from synth_assets.resources.home import warehouse
 from tests.endpoint import Endpoint
 from tests.test_round import ROUND
 
@@ -30,7 +32,7 @@ def endpoint() -> Iterator[Endpoint]:
 
 @pytest.fixture
 def lm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LanguageModel:
-    monkeypatch.setattr("resources.language_model.BACKOFF", 0.01)
+    monkeypatch.setattr("synth_assets.resources.gateway.sending.BACKOFF", 0.01)
     return LanguageModel(CallLog(tmp_path / "calls.sqlite"), tmp_path / "server")
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from resources import confined
-from resources.sandbox import REASONS, Ran, layers, run_many, run_python
+from synth_assets.resources.sandbox import confined
+from synth_assets.resources.sandbox.python import REASONS, Ran, layers, run_many, run_python
 
 HONEST = "print(sum(int(n) for n in '1 2 3'.split()))"
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth_assets.identity import canonical
-from synth_assets.schema import LONGEST, REASON, SHOWN, Schema, SchemaError, correction, kind_of
+from synth_assets.core.answer_schema import LONGEST, REASON, SHOWN, Schema, SchemaError, correction, kind_of
+from synth_assets.core.identity import canonical
 
 REVIEW = Schema.of(
     {

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synth_assets.errors import UserError
-from synth_assets.evaluation.diversity import average_pairwise_similarity
+from synth_assets.core.errors import UserError
+from synth_assets.evaluation.similarity import average_pairwise_similarity
 from synth_assets.selection.methods import Votes
 from synth_assets.selection.select import METHODS, select, select_mixed, select_random
 

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from synth_assets.contracts.filter import FILTERS, Context
+from synth_assets.contracts.named import named
 from synth_assets.curation import noise
-from synth_assets.curation.filters import FILTERS, Context, ended, keep, named
+from synth_assets.curation.keep import ended, keep
 from synth_assets.students.boosting import Boosting
 
 N = 120  # rows of a label

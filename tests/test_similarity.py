@@ -10,8 +10,8 @@ from random import Random
 import numpy as np
 import pytest
 
+from synth_assets.contracts.measured import Measured
 from synth_assets.evaluation import similarity
-from synth_assets.evaluation.measured import Measured
 from synth_assets.evaluation.similarity import (
     average_pairwise_similarity,
     centroid_distance,

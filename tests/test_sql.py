@@ -16,14 +16,14 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from resources.lake import Lake
-from synth_assets import tables
 from synth_assets.cli import main
-from synth_assets.errors import UserError
-from synth_assets.queries import QUERIES, queries
-from synth_assets.recipe import load
-from synth_assets.summary import warehouse
-from synth_assets.views import current
+from synth_assets.core.errors import UserError
+from synth_assets.recipe.load import load
+from synth_assets.resources.home import warehouse
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.sql.named import QUERIES, queries
+from synth_assets.stages import tables
+from synth_assets.stages.views import current
 from tests.endpoint import Endpoint
 from tests.test_round import ROUND, endpoint, one_in
 
@@ -292,9 +292,9 @@ WRITER = f"""
 import sys
 from pathlib import Path
 import pandas as pd
-from resources.lake import Lake
-from synth_assets import tables
-from synth_assets.recipe import load
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.stages import tables
+from synth_assets.recipe.load import load
 
 root = Path(sys.argv[1])
 recipe, lake = load(root / "recipes" / "reviews.yaml"), Lake(root / ".synth" / "lake")

@@ -12,16 +12,17 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from resources import tools
-from synth_assets import tables
-from synth_assets.assets.generations import check_steps
-from synth_assets.assets.seeds import seed_rows
 from synth_assets.cli import main
-from synth_assets.errors import UserError
-from synth_assets.generation import chain
-from synth_assets.generation.conditions import design
-from synth_assets.recipe import Recipe, load
-from synth_assets.summary import warehouse
+from synth_assets.core.errors import UserError
+from synth_assets.generation.conditions.table import design
+from synth_assets.generation.steps import chain
+from synth_assets.recipe.load import load
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.home import warehouse
+from synth_assets.resources.sandbox import tools
+from synth_assets.stages import tables
+from synth_assets.stages.generations import check_steps
+from synth_assets.stages.seeds import seed_rows
 from tests.conftest import RECIPE
 from tests.endpoint import Endpoint
 from tests.test_docs import examples

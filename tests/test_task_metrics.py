@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from synth_assets.contracts.measured import Measured
 from synth_assets.evaluation import facts, faithfulness, preference
-from synth_assets.evaluation.measured import Measured
 from synth_assets.evaluation.preference import Comparison
 from synth_assets.evaluation.resampling import bootstrap_mean
 from synth_assets.evaluation.task_metrics import (
@@ -231,9 +231,9 @@ def test_metrics_of_evaluate_give_the_same_values_and_write_no_file(tmp_path: Pa
 
 def test_every_metric_and_measurement_is_found_in_the_package() -> None:
     from synth_assets import evaluation
-    from synth_assets.evaluation import measurements, metrics
+    from synth_assets.evaluation import huggingface, metrics
 
-    for module in (measurements, metrics):
+    for module in (huggingface, metrics):
         for name in module.__all__:
             assert getattr(evaluation, name) is getattr(module, name)
     with pytest.raises(AttributeError):

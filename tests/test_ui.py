@@ -18,8 +18,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from partitions import cell_key, today
-from synth_assets.running import dagster_instance
+from synth_assets.assets.in_process import dagster_instance
+from synth_assets.partitions import cell_key, today
 
 pytestmark = [
     pytest.mark.browser,

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synth_assets.evaluation import measure
+from synth_assets.evaluation import of_students, of_texts
+from synth_assets.evaluation import round as evaluation_round
 from synth_assets.evaluation.usefulness import paired_gain, wilson, word_list_labels
 from synth_assets.students.classifier import Student
 from synth_assets.students.made import Made
@@ -54,9 +55,9 @@ def test_a_paired_gain_is_about_the_rows_that_changed() -> None:
 
 def test_a_set_that_lacks_a_class_has_an_unknown_accuracy() -> None:
     one_class = rows(10)[lambda t: t["label"] == "good"]
-    said = measure.predictions({"seeds": rows(4), "half": one_class}, rows(20), MADE)
+    said = of_students.predictions({"seeds": rows(4), "half": one_class}, rows(20), MADE)
     assert said["half"] is None
-    table = measure.usefulness(said, {}, 20).set_index(["name", "slice"]).sort_index()
+    table = of_students.usefulness(said, {}, 20).set_index(["name", "slice"]).sort_index()
     assert table.loc[("accuracy", "seeds"), "value"] == 1.0
     assert pd.isna(table.loc[("accuracy", "half"), "value"])
     assert table.loc[("macro_f1", "seeds"), "value"] == 1.0
@@ -79,8 +80,8 @@ def test_a_student_may_learn_how_likely_labels_are() -> None:
     likely = [{"bad": 0.1, "good": 0.9}] * 20
     known["label_probabilities"] = [*[None] * 20, *likely]
     test = rows(20)
-    soft = measure.predictions({"set": known}, test, Made(encode, Student, soft=True))["set"]
-    hard = measure.predictions({"set": known}, test, Made(encode, Student))["set"]
+    soft = of_students.predictions({"set": known}, test, Made(encode, Student, soft=True))["set"]
+    hard = of_students.predictions({"set": known}, test, Made(encode, Student))["set"]
     assert soft.right.all()
     assert not hard.right.all()
 
@@ -90,7 +91,7 @@ def test_the_sets_that_are_compared() -> None:
     seeds = pd.concat([rows(4, split="demonstration", prefix="d"), rows(40, split="unlabeled", prefix="u")])
     generated = rows(12).assign(accepted=[True] * 10 + [False] * 2)
     weighted = rows(6, origin="synthetic").assign(weight=0.5)
-    sets = measure.training_sets(generated, rows(8), rows(8), weighted, seeds)
+    sets = of_students.training_sets(generated, rows(8), rows(8), weighted, seeds)
     sizes = {name: len(table) for name, table in sets.items()}
     assert sizes == {
         "seeds": 4,
@@ -107,13 +108,13 @@ def test_the_sets_that_are_compared() -> None:
     assert sets["real"]["label"].value_counts().to_dict() == {"bad": 3, "good": 3}
     assert set(sets["real"]["split"]) == {"unlabeled"}
     many = rows(60, origin="synthetic").assign(weight=1.0)
-    few = measure.training_sets(generated, rows(8), rows(8), many, seeds)
+    few = of_students.training_sets(generated, rows(8), rows(8), many, seeds)
     assert "real" not in few
 
 
 def test_diversity_is_compared_on_as_many_rows_of_each_set() -> None:
     sets = {"generations": rows(40), "filtered": rows(10), "seeds": rows(2)}
-    table = measure.diversities(sets, rows(0), encode)
+    table = of_texts.diversities(sets, rows(0), encode)
     assert set(table["slice"]) == {"generations", "filtered"}
     assert set(table["n"]) == {10}
     assert "mauve" not in set(table["name"])  # there is nothing real to hold them against
@@ -122,15 +123,15 @@ def test_diversity_is_compared_on_as_many_rows_of_each_set() -> None:
 def test_distances_are_to_the_validation_rows_and_other_real_rows_are_their_baseline() -> None:
     validation = rows(20, prefix="v")
     sets = {"filtered": rows(10).assign(text="a good film"), "real": rows(10, prefix="u")}
-    found = measure.diversities(sets, validation, encode).set_index(["name", "slice"])["value"]
+    found = of_texts.diversities(sets, validation, encode).set_index(["name", "slice"])["value"]
     for name in ("chamfer_distance", "length_divergence"):
         assert found[name, "real"] < found[name, "filtered"], name
     assert found["cluster_coverage", "real"] > found["cluster_coverage", "filtered"]
 
 
 def test_the_errors_of_the_main_set_are_told_class_by_class() -> None:
-    said = measure.predictions({"seeds": rows(4), "weighted": rows(30)}, rows(20), MADE)
-    table = measure.usefulness(said, {}, 20).set_index(["name", "slice"])["value"]
+    said = of_students.predictions({"seeds": rows(4), "weighted": rows(30)}, rows(20), MADE)
+    table = of_students.usefulness(said, {}, 20).set_index(["name", "slice"])["value"]
     assert table["error", "bad"] == 0.0
     assert table["confusion", "good>good"] == 10
 
@@ -138,11 +139,11 @@ def test_the_errors_of_the_main_set_are_told_class_by_class() -> None:
 def test_a_round_is_held_against_the_one_before_on_the_same_rows() -> None:
     test = rows(20)
     wrong = rows(30).assign(label=["good", "bad"] * 15)
-    was, now = measure.predictions({"then": wrong, "now": rows(30)}, test, MADE).values()
-    (gain,) = measure.change(now, was, "2026-11-19").to_dict("records")
+    was, now = of_students.predictions({"then": wrong, "now": rows(30)}, test, MADE).values()
+    (gain,) = of_students.change(now, was, "2026-11-19").to_dict("records")
     assert (gain["name"], gain["slice"]) == ("accuracy_change", "weighted, against 2026-11-19")
     assert gain["value"] == 1.0
-    assert measure.change(now, None, "2026-11-19").empty
+    assert of_students.change(now, None, "2026-11-19").empty
 
 
 def test_correctness_by_condition_and_corrected_by_people() -> None:
@@ -150,7 +151,7 @@ def test_correctness_by_condition_and_corrected_by_people() -> None:
     made = rows(40, prefix="s").assign(tone=["angry", "angry", "calm", "calm"] * 10)
     swapped = made["tone"] == "calm"
     made.loc[swapped, "label"] = made.loc[swapped, "label"].map({"good": "bad", "bad": "good"})
-    table = measure.faithfulness(made, seeds, ["tone"], encode).set_index("slice")["value"]
+    table = evaluation_round.faithfulness(made, seeds, ["tone"], encode).set_index("slice")["value"]
     assert table.to_dict() == {
         "filtered": 0.5,
         "label=bad": 0.5,
@@ -160,12 +161,14 @@ def test_correctness_by_condition_and_corrected_by_people() -> None:
     }
     by_people = made.assign(former_label=made["label"], label_source="condition")
     by_people.loc[by_people.index[:20], "label_source"] = "human"  # who find that every label is right
-    corrected = measure.faithfulness(by_people, seeds, [], encode).set_index(["name", "slice"])["value"]
+    corrected = evaluation_round.faithfulness(by_people, seeds, [], encode).set_index(["name", "slice"])[
+        "value"
+    ]
     assert corrected["correctness", "filtered"] == 1.0
     assert corrected["kappa", "filtered"] == 1.0
     assert corrected["correctness", "label=good"] == 1.0
     by_people["label_source"] = by_people["tone"].map({"angry": "human", "calm": "condition"})
-    found = measure.faithfulness(by_people, seeds, ["tone"], encode).set_index("slice")
+    found = evaluation_round.faithfulness(by_people, seeds, ["tone"], encode).set_index("slice")
     assert found.loc["tone=angry", "value"] == 1.0
     assert found.loc["tone=calm", "reason"] == "people have judged no row"
 
@@ -173,24 +176,24 @@ def test_correctness_by_condition_and_corrected_by_people() -> None:
 def test_rounds_that_repeat_themselves_show_as_less_varied() -> None:
     about = "love war cats trains music chess rain bread night snow".split()  # noqa: SIM905
     fresh = [f"a good film about {word}" for word in about]
-    table = measure.of_rounds({"2026-11-19": fresh, "2026-11-20": [fresh[0]] * 10}, encode)
+    table = of_texts.of_rounds({"2026-11-19": fresh, "2026-11-20": [fresh[0]] * 10}, encode)
     first, second = table[table["name"] == "round_distinct_2"]["value"]
     assert second < first / 2
-    assert measure.falls(table)["round_distinct_2"] == pytest.approx(1 - second / first)
-    assert measure.falls(measure.of_rounds({"2026-11-19": fresh}, encode)) == {}
+    assert of_texts.falls(table)["round_distinct_2"] == pytest.approx(1 - second / first)
+    assert of_texts.falls(of_texts.of_rounds({"2026-11-19": fresh}, encode)) == {}
     few = {"2026-11-18": fresh[:2], "2026-11-19": fresh, "2026-11-20": fresh}
-    assert set(measure.of_rounds(few, encode)["slice"]) == {
+    assert set(of_texts.of_rounds(few, encode)["slice"]) == {
         "2026-11-19",
         "2026-11-20",
     }
-    assert measure.of_rounds({"2026-11-19": fresh, "2026-11-20": fresh[:3]}, encode).empty
+    assert of_texts.of_rounds({"2026-11-19": fresh, "2026-11-20": fresh[:3]}, encode).empty
 
 
 def test_what_a_set_has_in_common_with_seeds_and_test() -> None:
     long = "this sentence is certainly longer than eight words in all"
     seeds = rows(6, split="demonstration").assign(text=[f"{i} {long}" for i in range(6)])
     test = rows(6, split="test", prefix="t").assign(text=[f"a test row with words {i}" for i in range(6)])
-    table = measure.leaks(seeds.head(3), pd.concat([seeds, test]), encode).set_index("name")
+    table = of_texts.leaks(seeds.head(3), pd.concat([seeds, test]), encode).set_index("name")
     assert table.loc["copied_seeds", "value"] == 1.0
     assert table.loc["contamination", "value"] == 0.0
     assert table.loc["nearest_seed_distance", "value"] == 0.0
@@ -198,7 +201,7 @@ def test_what_a_set_has_in_common_with_seeds_and_test() -> None:
 
 def test_yields_by_cell() -> None:
     generated = rows(10).assign(cell=["a"] * 4 + ["b"] * 6)
-    table = measure.yields(generated, generated[:6]).set_index("slice")
+    table = evaluation_round.yields(generated, generated[:6]).set_index("slice")
     assert table["value"].to_dict() == pytest.approx({"all": 0.6, "a": 1.0, "b": 2 / 6})
     assert table["n"].to_dict() == {"all": 10, "a": 4, "b": 6}
 
@@ -217,8 +220,8 @@ def test_the_annotators_missing_answers_are_missing_and_not_wrong() -> None:
         known = [dict(zip(("bad", "good"), right[t.split()[0]], strict=True)) for t in texts]
         return [None if "number 0" in t else p for t, p in zip(texts, known, strict=True)]
 
-    table = measure.model_alone(test, 8, annotate, np.array([True] * 8)).set_index("name")
+    table = of_students.model_alone(test, 8, annotate, np.array([True] * 8)).set_index("name")
     assert table.loc["accuracy", "value"] == 1.0
     assert table.loc["accuracy", "n"] == 7
-    unknown = measure.model_alone(test, 8, lambda texts: [None] * len(texts), None)
+    unknown = of_students.model_alone(test, 8, lambda texts: [None] * len(texts), None)
     assert unknown["value"].isna().all()

@@ -14,12 +14,21 @@ from typing import Any
 
 import pytest
 
-from synth_assets.errors import UserError
-from synth_assets.generation import asked
-from synth_assets.generation.asked import ask, parse_list, read_review, tree, write_review
-from synth_assets.generation.graphs import Triple, read_triples, subgraphs
-from synth_assets.generation.passages import Passages
-from synth_assets.generation.values import allowed, day, number, read_words, snippet, taxonomy, words
+from synth_assets.core.errors import UserError
+from synth_assets.generation.conditions import asking
+from synth_assets.generation.conditions.asking import ask, parse_list, tree
+from synth_assets.generation.conditions.bm25 import Passages
+from synth_assets.generation.conditions.drawn import (
+    allowed,
+    day,
+    number,
+    read_words,
+    snippet,
+    taxonomy,
+    words,
+)
+from synth_assets.generation.conditions.graphs import Triple, read_triples, subgraphs
+from synth_assets.recipe.review_files import read_review, write_review
 
 
 def write(path: Path, text: str) -> Path:
@@ -281,7 +290,7 @@ def test_a_model_is_asked_until_there_are_enough_and_told_what_is_there():
 def test_a_model_that_has_no_more_is_asked_a_bounded_number_of_times():
     model = Model(lambda *_: "1. rain")
     assert ask("List 9 kinds of weather.", 9, model, {}, "kinds") == ["rain"]
-    assert len(model.asked) == asked.ROUNDS
+    assert len(model.asked) == asking.ROUNDS
 
 
 def test_the_last_item_of_an_answer_that_was_cut_off_is_left_out():

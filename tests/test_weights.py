@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synth_assets.curation import bilevel
-from synth_assets.curation.token_weights import row_weights, token_weights
-from synth_assets.curation.weights import effective_size, weigh
-from synth_assets.errors import UserError
+from synth_assets.core.errors import UserError
+from synth_assets.curation.weights import bilevel
+from synth_assets.curation.weights.token_weights import row_weights, token_weights
+from synth_assets.curation.weights.weigh import effective_size, weigh
 from synth_assets.students.classifier import Student
 from tests.test_noise import noisy, public
 
@@ -131,8 +131,8 @@ def test_one_row_may_weigh_nothing() -> None:
 
 
 def test_a_label_of_which_a_few_rows_weigh_nearly_all_is_warned_of() -> None:
-    from synth_assets.assets.weighted import _checks
-    from synth_assets.recipe import Recipe
+    from synth_assets.recipe.recipe import Recipe
+    from synth_assets.stages.weighted import _checks
 
     task = {"classify": {"good": "liked", "bad": "not liked"}}
     recipe = Recipe(name="films", task=task, steps={"text": "Write."}, rows=20)
@@ -169,7 +169,7 @@ def test_a_single_label_is_named_where_a_student_would_need_two() -> None:
 
 
 def test_learned_weights_need_gold_rows_in_the_recipe() -> None:
-    from synth_assets.recipe import Recipe
+    from synth_assets.recipe.recipe import Recipe
 
     task = {"classify": {"good": "liked", "bad": "not liked"}}
     weights = {"by": "learning_to_reweight"}

@@ -14,8 +14,8 @@ from synth_assets.selection.select import ranked
 if TYPE_CHECKING:
     import pandas as pd
 
-    from synth_assets.protocols import Answer, Completes, LabelLogprobs, Message
-    from synth_assets.recipe_sections import Task
+    from synth_assets.core.asking import Answer, Completes, LabelLogprobs, Message
+    from synth_assets.recipe.task import Task
 
 ALTERNATIVES = 20  # what chat endpoints give at most
 SAMPLING = {"temperature": 0.0, "max_tokens": 1, "logprobs": ALTERNATIVES}

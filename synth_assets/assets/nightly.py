@@ -7,10 +7,11 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from partitions import cell_key, scheduled
-from resources.lake import Lake
-from synth_assets.assets.stage import key, partitions_of
-from synth_assets.recipe import Recipe
+from synth_assets.assets.factory import partitions_of
+from synth_assets.partitions import cell_key, scheduled
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.stages.stage import key
 
 CAUGHT_UP = 31  # nights at the most
 

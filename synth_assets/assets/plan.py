@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from partitions import rounds
-from resources.lake import Lake
-from resources.language_model import LanguageModel
-from synth_assets.assets.stage import key
-from synth_assets.recipe import Recipe
+from synth_assets.partitions import rounds
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.stages.stage import key
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
@@ -23,7 +23,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         import pandas as pd
 
-        from synth_assets.planning import plan, totals
+        from synth_assets.planning.plan import plan, totals
 
         lines = plan(recipe, context.partition_key, context.instance, lake, language_model.call_log)
         shown = pd.DataFrame(

@@ -2,11 +2,12 @@
 
 import dagster as dg
 
-from partitions import rounds
-from resources.lake import Lake
-from resources.warehouse import Warehouse
-from synth_assets.assets.stage import follows, key
-from synth_assets.recipe import Recipe
+from synth_assets.assets.factory import follows
+from synth_assets.partitions import rounds
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.stages.stage import key
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
@@ -20,8 +21,9 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         automation_condition=follows(recipe),
     )
     def compute(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
-        from synth_assets.pages import markdown
-        from synth_assets.reporting import place, write
+        from synth_assets.report.one_round import place
+        from synth_assets.report.pages import markdown
+        from synth_assets.report.round import write
 
         round_ = context.partition_key
         path = place(recipe.name, round_)

@@ -8,7 +8,7 @@ from typing import Any
 
 def __getattr__(name: str) -> Any:
     """A class of `evaluate`, found on first use: that is slow to import, and the rest does without it."""
-    for module in ("measurements", "metrics") if name[:1].isupper() else ():
+    for module in ("huggingface", "metrics") if name[:1].isupper() else ():
         found = import_module(f"{__name__}.{module}")
         if name in found.__all__:
             return getattr(found, name)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from synth_assets.evaluation.measured import Z95, Measured, jackknife, unknown, with_error
+from synth_assets.contracts.measured import Z95, Measured, jackknife, unknown, with_error
 
 # the plain number is imported from here, too
 from synth_assets.evaluation.similarity import average_pairwise_similarity as average_pairwise_similarity
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from synth_assets.protocols import Encode
+    from synth_assets.core.asking import Encode
 
 _TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 TOO_FEW = "fewer than two texts"

@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from synth_assets.entities import Entity, pattern_entities
+from synth_assets.contracts.measured import Measured
+from synth_assets.core.text.entities import Entity, pattern_entities
 from synth_assets.evaluation.judging import ask
-from synth_assets.evaluation.measured import Measured
 from synth_assets.evaluation.resampling import bootstrap_mean, ratio
 
 if TYPE_CHECKING:
-    from synth_assets.protocols import Completes
+    from synth_assets.core.asking import Completes
 
 Split = Callable[[str], Sequence[str]]  # a text -> its atomic facts
 Supported = Callable[[str], bool | None]  # a fact -> whether it is supported; None: beside the point

@@ -9,7 +9,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.evaluation.measured import Z95, Measured, unknown, with_error
+from synth_assets.contracts.measured import Z95, Measured, unknown, with_error
 from synth_assets.evaluation.resampling import NO_ROWS, ONE_ROW, bootstrap
 from synth_assets.evaluation.usefulness import TrainingSet, correct, wilson
 from synth_assets.selection.select import select_random

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from synth_assets.contracts.measured import Measured
 from synth_assets.evaluation.faithfulness import agreement, proportion
-from synth_assets.evaluation.measure import row, table
-from synth_assets.evaluation.measured import Measured
+from synth_assets.evaluation.metric_rows import row, table
 from synth_assets.evaluation.resampling import bootstrap_mean
 from synth_assets.evaluation.task_metrics import BY_NAME, NO_REFERENCE, PASSES, members
 from synth_assets.selection.select import ranked

@@ -9,15 +9,15 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from synth_assets.contracts.measured import Measured
+from synth_assets.core.identity import tagged_hash
+from synth_assets.core.text.ratings import rating
 from synth_assets.evaluation.faithfulness import agreement, ppi_mean
-from synth_assets.evaluation.measured import Measured
 from synth_assets.evaluation.preference import both_orders, by_score
 from synth_assets.evaluation.resampling import bootstrap_mean
-from synth_assets.identity import tagged_hash
-from synth_assets.ratings import rating
 
 if TYPE_CHECKING:
-    from synth_assets.protocols import Answer, Completes, Message
+    from synth_assets.core.asking import Answer, Completes, Message
 
 SAMPLING = {"temperature": 0.0, "max_tokens": 512}
 SCORES = re.compile(r"\(?(\d+(?:\.\d+)?)(?:\s*,\s*|\s+)(\d+(?:\.\d+)?)\)?")

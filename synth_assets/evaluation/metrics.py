@@ -15,9 +15,9 @@ from typing import Any
 import datasets
 import evaluate
 
+from synth_assets.contracts.measured import Measured
 from synth_assets.evaluation import facts, faithfulness, preference, task_metrics
-from synth_assets.evaluation.measured import Measured
-from synth_assets.evaluation.measurements import Found, InMemory, told
+from synth_assets.evaluation.huggingface import Found, InMemory, told
 from synth_assets.evaluation.resampling import bootstrap_mean
 
 __all__ = [

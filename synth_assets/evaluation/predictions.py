@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from synth_assets.contracts.measured import Measured, unknown
 from synth_assets.evaluation.faithfulness import agreement
-from synth_assets.evaluation.measured import Measured, unknown
 from synth_assets.evaluation.resampling import NO_ROWS, interval
 from synth_assets.evaluation.task_metrics import auc
 from synth_assets.evaluation.usefulness import Predicted, wilson

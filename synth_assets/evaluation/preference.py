@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from synth_assets.contracts.measured import Measured
 from synth_assets.evaluation.faithfulness import kappa, one_hot, pairs, proportion
-from synth_assets.evaluation.measured import Measured
 from synth_assets.evaluation.resampling import DRAWS, bootstrap, bootstrap_mean, interval, resampled
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from synth_assets.contracts.measured import Z95, Measured, unknown
 from synth_assets.evaluation.diversity import tokens
-from synth_assets.evaluation.measured import Z95, Measured, unknown
 from synth_assets.evaluation.similarity import drawn_for, nearest_distances, unfit
 from synth_assets.evaluation.usefulness import wilson
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.evaluation.measured import Measured, unknown
+from synth_assets.contracts.measured import Measured, unknown
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from synth_assets.evaluation.measured import Measured, jackknife, mean, unknown, with_error
+from synth_assets.contracts.measured import Measured, jackknife, mean, unknown, with_error
 from synth_assets.selection.methods import clusters
 
 if TYPE_CHECKING:

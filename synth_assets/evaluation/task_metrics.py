@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 
-from synth_assets.arithmetic import final_answer, normalise
+from synth_assets.contracts.measured import Measured, unknown
+from synth_assets.core.text.arithmetic import final_answer, normalise
 from synth_assets.evaluation.faithfulness import proportion
-from synth_assets.evaluation.measured import Measured, unknown
 from synth_assets.evaluation.privacy import auc as area_under_curve
 from synth_assets.evaluation.resampling import bootstrap, bootstrap_mean, ratio
 

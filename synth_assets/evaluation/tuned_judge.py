@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from synth_assets.errors import UserError
-from synth_assets.identity import tagged_hash
+from synth_assets.core.errors import UserError
+from synth_assets.core.identity import tagged_hash
 from synth_assets.students.crossfit import out_of_fold
 
 if TYPE_CHECKING:

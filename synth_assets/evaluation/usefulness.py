@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from synth_assets.evaluation.measured import Z95
+from synth_assets.contracts.measured import Z95
 from synth_assets.students.classifier import Student
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import log1p
 from typing import TYPE_CHECKING
 
-from synth_assets.errors import unknown
-from synth_assets.identity import seed_from, tagged_hash
+from synth_assets.core.errors import unknown
+from synth_assets.core.identity import seed_from, tagged_hash
 from synth_assets.selection import methods
 
 if TYPE_CHECKING:

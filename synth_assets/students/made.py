@@ -17,7 +17,7 @@ from synth_assets.students.transformer import Transformer
 if TYPE_CHECKING:
     import numpy as np
 
-    from synth_assets.protocols import Encode
+    from synth_assets.core.asking import Encode
     from synth_assets.students.crossfit import Model
 
 

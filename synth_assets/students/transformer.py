@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.errors import UserError
+from synth_assets.core.errors import UserError
 from synth_assets.students import softmax
 from synth_assets.students.crossfit import shares
 

@@ -1,0 +1,1 @@
+"""The call log: every model call, before its answer is used."""

@@ -1,0 +1,302 @@
+"""The call log: every model call, in a database before its answer is used. Append only.
+
+Anybody can query it while runs write; by default it is one file, which any SQLite client can read:
+`select outcome, count(*) from calls group by 1`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from synth_assets.core.asking import REUSABLE, Answer, TokenLogprob
+from synth_assets.core.identity import verify
+from synth_assets.resources.call_log.database import Database, Execute
+from synth_assets.resources.call_log.tables import make_tables
+from synth_assets.resources.call_log.where import open_database
+from synth_assets.resources.storage.process import is_gone, this_process
+
+CHUNK = 500  # identities or rows a statement; databases take a limited number of values
+
+
+FOUND = (  # the columns that make an Answer
+    "identity",
+    "outcome",
+    "text",
+    "finish_reason",
+    "logprobs",
+    "prompt_tokens",
+    "completion_tokens",
+    "tokens_from",
+    "cost",
+    "latency_s",
+    "attempts",
+    "error",
+)
+COLUMNS = (*FOUND, "messages", "parameters", "model", "endpoint", "run_id", "asset", "partition_key", "time")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An answer with what was asked. `context`: run_id, asset, partition_key of who asked."""
+
+    answer: Answer
+    messages: Sequence[Mapping[str, str]]
+    parameters: Mapping[str, Any]  # api, sampling, schema, seed, replicate
+    model: str
+    endpoint: str
+    context: Mapping[str, str | None] = field(default_factory=dict)
+
+
+class Mismatch(NamedTuple):
+    """A row of the log whose identity is not that of the call it holds."""
+
+    id: int
+    identity: str
+    expected: str | None  # None: what the row holds is no call
+
+
+class CallLog:
+    """The log in a file (SQLite), or at a URL (Postgres); safe for many threads and processes.
+
+    Opened at the first use. Raises UserError, naming the database, when it cannot be written or read (a full
+    disk, no permission, a server that is away).
+    """
+
+    def __init__(self, where: Path | str) -> None:
+        self._database = open_database(where)
+        self._has_tables = False
+
+    @property
+    def name(self) -> str:
+        """The file's path, or the URL without its secrets."""
+        return self._database.name
+
+    def find(self, identities: Iterable[str]) -> dict[str, Answer]:
+        """The latest reusable answer of each identity that has one."""
+        found: dict[str, Answer] = {}
+        for chunk in _chunks(dict.fromkeys(identities)):
+            found |= _answered(self.execute, chunk)
+        return found
+
+    def claim(self, identities: Sequence[str], lease_s: float) -> dict[str, Answer | bool]:
+        """Leave to ask, so that processes which want the same thing at the same time pay once.
+
+        For each identity: True: ask. False: somebody else is asking, look again later. An Answer: somebody
+        has asked. A claim ends with the answer, with its process, or (of another machine's process) after
+        `lease_s` seconds.
+        """
+        claims: dict[str, Answer | bool] = {}
+        if identities:
+            with self.transaction() as execute:
+                for chunk in _chunks(dict.fromkeys(identities)):
+                    claims |= _claim(execute, chunk, lease_s)
+        return claims
+
+    def release(self, identities: Sequence[str]) -> None:
+        """Give claims up that brought no answer."""
+        if identities:
+            with self.transaction() as execute:
+                for chunk in _chunks(identities):
+                    execute(f"DELETE FROM claims WHERE identity IN {_marks(len(chunk))}", chunk)
+
+    def append(self, entries: Sequence[Entry], within: Execute | None = None) -> None:
+        """Write rows in their order, and end their claims; all committed when this returns, or none.
+
+        `within`: as part of this transaction.
+        """
+        if not entries:
+            return
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        rows = [_row(entry, now) for entry in entries]
+        with nullcontext(within) if within else self.transaction() as execute:
+            for chunk in _chunks(rows):
+                execute(_insert(len(chunk)), [value for row in chunk for value in row])
+                claims = [row[0] for row in chunk]
+                execute(f"DELETE FROM claims WHERE identity IN {_marks(len(chunk))}", claims)
+
+    def rows(self, identities: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """The latest row of each identity, as its columns, in the order of the identities, each once.
+
+        Memory holds a chunk of rows at a time, and the identities.
+        """
+        for chunk in _chunks(_each_once(identities)):
+            query = (
+                f"SELECT {', '.join(COLUMNS)} FROM calls WHERE identity IN {_marks(len(chunk))} ORDER BY id"
+            )
+            found = {row[0]: row for row in self.execute(query, chunk)}  # the latest one stays
+            for identity in chunk:
+                if identity in found:
+                    yield dict(zip(COLUMNS, found[identity], strict=True))
+
+    def verify(self) -> Iterator[Mismatch]:
+        """Rows that do not hold the call which their identity stands for: somebody has changed them.
+
+        Of what was asked, not of the answer: an identity says nothing about that. A question with half an
+        emoji in it (see `clean`) is among them, because the log cannot hold what was asked.
+        """
+        query = (
+            "SELECT id, identity, messages, parameters, model, endpoint FROM calls "
+            f"WHERE id > ? ORDER BY id LIMIT {CHUNK}"
+        )
+        last = 0
+        while rows := self.execute(query, (last,)):
+            for id_, identity, *call in rows:
+                expected = _derived(*call)
+                if identity != expected:
+                    yield Mismatch(id_, identity, expected)
+            last = rows[-1][0]
+
+    def count(self) -> int:
+        """Rows in the log, failed calls included."""
+        return int(self.execute("SELECT count(*) FROM calls")[0][0])
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows that a statement gives, committed when this returns. `?` stands for a value."""
+        return self._open().execute(statement, values)
+
+    def transaction(self) -> AbstractContextManager[Execute]:
+        """Statements that take effect together, or not at all; other processes wait."""
+        return self._open().transaction()
+
+    def close(self) -> None:
+        self._database.close()
+        self._has_tables = False
+
+    def _open(self) -> Database:
+        if not self._has_tables:
+            make_tables(self._database)
+            self._has_tables = True
+        return self._database
+
+
+def _answered(execute: Execute, identities: Sequence[str]) -> dict[str, Answer]:
+    """The latest reusable answers of at most CHUNK identities."""
+    outcomes = ", ".join(f"'{outcome}'" for outcome in REUSABLE)
+    query = (
+        f"SELECT {', '.join(FOUND)} FROM calls WHERE identity IN {_marks(len(identities))} "
+        f"AND outcome IN ({outcomes}) ORDER BY id"
+    )
+    return {row[0]: _answer(row) for row in execute(query, identities)}  # the latest one stays
+
+
+def _claim(execute: Execute, identities: Sequence[str], lease_s: float) -> dict[str, Answer | bool]:
+    """`CallLog.claim` for at most CHUNK identities."""
+    answered = _answered(execute, identities)
+    query = f"SELECT identity, process, until FROM claims WHERE identity IN {_marks(len(identities))}"
+    claims, now = execute(query, identities), time.time()
+    gone = set(filter(is_gone, {process for _, process, _ in claims}))
+    held = {identity for identity, process, until in claims if now < until and process not in gone}
+    free = [i for i in identities if i not in held and i not in answered]
+    if free:
+        me = _process(os.getpid())
+        execute(_take(len(free)), [value for i in free for value in (i, me, now + lease_s)])
+    return {i: answered.get(i, i not in held) for i in identities}
+
+
+@lru_cache(maxsize=1)
+def _process(_: int) -> str:
+    """This process; looked up again in the child of a fork."""
+    return this_process()
+
+
+@lru_cache
+def _marks(n: int, width: int = 0) -> str:
+    """`(?, ?)` for n values; for n rows of some width, `(?, ?), (?, ?)`."""
+    if width:
+        return ", ".join([_marks(width)] * n)
+    return f"({', '.join('?' * n)})"
+
+
+@lru_cache
+def _insert(n: int) -> str:
+    return f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES {_marks(n, len(COLUMNS))}"
+
+
+@lru_cache
+def _take(n: int) -> str:
+    return (
+        f"INSERT INTO claims (identity, process, until) VALUES {_marks(n, 3)} "
+        "ON CONFLICT (identity) DO UPDATE SET process = excluded.process, until = excluded.until"
+    )
+
+
+def _row(entry: Entry, now: str) -> tuple[Any, ...]:
+    """The values of COLUMNS."""
+    answer, context = entry.answer, entry.context
+    return (
+        answer.identity,
+        answer.outcome,
+        answer.text,
+        answer.finish_reason,
+        _dump(answer.logprobs),
+        answer.prompt_tokens,
+        answer.completion_tokens,
+        answer.tokens_from,
+        answer.cost,
+        answer.latency_s,
+        answer.attempts,
+        answer.error,
+        clean(_json(list(entry.messages))),
+        clean(_json_sorted(entry.parameters)),
+        entry.model,
+        entry.endpoint,
+        context.get("run_id"),
+        context.get("asset"),
+        context.get("partition_key"),
+        now,
+    )
+
+
+_json = json.JSONEncoder(ensure_ascii=False, default=dict).encode
+_json_sorted = json.JSONEncoder(ensure_ascii=False, default=dict, sort_keys=True).encode
+
+
+def clean(text: str) -> str:
+    """`text` as UTF-8 can hold it: half an emoji (a lone surrogate) from a cut answer becomes `?`."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _dump(logprobs: list[TokenLogprob] | None) -> str | None:
+    if logprobs is None:
+        return None
+    return json.dumps([[t.token, t.logprob, t.top] for t in logprobs], ensure_ascii=False)
+
+
+def _answer(row: tuple[Any, ...]) -> Answer:
+    known = dict(zip(FOUND, row, strict=True))
+    if known["logprobs"] is not None:
+        known["logprobs"] = [TokenLogprob(*token) for token in json.loads(known["logprobs"])]
+    return Answer(**known, from_log=True)
+
+
+def _derived(messages: str, parameters: str, model: str, endpoint: str) -> str | None:
+    """The identity that belongs to these columns of a row; None when they hold no call."""
+    try:
+        return verify(json.loads(messages), json.loads(parameters), model, endpoint)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+
+
+def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
+    """Lists of CHUNK items, the last one shorter."""
+    rest = iter(items)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
+
+
+def _each_once(identities: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
+    for identity in identities:
+        if identity not in seen:
+            seen.add(identity)
+            yield identity

@@ -1,0 +1,1 @@
+"""The gateway: all that goes to a language model and comes back."""

@@ -1,0 +1,228 @@
+"""The provider's Batch API: files of requests that are answered within a day, at a lower price.
+
+What goes wrong comes out as a UserError, when it takes a person, or as Unavailable, when it may heal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+from synth_assets.core.errors import UserError
+from synth_assets.resources.gateway.transport import PATHS, Connection, cause_of, event_loop, nobody_there
+from synth_assets.resources.gateway.wire import message_of, retry_after
+
+if TYPE_CHECKING:
+    from openai import APIStatusError
+    from openai.types import Batch
+
+ENDED = ("completed", "expired", "failed", "cancelled")
+ATTEMPTS = 4
+BACKOFF = 1.0  # seconds before the second attempt; doubles
+WORD_S = 20.0  # for an answer
+TRANSFER_S = 600.0  # for a whole file
+LISTED = 10_000  # batches of the provider's list that are looked through
+CLOCKS = 3600.0  # seconds that the provider's clock may differ from ours
+KEY = "synth_batch"  # of the metadata that say which batch of ours it is
+T = TypeVar("T")
+
+
+class Unavailable(Exception):
+    """The provider does not answer, or not now. `done`: what was asked may have been done all the same."""
+
+    def __init__(self, why: str, done: bool, wait_s: float = 0.0) -> None:
+        super().__init__(why)
+        self.done, self.wait_s = done, wait_s
+
+
+class Gone(Exception):
+    """The provider does not know the batch or the file."""
+
+
+@dataclass(frozen=True)
+class State:
+    """How a batch is: one of ENDED, or anything else while it is under way."""
+
+    status: str
+    files: tuple[str, ...] = ()  # of its results: answers first, then errors
+    says: str = ""  # what was wrong with the batch as a whole
+    crowded: bool = False  # it was refused because too many tokens wait already
+
+
+def line(identity: str, api: str, body: dict[str, Any]) -> bytes:
+    """One request of a file."""
+    request = {"custom_id": identity, "method": "POST", "url": f"/v1{PATHS[api]}", "body": body}
+    return json.dumps(request, default=dict).encode() + b"\n"
+
+
+def upload(connection: Connection, key: str, content: bytes) -> str:
+    """The provider's id of a file of requests."""
+    file = (f"{key}.jsonl", content, "application/jsonl")
+    made = _patiently(
+        lambda: _ask(connection, connection.client.files.create(file=file, purpose="batch"), TRANSFER_S)
+    )
+    return _id(made, does=False)
+
+
+def create(connection: Connection, key: str, file: str) -> str:
+    """The provider's id of a new batch, which is made once at the most.
+
+    Unavailable with `done`: it may have been made, `find` tells.
+    """
+    api = connection.model.api
+    url: Any = f"/v1{PATHS[api]}"
+    made = _patiently(
+        lambda: _ask(
+            connection,
+            connection.client.batches.create(
+                input_file_id=file, endpoint=url, completion_window="24h", metadata={KEY: key}
+            ),
+            does=True,
+            file=file,
+        )
+    )
+    return _id(made, does=True)
+
+
+def find(connection: Connection, key: str, since: float) -> str | None:
+    """The provider's id of our batch, if it was created (after `since`, seconds since 1970)."""
+
+    async def search() -> str | None:
+        looked = 0
+        async for batch in connection.client.batches.list(limit=100):
+            looked += 1
+            if isinstance(batch.metadata, dict) and batch.metadata.get(KEY) == key:
+                return str(batch.id)
+            made = batch.created_at
+            if looked >= LISTED or (isinstance(made, int) and made < since - CLOCKS):
+                break
+        return None
+
+    return _ask(connection, search())
+
+
+def state(connection: Connection, provider_id: str) -> State:
+    """How the batch is. Gone when the provider does not know it."""
+    batch = _ask(connection, connection.client.batches.retrieve(provider_id), known=True)
+    status = str(getattr(batch, "status", "")).lower()
+    files = [getattr(batch, f"{kind}_file_id", None) for kind in ("output", "error")]
+    errors = _errors(batch)
+    return State(
+        status=status,
+        files=tuple(str(file) for file in files if file),
+        says=connection.scrub("; ".join(dict.fromkeys(says for _, says in errors))),
+        crowded=bool(errors) and all(code == "token_limit_exceeded" for code, _ in errors),
+    )
+
+
+def download(connection: Connection, file: str) -> IO[bytes]:
+    """The file's content, on disk. Gone when the provider does not have it."""
+
+    async def load() -> IO[bytes]:
+        content = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        async with connection.client.files.with_streaming_response.content(file) as response:
+            async for part in response.iter_bytes():
+                content.write(part)
+        content.seek(0)
+        return content
+
+    return _ask(connection, load(), TRANSFER_S, known=True)
+
+
+def _id(made: Any, does: bool) -> str:
+    """The id of what was made; not every answer with status 200 has one."""
+    if not isinstance(getattr(made, "id", None), str):
+        raise Unavailable(f"not an answer of a Batch API: {str(made)[:200]}", does)
+    return str(made.id)
+
+
+def _errors(batch: Batch) -> list[tuple[str | None, str]]:
+    """Codes and words of what is wrong with a batch as a whole; providers differ in their form."""
+    errors: Any = getattr(batch, "errors", None)
+    if isinstance(errors, str):
+        return [(None, errors)]
+    return [
+        (error.code, f"{error.code}: {error.message}" if error.code else str(error.message))
+        for error in getattr(errors, "data", None) or ()
+    ]
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Ask again while it is sure that nothing was done."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return ask()
+        except Unavailable as trouble:
+            if trouble.done:
+                raise
+            time.sleep(max(trouble.wait_s, BACKOFF * 2 ** (attempt - 1)))
+    return ask()
+
+
+def _ask(
+    connection: Connection,
+    call: Coroutine[Any, Any, T],
+    seconds: float = WORD_S,
+    *,
+    does: bool = False,
+    known: bool = False,
+    file: str = "",
+) -> T:
+    """The answer to a call.
+
+    `does`: the call does something that must not be done twice. `known`: it asks for something of an id, so
+    that 404 says that there is none. `file`: the provider may need a moment until it knows this one.
+    """
+
+    async def answer() -> T:
+        from httpx2 import HTTPError
+        from openai import APIConnectionError, APIStatusError
+
+        try:
+            async with asyncio.timeout(seconds):
+                return await call
+        except TimeoutError:
+            raise Unavailable(f"{_where(connection)} gave no answer within {seconds:g} s", does) from None
+        except APIStatusError as error:
+            raise _refusal(connection, error, does, known, file) from error
+        except (APIConnectionError, HTTPError) as error:
+            cause = cause_of(error)
+            says = connection.scrub(f"{type(cause).__name__}: {cause}")
+            if nobody_there(cause):
+                raise connection.unreachable(says) from error
+            raise Unavailable(f"{_where(connection)}: {says}", does) from error
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:  # no answer of this API
+            raise Unavailable(f"{_where(connection)}: {connection.scrub(str(error))}", does) from error
+
+    return asyncio.run_coroutine_threadsafe(answer(), event_loop()).result()
+
+
+def _refusal(connection: Connection, error: APIStatusError, does: bool, known: bool, file: str) -> Exception:
+    """What a status of 4xx or 5xx comes to."""
+    status, says = error.status_code, connection.scrub(message_of(error))
+    if status in (401, 403) or error.code == "insufficient_quota":
+        return UserError(connection.fatal(status, says))
+    if status == 404 and known:
+        return Gone(f"{_where(connection)}: {says}")
+    if file and file in says:  # uploaded a moment ago
+        return Unavailable(f"{_where(connection)}: {says}", done=False)
+    if status in (404, 405, 501):
+        return UserError(
+            f"{_where(connection)} has no Batch API ({status}: {says}): remove `mode: batch` from the recipe."
+        )
+    if status in (408, 409, 425, 429) or status >= 500:
+        done = does and status != 429
+        wait_s = min(retry_after(error.response.headers), connection.model.timeout_s)
+        return Unavailable(f"{_where(connection)} is not available now ({status}: {says})", done, wait_s)
+    return UserError(
+        f"{_where(connection)} refused a batch for {connection.model.name!r} ({status}: {says})."
+    )
+
+
+def _where(connection: Connection) -> str:
+    return connection.model.endpoint

@@ -1,0 +1,243 @@
+"""Collecting batches: what the provider has answered goes into the call log, request by request.
+
+Any number of processes may collect the same batch at the same time, or be killed while they do: a request is
+settled in one transaction, which looks whether it still is to be.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from synth_assets.core.asking import Answer
+from synth_assets.core.errors import UserError
+from synth_assets.resources.call_log.log import Entry
+from synth_assets.resources.gateway.batches import api, records
+from synth_assets.resources.gateway.batches.api import Gone, State, Unavailable
+from synth_assets.resources.gateway.batches.records import CHUNK, Asked, Batch
+from synth_assets.resources.gateway.budget import Budget, Use, total, use_of
+from synth_assets.resources.gateway.sending import ATTEMPTS
+from synth_assets.resources.gateway.transport import connect
+from synth_assets.resources.gateway.wire import read
+from synth_assets.resources.storage.process import is_gone
+
+if TYPE_CHECKING:
+    from synth_assets.resources.call_log.log import CallLog
+
+LEASE_S = 3600.0  # for a process of another machine to create a batch
+GRACE_S = 60.0  # until a batch that was asked for stands in the provider's list
+KEPT_S = 30 * 86_400.0  # that a provider keeps batches and files
+HEALING = (408, 409, 425, 429)  # and 5xx: another batch may bring an answer
+REFUSALS = ("content_filter", "content_policy_violation")
+
+
+@dataclass
+class Collected:
+    """What was found. `partitions`: those with batches, each with the key of its latest batch, or None as
+    long as it waits for one."""
+
+    open: list[Batch] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)  # in words
+    problems: list[str] = field(default_factory=list)
+    partitions: dict[str, str | None] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        waiting = [f"{batch.waiting:,} requests in {batch}" for batch in self.open]
+        return "; ".join([*self.ended, *waiting, *self.problems]) or "no batch is open"
+
+
+def collect(
+    log: CallLog, asset: str, partition: str | None = None, seconds: float = float("inf")
+) -> Collected:
+    """Look after the batches of an asset, or of one of its partitions: what has ended goes into the call log.
+    After about `seconds` the rest is left for another time.
+
+    A provider that cannot be asked is a problem in words, no exception.
+    """
+    found, deadline = Collected(), time.monotonic() + seconds
+    away: set[str] = set()  # endpoints
+    batches = records.unfinished(log, asset, partition)
+    if seconds < float("inf"):
+        random.shuffle(batches)  # so that none is left each time
+    for batch in batches:
+        says = None
+        if batch.endpoint not in away and time.monotonic() < deadline:
+            try:
+                says = _Collection(log, batch, deadline).advance()
+            except Gone as gone:
+                found.problems.append(str(gone))
+            except (UserError, Unavailable) as trouble:
+                found.problems.append(str(trouble))
+                away.add(batch.endpoint)
+        if says is None:
+            found.open.append(batch)
+        else:
+            found.ended.append(says)
+    found.partitions = records.partitions(log, asset)
+    return found
+
+
+class _End(NamedTuple):
+    """What became of a request in a batch that has ended."""
+
+    part: dict[str, Any] | None  # fields of its Answer; None: the provider did not take it on
+    spent: int = 1  # attempts; all there are, when another batch would not mend it
+    billed: bool = False  # or may be
+
+
+class _Collection:
+    """One batch on its way into the call log."""
+
+    def __init__(self, log: CallLog, batch: Batch, deadline: float) -> None:
+        self.log, self.batch, self.deadline = log, batch, deadline
+        self.connection = connect(batch.model, str(batch.model.base_url))
+        self.broken = False  # a line could not be read
+        self.outcomes: Counter[str] = Counter()
+
+    def advance(self) -> str | None:
+        """Take the results if the batch has ended: what they were, in words, or None while it goes on."""
+        provider_id = self.batch.provider_id
+        if provider_id is None:
+            if self._is_being_created():
+                return None
+            provider_id = api.find(self.connection, self.batch.key, self.batch.time)
+            if provider_id is None:
+                return self._drop()
+            records.opened(self.log, self.batch.key, provider_id)
+        state = self._state(provider_id)
+        if state.status not in api.ENDED or not self._files(state):
+            return None
+        status = "crowded" if state.crowded else state.status
+        says = f" ({state.says})" if state.says else ""
+        for identities in records.rest(self.log, self.batch.key):
+            self._settle(identities, partial(self._unanswered, status, f"batch {provider_id} {status}{says}"))
+        records.ended(self.log, self.batch.key, status)
+        counts = ", ".join(f"{n:,} {outcome}" for outcome, n in sorted(self.outcomes.items()))
+        return f"{provider_id} {status}: {counts or 'nothing new'}{says}"
+
+    def _is_being_created(self) -> bool:
+        process, age = self.batch.process, time.time() - self.batch.time
+        return process is not None and not is_gone(process) and age < LEASE_S
+
+    def _drop(self) -> str | None:
+        if time.time() - self.batch.time < GRACE_S:
+            return None
+        records.withdraw(self.log, self.batch, ask_again=True)
+        return f"{self.batch} was never made: its requests are sent again"
+
+    def _is_old(self) -> bool:
+        return time.time() - self.batch.time > KEPT_S
+
+    def _state(self, provider_id: str) -> State:
+        try:
+            return api.state(self.connection, provider_id)
+        except Gone as gone:
+            if self._is_old():
+                return State("expired")
+            variable = self.batch.model.key_env
+            raise Gone(f"{gone}; is the key in {variable} that of another project?") from gone
+
+    def _files(self, state: State) -> bool:
+        """Collect what the files hold; False when there was not the time for all of it."""
+        for file in state.files:
+            try:
+                content = api.download(self.connection, file)
+            except Gone:
+                if self._is_old():
+                    continue
+                raise
+            with content:
+                while lines := list(islice(content, CHUNK)):
+                    if time.monotonic() > self.deadline:
+                        return False
+                    found = self._parsed(lines)
+                    self._settle(list(found), partial(self._said, found))
+        return True
+
+    def _parsed(self, lines: Iterable[bytes]) -> dict[str, dict[str, Any]]:
+        """Identity -> what a line says about it. A broken line says nothing."""
+        found: dict[str, dict[str, Any]] = {}
+        for line in lines:
+            try:
+                data = json.loads(line)
+                found.setdefault(str(data["custom_id"]), data)
+            except (ValueError, LookupError, TypeError, RecursionError):
+                self.broken = self.broken or bool(line.strip())
+        return found
+
+    def _settle(self, identities: Sequence[str], end: Callable[[Asked], _End]) -> None:
+        """Write rows, give money back, end claims: all at once, and once for a request, whoever collects."""
+        if not identities:
+            return
+        with self.log.transaction() as execute:
+            asked = list(records.waiting(execute, self.batch.key, identities))
+            pairs = [(request, end(request)) for request in asked]
+            self.log.append([self._entry(r, e.part) for r, e in pairs if e.part is not None], execute)
+            for spent in {e.spent for _, e in pairs}:
+                them = [r.identity for r, e in pairs if e.spent == spent]
+                records.brought_back(execute, self.batch, them, spent)
+            used = total(self._used(r, e) for r, e in pairs)
+            Budget(self.log, self.batch.caps).settle(total(r.reserved for r in asked), used, execute)
+        self.outcomes.update(e.part["outcome"] if e.part else "not taken" for _, e in pairs)
+
+    def _said(self, found: Mapping[str, dict[str, Any]], asked: Asked) -> _End:
+        """What a line of the results comes to."""
+        try:
+            return self._answer(found[asked.identity], asked)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            return self._failed(str(error), billed=True)
+
+    def _answer(self, line: Mapping[str, Any], asked: Asked) -> _End:
+        response, error = line.get("response") or {}, line.get("error")
+        status, body = response.get("status_code"), response.get("body") or {}
+        if status == 200 and not error:
+            return _End(read(body, asked.request)[0], billed=True)
+        error = error or body.get("error") or {}
+        code, says = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, error)
+        if code in REFUSALS:
+            return self._failed(str(says), "refused")
+        if code == "batch_expired":
+            return self._failed(str(says), "timed_out")
+        heals = status is None or status in HEALING or status >= 500
+        return self._failed(f"{status or code}: {says}", spent=1 if heals else ATTEMPTS)
+
+    def _unanswered(self, status: str, says: str, _: Asked) -> _End:
+        """What becomes of a request that is in no file. Who cancels a batch does not want another one."""
+        if status == "crowded":
+            return _End(None, spent=0)
+        outcome = "timed_out" if status == "expired" else "provider_error"
+        unknown = status == "completed" or self.broken  # whether it was answered
+        return self._failed(says, outcome, spent=ATTEMPTS if status == "cancelled" else 1, billed=unknown)
+
+    def _failed(
+        self, says: str, outcome: str = "provider_error", spent: int = 1, billed: bool = False
+    ) -> _End:
+        return _End({"outcome": outcome, "error": self.connection.scrub(says)}, spent, billed)
+
+    def _entry(self, asked: Asked, part: Mapping[str, Any]) -> Entry:
+        answer = Answer(asked.identity, **part, cost=self._cost(part))
+        name, endpoint, context = self.batch.model.name, self.batch.endpoint, self.batch.context
+        return Entry(answer, asked.request.messages, asked.parameters, name, endpoint, context)
+
+    def _cost(self, part: Mapping[str, Any]) -> float | None:
+        price = self.batch.price
+        if price is None:
+            return None
+        if price.free:
+            return 0.0
+        return price.cost(part.get("prompt_tokens"), part.get("completion_tokens"))
+
+    def _used(self, asked: Asked, end: _End) -> Use:
+        """What a request took of the budget. What is not known to be free counts in full."""
+        part = end.part or {}
+        prompt, completion = part.get("prompt_tokens"), part.get("completion_tokens")
+        if prompt is not None and completion is not None:
+            return use_of(prompt, completion, self.batch.price)
+        return asked.reserved if end.billed else Use(0, 0)

@@ -1,0 +1,129 @@
+"""Budgets: the most that a call can cost is reserved before it is sent, and settled when it is answered.
+
+Caps hold across processes, because the amounts are kept in the call log's own database and are changed in
+one transaction. A call whose end is not known (a killed process, a timeout) stays counted with the most it
+could have cost: the provider may have billed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from synth_assets.contracts.model_spec import Price
+from synth_assets.core.errors import UserError
+
+if TYPE_CHECKING:
+    from synth_assets.resources.call_log.database import Execute
+    from synth_assets.resources.call_log.log import CallLog
+
+NANO = 1_000_000_000  # amounts are whole numbers: tokens, or billionths of a dollar
+OVERHEAD = 32  # tokens that a chat template puts around a message, at the most
+
+
+@dataclass(frozen=True)
+class Cap:
+    """At most `limit` (dollars or tokens) for all calls of a scope, such as `reviews/day/2026-11-22`."""
+
+    scope: str
+    limit: float
+    unit: str = "dollars"  # or tokens
+
+    @property
+    def key(self) -> str:
+        return f"{self.scope} {self.unit}"
+
+    def amount(self, use: Use) -> int:
+        return use.tokens if self.unit == "tokens" else use.nanodollars
+
+    @property
+    def whole(self) -> int:
+        return int(self.limit) if self.unit == "tokens" else round(self.limit * NANO)
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a call takes, or can take at the most."""
+
+    nanodollars: int
+    tokens: int
+
+
+class Budget:
+    """Caps that all hold for every call. Without caps everything is allowed, and nothing is written."""
+
+    def __init__(self, call_log: CallLog, caps: Sequence[Cap] = ()) -> None:
+        self._call_log, self.caps = call_log, tuple(caps)
+
+    def check_price(self, name: str, price: Price | None) -> None:
+        """Raises UserError when a cap is in dollars and the model's price is not known."""
+        if price is None and any(cap.unit == "dollars" for cap in self.caps):
+            raise UserError(
+                f"the budget is in dollars, and the price of the model {name!r} is not known: add it to "
+                f"models.yaml, as in `{name}: {{name: {name}, prices: [{{from: 2026-01-01, prompt: 0.40, "
+                "completion: 1.60}]}` (dollars a million tokens), or give the budget in tokens."
+            )
+
+    def reserve(self, use: Use) -> str | None:
+        """Set `use` aside in every cap; or in none, and say which cap is in the way."""
+        if not self.caps:
+            return None
+        with self._call_log.transaction() as execute:
+            return self.reserve_each([use], execute)[0]
+
+    def reserve_each(self, uses: Sequence[Use], within: Execute) -> list[str | None]:
+        """The same for many, as part of a transaction."""
+        left = {cap: cap.whole - self._amount(cap, within) for cap in self.caps}
+        in_the_way: list[str | None] = []
+        allowed = []
+        for use in uses:
+            full = next((cap for cap in self.caps if cap.amount(use) > left[cap]), None)
+            in_the_way.append(f"{full.scope} is capped at {full.limit:g} {full.unit}" if full else None)
+            if not full:
+                left = {cap: rest - cap.amount(use) for cap, rest in left.items()}
+                allowed.append(use)
+        self._add(within, total(allowed), +1)
+        return in_the_way
+
+    def settle(self, reserved: Use, used: Use, within: Execute | None = None) -> None:
+        """Give back what was reserved and not used. `within`: as part of this transaction."""
+        if self.caps and reserved != used:
+            with nullcontext(within) if within else self._call_log.transaction() as execute:
+                self._add(execute, reserved, -1)
+                self._add(execute, used, +1)
+
+    def _amount(self, cap: Cap, execute: Execute) -> int:
+        execute("INSERT INTO budget (scope, amount) VALUES (?, 0) ON CONFLICT DO NOTHING", (cap.key,))
+        ((amount,),) = execute("SELECT amount FROM budget WHERE scope = ?", (cap.key,))
+        return int(amount)
+
+    def _add(self, execute: Execute, use: Use, sign: int) -> None:
+        for cap in self.caps:
+            change = (sign * cap.amount(use), cap.key)
+            execute("UPDATE budget SET amount = amount + ? WHERE scope = ?", change)
+
+    def spent(self) -> dict[str, float]:
+        """Scope and unit -> amount, reservations included."""
+        with self._call_log.transaction() as execute:
+            rows: dict[str, int] = dict(execute("SELECT scope, amount FROM budget"))
+        return {cap.key: rows.get(cap.key, 0) / (1 if cap.unit == "tokens" else NANO) for cap in self.caps}
+
+
+def most(texts: Sequence[str], max_tokens: int | None, price: Price | None) -> Use:
+    """The most that a call can take: a token is at least one byte. UserError without max_tokens."""
+    if max_tokens is None:
+        raise UserError("a budget needs max_tokens in every step: without it a call has no upper bound.")
+    prompt = sum(len(text.encode("utf-8", "replace")) + OVERHEAD for text in texts)
+    return use_of(prompt, max_tokens, price)
+
+
+def use_of(prompt_tokens: int, completion_tokens: int, price: Price | None) -> Use:
+    dollars = price.cost(prompt_tokens, completion_tokens) if price else 0.0
+    return Use(round((dollars or 0.0) * NANO), prompt_tokens + completion_tokens)
+
+
+def total(uses: Iterable[Use]) -> Use:
+    together = list(uses)
+    return Use(sum(use.nanodollars for use in together), sum(use.tokens for use in together))

@@ -1,0 +1,166 @@
+"""Which model a recipe means, where it is and what it costs. Models of your own stand in `models.yaml`:
+
+    generator:                       # the alias that a recipe's `model:` names
+      name: gpt-4.1-mini
+      base_url: https://api.openai.com/v1
+      key_env: OPENAI_API_KEY
+      prices:
+        - {from: 2026-01-01, prompt: 0.40, completion: 1.60, batch: 0.5}   # US dollars a million tokens
+      parameters: {temperature: 0.7}       # what a recipe does not say itself
+      requests_per_minute: 500
+
+Prices are what the user writes, never guessed: a model without one costs an unknown amount (None).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import TypeAdapter, ValidationError
+
+from synth_assets.contracts.model_spec import NamedModel, Price
+from synth_assets.core import strict_yaml
+from synth_assets.core.errors import UserError
+
+OPENAI = "https://api.openai.com/v1"
+# where neither a recipe nor a model's entry says it
+PARAMETERS: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 256}
+
+
+# behind the requests of other processes, an answer of the embedded server may take minutes
+EMBEDDED: dict[str, Any] = {"api": "completions", "timeout_s": 600}
+
+
+FREE = Price.model_validate({"from": date.min, "prompt": 0, "completion": 0})  # what the embedded model costs
+
+
+def models_file() -> Path:
+    """`$SYNTH_MODELS`, by default models.yaml in the working directory; it need not exist."""
+    return Path(os.environ.get("SYNTH_MODELS") or "models.yaml").absolute()
+
+
+def named_models(path: Path) -> dict[str, NamedModel]:
+    """Alias -> model. UserError names file, line and field of what is wrong."""
+    if not path.exists():
+        return {}
+    document = strict_yaml.read(path)
+    try:
+        return TypeAdapter(dict[str, NamedModel]).validate_python(document.content)
+    except ValidationError as error:
+        raise strict_yaml.refusal(document, error.errors(), _fields) from error
+
+
+def _fields(where: strict_yaml.Place) -> list[str]:
+    return ["from", "prompt", "completion", "batch"] if "prices" in where else list(NamedModel.model_fields)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model at an endpoint; `base_url` None is the embedded server, which serves `model_path`."""
+
+    name: str
+    base_url: str | None = None
+    api: Literal["chat", "completions"] = "chat"
+    key_env: str = "OPENAI_API_KEY"  # the variable's name; the key itself is read when it is sent
+    max_concurrency: int = 16
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    timeout_s: float = 120
+    structured: Literal["json_schema", "words"] = "json_schema"
+    samples: int = 1
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    model_path: Path | None = None
+    price: Price | None = None  # None: not known
+
+    @property
+    def endpoint(self) -> str:
+        """Whose weights answer: the file's hash for the embedded server, else the URL without secrets."""
+        if self.base_url is None:
+            from synth_assets.resources.gateway.embedded_server import sha256
+
+            return f"embedded:{sha256(self.file())[:16]}"
+        url = urlsplit(self.base_url)
+        return f"{url.scheme}://{url.netloc.rpartition('@')[2].lower()}{url.path.rstrip('/')}"
+
+    def file(self) -> Path:
+        """The GGUF file that the embedded server is to serve."""
+        from synth_assets.resources.gateway.embedded_server import packaged_model
+
+        return self.model_path or packaged_model()
+
+
+def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os.environ) -> Model:
+    """What a recipe's `model:` means: "embedded", an alias of models.yaml, a model's name, or an entry as
+    models.yaml has them.
+
+    A name is looked for at OPENAI_BASE_URL, or at OpenAI. SYNTH_MODEL stands in for a recipe that says
+    "embedded" or nothing: an alias, a model's name, or the path of a GGUF file to serve.
+    Raises UserError for a wrong models.yaml, a missing file, and a key's variable that is not set.
+    """
+    if spec is None or spec == "embedded":
+        spec = environ.get("SYNTH_MODEL") or "embedded"
+    if isinstance(spec, str):
+        if spec == "embedded" or spec.endswith(".gguf"):
+            return Model(**EMBEDDED, **_file(spec), parameters=PARAMETERS, price=FREE)
+        spec = named_models(models_file()).get(spec) or NamedModel(name=spec)
+    base_url = spec.base_url or environ.get("OPENAI_BASE_URL") or OPENAI
+    if "@" in urlsplit(base_url).netloc:
+        raise UserError("model: the base URL holds a user or password; name the key's variable in key_env.")
+    entry = spec.model_dump(exclude={"base_url", "prices", "parameters"})
+    parameters = {**PARAMETERS, **spec.parameters}
+    price = spec.price(datetime.now(UTC).date())
+    model = Model(**entry, base_url=base_url, parameters=parameters, price=price)
+    key_of(model, environ)  # a missing key is better told now than after the first stages ran
+    return model
+
+
+def what_answers(spec: str | NamedModel, environ: Mapping[str, str] = os.environ) -> Any:
+    """What of a model can change an answer, as JSON: neither waiting nor prices nor keys.
+
+    An alias counts as what models.yaml says of it, and SYNTH_MODEL as in `resolve_model`.
+    """
+    if spec == "embedded":
+        spec = environ.get("SYNTH_MODEL") or spec
+    if isinstance(spec, str):
+        spec = named_models(models_file()).get(spec, spec)
+    if isinstance(spec, str):
+        return spec
+    return spec.model_dump(include={"name", "base_url", "api", "parameters"})
+
+
+def _file(name: str) -> dict[str, Any]:
+    """Fields of a Model that the embedded server serves: the packaged one, or a GGUF file's path."""
+    from synth_assets.resources.gateway.embedded_server import packaged_model
+
+    path = packaged_model() if name == "embedded" else Path(name).expanduser()
+    if not path.is_file():
+        raise UserError(f"model: there is no file {path}; give a GGUF file (in SYNTH_MODEL, or as model:).")
+    return {"name": path.stem, "base_url": None, "model_path": path}
+
+
+def key_of(model: Model, environ: Mapping[str, str]) -> str:
+    """The API key. Only a server on this machine may do without; the embedded one is never told it."""
+    if model.base_url is None:
+        return "none"
+    key = environ.get(model.key_env)
+    if key:
+        return key
+    if _on_this_machine(urlsplit(model.base_url).hostname or ""):
+        return "none"
+    raise UserError(
+        f"model {model.name!r} at {model.endpoint} needs a key: set the variable {model.key_env}."
+    )
+
+
+def _on_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,152 @@
+"""How fast a model is asked: as much at once as it takes, and no more a minute than it allows.
+
+What may be in flight adapts as in TCP: doubled every round trip until the endpoint refuses more than now and
+then, halved then, and one more every round trip from there (additive increase, multiplicative decrease). A
+single refusal does not count as congestion: some endpoints refuse a few calls at any load.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synth_assets.resources.call_log.database import Execute
+    from synth_assets.resources.call_log.log import CallLog
+    from synth_assets.resources.gateway.models import Model
+
+START = 16  # calls in flight before the endpoint has shown how many it takes
+REFUSED = 0.1  # share of refusals that is too much
+MEMORY = 50  # calls that the share is taken over
+IN_A_ROW = 5  # refusals without an answer between them, after which nobody is sent for a while
+BURST = 1.0  # seconds of a rate that may be used up at once
+
+
+class Pace:
+    """Of one model in one process. All times are those of `time.monotonic`."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most  # the model's max_concurrency
+        self.limit = float(min(most, START))
+        self.in_flight = 0
+        self.listeners: set[asyncio.Event] = set()  # who waits for room: batches share a model's pace
+        self.paused_until = 0.0
+        self._doubling = True
+        self._slowed_at = 0.0
+        self._share = 0.0  # of refusals among the last calls
+        self._in_a_row = 0
+
+    def room(self) -> int:
+        """Calls that may start now."""
+        if time.monotonic() < self.paused_until:
+            return 0
+        return max(0, int(min(self.limit, self.most)) - self.in_flight)
+
+    def started(self) -> None:
+        self.in_flight += 1
+
+    def ended(self) -> None:
+        self.in_flight -= 1
+        for listener in self.listeners:
+            listener.set()
+
+    def answered(self) -> None:
+        """A call was answered: a little more may be in flight."""
+        self._in_a_row = 0
+        self._share -= self._share / MEMORY
+        if self.limit < self.most:
+            self.limit += 1.0 if self._doubling else 1.0 / self.limit
+
+    def refused(self, started: float, wait_s: float) -> None:
+        """A call that started then was told that it is too much, or timed out.
+
+        Too many of them: half as much, once a round trip. Nothing but them: nothing for `wait_s` seconds.
+        """
+        self._in_a_row += 1
+        self._share += (1.0 - self._share) / MEMORY
+        if self._share > REFUSED and started > self._slowed_at:
+            self.limit, self._doubling, self._share = max(1.0, self.limit / 2), False, 0.0
+            self._slowed_at = time.monotonic()
+        if self._in_a_row >= min(IN_A_ROW, self.limit):
+            self.pause(wait_s)
+
+    def pause(self, seconds: float) -> None:
+        self.paused_until = max(self.paused_until, time.monotonic() + seconds)
+
+
+class Rate:
+    """Requests and tokens a minute of one model, kept across processes in the call log's database.
+
+    A scope holds the time until which its rate is used up (the generic cell rate algorithm, ITU-T I.371).
+    """
+
+    def __init__(self, call_log: CallLog, model: Model) -> None:
+        self._call_log = call_log
+        scope = f"{model.endpoint} {model.name}"
+        limits = {"requests": model.requests_per_minute, "tokens": model.tokens_per_minute}
+        self._second_of = {f"{scope} {unit}": limit / 60 for unit, limit in limits.items() if limit}
+
+    def __bool__(self) -> bool:
+        """Whether the model has any limit of this kind."""
+        return bool(self._second_of)
+
+    def take(self, requests: int, tokens: int) -> float:
+        """Use this much and return 0, or use nothing and return the seconds to wait."""
+        now = time.time()
+        with self._call_log.transaction() as execute:
+            starts = {}
+            for scope in self._second_of:
+                execute("INSERT INTO rate (scope, until) VALUES (?, 0) ON CONFLICT DO NOTHING", (scope,))
+                ((until,),) = execute("SELECT until FROM rate WHERE scope = ?", (scope,))
+                starts[scope] = max(until, now - BURST)
+            if (wait := max(starts.values()) - now) > 0:
+                return wait
+            self._move(
+                execute, {s: start + self._seconds(s, requests, tokens) for s, start in starts.items()}
+            )
+        return 0.0
+
+    def give_back(self, tokens: int) -> None:
+        """Tokens that were taken and not used."""
+        scopes = [scope for scope in self._second_of if scope.endswith(" tokens")]
+        if scopes and tokens > 0:
+            with self._call_log.transaction() as execute:
+                for scope in scopes:
+                    change = (self._seconds(scope, 0, tokens), scope)
+                    execute("UPDATE rate SET until = until - ? WHERE scope = ?", change)
+
+    def _seconds(self, scope: str, requests: int, tokens: int) -> float:
+        return (tokens if scope.endswith(" tokens") else requests) / self._second_of[scope]
+
+    @staticmethod
+    def _move(execute: Execute, until: Mapping[str, float]) -> None:
+        for scope, time_ in until.items():
+            execute("UPDATE rate SET until = ? WHERE scope = ?", (time_, scope))
+
+
+def headroom(headers: Mapping[str, str]) -> float:
+    """Seconds until the endpoint takes calls again, if its headers say that none are left; else 0.
+
+    OpenAI's names, which most providers use: x-ratelimit-remaining-requests, x-ratelimit-reset-requests (as
+    in 1s, 6m0s, 20ms), and the same for tokens.
+    """
+    waits = [
+        duration(headers.get(f"x-ratelimit-reset-{unit}", ""))
+        for unit in ("requests", "tokens")
+        if headers.get(f"x-ratelimit-remaining-{unit}", "").strip() == "0"
+    ]
+    return max(waits, default=0.0)
+
+
+def duration(text: str) -> float:
+    """Seconds of `6m0s`, `20ms`, `1h2m`, or a plain number; 0 for anything else."""
+    import re
+
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    if not re.fullmatch(r"(\d+(\.\d+)?(ms|h|m|s))+", text):
+        return 0.0
+    unit = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    return sum(float(n) * unit[u] for n, _, u in re.findall(r"(\d+(\.\d+)?)(ms|h|m|s)", text))

@@ -1,0 +1,66 @@
+"""A request: one question to a model, and its identity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.core.asking import Answer
+from synth_assets.core.identity import request_id
+from synth_assets.resources.call_log.log import clean
+from synth_assets.resources.gateway.models import Model
+
+if TYPE_CHECKING:
+    from synth_assets.core.answer_schema import Schema
+
+Message = Mapping[str, str]  # role, content
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question. `sampling`: temperature, top_p, max_tokens, stop, logprobs (alternatives), and so on;
+    what it does not say, the model's entry in models.yaml says."""
+
+    messages: Sequence[Message]
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    replicate: str = "0"
+    schema: Schema | None = None
+
+    def __post_init__(self) -> None:
+        """Half an emoji (a lone surrogate) can neither be sent nor logged: it becomes `?`."""
+        if not all(message["content"].isascii() for message in self.messages):
+            cleaned = [{**message, "content": clean(message["content"])} for message in self.messages]
+            object.__setattr__(self, "messages", cleaned)
+
+    def sampling_for(self, model: Model) -> Mapping[str, Any]:
+        return {**model.parameters, **self.sampling} if model.parameters else self.sampling
+
+    def identity(self, model: Model, endpoint: str | None = None) -> str:
+        """The call log's key. `endpoint` spares deriving it for each of many requests."""
+        return request_id(
+            messages=self.messages,
+            model=model.name,
+            endpoint=endpoint or model.endpoint,
+            api=model.api,
+            sampling=self.sampling_for(model),
+            replicate=self.replicate,
+            schema=self.schema.json if self.schema else None,
+        )
+
+    def parameters(self, model: Model, seed: int) -> dict[str, Any]:
+        """What the log keeps beside the messages: with the model and the endpoint, all of the identity."""
+        return {
+            "api": model.api,
+            "sampling": self.sampling_for(model),
+            "schema": self.schema.json if self.schema else None,
+            "seed": seed,
+            "replicate": self.replicate,
+        }
+
+    def corrected(self, answer: Answer) -> Request:
+        """The same question with the answer that did not fit, and why: one more turn."""
+        from synth_assets.core.answer_schema import correction
+
+        turns = correction(self.messages, answer.text or "", answer.error or "")
+        return Request(turns, self.sampling, self.replicate, self.schema)

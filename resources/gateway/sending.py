@@ -1,0 +1,397 @@
+"""How the requests of one stream are sent: looked up, claimed, asked, asked again, and logged."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import groupby
+from threading import Condition
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.contracts.model_spec import Price
+from synth_assets.core.asking import REUSABLE, Answer
+from synth_assets.core.errors import UserError
+from synth_assets.core.identity import seed_from
+from synth_assets.resources.call_log.log import Entry
+from synth_assets.resources.gateway.budget import Use, most, use_of
+from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.pace import Rate
+from synth_assets.resources.gateway.request import Request
+from synth_assets.resources.gateway.transport import Connection, Result, connect, event_loop, failed
+
+if TYPE_CHECKING:
+    from synth_assets.resources.gateway.calls import Progress
+    from synth_assets.resources.gateway.language_model import LanguageModel
+
+ATTEMPTS = 4
+DOUBLINGS = 6  # of the wait between attempts: it stays under a minute
+PATIENCE = 600.0  # seconds that a call lets itself be told to wait (429) before that counts as an attempt
+LOOK_AGAIN = 0.2  # seconds until a request that another process is asking is looked up again
+BACKOFF = 0.5  # seconds before the second attempt; doubles, with jitter
+CHUNK = 500  # requests that are rendered and looked up together
+BACKLOG = 1_000  # requests that wait to be sent, before more are rendered
+AHEAD = 8_000  # answers that may wait for one before them
+FINAL = (*REUSABLE, "over_budget")  # asking again now would bring nothing else
+
+
+@dataclass(eq=False, slots=True)
+class Row:
+    """A request on its way to its answer."""
+
+    request: Request
+    identity: str
+    asked: str  # the identity that is asked: its own, or that of the corrected request
+    answer: Answer | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    """Rows that ask the same question: one HTTP call for all of them."""
+
+    rows: list[Row]
+    attempts: int = 0
+    spent: int = 0  # of the attempts, those that count
+    patient_until: float = 0.0
+
+
+class Sending:
+    """The requests of one `stream`. Two threads: the caller's feeds and waits, the event loop's calls.
+
+    What both touch (`open`, `rows`, the sums) is changed under the condition, which the caller waits for.
+    """
+
+    def __init__(
+        self, owner: LanguageModel, model: Model, total: int | None, on_progress: Progress | None
+    ) -> None:
+        self.owner, self.model, self.endpoint = owner, model, model.endpoint
+        self.total, self.on_progress = total, on_progress
+        self.log, self.rate = owner.call_log, Rate(owner.call_log, model)
+        self.rows: dict[str, Row] = {}  # those without an answer
+        self.done = 0
+        self.open = 0  # rows that wait for their answer
+        self.backlog = max(BACKLOG, 2 * model.max_concurrency)
+        self.condition = Condition()
+        self.ready: deque[_Job] = deque()  # may be sent
+        self.stop: BaseException | None = None  # set once, read by both threads
+        self.closed = False  # the caller has all answers, or leaves early
+        self.reached = False  # the endpoint has answered something, if only an error
+        self.future: Future[None] | None = None  # of `_run`, once there is something to ask
+        self.began = time.monotonic() - owner.calls.seconds
+        self.claimed: set[str] = set()
+        self.unwritten: list[tuple[Row, Answer]] = []
+        self.changed = asyncio.Event()  # something may be sent, or the end has come
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    # the caller's thread
+
+    def feed(self, requests: Sequence[Request]) -> list[Row]:
+        """Look the requests up, and put what the log does not have in the queue."""
+        identities = [request.identity(self.model, self.endpoint) for request in requests]
+        known, fed, missing = self.log.find(identities), [], []
+        for identity, request in zip(identities, requests, strict=True):
+            row = self.rows.get(identity)  # asked for already
+            if row is None:
+                row = self.rows[identity] = Row(request, identity, identity)
+                with self.condition:
+                    self.open += 1
+                if identity in known:
+                    self._settle(row, known[identity])
+                else:
+                    missing.append(row)
+            fed.append(row)
+        if missing:
+            self.ready.extend(_Job(rows) for rows in _same_question(missing, self.model.samples))
+        if self.ready:
+            self._wake()
+        elif self.on_progress:
+            self._tell()
+        return fed
+
+    def wait_for_room(self, waiting: Sequence[Row]) -> None:
+        """Until more may be fed: the queue is short, and not too many answers wait for one before them."""
+
+        def full() -> bool:
+            stuck = len(waiting) > AHEAD and waiting[0].answer is None
+            return self.stop is None and (stuck or self.open > self.backlog)
+
+        with self.condition:
+            while full():
+                self.condition.wait(0.1)
+
+    def wait_for_all(self) -> None:
+        with self.condition:
+            while self.open and self.stop is None:
+                self.condition.wait(0.1)
+
+    def end(self) -> None:
+        """Start nothing more, save what is in flight, and raise what stopped the batch."""
+        self.closed = True
+        if self.future is not None:
+            event_loop().call_soon_threadsafe(self.changed.set)
+            self.future.result()
+        if self.stop is not None:
+            raise self.stop
+
+    def _wake(self) -> None:
+        """Start the calls, or tell them that something is in the queue."""
+        if self.future is None:
+            self.owner.budget.check_price(self.model.name, self.model.price)
+            connection = connect(self.model, self._base_url())
+            self.future = asyncio.run_coroutine_threadsafe(self._run(connection), event_loop())
+        else:
+            event_loop().call_soon_threadsafe(self.changed.set)
+
+    def _base_url(self) -> str:
+        if self.model.base_url is not None:
+            return self.model.base_url
+        from synth_assets.resources.gateway.embedded_server import ensure
+
+        return ensure(self.model.file(), self.owner.server_folder)
+
+    # either thread
+
+    def _settle(self, row: Row, answer: Answer) -> None:
+        """An answer has come for a row: take it, or ask once more for one that fits."""
+        corrected = None
+        if answer.outcome == "invalid" and row.asked == row.identity and row.request.schema is not None:
+            corrected = row.request.corrected(answer)
+        with self.condition:
+            if row.asked not in self.owner.used:
+                self.owner.used.add(row.asked)
+                self.owner.calls.add(answer)
+            if corrected is None:
+                row.answer = answer
+                del self.rows[row.identity]
+                self.open, self.done = self.open - 1, self.done + 1
+                if self.open in (0, self.backlog):
+                    self.condition.notify()
+                return
+        row.request, row.asked = corrected, corrected.identity(self.model, self.endpoint)
+        self.ready.append(_Job([row]))
+
+    def _tell(self) -> None:
+        """Progress, for a person."""
+        calls = self.owner.calls
+        calls.seconds = time.monotonic() - self.began
+        if self.on_progress:
+            self.on_progress(self.done, self.total, calls)
+
+    # the event loop's thread
+
+    async def _run(self, connection: Connection) -> None:
+        """Send what is ready, at the model's pace, until the caller has enough or somebody said stop."""
+        self.connection, self.pace = connection, connection.pace
+        self.pace.listeners.add(self.changed)
+        try:
+            while self.stop is None and not self.closed:
+                self.changed.clear()
+                if jobs := self._startable():
+                    self._start(jobs)
+                else:
+                    await self.changed.wait()
+        except Exception as error:
+            self._stop(error)
+        while self.tasks:  # save what is in flight
+            await asyncio.wait(self.tasks)
+        self._write()
+        self.log.release(sorted(self.claimed))  # of what waited for another attempt
+        self.pace.listeners.discard(self.changed)
+
+    def _stop(self, error: BaseException) -> None:
+        with self.condition:
+            self.stop = self.stop or error
+            self.condition.notify()
+        self.changed.set()
+
+    def _startable(self) -> list[_Job]:
+        """Jobs that may start now, at the head of the queue."""
+        jobs: list[_Job] = []
+        for _ in range(min(self.pace.room(), len(self.ready))):
+            job = self.ready[0]
+            if self.rate and (wait_s := self.rate.take(1, self._tokens(job))):
+                self._later(wait_s)
+                break
+            jobs.append(self.ready.popleft())
+        if not jobs and (pause := self.pace.paused_until - time.monotonic()) > 0:
+            self._later(pause)
+        return jobs
+
+    def _tokens(self, job: _Job) -> int:
+        """About what a call takes of a limit of tokens a minute: four bytes a token, and a full answer."""
+        request = job.rows[0].request
+        prompt = sum(len(m["content"].encode("utf-8", "replace")) for m in request.messages) // 4
+        return prompt + len(job.rows) * (_max_tokens(request, self.model) or 0)
+
+    def _later(self, seconds: float, job: _Job | None = None) -> None:
+        """Look again in a while, at this job first."""
+
+        def again() -> None:
+            if job is not None:
+                self.ready.appendleft(job)
+            self.changed.set()
+
+        asyncio.get_running_loop().call_later(seconds, again)
+
+    def _start(self, jobs: Sequence[_Job]) -> None:
+        """Call, except for what another process has the answer to, or is about to get it."""
+        new = [row.asked for job in jobs for row in job.rows if row.asked not in self.claimed]
+        claims = self.log.claim(new, lease_s=ATTEMPTS * self.model.timeout_s + PATIENCE)
+        for job in jobs:
+            mine = []
+            for row in job.rows:
+                claim = claims.get(row.asked, True)
+                if isinstance(claim, Answer):
+                    self._settle(row, claim)
+                elif claim:
+                    mine.append(row)
+                else:
+                    self._later(LOOK_AGAIN, _Job([row]))
+            if mine:
+                job.rows = mine
+                self.claimed.update(row.asked for row in mine)
+                self.pace.started()
+                task = asyncio.get_running_loop().create_task(self._ask(job))
+                self.tasks.add(task)
+                task.add_done_callback(self.tasks.discard)
+
+    async def _ask(self, job: _Job) -> None:
+        """One HTTP call, and what is to be made of it."""
+        started = time.monotonic()
+        try:
+            result = await self._call_within_budget(job)
+            self._take(job, result, time.monotonic() - started)
+        except Exception as error:  # not raised here: the other calls must be saved
+            self._stop(error)
+        finally:
+            self.pace.ended()
+
+    def _take(self, job: _Job, result: Result, latency_s: float) -> None:
+        """Keep the answers, ask again, or stop.
+
+        A call that is told to wait (429) waits without spending its attempts, for PATIENCE seconds in all.
+        """
+        if result.other_words:
+            return self.ready.appendleft(job)
+        if result.unreachable and not self.reached:
+            return self._stop(self.connection.unreachable(result.parts[0]["error"]))
+        self.reached = self.reached or not result.unreachable
+        if result.fatal:
+            self._stop(UserError(result.fatal))
+        job.attempts += 1
+        job.patient_until = job.patient_until or time.monotonic() + PATIENCE
+        outcome = result.parts[0]["outcome"]
+        job.spent += outcome != "rate_limited" or time.monotonic() > job.patient_until
+        if result.fatal or outcome in FINAL or job.spent >= ATTEMPTS:
+            return self._keep(job, result, latency_s)
+        backoff = BACKOFF * 2 ** min(job.attempts - 1, DOUBLINGS) * random.uniform(0.5, 1.5)
+        self._later(max(result.wait_s, backoff), job)
+
+    def _keep(self, job: _Job, result: Result, latency_s: float) -> None:
+        """Answers for the rows, as far as they go; an endpoint may give fewer samples than asked for."""
+        parts = list(result.parts) * (1 if result.parts[0]["outcome"] in REUSABLE else len(job.rows))
+        costs = [self._cost(part) for part in parts]
+        for row, part, cost in zip(job.rows, parts, costs, strict=False):
+            answer = Answer(row.asked, **part, cost=cost, latency_s=latency_s, attempts=job.attempts)
+            if not self.unwritten:
+                asyncio.get_running_loop().call_soon(self._write)
+            self.unwritten.append((row, answer))
+        self.ready.extendleft(_Job([row]) for row in job.rows[len(parts) :])
+
+    def _write(self) -> None:
+        """First to the log, all that came in at the same time together; then to whoever asked."""
+        fresh, self.unwritten = self.unwritten, []
+        if not fresh:
+            return
+        try:
+            # a call that the budget did not allow is none
+            self.log.append([self._entry(row, a) for row, a in fresh if a.outcome != "over_budget"])
+            self.log.release([a.identity for _, a in fresh if a.outcome == "over_budget"])
+        except Exception as error:
+            self.unwritten = fresh  # paid for: tried once more when the batch ends
+            return self._stop(error)
+        try:
+            self.claimed.difference_update(answer.identity for _, answer in fresh)
+            for row, answer in fresh:
+                self._settle(row, answer)
+                self._tell()
+        except Exception as error:
+            self._stop(error)
+        self.changed.set()
+
+    def _entry(self, row: Row, answer: Answer) -> Entry:
+        parameters = row.request.parameters(self.model, seed_from(row.asked))
+        context = self.owner.context
+        return Entry(answer, row.request.messages, parameters, self.model.name, self.endpoint, context)
+
+    def _cost(self, part: Mapping[str, Any]) -> float | None:
+        """Dollars of an answer. A call without one may have been billed: unknown, unless it is free."""
+        price = self.model.price
+        if price is None:
+            return None
+        if price.free:
+            return 0.0
+        return price.cost(part.get("prompt_tokens"), part.get("completion_tokens"))
+
+    async def _call_within_budget(self, job: _Job) -> Result:
+        """The call, with the most that it can cost set aside while it is under way."""
+        request, samples = job.rows[0].request, len(job.rows)
+        seed, budget, price = seed_from(job.rows[0].asked), self.owner.budget, self.model.price
+        if not budget.caps:
+            result = await self.connection.ask(request, seed, samples)
+        else:
+            reserved = most_of(request, self.model, price, samples, self.connection.in_words)
+            if in_the_way := budget.reserve(reserved):
+                return failed("over_budget", in_the_way)
+            result = await self.connection.ask(request, seed, samples)
+            budget.settle(reserved, _used(result, reserved, price))
+        if self.rate and (tokens := _tokens(result)) is not None:
+            self.rate.give_back(self._tokens(job) - sum(tokens))
+        return result
+
+
+def most_of(
+    request: Request, model: Model, price: Price | None, samples: int = 1, in_words: bool = False
+) -> Use:
+    """The most that a call for this request can take."""
+    longest = _max_tokens(request, model)
+    texts = [message["content"] for message in request.messages]
+    if in_words and request.schema is not None:
+        texts.append(request.schema.instruction())
+    return most(texts, longest and longest * samples, price)
+
+
+def _max_tokens(request: Request, model: Model) -> int | None:
+    """The longest that an answer can be; providers have two names for it."""
+    sampling = request.sampling_for(model)
+    return sampling.get("max_tokens") or sampling.get("max_completion_tokens")
+
+
+def _tokens(result: Result) -> tuple[int, int] | None:
+    """Prompt and completion tokens of a call, if it was told."""
+    counts = [(part.get("prompt_tokens"), part.get("completion_tokens")) for part in result.parts]
+    if not counts or any(None in pair for pair in counts):
+        return None
+    return sum(p or 0 for p, _ in counts), sum(c or 0 for _, c in counts)
+
+
+def _used(result: Result, reserved: Use, price: Any) -> Use:
+    """What a call took. Answered without a count, or not answered: what is not known to be free counts."""
+    tokens = _tokens(result)
+    if tokens is not None:
+        return use_of(*tokens, price)
+    return reserved if result.maybe_billed else Use(0, 0)
+
+
+def _same_question(rows: Sequence[Row], samples: int) -> Iterator[list[Row]]:
+    """Neighbours that differ in the replicate alone, together as far as one call gives several samples."""
+    if samples == 1:
+        yield from ([row] for row in rows)
+        return
+    for _, same in groupby(rows, key=lambda row: (row.request.messages, row.request.sampling)):
+        together = list(same)
+        yield from (together[i : i + samples] for i in range(0, len(together), samples))

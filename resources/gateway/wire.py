@@ -1,0 +1,160 @@
+"""What goes over the wire: the JSON of the two OpenAI APIs, chat and completions, to and from our words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.core.asking import TokenLogprob
+from synth_assets.resources.call_log.log import clean
+
+if TYPE_CHECKING:
+    from openai import APIStatusError
+
+    from synth_assets.core.answer_schema import Schema
+    from synth_assets.resources.gateway.models import Model
+    from synth_assets.resources.gateway.request import Request
+
+
+def body_of(
+    model: Model, request: Request, seed: int, samples: int = 1, in_words: bool = False
+) -> dict[str, Any]:
+    """The JSON to send. What the API has no name of its own for goes as the recipe's sampling says it.
+
+    `in_words`: the endpoint knows no schemas, so it is asked in words for an answer that fits.
+    """
+    body = {key: value for key, value in request.sampling_for(model).items() if value is not None}
+    alternatives = body.pop("logprobs", False)
+    body |= {"model": model.name, "seed": seed} | ({"n": samples} if samples > 1 else {})
+    messages, schema = [dict(message) for message in request.messages], request.schema
+    if schema is not None and in_words:
+        messages[-1]["content"] += f"\n\n{schema.instruction()}"
+        schema = None
+    if model.api == "chat":
+        body["messages"] = messages
+        if alternatives is not False:
+            body |= {"logprobs": True, "top_logprobs": min(max(1, alternatives), 20)}
+        if schema is not None:
+            named = {"name": "answer", "schema": schema.json, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+    else:
+        body["prompt"] = "\n\n".join(message["content"] for message in messages)
+        if alternatives is not False:
+            body["logprobs"] = max(1, alternatives)
+        if schema is not None:
+            body["json_schema"] = schema.json  # llama.cpp's name; OpenAI's own API has none here
+    return body
+
+
+def read(data: Any, request: Request) -> list[dict[str, Any]]:
+    """Fields of an Answer from the JSON of either API, one a sample. ValueError when it is neither's.
+
+    Tokens are counted for a call as a whole: its samples share them by the length of their texts, which is
+    an estimate; the sum is the provider's.
+    """
+    try:
+        answers = [_answer(choice, request) for choice in data["choices"]]
+        usage = data.get("usage")
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"not an answer of an OpenAI-compatible API: {str(data)[:200]}") from error
+    if not answers:
+        raise ValueError(f"an answer without choices: {str(data)[:200]}")
+    counts = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    shares = [_shares(counts[0], [1] * len(answers)), _shares(counts[1], [len(a["text"]) for a in answers])]
+    told = None if None in counts else "provider" if len(answers) == 1 else "estimated"
+    return [
+        {**answer, "prompt_tokens": prompt, "completion_tokens": completion, "tokens_from": told}
+        for answer, prompt, completion in zip(answers, *shares, strict=True)
+    ]
+
+
+def _answer(choice: Any, request: Request) -> dict[str, Any]:
+    """What one choice says."""
+    message = choice.get("message") or {"content": choice.get("text")}
+    refusal, reason = message.get("refusal"), choice.get("finish_reason")
+    text, error = clean(refusal or message.get("content") or ""), None
+    outcome = "ok"
+    if refusal or reason == "content_filter":
+        outcome = "refused"
+    elif reason == "length":
+        outcome = "truncated"
+    elif request.schema is not None and (error := _misfit(text, request.schema)):
+        outcome = "invalid"
+    return {
+        "outcome": outcome,
+        "text": text,
+        "finish_reason": clean(reason) if isinstance(reason, str) else None,
+        "logprobs": _logprobs(choice.get("logprobs")),
+        "error": error,
+    }
+
+
+def _misfit(text: str, schema: Schema) -> str | None:
+    """Why the text does not fit the schema."""
+    try:
+        schema.parse(text)
+    except ValueError as error:
+        return clean(str(error))
+    return None
+
+
+def _shares(total: int | None, sizes: Sequence[int]) -> list[int | None]:
+    """`total` in whole parts that grow with `sizes` and sum up to it."""
+    if total is None:
+        return [None] * len(sizes)
+    whole, ends = sum(sizes) or 1, []
+    for i in range(len(sizes)):
+        ends.append(total * sum(sizes[: i + 1]) // whole if i + 1 < len(sizes) else total)
+    return [end - before for end, before in zip(ends, [0, *ends], strict=False)]
+
+
+def _count(usage: Any, name: str) -> int | None:
+    """A number of tokens, or None for whatever is none: text, a fraction, less than nothing, 400 digits."""
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if type(count) is int and 0 <= count < 2**63 else None
+
+
+def _logprobs(given: Mapping[str, Any] | None) -> list[TokenLogprob] | None:
+    """From the chat API's form (a `content` list), or the older one (three parallel lists)."""
+    if not given:
+        return None
+    if given.get("content") is not None:
+        rows = [
+            (t["token"], t["logprob"], {a["token"]: a["logprob"] for a in t.get("top_logprobs") or ()})
+            for t in given["content"]
+        ]
+    elif given.get("tokens") is not None:
+        tops = given.get("top_logprobs") or [None] * len(given["tokens"])
+        rows = list(zip(given["tokens"], given["token_logprobs"], tops, strict=True))
+    else:
+        return None
+    return [TokenLogprob(clean(token), _number(p), _numbers(top)) for token, p, top in rows]
+
+
+def _number(logprob: float | None) -> float:
+    return -9999.0 if logprob is None else logprob  # what OpenAI says for "very unlikely"
+
+
+def _numbers(top: Mapping[str, float | None] | None) -> dict[str, float]:
+    return {clean(token): _number(logprob) for token, logprob in (top or {}).items()}
+
+
+def message_of(error: APIStatusError) -> str:
+    body = error.body
+    return str(body["message"] if isinstance(body, dict) and body.get("message") else body or error.message)
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds that a Retry-After header asks for (a number, a date, or in -ms milliseconds); else 0."""
+    from email.utils import parsedate_to_datetime
+
+    milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after", "0")
+    try:
+        return max(0.0, float(milliseconds) / 1000 if milliseconds else float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return 0.0

@@ -1,0 +1,1 @@
+"""The lake, the warehouse over it, and the files that users bring."""

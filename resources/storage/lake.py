@@ -1,0 +1,193 @@
+"""The lake: one Parquet file a partition, in hive folders, replaced atomically. Parquet is the truth.
+
+    <root>/<recipe>/<stage>/round=2026-11-22/cell=negative/part.parquet
+
+A file is written beside its place, flushed to disk and renamed over it: a reader sees the old table or
+the new one, a full disk or a killed process leaves the old one as it was. What a killed process leaves beside
+it has a name that nobody reads (`.part.parquet.<process>.<thread>`), and goes with the next write. Pages
+carry checksums: a file that has changed since it was written is an error, never other rows.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+from synth_assets.core.errors import UserError
+from synth_assets.resources.storage.process import is_gone, this_process
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+Partition = Mapping[str, str]  # column -> value, e.g. {"round": "2026-11-22", "cell": "negative"}
+FILE = "part.parquet"
+ROWS_AT_ONCE = 10_000
+UNREADABLE = (OSError, ValueError, NotImplementedError, KeyError)  # with their kinds in Arrow
+
+
+class Lake:
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def path(self, recipe: str, stage: str, partition: Partition) -> Path:
+        folders = [f"{column}={quote(value, safe='')}" for column, value in partition.items()]
+        return self.root.joinpath(recipe, stage, *folders, FILE)
+
+    def write(
+        self, recipe: str, stage: str, partition: Partition, rows: pa.Table | Iterable[pa.Table]
+    ) -> Path:
+        """Replace one partition by a table, or by tables of the same schema (at least one) as they come.
+
+        OSError when the disk does not take it: what was there stays.
+        """
+        path = self.path(recipe, stage, partition)
+        self._replace(path, rows)
+        return path
+
+    def _replace(self, path: Path, rows: pa.Table | Iterable[pa.Table]) -> None:
+        import pyarrow as pa
+
+        tables = iter([rows] if isinstance(rows, pa.Table) else rows)
+        first = next(tables)
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in leftovers(path.parent):
+            left.unlink(missing_ok=True)
+        beside = path.with_name(f".{path.name}.{this_process()}.{threading.get_ident()}")
+        try:
+            with beside.open("wb") as file:
+                with _writer(file, first.schema) as writer:
+                    for table in chain([first], tables):
+                        writer.write_table(table)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error  # name the file
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def read(
+        self, recipe: str, stage: str, partitions: Sequence[Partition], schema: pa.Schema
+    ) -> pd.DataFrame:
+        """The rows of these partitions, in their order. UserError as `table` has it."""
+        import pyarrow as pa
+
+        tables = [_fit(self.table(recipe, stage, place, schema.names), schema) for place in partitions]
+        return pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
+
+    def table(
+        self, recipe: str, stage: str, partition: Partition, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """One partition as it is on disk, or these columns as far as it has them. UserError names its file
+        and the repair when that is missing or damaged."""
+        with self._opened(recipe, stage, partition) as file:
+            there = [name for name in file.schema_arrow.names if columns is None or name in columns]
+            return file.read(there or None)
+
+    def stream(self, recipe: str, stage: str, partition: Partition, schema: pa.Schema) -> Iterator[pa.Table]:
+        """The rows of one partition in tables of some thousand rows, as the schema of today."""
+        import pyarrow as pa
+
+        with self._opened(recipe, stage, partition) as file:
+            for batch in file.iter_batches(ROWS_AT_ONCE):
+                yield _fit(pa.Table.from_batches([batch]), schema)
+
+    @contextmanager
+    def _opened(self, recipe: str, stage: str, partition: Partition) -> Iterator[pq.ParquetFile]:
+        import pyarrow.parquet as pq
+
+        path = self.path(recipe, stage, partition)
+        where = ", ".join(f"{c} {v}" for c, v in partition.items()) or "it"
+        repair = f"`synth verify {recipe} --repair` makes it again from the call log"
+        if not path.exists():
+            raise UserError(
+                f"{recipe}.{stage} has no rows for {where} yet: materialize {stage} first. "
+                f"(There is no {path}; if it was there, {repair}.)"
+            )
+        try:
+            # ParquetFile and not read_table: the latter would add the folders' names as columns
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                yield file
+        except UNREADABLE as error:
+            raise UserError(f"{recipe}.{stage}, {where}: {path} is damaged ({error}): {repair}.") from error
+
+    def is_as_written(self, recipe: str, stage: str, partition: Partition) -> bool:
+        """Whether the file is, byte for byte, what its rows make: checksums cover pages, and neither the
+        statistics that queries rely on nor the names of columns. True where another version of the library
+        wrote it, of which that is not known."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        content = self.path(recipe, stage, partition).read_bytes()
+        try:
+            file, again = pq.ParquetFile(pa.BufferReader(content)), pa.BufferOutputStream()
+            with _writer(again, file.schema_arrow) as writer:
+                for i in range(file.num_row_groups):
+                    writer.write_table(file.read_row_group(i).combine_chunks())
+        except UNREADABLE:
+            return False
+        made = again.getvalue()
+        same_library = pq.read_metadata(pa.BufferReader(made)).created_by == file.metadata.created_by
+        return made.to_pybytes() == content or not same_library
+
+    def remove(self, recipe: str, stage: str, partition: Partition) -> None:
+        """Remove one partition, and the folders that it leaves empty."""
+        path = self.path(recipe, stage, partition)
+        path.unlink(missing_ok=True)
+        for folder in path.relative_to(self.root).parents[:-1]:
+            try:
+                (self.root / folder).rmdir()
+            except OSError:  # something is in it
+                return
+
+    def partitions(self, recipe: str, stage: str, columns: Sequence[str]) -> list[dict[str, str]]:
+        """The partitions on disk, sorted."""
+        pattern = "/".join([*(f"{c}=*" for c in columns), FILE])
+        found = sorted((self.root / recipe / stage).glob(pattern))
+        return [
+            {
+                c: unquote(p.split("=", 1)[1])
+                for c, p in zip(columns, f.parts[-1 - len(columns) : -1], strict=True)
+            }
+            for f in found
+        ]
+
+
+@contextmanager
+def _writer(file: Any, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Without Arrow's own schema in it, a table that is read and written again makes the same file."""
+    import pyarrow.parquet as pq
+
+    options: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True, "store_schema": False}
+    with pq.ParquetWriter(file, schema, **options) as writer:
+        yield writer
+        if schema.metadata:
+            writer.add_key_value_metadata(schema.metadata)
+
+
+def leftovers(folder: Path, pattern: str = f".{FILE}.*") -> Iterator[Path]:
+    """Files that processes of this machine did not get to rename or remove before they ended."""
+    for path in folder.glob(pattern):
+        process = path.name.removeprefix(f".{FILE}.").rpartition(".")[0]
+        if process and is_gone(process):
+            yield path
+
+
+def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table as the schema of today: columns that it did not have yet are unknown (null)."""
+    import pyarrow as pa
+
+    columns = [
+        table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
+        for f in schema
+    ]
+    return pa.table(columns, schema=schema)

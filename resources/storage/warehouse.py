@@ -1,0 +1,236 @@
+"""The warehouse: a DuckDB file that holds nothing but views on the lake, one schema a recipe.
+
+Runs never open it, so nobody waits for a lock; it is built beside its place and renamed into it when
+what it shows has changed. Any DuckDB client can open it read-only. What it shows is in a JSON file beside it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.core.errors import UserError
+from synth_assets.resources.storage.process import is_gone, this_process
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+VIEWS = Path(__file__).parents[2] / "sql" / "views"
+NEVER = {
+    "round": "0001-01-01",
+    "cell": "none",
+    "used_by": "none",
+}  # where the empty file lies that gives a view its columns
+# what has the same columns in every recipe
+ACROSS = {
+    *("seeds", "rejected", "labelled", "weighted", "metrics", "feedback", "calls", "steps"),
+    *(path.stem for path in VIEWS.glob("*.sql")),
+}
+ATTEMPTS = 6  # to read while runs write
+JSON_OF = re.compile(r"\{json of (\w+) without (\w+)\}")  # in a view: see _json_of
+
+
+class Warehouse:
+    """A recipe is a schema; what has the same columns in every recipe is also in the schema `main`, over all
+    recipes. What cannot be shown (a file that is no Parquet, say) is a view that says why when it is read,
+    and is left out of `main`: the other recipes' views stay up."""
+
+    def __init__(self, path: Path, lake: Path) -> None:
+        self.path, self.lake = Path(path), Path(lake)
+
+    def show(
+        self,
+        recipe: str,
+        stages: Mapping[str, pa.Schema],
+        cuts: Mapping[str, tuple[str, ...]],
+        only: Mapping[str, tuple[str, Collection[str]]] | None = None,
+    ) -> bool:
+        """Show one recipe: the schemas of its stages, what cuts each stage into partitions, and the values of
+        a column that are shown `only`.
+
+        Returns whether anything had to be built. The views of other recipes stay.
+        """
+        views = self._views(recipe, stages, cuts, only or {})
+        new = [self._empty(recipe, stage, schema, cuts[stage]) for stage, schema in stages.items()]
+        with self._alone():
+            shown, troubles = self._state()
+            if shown.get(recipe) == views and recipe not in troubles and not any(new) and self.path.exists():
+                return False
+            self._build({**shown, recipe: views})
+        return True
+
+    def keep(self, recipes: Collection[str]) -> None:
+        """Drop the schemas of all other recipes. Their files stay."""
+        if not set(self._state()[0]) <= set(recipes):
+            with self._alone():
+                self._build({name: views for name, views in self._state()[0].items() if name in recipes})
+
+    def troubles(self) -> dict[str, str]:
+        """Recipe -> why some of its views cannot be read."""
+        return self._state()[1]
+
+    @property
+    def _state_file(self) -> Path:
+        return self.path.with_suffix(".json")
+
+    def _state(self) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+        """What is shown, recipe -> view -> query, and the troubles."""
+        if not self._state_file.exists():
+            return {}, {}
+        state = json.loads(self._state_file.read_text(encoding="utf-8"))
+        return state.get("views", {}), state.get("troubles", {})
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two runs that show two recipes at once build one after the other."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _build(self, shown: Mapping[str, Mapping[str, str]]) -> None:
+        import duckdb
+
+        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        for left in self.path.parent.glob(f".{self.path.stem}.*"):  # of processes that were killed here
+            left.unlink()
+        troubles: dict[str, str] = {}
+        across: dict[str, list[str]] = {}
+        with duckdb.connect(str(beside)) as connection:
+            for recipe, views in sorted(shown.items()):
+                connection.execute(f"create schema {identifier(recipe)}")
+                for name, query in views.items():
+                    view = f"{identifier(recipe)}.{identifier(name)}"
+                    try:
+                        connection.execute(f"create view {view} as {query}")
+                    except duckdb.Error as error:
+                        why = troubles.setdefault(recipe, f"{recipe}.{name} cannot be read: {error}")
+                        connection.execute(f"create view {view} as select error({literal(why)}) as error")
+                        continue
+                    if name in ACROSS:
+                        one = f"select {literal(recipe)} as recipe, * from {view}"
+                        across.setdefault(name, []).append(one)
+            for name, parts in across.items():
+                query = " union all by name ".join(parts)
+                connection.execute(f"create view main.{identifier(name)} as {query}")
+        beside.replace(self.path)
+        beside = self._state_file.with_name(f".{self._state_file.name}.{os.getpid()}")
+        beside.write_text(json.dumps({"views": shown, "troubles": troubles}), encoding="utf-8")
+        beside.replace(self._state_file)
+
+    def _empty(self, recipe: str, stage: str, schema: pa.Schema, cut: tuple[str, ...]) -> bool:
+        """A file without rows: a stage that nothing was made of yet is an empty view, not an error.
+
+        Returns whether it had to be written.
+        """
+        import pyarrow.parquet as pq
+
+        folders = [f"{column}={NEVER[column]}" for column in cut]
+        path = self.lake.joinpath(recipe, stage, *folders, "empty.parquet")
+        try:
+            if pq.read_schema(path).equals(schema):
+                return False
+        except (OSError, ValueError):  # there is none, or it is damaged
+            pass
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{path.name}.*"):
+            if is_gone(left.name.removeprefix(f".{path.name}.")):
+                left.unlink(missing_ok=True)
+        beside = path.with_name(f".{path.name}.{this_process()}")
+        pq.write_table(schema.empty_table(), beside)
+        beside.replace(path)
+        return True
+
+    def _views(
+        self,
+        recipe: str,
+        stages: Mapping[str, pa.Schema],
+        cuts: Mapping[str, tuple[str, ...]],
+        only: Mapping[str, tuple[str, Collection[str]]],
+    ) -> dict[str, str]:
+        """View -> its query: the stages, then `steps`, then the files of sql/views in the order of their
+        names; each may read those before it."""
+        made = {stage: self._stage(recipe, stage, schema, cuts[stage]) for stage, schema in stages.items()}
+        for stage, (column, values) in only.items():
+            made[stage] += f" where {identifier(column)} in ({', '.join(map(literal, values))})"
+        made["steps"] = _steps(recipe, stages)
+        for path in sorted(VIEWS.glob("*.sql")):
+            text = path.read_text(encoding="utf-8").replace("{recipe}", identifier(recipe))
+            made[path.stem] = JSON_OF.sub(lambda found: _json_of(stages, *found.groups()), text)
+        return made
+
+    def _stage(self, recipe: str, stage: str, schema: pa.Schema, cut: tuple[str, ...]) -> str:
+        files = self.lake.joinpath(recipe, stage, *(f"{c}=*" for c in cut), "*.parquet")
+        hive = ", ".join(f"{literal(c)}: 'varchar'" for c in cut)
+        options = f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ""
+        # The cast is not left to hive_types: with a date there, and a filter on another folder's name,
+        # DuckDB 1.5.5 fails at `group by round`. Folders that a query leaves out are not read either way.
+        names = ["cast(round as date) as round" if n == "round" else identifier(n) for n in schema.names]
+        return (
+            f"select {', '.join(names)} "
+            f"from read_parquet({literal(str(files))}, union_by_name = true{options})"
+        )
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
+        """The answer to one query, read-only. UserError when the SQL is wrong.
+
+        DuckDB opens a file twice in a query, for its columns and for its rows, and raises an error when a run
+        replaced it in between: it is asked again. Where a file still cannot be read, the views are built
+        without it.
+        """
+        import duckdb
+
+        mistakes = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.DataError)
+        for attempt in range(ATTEMPTS):
+            try:
+                return self._ask(sql, parameters)
+            except duckdb.Error as error:
+                if isinstance(error, mistakes) or attempt == ATTEMPTS - 1:
+                    raise UserError(f"SQL: {error}") from error
+            if attempt == ATTEMPTS - 2:
+                with self._alone():
+                    self._build(self._state()[0])
+        raise AssertionError("the last attempt returns or raises")
+
+    def _ask(self, sql: str, parameters: Mapping[str, Any] | None) -> duckdb.DuckDBPyRelation:
+        import duckdb
+
+        if not self.path.exists():
+            raise UserError(f"{self.path} does not exist yet: `synth run NAME` makes it.")
+        connection = duckdb.connect(str(self.path), read_only=True)
+        answer = connection.sql(sql, params=dict(parameters or {}))
+        if answer is not None:
+            answer.execute()  # here, so that an error in the middle of the rows is raised here
+        return answer
+
+
+def _steps(recipe: str, stages: Mapping[str, pa.Schema]) -> str:
+    """Each row's call in each stage whose rows are answers, in the order of the stages."""
+    asked = [s for s, schema in stages.items() if {"row_id", "call_id", "accepted"} <= set(schema.names)]
+    columns = "row_id, round, cell, call_id, model, accepted, reason, error"
+    return " union all by name ".join(
+        f"select {literal(stage)} as step, {position} as position, {columns} "
+        f"from {identifier(recipe)}.{identifier(stage)}"
+        for position, stage in enumerate(asked, start=1)
+    )
+
+
+def _json_of(stages: Mapping[str, pa.Schema], stage: str, other: str) -> str:
+    """The columns of a stage that another one does not have, as a JSON object."""
+    columns = [c for c in stages[stage].names if c not in stages[other].names]
+    return f"json_object({', '.join(f'{literal(c)}, {identifier(stage)}.{identifier(c)}' for c in columns)})"
+
+
+def identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,137 @@
+"""What people are asked of rows, and what they answered: CSV files, one row or pair a line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.core.errors import UserError, unknown
+from synth_assets.selection.select import ranked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BETTER = {"first": 1.0, "tie": 0.5, "second": 0.0}  # the verdict about the first text of a pair
+PAIR = ("first_id", "second_id", "better")
+
+
+def pairs_to_judge(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], n: int) -> pd.DataFrame:
+    """A table of `n` of the pairs, drawn at random, for people who do not see which round a text is of."""
+    import pandas as pd
+
+    by_ids = {f"{new['row_id']}/{old['row_id']}": (new, old) for new, old in pairs}
+    drawn = [by_ids[ids] for ids in ranked(by_ids, "people")[:n]]
+    rows = []
+    for pair in drawn:
+        swapped = ranked([row["row_id"] for row in pair], "side")[0] != pair[0]["row_id"]
+        first, second = pair[::-1] if swapped else pair
+        rows.append((first["row_id"], second["row_id"], first["text"], second["text"], ""))
+    return pd.DataFrame(rows, columns=["first_id", "second_id", "first", "second", "better"])
+
+
+def read_verdicts(file: str) -> dict[tuple[str, str], float]:
+    """Both ids of a pair -> the verdict about the first: 1 it is better, 0.5 a tie, 0. Each pair stands there
+    in both orders; one without a verdict is not judged yet. UserError names file, line and what is wrong."""
+    place = f"metrics.judge.people {file}"
+    columns, rows = read(place, file, ", ".join(PAIR))
+    if not set(PAIR) <= set(columns):
+        raise UserError(
+            f"{place}: wanted the columns {', '.join(PAIR)}, there are {', '.join(columns) or 'none'}."
+        )
+    found = dict[tuple[str, str], float]()
+    for line, row in rows:
+        first, second, better = ((row[name] or "").strip() for name in PAIR)
+        if not better:
+            continue
+        if better not in BETTER:
+            raise unknown("verdict", better, BETTER, f"{place}:{line}")
+        verdict = BETTER[better]
+        if found.setdefault((first, second), verdict) != verdict:
+            raise UserError(f"{place}:{line}: the pair has two verdicts: take one of the lines out.")
+        found[second, first] = 1 - verdict
+    return found
+
+
+def read(place: str, file: str, columns: str) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
+    """The columns of a CSV file, and its rows with the lines on which they begin. UserError says that `place`
+    wants a file with `columns`."""
+    found = []
+    try:
+        with Path(file).open(encoding="utf-8-sig", newline="") as opened:
+            rows = csv.DictReader(opened, strict=True)
+            there = list(rows.fieldnames or ())
+            begin = rows.line_num + 1
+            for row in rows:
+                if None in row:
+                    why = "more values than columns: put what has a comma into quotes"
+                    raise UserError(f"{place}:{begin}: {why}.")
+                found.append((begin, row))
+                begin = rows.line_num + 1
+    except FileNotFoundError as error:
+        raise UserError(f"{place}: there is no such file: write a CSV file with {columns}.") from error
+    except OSError as error:
+        raise UserError(f"{place}: {error.strerror}: name a CSV file.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{place}: {error}: save it as CSV in UTF-8.") from error
+    return there, found
+
+
+@dataclass(frozen=True)
+class HumanLabels:
+    """Labels of a file, by the row's `row_id` or by its `text`."""
+
+    file: str
+    column: str
+    labels: Mapping[str, str]
+    lines: Mapping[str, int]
+
+    def of(self, rows: pd.DataFrame) -> list[str | None]:
+        return [self.labels.get(value.strip()) for value in rows[self.column]]
+
+    def beyond(self, values: Collection[str]) -> list[str]:
+        """What it labels that is not among these."""
+        there = {value.strip() for value in values}
+        return [value for value in self.labels if value not in there]
+
+    def refuse(self, known: Collection[str]) -> None:
+        """UserError for the first row that is not known."""
+        for value in self.beyond(known):
+            near = get_close_matches(value, known, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            some = ", ".join(sorted(known)[:3]) or "none"
+            raise UserError(
+                f"labelled.human {self.file}:{self.lines[value]}: no row has the {self.column} "
+                f"{value[:60]!r}.{hint} There are {len(known):,}, such as {some}. Mend the line or take it "
+                "out: an edited prompt makes other rows."
+            )
+
+
+def read_human(file: str, labels: Sequence[str]) -> HumanLabels:
+    """A CSV file with `row_id` or `text`, and `label`; a line whose label is empty is not labelled yet.
+    UserError names file, line and what is wrong."""
+    place = f"labelled.human {file}"
+    columns, rows = read(place, file, "row_id (or text) and label")
+    column = next((c for c in ("row_id", "text") if c in columns), None)
+    if column is None or "label" not in columns:
+        there = ", ".join(columns) or "none"
+        raise UserError(f"{place}: wanted the columns row_id (or text) and label, there are {there}.")
+    found, lines = dict[str, str](), dict[str, int]()
+    for line, row in rows:
+        value, label = (row[column] or "").strip(), (row["label"] or "").strip()
+        if not label:
+            continue
+        if not value:
+            raise UserError(f"{place}:{line}: {label} is the label of no row: write the row's {column}.")
+        if label not in labels:
+            raise unknown("label", label, labels, f"{place}:{line}")
+        if found.setdefault(value, label) != label:
+            raise UserError(
+                f"{place}:{line}: {value[:60]!r} is {label}, and {found[value]} in line {lines[value]}: "
+                "a row has one label, take one of the lines out."
+            )
+        lines.setdefault(value, line)
+    return HumanLabels(file, column, found, lines)

@@ -1,0 +1,68 @@
+"""All recipes as one code location: their graphs, and the resources that they share."""
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from synth_assets.assets import collect, feedback, nightly, plan, report
+from synth_assets.assets.alerts import alert_on_failure
+from synth_assets.assets.io import LakeIOManager
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.encoder import MiniLM
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.home import call_log, home
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.stages import (
+    conditions,
+    filtered,
+    generations,
+    labelled,
+    metrics,
+    scores,
+    seeds,
+    values,
+    weighted,
+)
+
+STAGES = (seeds, conditions, scores, filtered, labelled, weighted, metrics, feedback, plan, report)
+
+
+def recipe_definitions(recipe: Recipe) -> dg.Definitions:
+    """The asset graph of one recipe, its job, its nightly schedule and its sensors."""
+    job = nightly.cells_job(recipe)
+    schedules: Sequence[dg.ScheduleDefinition] = [nightly.schedule(recipe, job)] if recipe.schedule else []
+    sensors: list[dg.SensorDefinition] = [nightly.follow(recipe)]
+    if recipe.mode == "batch":
+        sensors.append(collect.sensor(recipe, job))
+    return dg.Definitions(
+        assets=[
+            *(stage.build(recipe) for stage in STAGES),
+            *([values.build(recipe)] if recipe.listed else []),
+            *(generations.build(recipe, stage) for stage in recipe.step_stages),
+        ],
+        jobs=[job],
+        schedules=schedules,
+        sensors=sensors,
+    )
+
+
+def build(found: Mapping[str, Recipe]) -> dg.Definitions:
+    """Definitions of these recipes, on the data home of this process."""
+    lake = Lake(home() / "lake")
+    return dg.Definitions.merge(
+        dg.Definitions(
+            resources={
+                "io_manager": LakeIOManager(
+                    lake, Warehouse(home() / "warehouse.duckdb", lake.root), found.__getitem__
+                ),
+                "lake": lake,
+                "language_model": LanguageModel(CallLog(call_log()), home() / "server"),
+                "encoder": MiniLM(),
+            },
+            sensors=[alert_on_failure()],
+            executor=dg.in_process_executor,  # a run is one partition: its steps share the loaded encoder
+        ),
+        *map(recipe_definitions, found.values()),
+    )

@@ -1,0 +1,107 @@
+"""What we need of Dagster that has no public name; it stands here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.definitions.events import AssetKeyPartitionKey
+
+if TYPE_CHECKING:
+    from synth_assets.resources.storage.lake import Partition
+
+
+def rounds_at_work(instance: dg.DagsterInstance) -> dict[str, set[str | None]]:
+    """Recipe -> rounds that unfinished runs are at; None where a run does not say which."""
+    import dagster as dg
+
+    statuses = ("STARTED", "STARTING", "CANCELING", "QUEUED", "NOT_STARTED")
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus[name] for name in statuses])
+    busy: dict[str, set[str | None]] = {}
+    for run in instance.get_runs(filters=unfinished):
+        partition = run.tags.get("dagster/partition")
+        round_ = run.tags.get("dagster/partition/round") or (partition and partition.rpartition("|")[2])
+        selected = {asset.path[0] for asset in run.asset_selection or ()}
+        for recipe in selected or {run.job_name.removesuffix("_cell")}:
+            busy.setdefault(recipe, set()).add(round_)
+    return busy
+
+
+def forget(instance: dg.DagsterInstance, recipe: str, stage: str, partitions: Sequence[Partition]) -> None:
+    """Dagster shows these partitions as missing from now on.
+
+    Its own storage wipes whole assets only (`wipe_asset_partitions` is not implemented there), so the
+    partitions' events are deleted from its index, as `delete_run` does with those of a run.
+    """
+    import dagster as dg
+    from dagster._core.storage.event_log.schema import (
+        AssetEventTagsTable,
+        AssetKeyTable,
+        SqlEventLogStorageTable,
+    )
+    from sqlalchemy import delete, select, update
+
+    storage: Any = instance.event_log_storage
+    asset = dg.AssetKey([recipe, stage])
+    names = ["|".join(p[c] for c in ("cell", "round") if c in p) for p in partitions]
+    for i in range(0, len(names), 500):
+        events = SqlEventLogStorageTable.c
+        theirs = (events.asset_key == asset.to_string()) & events.partition.in_(names[i : i + 500])
+        tags = AssetEventTagsTable.c.event_id.in_(select(events.id).where(theirs))
+        with storage.index_connection() as connection:
+            connection.execute(delete(AssetEventTagsTable).where(tags))
+            connection.execute(delete(SqlEventLogStorageTable).where(theirs))
+            latest = update(AssetKeyTable).where(AssetKeyTable.c.asset_key == asset.to_string())
+            connection.execute(latest.values(last_materialization=None))  # is looked up again
+    instance.wipe_asset_cached_status([asset])
+    if instance.has_asset_key(asset) and not instance.get_materialized_partitions(asset):
+        instance.wipe_assets([asset])
+
+
+def staleness(
+    instance: dg.DagsterInstance,
+    graph: Any,
+    partitions: Mapping[dg.AssetKey, Sequence[str]] | None = None,
+) -> CachingStaleStatusResolver:
+    """What the UI says of partitions: missing, stale and why, or fresh. Those named here are looked up at
+    once, all others one by one."""
+    from datetime import UTC, datetime
+
+    from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView, TemporalContext
+
+    now = TemporalContext(effective_dt=datetime.now(UTC), last_event_id=None)
+    view = AssetGraphView(temporal_context=now, instance=instance, asset_graph=graph)
+    return _Resolver(instance, graph, view, partitions or {})
+
+
+class _Resolver(CachingStaleStatusResolver):
+    """Dagster's own asks the database two to six questions a partition; here most are answered already."""
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        graph: Any,
+        view: Any,
+        partitions: Mapping[dg.AssetKey, Sequence[str]],
+    ) -> None:
+        super().__init__(instance, graph, loading_context=view)
+        self._latest: dict[Any, Any] = {}  # AssetKeyPartitionKey -> record of its materialization, or None
+        for asset, names in partitions.items():
+            self._latest |= dict.fromkeys((AssetKeyPartitionKey(asset, name) for name in names), None)
+            ids = instance.event_log_storage.get_latest_storage_id_by_partition(
+                asset, dg.DagsterEventType.ASSET_MATERIALIZATION, set(names)
+            )
+            wanted = dg.AssetRecordsFilter(asset, storage_ids=list(ids.values()))
+            for record in instance.fetch_materializations(wanted, limit=len(ids)).records if ids else ():
+                self._latest[AssetKeyPartitionKey(asset, record.partition_key)] = record
+
+    def _get_latest_data_version_record(self, key: AssetKeyPartitionKey) -> Any:
+        return self._latest[key] if key in self._latest else super()._get_latest_data_version_record(key=key)
+
+    def _is_dep_updated(self, provenance: Any, dep_key: AssetKeyPartitionKey) -> bool:
+        latest, read = self._latest.get(dep_key), provenance.input_storage_ids[dep_key.asset_key]
+        if latest is not None and latest.storage_id == read:
+            return False
+        return super()._is_dep_updated(provenance, dep_key)

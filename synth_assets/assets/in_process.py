@@ -1,0 +1,194 @@
+"""`synth run`: one round of a recipe in this process, on the same Dagster instance that the UI shows."""
+
+import logging
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.assets.code_location import build
+from synth_assets.assets.nightly import made_by_cell
+from synth_assets.core.errors import UserError
+from synth_assets.partitions import cell_key, today
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.batches.collect import collect
+from synth_assets.resources.gateway.batches.submit import check
+from synth_assets.resources.gateway.models import resolve_model
+from synth_assets.resources.home import call_log, home
+from synth_assets.resources.storage.process import is_gone, this_process
+from synth_assets.stages.stage import key
+
+BY_ROUND = ("filtered", "rejected", "labelled", "weighted", "metrics", "report")
+PROCESS_TAG = "synth/process"
+POLL_S = 60.0  # between two looks at what is with the provider
+
+
+class RoundFailed(Exception):
+    """A blocking check said no; the message has the reasons."""
+
+
+def prepare_home() -> Path:
+    """The data home with Dagster's settings in it; the environment points Dagster to it."""
+    folder = home()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["DAGSTER_HOME"] = str(folder)
+    settings = folder / "dagster.yaml"
+    if not settings.exists():
+        shipped = Path("dagster.yaml")
+        shipped = shipped if shipped.exists() else Path(__file__).parents[2] / "dagster.yaml"
+        if shipped.exists():
+            shutil.copyfile(shipped, settings)
+        else:
+            settings.touch()
+    return folder
+
+
+@contextmanager
+def dagster_instance() -> Iterator[dg.DagsterInstance]:
+    prepare_home()
+    with dg.DagsterInstance.get() as instance:
+        end_dead_runs(instance)
+        yield instance
+
+
+def check_round(recipe: Recipe, round_: str) -> str:
+    """The round as a partition key. UserError when it is no date, or no round of the recipe."""
+    try:
+        day = date.fromisoformat(round_)
+    except ValueError:
+        raise UserError(f"--round {round_!r} is no date: write it as {date.today().isoformat()}.") from None
+    if not recipe.start <= day <= date.fromisoformat(today(recipe.timezone)):
+        raise UserError(
+            f"--round {round_}: {recipe.name} has rounds from {recipe.start} (the recipe's `start`) "
+            f"to {today(recipe.timezone)} (today in {recipe.timezone})."
+        )
+    return day.isoformat()
+
+
+def check_rounds(recipe: Recipe, rounds: str) -> list[str]:
+    """`A..B`, or one round, as partition keys, the earliest first. UserError as `check_round` has it."""
+    first, found, last = rounds.partition("..")
+    start = date.fromisoformat(check_round(recipe, first))
+    end = date.fromisoformat(check_round(recipe, last)) if found else start
+    if end < start:
+        raise UserError(f"--rounds {rounds}: write the earlier round first, as in {last}..{first}.")
+    return [(start + timedelta(days=n)).isoformat() for n in range((end - start).days + 1)]
+
+
+def run_round(recipe: Recipe, round_: str, instance: dg.DagsterInstance, wait: bool = False) -> list[str]:
+    """Materialize all stages of one round. Raises UserError for the user's mistakes, RoundFailed when a
+    blocking check fails; what was made until then is kept, and paid calls are never paid again.
+
+    With `mode: batch` it says which requests are with the provider, a line a cell, and leaves the stages of
+    the round for another time; with `wait` it returns when all is made.
+    """
+    if recipe.mode == "batch":
+        for step in recipe.steps:
+            for model in recipe.models_of(step):
+                check(resolve_model(model))
+    defs = dg.Definitions.merge(build({recipe.name: recipe}), dg.Definitions(loggers={"console": terminal}))
+    job = defs.resolve_implicit_global_asset_job_def()
+    _execute(job, instance, [key(recipe, stage) for stage in ("seeds", *values_first(recipe))], None)
+    cells, pending = list(recipe.cells), dict[str, str]()
+    while cells:
+        for cell in cells:
+            pending[cell] = _execute(job, instance, made_by_cell(recipe), cell_key(round_, cell))
+        pending = {cell: why for cell, why in pending.items() if why}
+        cells = _wait_for_one(recipe, round_, list(pending)) if pending and wait else []
+    if not pending:
+        _execute(job, instance, [key(recipe, stage) for stage in BY_ROUND], round_)
+    return [f"{cell}: {why}" for cell, why in pending.items()]
+
+
+def values_first(recipe: Recipe) -> list[str]:
+    return ["values"] if recipe.listed else []
+
+
+def _wait_for_one(recipe: Recipe, round_: str, cells: list[str]) -> list[str]:
+    """The first of these cells whose batches have ended."""
+    log, said = CallLog(call_log()), set[str]()
+    while True:
+        time.sleep(POLL_S)
+        waiting = set[str]()
+        for stage in recipe.step_stages:
+            found = collect(log, key(recipe, stage).to_user_string())
+            waiting |= {partition for partition, latest in found.partitions.items() if latest is None}
+            news = [words for words in (*found.ended, *found.problems) if words not in said]
+            said.update(news)
+            for words in news:
+                print(f"{time.strftime('%H:%M:%S')}  {words}", file=sys.stderr)
+        ended = [cell for cell in cells if cell_key(round_, cell) not in waiting]
+        if ended:
+            return ended
+
+
+def _execute(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, assets: list[dg.AssetKey], partition: str | None
+) -> str:
+    """One in-process run; an error inside a stage comes out as it was raised. Returns what is with the
+    provider, if that is why a stage was not made."""
+    from dagster._core.errors import DagsterAssetCheckFailedError
+
+    run_id = str(uuid.uuid4())
+    try:
+        done = job.execute_in_process(
+            instance=instance,
+            asset_selection=assets,
+            partition_key=partition,
+            run_id=run_id,
+            tags={PROCESS_TAG: this_process()},
+            run_config={"loggers": {"console": {}}},
+        )
+    except DagsterAssetCheckFailedError:
+        raise RoundFailed("\n".join(_failed_checks(instance, run_id))) from None
+    observed = [e.asset_observation_data.asset_observation for e in done.get_asset_observation_events()]
+    return "; ".join(str(o.description) for o in observed if o.asset_key in assets)
+
+
+def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        evaluation = entry.get_dagster_event().asset_check_evaluation_data
+        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+            asset, name = ".".join(evaluation.asset_key.path), evaluation.check_name
+            yield f"{asset} {evaluation.partition or ''}: check {name}: {evaluation.description}"
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Runs of `synth run` whose process was killed are ended: they would look busy for ever."""
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    for run in instance.get_runs(filters=unfinished):
+        process = run.tags.get(PROCESS_TAG)
+        if process and is_gone(process):
+            instance.report_run_failed(
+                run, "The process ended before the run did; what was paid is in the call log."
+            )
+
+
+class _Lines(logging.Formatter):
+    """What a stage says of itself, one line each; errors are printed once, by the command line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        meta: Mapping[str, Any] = getattr(record, "dagster_meta", {})
+        return f"{time.strftime('%H:%M:%S')}  {meta.get('orig_message') or record.getMessage()}"
+
+
+@dg.logger
+def terminal(_: dg.InitLoggerContext) -> logging.Logger:
+    """Progress for a person at a terminal."""
+    logger = logging.getLogger("synth_assets.terminal")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines())
+    handler.addFilter(lambda record: record.levelno in (logging.INFO, logging.WARNING))
+    logger.handlers = [handler]  # one, however many runs this process makes
+    return logger

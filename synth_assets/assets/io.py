@@ -1,0 +1,49 @@
+"""Dagster's hand on the lake: an asset's value is written to its partition and read from it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.partitions import columns
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.stages import tables
+from synth_assets.stages.views import show
+
+
+class LakeIOManager(dg.IOManager):
+    def __init__(self, lake: Lake, warehouse: Warehouse, recipe: Callable[[str], Recipe]) -> None:
+        self._lake, self._warehouse, self._recipe = lake, warehouse, recipe
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        name, stage = context.asset_key.path
+        recipe = self._recipe(name)
+        partition = _partitions(context, recipe, stage)[0]
+        path = self._lake.write(name, stage, partition, obj)
+        show(self._warehouse, recipe)
+        words = " ".join([name, stage, *partition.values()])
+        context.log.info(f"{words}: {obj.num_rows:,} rows written")
+        context.add_output_metadata(
+            {
+                "path": dg.MetadataValue.path(str(path)),
+                "sql": f"select * from {name}.{stage}"
+                + "".join(
+                    f"{' and' if i else ' where'} {c} = '{v}'" for i, (c, v) in enumerate(partition.items())
+                ),
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        name, stage = context.asset_key.path
+        recipe = self._recipe(name)
+        partitions = _partitions(context, recipe, stage)
+        return self._lake.read(name, stage, partitions, tables.schema(recipe, stage))
+
+
+def _partitions(context: Any, recipe: Recipe, stage: str) -> list[dict[str, str]]:
+    """The lake's columns of all partitions that are written or read here, sorted: row order is fixed."""
+    if not tables.stages(recipe)[stage]:
+        return [{}]
+    return sorted(map(columns, context.asset_partition_keys), key=lambda p: tuple(p.values()))

@@ -1,0 +1,204 @@
+"""A language model bound to the stage that asks it: its calls are logged under its name, and it shows
+how far it is."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from copy import copy
+from itertools import islice
+from typing import Any, Self
+
+import dagster as dg
+
+from synth_assets.assets.factory import partition_of
+from synth_assets.contracts.model_spec import NamedModel
+from synth_assets.core.answer_schema import Schema
+from synth_assets.core.asking import Answer, Message
+from synth_assets.partitions import today
+from synth_assets.recipe import columns
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.call_log.log import COLUMNS
+from synth_assets.resources.gateway.batches.collect import collect
+from synth_assets.resources.gateway.batches.records import forget
+from synth_assets.resources.gateway.batches.submit import answers, not_in_batches
+from synth_assets.resources.gateway.budget import Cap
+from synth_assets.resources.gateway.calls import Calls
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import resolve_model
+from synth_assets.resources.gateway.request import Request
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.stages import tables
+from synth_assets.stages.stage import Verdict
+
+EVERY_SECONDS = 5.0
+ROWS_AT_ONCE = 2_000  # of the call log, on their way into the lake
+UNANSWERED = ("rate_limited", "provider_error", "timed_out")
+CHECKS = {
+    "answered": "Did the budget allow every request, and did the endpoint answer it? "
+    "(Those without an answer are asked again next time.)",
+}
+
+
+class BoundModel:
+    """`core.asking.Completes` for one run of one asset. `batched`: by way of the provider's Batch API; then
+    `complete` raises `gateway.batches.submit.Pending` as long as requests are with the provider."""
+
+    def __init__(
+        self,
+        language_model: LanguageModel,
+        recipe: Recipe,
+        context: dg.AssetExecutionContext,
+        spec: str | NamedModel | None = None,
+        batched: bool = False,
+    ) -> None:
+        self._model = resolve_model(recipe.model if spec is None else spec)
+        self._batched = batched
+        self._log = context.log
+        self._what = " ".join([*context.asset_key.path, *partition_of(context).values()])
+        self._asset, self._partition = (
+            context.asset_key.to_user_string(),
+            str(context.partition_key if context.has_partition_key else ""),
+        )
+        caller = {"run_id": context.run_id, "asset": self._asset, "partition_key": self._partition}
+        self._place = {"used_by": context.asset_key.path[-1], "cell": "all", **partition_of(context)}
+        self._place.setdefault("round", today(recipe.timezone))  # of what no round owns: the day it was asked
+        caps = list(_caps(recipe, self._place["round"]))
+        folder = language_model.server_folder
+        self._language_model = LanguageModel(language_model.call_log, folder, caller, caps)
+        self._recipe = recipe
+        self._outcomes: Counter[str] = Counter()
+        self._in_the_way: set[str] = set()  # caps
+
+    @property
+    def api(self) -> str:
+        return self._model.api
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    def other(self, spec: str | NamedModel | None) -> Self:
+        """Another model for the same asset (None: this one). Its calls are added to this one's."""
+        twin = copy(self)
+        if spec is not None:
+            twin._model = resolve_model(spec)
+        return twin
+
+    def complete(
+        self,
+        messages: Iterable[Sequence[Message]],
+        sampling: Mapping[str, Any],
+        replicates: Iterable[str],
+        schema: Schema | None = None,
+    ) -> Iterator[Answer]:
+        total = len(replicates) if isinstance(replicates, Sized) else None
+        pairs = zip(messages, replicates, strict=True)
+        requests = (Request(question, sampling, replicate, schema) for question, replicate in pairs)
+        self._collect()
+        if self._batched:
+            found: Iterable[Answer] = answers(self._language_model, self._model, requests)
+        else:
+            found = self._stream(requests, total)
+        for answer in found:
+            self._outcomes[answer.outcome] += 1
+            if answer.outcome == "over_budget":
+                self._in_the_way.add(str(answer.error))
+            yield answer
+
+    def _stream(self, requests: Iterable[Request], total: int | None) -> Iterator[Answer]:
+        new = not_in_batches(self._language_model.call_log, self._model, requests)
+        progress = _Progress(self._log.info, self._what)
+        return self._language_model.stream(self._model, new, progress, total)
+
+    def _collect(self) -> None:
+        """What the provider has of this partition from before, if it is ready."""
+        found = collect(self._language_model.call_log, self._asset, self._partition)
+        for ended in found.ended:
+            self._log.info(f"{self._what}: {ended}")
+        for problem in found.problems:
+            self._log.warning(f"{self._what}: {problem}")
+
+    def save_calls(self, lake: Lake) -> None:
+        """Every call behind this partition, into the lake: it tells all without the call log. Batches that
+        brought them have served."""
+        place = {column: self._place[column] for column in columns.STAGES["calls"]}
+        lake.write(self._recipe.name, "calls", place, self._calls())
+        forget(self._language_model.call_log, self._asset, self._partition)
+
+    def _calls(self) -> Iterator[Any]:
+        """The rows of the call log as Arrow tables, a chunk at a time, and an empty one if there are none."""
+        import pandas as pd
+
+        rows = self._language_model.call_log.rows(sorted(self._language_model.used))
+        first = True
+        while (chunk := list(islice(rows, ROWS_AT_ONCE))) or first:
+            calls = pd.DataFrame(chunk, columns=COLUMNS).rename(columns={"identity": "call_id"})
+            yield tables.to_arrow(self._recipe, "calls", calls.assign(**self._place))
+            first = False
+
+    def verdicts(self) -> list[Verdict]:
+        """Whether every request has an answer, and whether the budget allowed it."""
+        failed = {outcome: self._outcomes[outcome] for outcome in UNANSWERED if self._outcomes[outcome]}
+        why = ", ".join(f"{n} {outcome}" for outcome, n in failed.items())
+        words = f"{why}: materialize again to ask for them." if why else "Every request has an answer."
+        caps = sorted(self._in_the_way)
+        held = self._outcomes["over_budget"]
+        unsent = f"{held} requests were not sent: {', '.join(caps)}. Raise it and run again."
+        return [
+            Verdict(not why, words, blocks=False),
+            Verdict(not caps, unsent if caps else "Nothing was held back."),
+        ]
+
+    def metadata(self) -> dict[str, Any]:
+        """What the asset's calls came to; Dagster plots the numbers over partitions."""
+        calls = self._language_model.calls
+        return {
+            "model": self.name,
+            "calls_from_log": calls.from_log,
+            "calls": calls.calls,
+            "failed_calls": calls.failed,
+            "over_budget": calls.over_budget,
+            "prompt_tokens": calls.prompt_tokens,
+            "completion_tokens": calls.completion_tokens,
+            "cost": calls.cost,
+            "seconds": round(calls.seconds, 1),
+        }
+
+
+def _caps(recipe: Recipe, round_: str) -> Iterator[Cap]:
+    """The recipe's budget as caps on scopes."""
+    scopes = {"round": f"round/{round_}", "day": f"day/{today(recipe.timezone)}", "recipe": "all"}
+    for caps, unit in ((recipe.budget, "dollars"), (recipe.budget.tokens, "tokens")):
+        for name, scope in scopes.items():
+            limit = getattr(caps, name)
+            if limit is not None:
+                yield Cap(f"{recipe.name}/{scope}", limit, unit)
+
+
+class _Progress:
+    """Says every few seconds how many rows are done, at which speed, and how long the rest takes."""
+
+    def __init__(self, say: Any, what: str) -> None:
+        self._say, self._what = say, what
+        self._next = time.monotonic() + EVERY_SECONDS
+
+    def __call__(self, done: int, total: int | None, calls: Calls) -> None:
+        now = time.monotonic()
+        if done != total and now < self._next:
+            return
+        self._next = now + EVERY_SECONDS
+        of = f"/{total:,}" if total is not None else ""
+        parts = [f"{done:,}{of} rows", f"{calls.calls:,} calls"]
+        if calls.from_log:
+            parts.append(f"{calls.from_log:,} from the log")
+        if calls.failed:
+            parts.append(f"{calls.failed:,} failed")
+        if calls.cost:
+            parts.append(f"${calls.cost:,.4f}")
+        if calls.calls and calls.seconds:
+            if calls.completion_tokens is not None and calls.prompt_tokens is not None:
+                tokens = calls.prompt_tokens + calls.completion_tokens
+                parts.append(f"{tokens / calls.seconds:,.0f} tokens/s")
+            if total is not None:
+                parts.append(f"{(total - done) * calls.seconds / calls.calls:,.0f} s left")
+        self._say(f"{self._what}: {', '.join(parts)}")

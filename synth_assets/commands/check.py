@@ -1,0 +1,125 @@
+"""`synth check`: everything about a recipe that can be known without asking a model."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from synth_assets.annotation.people import read_human, read_verdicts
+from synth_assets.commands.options import recipe_named
+from synth_assets.contracts.provider import Around
+from synth_assets.core import templates
+from synth_assets.core.errors import UserError
+from synth_assets.generation.conditions.asking import questions
+from synth_assets.generation.conditions.knowledge import retrieve
+from synth_assets.generation.conditions.table import design
+from synth_assets.generation.steps import chain, dialogue, prompt
+from synth_assets.partitions import today
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.encoder import MiniLM
+from synth_assets.resources.gateway.batches import submit
+from synth_assets.resources.gateway.models import resolve_model
+from synth_assets.stages.generations import check_steps
+from synth_assets.stages.seeds import seed_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.contracts.model_spec import NamedModel
+    from synth_assets.generation.steps.kinds import AnyStep
+
+
+def check_recipe(recipe: Recipe) -> Iterator[str]:
+    """Read the seeds, draw a row of each cell and render its prompts; yields what a person wants to see.
+
+    Raises UserError at the first thing that is wrong.
+    """
+    check_steps(recipe)
+    seeds = seed_rows(recipe)
+    counts = seeds["split"].value_counts()
+    yield f"seeds        {', '.join(f'{counts[s]:,} {s}' for s in counts.index) or 'none'}"
+    around = Around({"seeds": seeds}, MiniLM().encode, lambda name, given: [f"<{name}>"])
+    for name, _, given, question in questions(recipe):
+        yield f"values       {name}{f' for {given}' if given else ''}: {question}"
+    yield f"fields       {', '.join(prompt.fields(recipe.task, list(recipe.attributes)))}"
+    for cell in recipe.cells:
+        row = design(recipe, seeds, round_=today(recipe.timezone), cell=cell, rows=1, around=around)
+        yield f"cell         {cell}: {recipe.rows:,} rows a round; the first prompt is"
+        yield from _prompts(recipe, row, seeds)
+    for name, step in recipe.steps.items():
+        if step.answer_schema:
+            yield f"output       {step.answer_schema}" + _of(recipe, name)
+    for name, step in recipe.steps.items():
+        for model in recipe.models_of(name):
+            yield f"model        {_model(recipe, model)}" + _of(recipe, name)
+        if step.kind == "tool":
+            yield f"tool         {step.tool}" + _of(recipe, name)
+    if recipe.mode == "batch":
+        each = " a step" if len(recipe.steps) > 1 else ""
+        yield f"mode         batch: rows go through the Batch API and are collected within a day{each}"
+    filters = [f"{n} ({f.threshold()})" if f.threshold() else n for n, f in recipe.filters.items()]
+    yield f"filters      {', '.join(filters) or 'none'}"
+    if recipe.labelled.human:
+        people = read_human(recipe.labelled.human, recipe.labels)
+        yield f"human        {len(people.labels):,} labels in {people.file}"
+    if recipe.metrics.judge and recipe.metrics.judge.people:
+        verdicts = len(read_verdicts(recipe.metrics.judge.people)) // 2
+        yield f"judge        {verdicts:,} verdicts of people in {recipe.metrics.judge.people}"
+    if recipe.metrics.facts:
+        retrieve(recipe.metrics.facts.file, "", 1)
+    yield f"schedule     {recipe.schedule or 'none'} ({recipe.timezone})"
+    yield f"{recipe.name} is right."
+
+
+def _prompts(recipe: Recipe, row: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[str]:
+    """The prompt of each step. What stands for answers need not suit a later one: then, its template."""
+    said, first = chain.placeholders(recipe, row), next(iter(recipe.steps))
+    for name, step in recipe.steps.items():
+        try:
+            text = "\n".join(_texts(step, recipe, row, seeds, said))
+        except UserError:
+            if name == first:
+                raise
+            text = step.template
+        if name != first:
+            yield f"             and of {name}, without the answers before it,"
+        yield "\n".join(f"    | {line}" for line in text.splitlines())
+
+
+def _texts(
+    step: AnyStep, recipe: Recipe, row: pd.DataFrame, seeds: pd.DataFrame, said: prompt.Said
+) -> Iterator[str]:
+    """What a step is asked, or works on."""
+    if step.kind == "prompt":
+        for message in next(prompt.messages(step, recipe.task, row, seeds, "completions", said)):
+            yield message["content"]
+        return
+    fields = next(prompt.values(recipe.task, row, seeds, said))
+    inside = dialogue.EXAMPLE if step.kind == "turns" else {}
+    for template in step.templates:
+        yield templates.render(template, {**fields, **inside})
+
+
+def _of(recipe: Recipe, step: str) -> str:
+    return f" (step {step})" if len(recipe.steps) > 1 else ""
+
+
+def _model(recipe: Recipe, spec: str | NamedModel) -> str:
+    """The model in words; a key that is missing here may be set where the recipe runs."""
+    try:
+        model = resolve_model(spec)
+    except UserError as error:
+        return f"{spec} (not ready here: {error})"
+    price = model.price
+    if recipe.mode == "batch":
+        submit.check(model)
+        price = price and price.batched()
+    costs = f"${price.prompt:g} and ${price.completion:g} a million tokens" if price else "price not known"
+    return f"{model.name} at {model.endpoint}, {model.api}, {'free' if price and price.free else costs}"
+
+
+def command(options: argparse.Namespace) -> None:
+
+    for line in check_recipe(recipe_named(options.name)):
+        print(line)

@@ -1,0 +1,201 @@
+"""`synth clean`: what of the lake nobody needs any more, and its removal. The call log stays: what was paid
+comes back free."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from synth_assets.assets.dagster_internals import forget, rounds_at_work
+from synth_assets.commands.options import as_day, recipes_named
+from synth_assets.commands.verify import marked, version_made
+from synth_assets.core.errors import UserError
+from synth_assets.resources.storage.lake import FILE, leftovers
+from synth_assets.stages import tables
+
+if TYPE_CHECKING:
+    import dagster as dg
+    import pyarrow as pa
+
+    from synth_assets.recipe.recipe import Recipe
+    from synth_assets.resources.storage.lake import Lake, Partition
+
+ORPHAN, GONE, OLD = "orphaned", "of a recipe that is gone", "old round"
+TEXTS, LEFT = "texts of rejected rows", "left by a killed process"
+PAGE = "report"  # the stage whose files are pages beside the lake
+
+
+@dataclass(frozen=True)
+class Removal:
+    """One file that goes, or (TEXTS) is written again without some texts."""
+
+    kind: str
+    recipe: str
+    stage: str
+    partition: Partition
+    path: Path
+    rows: int
+    bytes: int
+
+    @property
+    def round(self) -> str | None:
+        return self.partition.get("round")
+
+
+def orphans(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
+    """Partitions of stages and cells that the recipe no longer has."""
+    stages = tables.stages(recipe)
+    for stage, partition, path in _partitions(recipe.name, lake):
+        lost = stage not in stages or partition.get("used_by", stage) not in stages
+        if lost or partition.get("cell", "all") not in [*recipe.cells, "all"]:
+            yield _whole(ORPHAN, recipe.name, stage, partition, path)
+
+
+def gone(names: Collection[str], lake: Lake) -> Iterator[Removal]:
+    """Everything of the recipes that are not among these names."""
+    for folder in sorted(lake.root.glob("*/")):
+        if folder.name not in names:
+            for stage, partition, path in _partitions(folder.name, lake):
+                yield _whole(GONE, folder.name, stage, partition, path)
+            yield from _pages(GONE, folder.name, lake)
+
+
+def old_rounds(recipe: Recipe, lake: Lake, keep: int | None, before: str | None) -> Iterator[Removal]:
+    """Rounds but the latest `keep`, or before a day."""
+    found = list(_partitions(recipe.name, lake))
+    rounds = sorted({partition["round"] for _, partition, _ in found if "round" in partition})
+    old = set(rounds[: max(0, len(rounds) - keep)]) if keep is not None else set()
+    old |= {round_ for round_ in rounds if before is not None and round_ < before}
+    for stage, partition, path in found:
+        if partition.get("round") in old:
+            yield _whole(OLD, recipe.name, stage, partition, path)
+    yield from (page for page in _pages(OLD, recipe.name, lake) if page.round in old)
+
+
+def rejected_texts(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
+    """Texts of rows that are in no set, and the reports, which quote them. Reasons and calls stay."""
+    for stage, partition, path in _partitions(recipe.name, lake):
+        if stage == "rejected" or stage in recipe.step_stages:
+            table = lake.table(recipe.name, stage, partition)
+            rows = _without_texts(table)["text"].null_count - table["text"].null_count
+            if rows:
+                yield Removal(TEXTS, recipe.name, stage, partition, path, rows, path.stat().st_size)
+    yield from _pages(TEXTS, recipe.name, lake)
+
+
+def unfinished(lake: Lake) -> Iterator[Removal]:
+    """Files that killed processes left beside partitions."""
+    for path in leftovers(lake.root, f"**/.{FILE}.*"):
+        recipe, stage = path.relative_to(lake.root).parts[:2]
+        yield Removal(LEFT, recipe, stage, {}, path, 0, path.stat().st_size)
+
+
+def remove(removals: Iterable[Removal], lake: Lake, instance: dg.DagsterInstance) -> Iterator[str]:
+    """Do it, and tell Dagster which partitions are no longer there. What a run may be writing is left alone;
+    yields a line on each of those."""
+    busy = rounds_at_work(instance)
+    wiped: dict[tuple[str, str], list[Partition]] = {}
+    for removal in removals:
+        rounds = busy.get(removal.recipe, set())
+        if None in rounds or removal.round in rounds:
+            yield f"{removal.path} is left: a run is at work on it."
+        elif removal.kind == LEFT:
+            removal.path.unlink(missing_ok=True)
+        elif removal.stage == PAGE:
+            removal.path.unlink(missing_ok=True)
+            wiped.setdefault((removal.recipe, PAGE), []).append(removal.partition)
+        elif removal.kind == TEXTS:
+            table = lake.table(removal.recipe, removal.stage, removal.partition)
+            without = marked(_without_texts(table), version_made(table))
+            lake.write(removal.recipe, removal.stage, removal.partition, without)
+        else:
+            lake.remove(removal.recipe, removal.stage, removal.partition)
+            wiped.setdefault((removal.recipe, removal.stage), []).append(removal.partition)
+    for (recipe, stage), partitions in wiped.items():
+        forget(instance, recipe, stage, partitions)
+
+
+def report(removals: Sequence[Removal]) -> Iterator[str]:
+    """Files, rows and bytes by kind and stage."""
+    groups: dict[tuple[str, str, str], list[Removal]] = {}
+    for removal in removals:
+        groups.setdefault((removal.kind, removal.recipe, removal.stage), []).append(removal)
+    yield f"{'what':26}{'stage':40}{'files':>8}{'rows':>12}{'bytes':>14}"
+    for (kind, recipe, stage), group in groups.items():
+        rows, size = sum(r.rows for r in group), sum(r.bytes for r in group)
+        yield f"{kind:26}{f'{recipe}.{stage}':40}{len(group):>8,}{rows:>12,}{size:>14,}"
+
+
+def _partitions(recipe: str, lake: Lake) -> Iterator[tuple[str, Partition, Path]]:
+    """Stage, partition and file of all that is on disk of a recipe, also of stages that nobody knows."""
+    for path in sorted((lake.root / recipe).glob(f"*/**/{FILE}")):
+        stage, *folders = path.relative_to(lake.root / recipe).parts[:-1]
+        pairs = (folder.partition("=") for folder in folders)
+        yield stage, {column: unquote(value) for column, _, value in pairs}, path
+
+
+def _pages(kind: str, recipe: str, lake: Lake) -> Iterator[Removal]:
+    for path in sorted((lake.root.with_name("reports") / recipe).glob("*.html")):
+        yield Removal(kind, recipe, PAGE, {"round": path.stem}, path, 0, path.stat().st_size)
+
+
+def _whole(kind: str, recipe: str, stage: str, partition: Partition, path: Path) -> Removal:
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_metadata(path).num_rows
+    except (OSError, ValueError):  # damaged
+        rows = 0
+    return Removal(kind, recipe, stage, partition, path, rows, path.stat().st_size)
+
+
+def _without_texts(table: pa.Table) -> pa.Table:
+    """Of rows that were not accepted; of all rows where nothing says which were (`rejected`)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    keep = table["accepted"] if "accepted" in table.column_names else pa.scalar(False)
+    text = pc.if_else(keep, table["text"], pa.scalar(None, pa.string()))
+    return table.set_column(table.column_names.index("text"), "text", text).combine_chunks()
+
+
+def command(options: argparse.Namespace) -> None:
+    from synth_assets.assets.in_process import dagster_instance
+    from synth_assets.resources.home import home
+    from synth_assets.resources.storage.lake import Lake
+
+    lake = Lake(home() / "lake")
+    removals = list(_removals(options, lake))
+    print("\n".join(report(removals)) if removals else "nothing to remove.")
+    if options.yes and removals:
+        with dagster_instance() as instance:
+            left = list(remove(removals, lake, instance))
+        print("\n".join(["", *left, f"removed {len(removals) - len(left):,} of {len(removals):,}."]))
+        print("The call log stays: what was paid comes back free when it is made again.")
+    elif removals:
+        print("\nnothing was removed: add --yes to do it. The call log stays in any case.")
+
+
+def _removals(options: argparse.Namespace, lake: Lake) -> Iterator[Removal]:
+    from synth_assets.resources.home import recipes
+
+    if options.keep_rounds is not None and options.keep_rounds < 1:
+        raise UserError(f"--keep-rounds {options.keep_rounds}: keep at least one round.")
+    before, keep = options.before and as_day(options.before), options.keep_rounds
+    yield from unfinished(lake)
+    if options.gone:
+        if not recipes().is_dir():
+            raise UserError(f"--gone: there is no folder {recipes()}: set SYNTH_RECIPES.")
+        yield from gone([path.stem for path in recipes().glob("*.yaml")], lake)
+    rounds = keep is not None or before
+    for recipe in recipes_named(options.name):
+        if rounds:
+            yield from old_rounds(recipe, lake, keep, before)
+        if options.rejected_texts:
+            yield from rejected_texts(recipe, lake)
+        if not (rounds or options.rejected_texts or options.gone):
+            yield from orphans(recipe, lake)

@@ -1,0 +1,83 @@
+"""`synth sample`: rows for people to label, or pairs for people to compare, as a CSV file to fill in."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synth_assets.annotation.people import BETTER, pairs_to_judge
+from synth_assets.commands.options import as_day, recipe_named
+from synth_assets.core.errors import UserError
+from synth_assets.evaluation.faithfulness import drawn_for_people
+from synth_assets.evaluation.round import drawn_pairs
+from synth_assets.recipe import columns
+from synth_assets.stages import tables
+from synth_assets.stages.metrics import last_measured
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.recipe.recipe import Recipe
+    from synth_assets.resources.storage.lake import Lake
+
+
+def latest(recipe: Recipe, lake: Lake) -> str:
+    """The last round that kept rows."""
+    rounds = [p["round"] for p in lake.partitions(recipe.name, "filtered", columns.STAGES["filtered"])]
+    if not rounds:
+        raise UserError(f"{recipe.name} has no rows yet: run `synth run {recipe.name}` first.")
+    return max(rounds)
+
+
+def sample_rows(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> Iterator[str]:
+    """Writes `n` of the round's rows (all, where there are fewer), drawn at random; what to do with them."""
+    rows = _kept(recipe, lake, round_)
+    drawn = rows.set_index("row_id").loc[drawn_for_people(list(rows["row_id"]), n, recipe.seed), ["text"]]
+    drawn.assign(label="").to_csv(to)
+    yield f"{len(drawn):,} of {len(rows):,} rows of {round_} are in {to}. Fill in their labels, and"
+    yield f"add to the recipe:\n    labelled: {{human: {to}}}"
+    yield "They override all other labels, and correct what the metrics say of the rest."
+
+
+def sample_pairs(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> Iterator[str]:
+    """The same of the pairs that the judge compares: rows of the round and of the one measured before it."""
+    judge = recipe.metrics.judge
+    if judge is None:
+        raise UserError(f"{recipe.name} has no judge: write `metrics: {{judge: {{}}}}` into the recipe.")
+    last = last_measured(recipe, lake, round_)
+    if last is None:
+        raise UserError(f"{recipe.name} has no round before {round_} that was measured: nothing to compare.")
+    pairs = drawn_pairs(_kept(recipe, lake, round_), _kept(recipe, lake, last), judge.rows)
+    drawn = pairs_to_judge(pairs, n)
+    drawn.to_csv(to, index=False)
+    yield f"{len(drawn):,} of {len(pairs):,} pairs of rows of {round_} and {last} are in {to}. Fill in"
+    yield f"`better` ({', '.join(BETTER)}), and add to the recipe:\n    metrics: {{judge: {{people: {to}}}}}"
+    yield "They tell how far the judge says what people say, and correct its win rate."
+
+
+def _kept(recipe: Recipe, lake: Lake, round_: str) -> pd.DataFrame:
+    return lake.read(recipe.name, "filtered", [{"round": round_}], tables.schema(recipe, "filtered"))
+
+
+def command(options: argparse.Namespace) -> None:
+    from synth_assets.evaluation.faithfulness import sample_size
+    from synth_assets.resources.home import home
+    from synth_assets.resources.storage.lake import Lake
+
+    recipe, lake = recipe_named(options.name), Lake(home() / "lake")
+    if options.to.exists():
+        raise UserError(f"{options.to} exists: people may have filled in some of it. Choose another name.")
+    if not options.to.absolute().parent.is_dir():
+        raise UserError(f"--to {options.to}: there is no folder {options.to.parent}.")
+    if options.n is None and not 0 < options.width < 1:
+        raise UserError(f"--width {options.width}: it is between 0 and 1.")
+    if options.n is not None and options.n < 1:
+        raise UserError(f"-n {options.n}: people are shown one row or more.")
+    round_ = as_day(options.round) if options.round else latest(recipe, lake)
+    n = sample_size(options.width) if options.n is None else options.n
+    for line in (sample_pairs if options.pairs else sample_rows)(recipe, lake, round_, n, options.to):
+        print(line)
+    if options.n is None:
+        print(f"An interval of width {options.width:g} takes {n:,}.")

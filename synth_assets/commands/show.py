@@ -1,0 +1,24 @@
+"""`synth show`: rows of a stage."""
+
+from __future__ import annotations
+
+import argparse
+
+from synth_assets.commands.options import recipe_named
+from synth_assets.core.errors import unknown
+
+
+def command(options: argparse.Namespace) -> None:
+    from synth_assets.resources.home import warehouse
+    from synth_assets.resources.storage.warehouse import identifier
+    from synth_assets.stages.tables import stages
+
+    known = stages(recipe_named(options.name))
+    if options.stage not in known:
+        raise unknown("stage", options.stage, known)
+    sql = f"select * from {identifier(options.name)}.{identifier(options.stage)} limit {int(options.n)}"
+    answer = warehouse().query(sql)
+    for row in answer.fetchall():
+        shown = ("unknown" if value is None else value for value in row)
+        lines = (f"{name:22}{value}" for name, value in zip(answer.columns, shown, strict=True))
+        print("\n".join(lines), end="\n\n")

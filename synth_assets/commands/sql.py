@@ -1,0 +1,32 @@
+"""`synth sql`: a query to the warehouse."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from synth_assets.commands.options import current_warehouse
+
+
+def command(options: argparse.Namespace) -> None:
+    from synth_assets.sql.named import parameters, queries, query
+
+    if options.list:
+        for named in queries().values():
+            print(f"{named.name:24}{named.answers}")
+            for name, what in named.parameters.items():
+                print(f"{'':24}--param {name}=...  {what}")
+        return
+    given, sql = parameters(options.param), options.sql
+    if options.query:
+        named = query(options.query)
+        given, sql = named.bind(given), named.sql
+    elif sql.endswith(".sql"):
+        sql = Path(sql).read_text(encoding="utf-8")
+    answer = current_warehouse().query(sql, given)
+    if answer is None:
+        return
+    if options.csv:
+        print(answer.df().to_csv(index=False), end="")
+    else:
+        answer.show(max_width=200, max_rows=200)

@@ -1,0 +1,180 @@
+"""`synth tune`: what a filter's threshold does to the rows that are kept, and to a student of them.
+
+Nothing is scored again and no model is asked: the rules run over the scores that the lake has, with one bound
+moved. Accuracy is on the validation split: the test split stays unseen.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import nan
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synth_assets.commands.options import as_day, recipe_named
+from synth_assets.contracts.filter import Filter
+from synth_assets.core.errors import UserError, unknown
+from synth_assets.curation.keep import ended, keep
+from synth_assets.evaluation.of_students import predictions
+from synth_assets.evaluation.usefulness import wilson
+from synth_assets.stages import tables
+from synth_assets.stages.filtered import looks, scored_rows
+from synth_assets.stages.seeds import seed_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.core.asking import Encode
+    from synth_assets.recipe.recipe import Recipe
+    from synth_assets.resources.storage.lake import Lake
+    from synth_assets.students.made import Made
+
+STEPS = 10  # thresholds between keeping all rows and a tenth of them
+BOUNDS = ("at_least", "at_most")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One threshold: the rows that the whole recipe would keep, and a student's accuracy, if it is known."""
+
+    threshold: float
+    kept: int | None
+    accuracy: tuple[float, float, float] | None  # value and 95 % interval
+    current: bool  # whether it is the recipe's own
+    why: str = ""  # rows that are kept are unknown: a filter cannot be applied
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A bound of a filter, moved over the scores of the rows that reach it."""
+
+    filter: str
+    bound: str
+    reached: int  # rows
+    points: Sequence[Point]
+
+
+class Tuning:
+    """One round of a recipe, as its lake has it, and what its filters keep of it under other bounds."""
+
+    def __init__(self, recipe: Recipe, lake: Lake, round_: str, encode: Encode, student: Made) -> None:
+        seeds = seed_rows(recipe)
+        self._recipe, self._filters = recipe, list(recipe.filters.values())
+        self._rows = scored_rows(*(_read(recipe, lake, stage, round_) for stage in ("generations", "scores")))
+        self._student, self._looks = student, looks(recipe, lake, round_, encode)
+        self._validation = seeds[seeds["split"] == "validation"] if recipe.labels else seeds.iloc[:0]
+
+    def sweeps(self, name: str) -> Iterator[Sweep]:
+        """A sweep for each bound that the filter has."""
+        at = list(self._recipe.filters).index(name)
+        rule = self._filters[at]
+        reached, dropped = keep(self._rows, self._filters[:at], self._looks)
+        end = ended(self._filters[: at + 1], reached, dropped)
+        for bound in BOUNDS:
+            if (own := getattr(rule, bound)) is not None:
+                points = [Point(own, None, None, True, str(end))] if end else self._points(reached, at, bound)
+                yield Sweep(name, bound, len(reached), list(points))
+
+    def _points(self, reached: pd.DataFrame, at: int, bound: str) -> Iterator[Point]:
+        import pandas as pd
+
+        rule = self._filters[at]
+        open_ = rule.model_copy(update={bound: None})
+        scored, _ = keep(reached, [open_], self._looks)
+        scores = pd.to_numeric(scored[rule.score_column()]).dropna().astype(float)
+        shares = [i / STEPS if bound == "at_least" else 1 - i / STEPS for i in range(STEPS)]
+        own = float(getattr(rule, bound))
+        for threshold in sorted({own, *(float(scores.quantile(q)) for q in shares if len(scores))}):
+            moved = rule.model_copy(update={bound: threshold})
+            filters = [moved, *self._filters[at + 1 :]]
+            kept, dropped = keep(reached, filters, self._looks)
+            if end := ended(filters, kept, dropped):
+                yield Point(threshold, None, None, threshold == own, str(end))
+            else:
+                yield Point(threshold, len(kept), self._accuracy(kept), threshold == own)
+
+    def _accuracy(self, kept: pd.DataFrame) -> tuple[float, float, float] | None:
+        """Of a student of these rows, with its interval; unknown where a label has no row."""
+        if self._validation.empty or kept.empty:
+            return None
+        said = predictions({"kept": kept}, self._validation, self._student)["kept"]
+        if said is None:
+            return None
+        return float(said.right.mean()), *wilson(int(said.right.sum()), len(said.right))
+
+
+def tunable(recipe: Recipe, name: str | None) -> list[str]:
+    """The filters to tune: this one, or all that have a threshold. UserError as to what is wrong."""
+    known = [n for n, rule in recipe.filters.items() if _has_bound(rule)]
+    if name is not None and name not in recipe.filters:
+        raise unknown("filter", name, known, f"recipe {recipe.name}")
+    if name is not None and name not in known:
+        raise UserError(f"filter {name} has no threshold to move: at_least or at_most.")
+    if not known:
+        raise UserError(f"recipe {recipe.name} has no filter with a threshold.")
+    return [name] if name else known
+
+
+def _has_bound(rule: Filter) -> bool:
+    return any(getattr(rule, bound) is not None for bound in BOUNDS)
+
+
+def _read(recipe: Recipe, lake: Lake, stage: str, round_: str) -> pd.DataFrame:
+    places = [{"round": round_, "cell": cell} for cell in sorted(recipe.cells)]
+    return lake.read(recipe.name, stage, places, tables.schema(recipe, stage))
+
+
+def report(sweep: Sweep) -> Iterator[str]:
+    """The sweep as lines of a table."""
+    yield f"{sweep.filter}, {sweep.bound}: of {sweep.reached:,} rows that reach it"
+    yield f"{'threshold':>12}{'rows kept in all':>20}{'accuracy':>12}  95 % interval"
+    for p in sweep.points:
+        words = "{:>12.3f}  {:.3f} to {:.3f}".format(*p.accuracy) if p.accuracy else f"{'unknown':>12}"
+        kept, why = "unknown" if p.kept is None else f"{p.kept:,}", f": {p.why}" if p.why else ""
+        yield f"{p.threshold:>12.4g}{kept:>20}{words}{why}{'  <- now' if p.current else ''}"
+
+
+def draw(sweep: Sweep, path: Path) -> None:
+    """The sweep as a picture (PNG)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    above, below = figure.subplots(2, 1, sharex=True)
+    at = [p.threshold for p in sweep.points]
+    above.plot(at, [nan if p.kept is None else p.kept for p in sweep.points], marker="o", color="#3b6fb6")
+    above.set(ylabel="rows kept", ylim=(0, None), title=f"{sweep.filter}: {sweep.bound.replace('_', ' ')}")
+    for t, value, low, high in [(p.threshold, *p.accuracy) for p in sweep.points if p.accuracy]:
+        below.errorbar(t, value, [[value - low], [high - value]], marker="o", color="#3b6fb6", capsize=3)
+    below.set(xlabel="threshold", ylabel="validation accuracy")
+    for axes in (above, below):
+        axes.spines[["top", "right"]].set_visible(False)
+        for p in sweep.points:
+            if p.current:
+                axes.axvline(p.threshold, color="#9aa3af", linestyle=":", zorder=0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def command(options: argparse.Namespace) -> None:
+    from synth_assets.commands.options import latest
+    from synth_assets.resources.encoder import MiniLM
+    from synth_assets.resources.home import home
+    from synth_assets.resources.storage.lake import Lake
+    from synth_assets.students.made import build
+
+    recipe, lake = recipe_named(options.name), Lake(home() / "lake")
+    names = tunable(recipe, options.filter)
+    round_ = as_day(options.round) if options.round else latest(recipe, lake)
+    encoder = MiniLM()
+    student = build(recipe.student, encoder.encode, encoder.folder)
+    tuning = Tuning(recipe, lake, round_, encoder.encode, student)
+    print(f"{recipe.name}, round {round_}; accuracy on the validation split")
+    for name in names:
+        for sweep in tuning.sweeps(name):
+            picture = home() / "reports" / recipe.name / f"tune_{name}_{sweep.bound}.png"
+            draw(sweep, picture)
+            print("\n".join(["", *report(sweep), f"picture: {picture}"]))

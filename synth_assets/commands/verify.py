@@ -1,0 +1,182 @@
+"""`synth verify`: does the lake hold what Dagster says was made? And the repair of what is lost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from synth_assets.assets.factory import partitions_of
+from synth_assets.assets.in_process import run_round
+from synth_assets.commands.options import recipes_named
+from synth_assets.core.errors import UserError
+from synth_assets.partitions import columns
+from synth_assets.planning.plan import plan
+from synth_assets.recipe import columns as recipe_columns
+from synth_assets.stages import tables
+from synth_assets.stages.stage import key
+
+if TYPE_CHECKING:
+    import dagster as dg
+    import pyarrow as pa
+
+    from synth_assets.recipe.recipe import Recipe
+    from synth_assets.resources.call_log.log import CallLog
+    from synth_assets.resources.storage.lake import Lake, Partition
+
+DATA_VERSION = "dagster/data_version"
+MARK = b"synth"  # in the metadata of a file whose rows are not as they were made: see `marked`
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A partition that was made and whose file is missing, damaged, or holds other rows."""
+
+    stage: str
+    partition: Partition
+    why: str
+    readable: bool
+
+
+def marked(table: pa.Table, version: str) -> pa.Table:
+    """A table that was changed on purpose after it was made, when its data version was `version`."""
+    return table.replace_schema_metadata(
+        {MARK: json.dumps({"made": version, "now": tables.content_hash(table)})}
+    )
+
+
+def version_made(table: pa.Table) -> str:
+    """The data version that a table from the lake was made with; `marked` or not."""
+    version, mark = tables.content_hash(table), json.loads((table.schema.metadata or {}).get(MARK, "{}"))
+    return mark["made"] if mark.get("now") == version else version
+
+
+def damages(recipe: Recipe, lake: Lake, instance: dg.DagsterInstance) -> Iterator[Damage]:
+    """What of the recipe's partitions is not on disk as it was made last."""
+    for stage in tables.stages(recipe):
+        made = versions(recipe, stage, instance)
+        asking = [s for s, step in recipe.step_stages.items() if recipe.steps[step].asks]
+        asks = stage in [*asking, "scores", "metrics", *(["labelled"] if recipe.labelled.reannotate else [])]
+        for partition, version in made:
+            yield from _look(recipe, lake, stage, partition, version)
+            if asks:
+                place = {"used_by": stage, "cell": "all", **partition}
+                place = {column: place[column] for column in recipe_columns.STAGES["calls"]}
+                yield from _look(recipe, lake, "calls", place, None)
+
+
+def _look(
+    recipe: Recipe, lake: Lake, stage: str, partition: Partition, version: str | None
+) -> Iterator[Damage]:
+    """`version` None: Dagster does not know these rows (the calls behind another stage's)."""
+    try:
+        table = lake.table(recipe.name, stage, partition)
+    except UserError as error:
+        yield Damage(stage, partition, str(error), readable=False)
+        return
+    path = lake.path(recipe.name, stage, partition)
+    if version is not None and version_made(table) != version:
+        why = "holds other rows than those that were made last"
+    elif not lake.is_as_written(recipe.name, stage, partition):
+        why = "has changed since it was written"
+    else:
+        return
+    repair = f"`synth verify {recipe.name} --repair` makes it again from the call log"
+    yield Damage(stage, partition, f"{recipe.name}.{stage}: {path} {why}: {repair}.", readable=True)
+
+
+def versions(recipe: Recipe, stage: str, instance: dg.DagsterInstance) -> list[tuple[Partition, str]]:
+    """The partitions of a stage that Dagster says were made, with their last data versions."""
+    import dagster as dg
+
+    asset, parts = key(recipe, stage), partitions_of(recipe, stage)
+    if stage == "calls":
+        return []
+    if parts is None:
+        event = instance.get_latest_materialization_event(asset)
+        made = event.asset_materialization if event else None
+        return [({}, (made.tags or {})[DATA_VERSION])] if made else []
+    happened = dg.DagsterEventType.ASSET_MATERIALIZATION
+    if stage == "feedback":  # is not made by itself: metrics report it
+        happened = dg.DagsterEventType.ASSET_OBSERVATION
+    tags = instance.event_log_storage.get_latest_tags_by_partition(asset, happened, [DATA_VERSION])
+    return [(place, tags[name][DATA_VERSION]) for name, place in _places(recipe, parts, tags)]
+
+
+def _places(
+    recipe: Recipe, parts: dg.PartitionsDefinition, names: Mapping[str, object]
+) -> Iterator[tuple[str, Partition]]:
+    """Partition keys with the lake's columns, sorted; cells that the recipe no longer has are left out."""
+    import dagster as dg
+
+    for name in sorted(names):
+        place = columns(
+            parts.get_partition_key_from_str(name)
+            if isinstance(parts, dg.MultiPartitionsDefinition)
+            else name
+        )
+        if place.get("cell", recipe.cells[0]) in recipe.cells:
+            yield name, place
+
+
+def repair(
+    recipe: Recipe, found: Sequence[Damage], lake: Lake, instance: dg.DagsterInstance, log: CallLog
+) -> Iterator[str]:
+    """Make the rounds of these partitions again, the earliest first, as long as the call log has all their
+    answers; yields what it does."""
+    for damage in found:
+        if not damage.readable:
+            lake.remove(recipe.name, damage.stage, damage.partition)
+    rounds = {damage.partition["round"] for damage in found if "round" in damage.partition}
+    if not rounds:  # the seeds alone: they are made with any round
+        rounds = {p["round"] for p in lake.partitions(recipe.name, "weighted", ["round"])[-1:]}
+    for round_ in sorted(rounds):
+        calls = sum(line.calls for line in plan(recipe, round_, instance, lake, log))
+        if calls:
+            yield (
+                f"round {round_} is left as it is: {calls:,} of its calls are not in the call log. "
+                f"`synth run {recipe.name} --round {round_}` makes and pays them."
+            )
+            continue
+        run_round(recipe, round_, instance)
+        yield f"round {round_} was made again from the call log"
+
+
+def command(options: argparse.Namespace) -> int:
+    from synth_assets.resources.call_log.log import CallLog
+    from synth_assets.resources.home import call_log
+
+    log = CallLog(call_log())
+    found = 0
+    for row in log.verify():
+        found += 1
+        print(f"call {row.id}: its identity is {row.identity}, what it holds has {row.expected or 'none'}")
+    print(f"{log.count():,} calls in {log.name}, {found:,} do not hold what their identity stands for")
+    for recipe in recipes_named(options.name):
+        found += _verify_lake(recipe, log, options.repair)
+    return 1 if found else 0
+
+
+def _verify_lake(recipe: Recipe, log: CallLog, repairs: bool) -> int:
+    """How many partitions of the recipe are not as they were made, in the end."""
+    from synth_assets.assets.in_process import RoundFailed, dagster_instance
+    from synth_assets.resources.home import home
+    from synth_assets.resources.storage.lake import Lake
+
+    lake = Lake(home() / "lake")
+    with dagster_instance() as instance:
+        found = list(damages(recipe, lake, instance))
+        for damage in found:
+            print(damage.why)
+        if found and repairs:
+            try:
+                for words in repair(recipe, found, lake, instance, log):
+                    print(words)
+            except RoundFailed as failure:
+                print(f"stopped by a check:\n{failure}", file=sys.stderr)
+            found = list(damages(recipe, lake, instance))
+    print(f"{recipe.name}: {len(found):,} partitions are missing or not as they were made")
+    return len(found)

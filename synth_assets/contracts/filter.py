@@ -1,0 +1,186 @@
+"""What a filter is: a score and a rule over it; every dropped row keeps scorer, value and threshold.
+
+A new filter is one class in one module: it is found in a recipe by its `name`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.core.asking import Encode, LabelLogprobs
+
+FILTERS: dict[str, type[Filter]] = {}
+LIMITS = {"at_least", "at_most", "top", "share"}  # one that is given replaces the defaults of all
+RULE = {*LIMITS, "lowest", "per"}  # what moves without another score
+
+
+class Annotate(Protocol):
+    """Labels texts by a model (None: the annotator's) that is shown `k` seeds (None: the annotator's)."""
+
+    def __call__(
+        self, texts: Sequence[str], model: str | None = None, k: int | None = None
+    ) -> Sequence[LabelLogprobs | None]: ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a scorer may look at besides the rows."""
+
+    verbalizers: Mapping[str, str]  # label -> word
+    demonstrations: Sequence[str] = ()  # texts of the seed rows that the model was shown
+    held_out: Sequence[str] = ()  # texts of the validation and test seeds
+    earlier: Sequence[str] = ()  # texts kept in the rounds before
+    encode: Encode | None = None
+    annotate: Annotate | None = None
+    # template, rows, further fields, model (None: the annotator's) -> an answer a row, None if there is none
+    ask: Callable[[str, pd.DataFrame, Mapping[str, str], str | None], Sequence[str | None]] | None = None
+
+
+class Filter(BaseModel):
+    """Base of all filters: keeps a row when at_least <= score <= at_most, and of those rows the `top` (a
+    number) or the `share` with the highest score, or with the `lowest`. An unknown score is dropped.
+
+    `per` is what that number or share is of: each label, each cell, or all rows of the round. By default each
+    label, where rows have one. A share is rounded up; of rows with the same score the first ones are taken.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: ClassVar[str] = ""
+    raw: ClassVar[Mapping[str, str]] = {}  # columns of the asset `scores` -> type (see recipe/columns.py)
+    columns: ClassVar[Mapping[str, str]] = {}  # columns of the asset `filtered` -> type
+    asks: ClassVar[bool] = False  # whether `measure` asks a language model
+    least: ClassVar[int] = 1  # rows of each label that it needs; above 1, of two labels at least
+    renamed: ClassVar[Mapping[str, str]] = {}  # column of its kind -> its own (see named.py)
+
+    at_least: float | None = None
+    at_most: float | None = None
+    top: int | None = Field(None, ge=1)
+    share: float | None = Field(None, gt=0, le=1)
+    lowest: bool = False
+    per: Literal["label", "cell", "all"] | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.name and not cls.renamed:
+            cls.columns = cls.columns or {cls.name: "double"}
+            FILTERS[cls.name] = cls
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounds(cls, value: Any) -> Any:
+        """`between: [low, high]` is short for both bounds. A limit that is given replaces all defaults."""
+        if not isinstance(value, Mapping):
+            return value
+        rest = dict(value)
+        if "between" in rest:
+            between = rest.pop("between")
+            if not isinstance(between, list) or len(between) != 2:
+                raise ValueError("between takes two numbers: [low, high]")
+            rest |= {"at_least": between[0], "at_most": between[1]}
+        if LIMITS & set(rest):
+            rest = dict.fromkeys(LIMITS) | rest
+        return rest
+
+    @model_validator(mode="after")
+    def _possible(self) -> Filter:
+        for bound in ("at_least", "at_most"):
+            if not math.isfinite(getattr(self, bound) or 0):
+                raise ValueError(f"{bound} is a number: leave it out where there is no bound")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"at_least {self.at_least} is above at_most {self.at_most}: no row could pass")
+        if self.top is not None and self.share is not None:
+            raise ValueError("top and share both say how many rows stay: write one of them")
+        if (self.lowest or self.per) and not self.ranks:
+            raise ValueError("lowest and per say which rows `top` or `share` takes: add one of them")
+        return self
+
+    @property
+    def ranks(self) -> bool:
+        """Whether a row's place among the others counts, and not its score alone."""
+        return self.top is not None or self.share is not None
+
+    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        """The raw columns, one value a row, that depend on the row alone (and may be dear)."""
+        return {}
+
+    def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        """The columns of `filtered`, one value a row, given all rows that are still there."""
+        return {name: list(rows[name]) for name in self.columns}
+
+    def templates(self) -> dict[str, list[str]]:
+        """What it asks -> fields that it fills in, besides the columns of the row and what the task says."""
+        return {}
+
+    def models(self) -> list[str]:
+        """Whom it asks besides the annotator's model: aliases or names."""
+        return []
+
+    def columns_needed(self) -> dict[str, set[str]]:
+        """Columns of the row, besides those of every row, that it reads -> the types that they may have."""
+        return {}
+
+    @classmethod
+    def score_column(cls) -> str:
+        return cls.name if cls.name in cls.columns else next(iter(cls.columns))
+
+    def why(self, row: Mapping[str, Any]) -> str:
+        """What is wrong with a dropped row, in words; empty where the score says it."""
+        return ""
+
+    def threshold(self) -> str:
+        """What a row needs to stay, in words; empty where every row does."""
+        bounds = [("at least", self.at_least), ("at most", self.at_most)]
+        words = [f"{word} {value:g}" for word, value in bounds if value is not None]
+        if self.ranks:
+            number = f"{self.top}" if self.share is None else f"{100 * self.share:g} %"
+            of = "all" if self.per == "all" else f"its {self.per or 'label'}"
+            words.append(f"among the {'lowest' if self.lowest else 'best'} {number} of {of}")
+        return " and ".join(words)
+
+    def passes(self, rows: pd.DataFrame) -> pd.Series:
+        """(n,) bool: which of the rows, all that are still there with their scores, stay."""
+        import pandas as pd
+
+        if not self.threshold():
+            return pd.Series(True, index=rows.index)
+        value = pd.to_numeric(rows[self.score_column()], errors="coerce")
+        passed = value.notna()
+        if self.at_least is not None:
+            passed &= value >= self.at_least
+        if self.at_most is not None:
+            passed &= value <= self.at_most
+        return self._best(rows, value[passed]) if self.ranks else passed
+
+    def _best(self, rows: pd.DataFrame, value: pd.Series) -> pd.Series:
+        """Which rows are among the best of their group, of those that have a value."""
+        import numpy as np
+
+        in_order = (value if self.lowest else -value).sort_values(kind="stable").index
+        group = rows[self.per].loc[in_order] if self.per in ("label", "cell") else in_order * 0
+        grouped = in_order.to_series().groupby(group, dropna=False)
+        count = grouped.transform("size")
+        wanted = self.top if self.share is None else np.ceil((self.share * count).round(6))
+        return (grouped.cumcount() < wanted).reindex(rows.index, fill_value=False)
+
+
+class RowFilter(Filter):
+    """A filter whose score depends on the row alone: scored once, its threshold moves for nothing."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.raw = dict(cls.columns)
+
+    def value(self, text: str, context: Context) -> float | None:
+        raise NotImplementedError(f"{type(self).__name__} needs value() or measure()")
+
+    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        return {self.name: [self.value(text, context) for text in rows["text"]]}

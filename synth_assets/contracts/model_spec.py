@@ -1,0 +1,70 @@
+"""How a recipe, or models.yaml, says which model is meant, and what it costs."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+# what a request says itself, and is no sampling
+OURS = ("messages", "prompt", "model", "seed", "n", "stream", "logprobs", "response_format", "json_schema")
+
+
+class Price(BaseModel):
+    """US dollars for a million tokens, valid from a day on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    since: date = Field(alias="from")
+    prompt: float = Field(ge=0)
+    completion: float = Field(ge=0)
+    batch: float | None = Field(default=None, ge=0, le=1)  # share of it that a batched call costs
+
+    @property
+    def free(self) -> bool:
+        return self.prompt == self.completion == 0
+
+    def cost(self, prompt_tokens: int | None, completion_tokens: int | None) -> float | None:
+        """Dollars of one call; None when a token count is not known."""
+        if prompt_tokens is None or completion_tokens is None:
+            return None
+        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+
+    def batched(self) -> Price | None:
+        """What a call in a batch costs; None when the entry does not say it."""
+        if self.batch is None:
+            return self if self.free else None
+        lower = {"prompt": self.prompt * self.batch, "completion": self.completion * self.batch}
+        return self.model_copy(update=lower)
+
+
+class NamedModel(BaseModel):
+    """One entry of models.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    base_url: str | None = None  # default: OPENAI_BASE_URL, else OpenAI
+    api: Literal["chat", "completions"] = "chat"
+    key_env: str = "OPENAI_API_KEY"
+    max_concurrency: int = Field(default=16, ge=1)  # calls in flight, at the most
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    timeout_s: float = Field(default=120, gt=0)
+    structured: Literal["json_schema", "words"] = "json_schema"  # how a schema is asked for
+    samples: int = Field(default=1, ge=1)  # of one question that the endpoint gives in one call (its `n`)
+    parameters: dict[str, Any] = {}  # sampling that a recipe does not say itself; null leaves one out
+    prices: list[Price] = []
+
+    @field_validator("parameters")
+    @classmethod
+    def _sampling_only(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(set(OURS) & set(value)):
+            raise ValueError(f"{', '.join(taken)} is said by the request itself: leave it out of parameters")
+        return value
+
+    def price(self, day: date) -> Price | None:
+        """The price of that day: the latest entry that had begun."""
+        begun = [p for p in self.prices if p.since <= day]
+        return max(begun, key=lambda p: p.since) if begun else None

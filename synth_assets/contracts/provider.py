@@ -1,0 +1,119 @@
+"""What a source of condition values is: a section of a recipe, found by its first word.
+
+A *pool* knows its values before any row is drawn: a design spreads them over the rows. A *draw* makes a value
+for each row, from a hash of the row's place, so that a row keeps its value when others are added. What a
+provider says of its files is resolved by the caller: nothing here opens the network or asks a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from synth_assets.core.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.core.asking import Encode
+
+PROVIDERS: dict[str, type[Provider]] = {}
+Weights = Mapping[str, float]
+SEPARATOR = ", "  # between several words of one value
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a provider may look at besides its own section."""
+
+    rows: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # seeds, kept: row_id, text, label, split
+    encode: Encode | None = None
+    asked: Callable[[str, str], Sequence[str]] = lambda name, given: ()  # values that the model gave
+    made: dict[object, Any] = field(default_factory=dict)  # what rows share
+
+    def once(self, key: object, make: Callable[[], Any]) -> Any:
+        """What rows share, made for the first that asks."""
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
+
+    @property
+    def shown(self) -> pd.DataFrame:
+        """All rows that a prompt may show."""
+        import pandas as pd
+
+        tables = list(self.rows.values())
+        return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+
+
+class Provider(BaseModel):
+    """Base of all: `key` is the field by which a recipe names it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.key:
+            PROVIDERS[cls.key] = cls
+
+    def files(self) -> list[Path]:
+        """Files whose content decides the values: a change of one makes the conditions stale."""
+        return []
+
+    def templates(self) -> list[str]:
+        """Templates that may name conditions written above this one."""
+        return []
+
+
+class Pool(Provider):
+    def pool(self, name: str, row: Mapping[str, str], around: Around) -> Weights:
+        """Value -> weight, for a row that has these values of the attributes above."""
+        raise NotImplementedError
+
+    @property
+    def depends(self) -> bool:
+        """Whether the values differ from row to row."""
+        return False
+
+
+class Draw(Provider):
+    def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
+        """The value of one row; `parts` are seed, round, cell, number of the question, attribute."""
+        raise NotImplementedError
+
+
+class Listed(Pool):
+    """Values that a model lists: the asset `values` asks for them, a person may edit them."""
+
+    temperature: float = Field(default=0.7, ge=0)
+    max_tokens: int = Field(default=512, ge=1)
+
+    @property
+    def wanted(self) -> int:
+        """Values that one answer should list."""
+        raise NotImplementedError
+
+    @property
+    def named(self) -> set[str]:
+        """The conditions that the question names: it is asked for each combination of their values."""
+        return set()
+
+    def given(self, row: Mapping[str, Any]) -> str:
+        return SEPARATOR.join(str(row[name]) for name in sorted(self.named & set(row)))
+
+    @property
+    def depends(self) -> bool:
+        return bool(self.named)
+
+    def pool(self, name: str, row: Mapping[str, Any], around: Around) -> Weights:
+        given = self.given(row)
+        if found := around.asked(name, given):
+            return dict.fromkeys(found, 1.0)
+        where = f" for {given}" if given else ""
+        raise UserError(f"conditions.{name}: there are no values{where} yet: materialize the asset `values`.")

@@ -1,0 +1,92 @@
+"""What a stage may ask of the world: the few methods of a language model and of an encoder, and an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from synth_assets.core.answer_schema import Schema
+
+Encode = Callable[[Sequence[str]], "np.ndarray"]  # n texts -> (n, d) float32, rows of length 1
+Message = Mapping[str, str]  # role, content
+LabelLogprobs = Mapping[str, float]  # label -> log-probability of its verbalizer
+
+
+class Result(Protocol):
+    """What a tool made of one text; `reason` is ok, or a word of the tool's closed vocabulary."""
+
+    @property
+    def reason(self) -> str: ...
+    @property
+    def text(self) -> str | None: ...
+    @property
+    def error(self) -> str | None: ...
+
+
+# tool, its settings, inputs -> one result an input, in their order
+RunsTools = Callable[[str, Mapping[str, Any], Sequence[str]], Iterable[Result]]
+
+
+class Completes(Protocol):
+    """A language model. `api` says whether it goes on with a text or answers a chat."""
+
+    @property
+    def api(self) -> str: ...
+
+    def complete(
+        self,
+        messages: Iterable[Sequence[Message]],
+        sampling: Mapping[str, Any],
+        replicates: Iterable[str],
+        schema: Schema | None = None,
+    ) -> Iterable[Answer]:
+        """One answer a message list, in that order, as they come: messages are read a little ahead.
+
+        With a schema an answer that does not fit it is `invalid`, with the reason as its error.
+        """
+        ...
+
+
+OUTCOMES = (
+    "ok",
+    "refused",
+    "truncated",
+    "invalid",
+    "rate_limited",
+    "provider_error",
+    "timed_out",
+    "over_budget",
+)
+REUSABLE = ("ok", "truncated", "refused", "invalid")  # the model has spoken; the others may be asked again
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """One token of an answer: its natural-log probability, and those of the likeliest alternatives."""
+
+    token: str
+    logprob: float
+    top: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of one request. Whatever is not known is None, never 0."""
+
+    identity: str
+    outcome: str  # one of OUTCOMES
+    text: str | None = None
+    finish_reason: str | None = None
+    logprobs: list[TokenLogprob] | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: float | None = None  # US dollars
+    latency_s: float | None = None  # of the attempt that counted, without the waits before it
+    attempts: int = 1
+    error: str | None = None
+    tokens_from: str | None = None  # who counted them: provider, or estimated
+    from_log: bool = False

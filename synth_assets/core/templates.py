@@ -1,0 +1,110 @@
+"""Prompts: Jinja templates in a sandbox, in which an unknown field is an error and never an empty string."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.core.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from jinja2 import Template, nodes
+
+    from synth_assets.core.asking import Message
+
+CONTINUE = (
+    "You continue texts. Answer with what comes next after the user's text, up to the end of that line, "
+    "and with nothing else."
+)
+
+
+@cache
+def _compiled(template: str) -> Template:
+    from jinja2 import StrictUndefined, TemplateSyntaxError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    try:
+        return environment.from_string(template)
+    except TemplateSyntaxError as error:
+        raise UserError(f"prompt, line {error.lineno}: {error.message}") from error
+
+
+def names(template: str) -> set[str]:
+    """The fields that a template uses."""
+    from jinja2 import meta
+
+    return meta.find_undeclared_variables(_compiled(template).environment.parse(template))
+
+
+def check(template: str, known: Mapping[str, Sequence[str] | None], where: str) -> None:
+    """Raise UserError when the template uses a field that is not among `known`. What follows `if FIELD is
+    defined` is not looked at where the field is not.
+
+    A field with parts is an answer with fields: `known` has their names, and the template has to name one.
+    """
+    from jinja2 import meta, nodes
+
+    try:
+        parsed = _compiled(template).environment.parse(template)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    for branch in parsed.find_all(nodes.If):
+        if (field := _asked_for(branch.test)) and field not in known:
+            branch.test, branch.body = nodes.Const(False), []
+    for field in sorted(meta.find_undeclared_variables(parsed)):
+        if field not in known:
+            raise unknown("field in the prompt", field, known, where)
+        if parts := known[field]:
+            _check_parts(parsed, field, parts, where)
+
+
+def _asked_for(test: nodes.Node) -> str | None:
+    """The field of `FIELD is defined`; None for another test."""
+    from jinja2 import nodes
+
+    is_it = isinstance(test, nodes.Test) and test.name == "defined" and isinstance(test.node, nodes.Name)
+    return test.node.name if is_it else None  # type: ignore[attr-defined]
+
+
+def _check_parts(parsed: nodes.Template, field: str, parts: Sequence[str], where: str) -> None:
+    from jinja2 import nodes
+
+    named = set()  # the places in which a part follows
+    places: Iterable[Any] = parsed.find_all((nodes.Getattr, nodes.Getitem))
+    for place in places:
+        if isinstance(place.node, nodes.Name) and place.node.name == field:
+            named.add(id(place.node))
+            part = place.attr if isinstance(place, nodes.Getattr) else getattr(place.arg, "value", parts[0])
+            if part not in parts:
+                raise unknown(f"field of {field}", part, parts, where)
+    if any(name.name == field and id(name) not in named for name in parsed.find_all(nodes.Name)):
+        raise UserError(
+            f"{where}: {field} has fields: write {' or '.join(f'{field}.{part}' for part in parts)}."
+        )
+
+
+def render(template: str, fields: Mapping[str, Any]) -> str:
+    """The template with its fields filled in. Raises UserError when that fails."""
+    compiled = _compiled(template)
+    try:
+        return compiled.render(fields)
+    except Exception as error:  # a template is a program: 1 / rating may divide by zero
+        raise UserError(
+            f"the prompt cannot be rendered: {error}. Known fields: {', '.join(sorted(fields))}."
+        ) from error
+
+
+def completion(text: str, api: str) -> list[Message]:
+    """A text to go on with, for a model that completes, or said in words to a model that chats."""
+    user = {"role": "user", "content": text.rstrip()}
+    return [user] if api == "completions" else [{"role": "system", "content": CONTINUE}, user]
+
+
+def chat(text: str, role: str) -> list[Message]:
+    """A chat message, under the task's role if it has one."""
+    system: list[Message] = [{"role": "system", "content": role}] if role else []
+    return [*system, {"role": "user", "content": text.strip()}]

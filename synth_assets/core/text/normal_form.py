@@ -1,0 +1,34 @@
+"""The normal form of a text: what two copies of it have in common."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+class _WordsOnly(dict[int, str]):
+    """A table for `str.translate` that fills itself: letters, marks and digits stay, others part words."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        category = unicodedata.category(character)
+        if category == "Cf":  # invisible: soft hyphens, joiners, zero-width spaces
+            self[code] = ""
+        elif category[0] not in "LMN":
+            self[code] = " "
+        elif 0x3040 <= code <= 0x9FFF:  # Chinese and Japanese have no spaces: each sign is a word
+            self[code] = f" {character} "
+        else:
+            self[code] = character
+        return self[code]
+
+
+_words_only = _WordsOnly()
+
+
+def normal_form(text: str) -> str:
+    """What two copies of a text have in common: NFKC, case folded, words only, one space between them.
+
+    A text without any word (only signs or emoji) keeps its signs, or all such texts would be copies.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.translate(_words_only).split()) or " ".join(folded.split())

@@ -1,0 +1,227 @@
+"""Row filters that hold a text to the other columns of its row: conditions, fields of the answer, turns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from synth_assets.contracts.filter import Context, RowFilter
+from synth_assets.core.text.arithmetic import check_annotations, equations, normalise
+from synth_assets.core.text.normal_form import normal_form
+
+NUMERIC = {"int64", "double"}
+STOP_WORDS = set(
+    """a an the and or but if of to in on at by for from with as is are was were be been am do does did have
+    has had i you he she it we they me him her us them my your his its our their this that these those there
+    here not no so than then too very can will would should could what which who how when where why
+    """.split()  # noqa: SIM905
+)
+COPIED = ("given prompt", "rewritten prompt", "created prompt")
+
+
+class Constraint(RowFilter):
+    """Base: `check` says of one row its score and, in words, what is wrong with it."""
+
+    def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
+        raise NotImplementedError(f"{type(self).__name__} needs check()")
+
+    def measure(self, rows: Any, context: Context) -> dict[str, list[Any]]:
+        return {self.score_column(): [self.check(row)[0] for row in rows.to_dict("records")]}
+
+    def why(self, row: Mapping[str, Any]) -> str:
+        return self.check(row)[1]
+
+
+class Mentions(Constraint):
+    """Share of the words of a condition (several parted by ", ") whose lemma is in the text (TinyStories)."""
+
+    name = "mentions"
+    of: str
+    at_least: float | None = 1
+
+    def columns_needed(self) -> dict[str, set[str]]:
+        return {self.of: {"string"}}
+
+    def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
+        if not isinstance(row[self.of], str):
+            return None, ""
+        there = [lemmas(word) for word in _words(row["text"])]
+        asked = [part for part in row[self.of].split(", ") if _words(part)]
+        lacks = [part for part in asked if not _stands_in([lemmas(w) for w in _words(part)], there)]
+        return _share(asked, lacks), _lacks("word", lacks)
+
+
+class Spans(Constraint):
+    """Share of the strings of a list that stand in the text, letter by letter."""
+
+    name = "spans"
+    columns: ClassVar[Mapping[str, str]] = {"spans_found": "double"}  # a field may be called spans
+    of: str
+    at_least: float | None = 1
+
+    def columns_needed(self) -> dict[str, set[str]]:
+        return {self.of: {"list<string>"}}
+
+    def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
+        if row[self.of] is None:
+            return None, ""
+        spans = list(row[self.of])
+        lacks = [span for span in spans if not span or span not in row["text"]]
+        return _share(spans, lacks), _lacks("span", lacks)
+
+
+class Evidence(Constraint):
+    """1 when the answer stands, in SQuAD's normal form, in the evidence, or in the text; else 0."""
+
+    name = "evidence"
+    columns: ClassVar[Mapping[str, str]] = {"evidence_found": "double"}  # a field may be called evidence
+    answer: str = "answer"
+    of: str = "text"
+    at_least: float | None = 1
+
+    def columns_needed(self) -> dict[str, set[str]]:
+        return {name: {"string"} for name in (self.answer, self.of)}
+
+    def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
+        if not isinstance(row[self.answer], str):
+            return None, ""
+        answer = normalise(row[self.answer])
+        places = [f" {normalise(row[name])} " for name in (self.of, "text") if isinstance(row[name], str)]
+        if answer and any(f" {answer} " in place for place in places):
+            return 1.0, ""
+        return 0.0, f"the answer {row[self.answer]!r} is not in {self.of}"
+
+
+class Alternation(Constraint):
+    """1 when a dialogue has whole pairs of turns, none empty, and no role repeats its former turn; else 0."""
+
+    name = "alternation"
+    of: str = "turns"
+    at_least: float | None = 1
+
+    def columns_needed(self) -> dict[str, set[str]]:
+        return {self.of: {"list<string>"}}
+
+    def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
+        if row[self.of] is None:
+            return None, ""
+        turns = [normal_form(turn or "") for turn in row[self.of]]
+        repeats = [n for n, (old, new) in enumerate(zip(turns, turns[2:], strict=False), 3) if old == new]
+        if not turns or len(turns) % 2:
+            return 0.0, f"{len(turns)} turns are not pairs of user and assistant"
+        if "" in turns:
+            return 0.0, f"turn {turns.index('') + 1} is empty"
+        return (0.0, f"turn {repeats[0]} repeats turn {repeats[0] - 2}") if repeats else (1.0, "")
+
+
+class OfField(Constraint):
+    """The value of a numeric field of the answer (AlpaGasus keeps what is rated high enough)."""
+
+    name = "field"
+    of: str
+
+    def columns_needed(self) -> dict[str, set[str]]:
+        return {self.of: NUMERIC}
+
+    def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
+        value = row[self.of]
+        return (None, "") if value is None or value != value else (float(value), f"{self.of} is {value:g}")
+
+
+class GenerationLogprob(Constraint):
+    """Mean log-probability of the tokens of the row's text under the model that wrote it: SuperGen (Meng et
+    al. 2022) keeps the best of each label. The step that makes the text needs `logprobs: true`."""
+
+    name = "generation_logprob"
+
+    def columns_needed(self) -> dict[str, set[str]]:
+        return {"logprob": NUMERIC}
+
+    def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
+        value = row["logprob"]
+        return (None, "") if value is None or value != value else (float(value), "")
+
+
+class Ranges(Constraint):
+    """Share of the numeric fields of the answer that lie between their bounds (rows of a table, CLLM)."""
+
+    name = "ranges"
+    of: dict[str, tuple[float, float]]
+    at_least: float | None = 1
+
+    def columns_needed(self) -> dict[str, set[str]]:
+        return dict.fromkeys(self.of, NUMERIC)
+
+    def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
+        if any(row[name] is None or row[name] != row[name] for name in self.of):
+            return None, ""
+        out = [f"{name} is {row[name]:g}" for name, (a, b) in self.of.items() if not a <= row[name] <= b]
+        return _share(list(self.of), out), ", ".join(out)
+
+
+class Arithmetic(Constraint):
+    """Share of `<<48/2=24>>` and `48 / 2 = 24` in the text that are right; 1 where there is none."""
+
+    name = "arithmetic"
+    at_least: float | None = 1
+
+    def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
+        found = [a for a in [*check_annotations(row["text"]), *equations(row["text"])] if a.right is not None]
+        wrong = [f"{a.expression.strip()} is not {a.claimed.strip()}" for a in found if not a.right]
+        return _share(found, wrong), "; ".join(wrong)
+
+
+class Eliminator(Constraint):
+    """1 when an evolved instruction passes the rules of Evol-Instruct (Xu 2023), else 0."""
+
+    name = "eliminator"
+    of: str
+    at_least: float | None = 1
+
+    def columns_needed(self) -> dict[str, set[str]]:
+        return {self.of: {"string"}}
+
+    def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
+        text = row["text"]
+        lower = text.lower()
+        rules = {
+            "says sorry in under 80 words": "sorry" in lower and len(text.split()) < 80,
+            "has only stop words and punctuation": set(_words(text)) <= STOP_WORDS,
+            **{f"copies the words {words!r} of its prompt": words in lower for words in COPIED},
+            f"is the same as {self.of}": normal_form(text) == normal_form(str(row[self.of] or "")),
+        }
+        broken = [why for why, breaks in rules.items() if breaks]
+        return float(not broken), "; ".join(broken)
+
+
+def lemmas(word: str) -> set[str]:
+    """Base forms that an English word may have by its ending: `hopping` may be hop, hopp or hoppe."""
+    found = {word}
+    for ending, bases in {"ies": "y", "es": "", "s": "", "ied": "y", "ed": "", "ing": ""}.items():
+        stem = word.removesuffix(ending)
+        if stem == word or len(stem) < 2 or (ending == "s" and stem.endswith("s")):
+            continue
+        found.add(stem + bases)
+        if ending in ("ed", "ing"):
+            found.add(stem + "e")
+            if stem[-1] == stem[-2]:
+                found.add(stem[:-1])
+    return found
+
+
+def _stands_in(words: list[set[str]], text: list[set[str]]) -> bool:
+    starts = range(len(text) - len(words) + 1)
+    return any(all(a & b for a, b in zip(words, text[i:], strict=False)) for i in starts)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
+
+
+def _share(all_of_them: list[Any], bad: list[Any]) -> float:
+    return 1 - len(bad) / len(all_of_them) if all_of_them else 1.0
+
+
+def _lacks(what: str, missing: list[str]) -> str:
+    return f"lacks the {what}{'s' * (len(missing) > 1)} " + ", ".join(map(repr, missing)) if missing else ""

@@ -1,0 +1,70 @@
+"""Several annotators' labels of a row: what a majority or a model of the annotators makes one label of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from synth_assets.contracts.filter import Context, Filter
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class OneOf(BaseModel):
+    """A model as annotator, and how many seeds it is shown; default: as many as the recipe's annotator."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    k: int | None = Field(default=None, ge=0)
+
+
+class Annotators(Filter):
+    """Share of the annotators' known answers that are the row's label."""
+
+    name = "annotators"
+    raw: ClassVar[Mapping[str, str]] = {"annotator_labels": "list<string>"}
+    columns: ClassVar[Mapping[str, str]] = {"annotators": "double", "annotator_labels": "list<string>"}
+    asks = True
+    of: dict[str, OneOf] = Field(min_length=2)
+
+    @field_validator("of", mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        """`name: MODEL` is short for `name: {model: MODEL}`."""
+        if not isinstance(value, Mapping):
+            raise ValueError("annotators are written as `name: MODEL`, one a line")
+        return {n: {"model": v} if isinstance(v, str) else v for n, v in value.items()}
+
+    def models(self) -> list[str]:
+        return list(dict.fromkeys(who.model for who in self.of.values()))
+
+    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        if context.annotate is None:
+            return {"annotator_labels": [None] * len(rows)}
+        texts = list(rows["text"])
+        said = [context.annotate(texts, who.model, who.k) for who in self.of.values()]
+        by_row = zip(*said, strict=True)
+        return {"annotator_labels": [[p and _likeliest(p) for p in row] for row in by_row]}
+
+    def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        pairs = zip(rows["annotator_labels"], rows["label"], strict=True)
+        return {
+            "annotators": [_share(answers, label) for answers, label in pairs],
+            "annotator_labels": list(rows["annotator_labels"]),
+        }
+
+
+def _likeliest(p: Mapping[str, float]) -> str | None:
+    """The label with the highest probability; None where two have it."""
+    best = max(p.values())
+    found = [label for label, of in p.items() if of == best]
+    return found[0] if len(found) == 1 else None
+
+
+def _share(answers: Any, label: str) -> float | None:
+    known = [answer for answer in (answers if answers is not None else ()) if answer is not None]
+    return known.count(label) / len(known) if known else None

@@ -1,0 +1,163 @@
+"""Row filters that look at one text: length, repetition, leaked labels, rules of form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from string import punctuation
+from typing import TYPE_CHECKING, Any
+
+from pydantic import field_validator
+
+from synth_assets.contracts.filter import Context, RowFilter
+from synth_assets.curation.filters.screens import FOLDED, Screened, runs, seen
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+WORD = re.compile(r"\w+(?:['’]\w+)*")
+NOT_FOR_TEXT = re.compile(r"\b(?:images?|graphs?|pictures?|files?|maps?|draw|plot|go to)\b", re.IGNORECASE)
+
+
+def words(text: str) -> list[str]:
+    return WORD.findall(text.casefold())
+
+
+def _in_word(sign: str) -> bool:
+    """What \\w matches."""
+    return sign.isalnum() or sign == "_"
+
+
+def _in_sight(sign: str) -> bool:
+    return not sign.isspace()
+
+
+def _word_counts(texts: Sequence[str]) -> np.ndarray:
+    """(texts,) how many words white space cuts each into."""
+    import numpy as np
+
+    return np.concatenate([np.zeros(0, dtype=np.int64), *(run.counts for run in runs(texts, _in_sight))])
+
+
+class Words(RowFilter):
+    """Number of words (as white space cuts them)."""
+
+    name = "words"
+    at_least: float | None = 3
+    at_most: float | None = 150
+
+    def value(self, text: str, context: Context) -> float:
+        return float(len(text.split()))
+
+    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        return {self.name: _word_counts(rows["text"].tolist()).astype(float).tolist()}
+
+
+class DistinctWords(RowFilter):
+    """Distinct words over all words: a text that repeats itself has a low ratio."""
+
+    name = "distinct_words"
+    at_least: float | None = 0.5
+
+    def value(self, text: str, context: Context) -> float | None:
+        found = words(text)
+        return len(set(found)) / len(found) if found else None
+
+    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        found: list[float | None] = []
+        for run in runs([text.casefold() for text in rows["text"].tolist()], _in_word, glue="'’"):
+            pairs = zip(run.distinct().tolist(), run.counts.tolist(), strict=True)
+            found += [different / total if total else None for different, total in pairs]
+        return {self.name: found}
+
+
+class LeakedLabel(Screened):
+    """Number of words that name a label: a student would learn the word instead of the task."""
+
+    name = "leaked_label"
+    at_most: float | None = 0
+
+    def screen(self, context: Context) -> str | None:
+        names = _names(context)
+        if not all(name and name.isascii() for name in names):
+            return ""  # every text
+        firsts = "|".join(sorted({re.escape(name.partition(" ")[0]) for name in names}))
+        return rf"(?i)\b(?:{firsts})\b|{FOLDED}" if names else None
+
+    def value(self, text: str, context: Context) -> float:
+        said, names = " ".join(words(text)), [re.escape(name) for name in _names(context) if name]
+        return float(sum(len(re.findall(rf"(?<!\S){name}(?!\S)", said)) for name in names))
+
+
+def _names(context: Context) -> set[str]:
+    """The labels and their words, as `words` has them."""
+    named = {*context.verbalizers, *context.verbalizers.values()}
+    return {" ".join(words(name.replace("_", " "))) for name in named}
+
+
+class InstructionRules(RowFilter):
+    """Number of rules that an instruction breaks (Self-Instruct, Wang 2023).
+
+    It has 4 to 150 words; asks for nothing that a language model cannot do (to draw, to open a file); is not
+    "Write a program", which models add to any task; and starts with neither punctuation nor a sign beyond
+    ASCII.
+    """
+
+    name = "instruction_rules"
+    at_most: float | None = 0
+
+    def value(self, text: str, context: Context) -> float:
+        return float(len(_broken(text)))
+
+    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        """Only what has another length, another start or such a word is looked at in full."""
+        asks = NOT_FOR_TEXT.pattern.replace("go to", r"go\W+to")
+        starts = r"\A[\x00-\x20]*(?:write|[^\x00-\x20A-Za-z0-9])"
+        texts = rows["text"].tolist()
+        found = [0.0 if 4 <= count <= 150 else None for count in _word_counts(texts).tolist()]
+        for i, _ in seen(rows["text"], f"(?i){asks}|{starts}|{FOLDED}"):
+            found[i] = None
+        for i in [i for i, broken in enumerate(found) if broken is None]:
+            found[i] = self.value(texts[i], context)
+        return {self.name: found}
+
+    def why(self, row: Mapping[str, Any]) -> str:
+        return ", ".join(_broken(row["text"]))
+
+
+def _broken(text: str) -> list[str]:
+    """The rules that an instruction breaks, in words."""
+    instruction = " ".join(text.split())
+    rules = {
+        "it does not have 4 to 150 words": not 4 <= len(text.split()) <= 150,
+        "it asks for what is no text": NOT_FOR_TEXT.search(instruction) is not None,
+        "it starts with 'Write a program'": instruction.lower().startswith("write a program"),
+        "it starts with punctuation": instruction.startswith(tuple(punctuation)),
+        "it starts with a sign beyond ASCII": not instruction[:1].isascii(),
+    }
+    return [words for words, breaks in rules.items() if breaks]
+
+
+class Pattern(RowFilter):
+    """1 where the whole text matches `pattern`, a regular expression of Python, else 0: a check of form."""
+
+    name = "pattern"
+    pattern: str
+    at_least: float | None = 1
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        return pattern
+
+    def value(self, text: str, context: Context) -> float:
+        return float(re.fullmatch(self.pattern, text) is not None)
+
+    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        matches = re.compile(self.pattern).fullmatch
+        return {self.name: [1.0 if matches(text) else 0.0 for text in rows["text"].tolist()]}

@@ -1,0 +1,1 @@
+"""How alike texts are: copies, near copies, novelty."""

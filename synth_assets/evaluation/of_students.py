@@ -1,0 +1,156 @@
+"""What students that are trained on a set are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.evaluation.metric_rows import MAIN, against, table
+from synth_assets.evaluation.predictions import errors, learning_curve, of_one
+from synth_assets.evaluation.usefulness import (
+    Predicted,
+    TrainingSet,
+    compare,
+    paired_gain,
+    predicted,
+    word_list_labels,
+)
+from synth_assets.selection.select import ranked
+from synth_assets.students.calibration import batch_calibrated
+from synth_assets.students.made import Made
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.evaluation.metric_rows import Annotate, Sets
+
+
+def training_sets(
+    generations: pd.DataFrame,
+    filtered: pd.DataFrame,
+    labelled: pd.DataFrame,
+    weighted: pd.DataFrame,
+    seeds: pd.DataFrame,
+    seed: int = 0,
+) -> dict[str, pd.DataFrame]:
+    """What is compared: name -> rows with text, label and, where it weighs, weight.
+
+    `real` are as many real rows of each label as `weighted` has synthetic ones, drawn from the unlabeled
+    split, whose labels are used for nothing but this reference; absent when there are too few.
+    """
+    import pandas as pd
+
+    synthetic = weighted[weighted["origin"] == "synthetic"]
+    shown = seeds[seeds["split"] == "demonstration"]
+    each = {
+        "generations": generations[generations["accepted"]],
+        "filtered": filtered,
+        "labelled": labelled,
+        "weighted": synthetic,
+    }
+    sets = {"seeds": shown, **each}
+    for name, rows in each.items():
+        sets[f"seeds + {name}"] = pd.concat([shown.assign(weight=1.0) if "weight" in rows else shown, rows])
+    if len(synthetic) < len(weighted):  # the recipe says what the seeds weigh
+        sets["seeds + weighted"] = weighted
+    rest = seeds[seeds["split"] == "unlabeled"]
+    drawn: list[str] = []
+    for label, n in synthetic["label"].value_counts().items():
+        drawn += ranked(rest.loc[rest["label"] == label, "row_id"], seed, "reference")[:n]
+    if len(drawn) == len(synthetic) > 0:
+        sets["real"] = rest[rest["row_id"].isin(drawn)]
+    return sets
+
+
+def training_set(rows: pd.DataFrame, student: Made) -> TrainingSet:
+    weights, labels = list(rows["weight"]) if "weight" in rows else None, list(rows["label"])
+    soft = (
+        _soft(rows["label_probabilities"], labels) if student.soft and "label_probabilities" in rows else None
+    )
+    return TrainingSet(student.features(list(rows["text"])), labels, weights, soft)
+
+
+def _soft(probabilities: Iterable[Mapping[str, float] | None], labels: Sequence[str]) -> Any:
+    """(n, K) probabilities of the sorted labels; of a row whose are not known, 1 at its label."""
+    import numpy as np
+
+    classes = sorted(set(labels))
+    known = [
+        [p[c] for c in classes] if isinstance(p, Mapping) else [float(c == label) for c in classes]
+        for p, label in zip(probabilities, labels, strict=True)
+    ]
+    found = np.asarray(known).reshape(len(known), len(classes))
+    return found / found.sum(axis=1, keepdims=True)
+
+
+def predictions(sets: Sets, test: pd.DataFrame, student: Made) -> dict[str, Predicted | None]:
+    """What each set's student says of the test rows; None for a set that lacks a class."""
+    features, gold = student.features(list(test["text"])), list(test["label"])
+    trained = {name: training_set(rows, student) for name, rows in sets.items()}
+    return {name: predicted(train, features, gold, student.new) for name, train in trained.items()}
+
+
+def usefulness(said: Mapping[str, Predicted | None], others: Mapping[str, Any], n: int) -> pd.DataFrame:
+    """Accuracy and its gain over the seeds for all sets and baselines (`others`, one bool a test row); of
+    students what `of_one` says, of the main set the errors by class and the confusion."""
+    import pandas as pd
+
+    right = {name: None if p is None else p.right for name, p in said.items()}
+    rows = [found for name, p in said.items() if p is not None for found in of_one(name, p)]
+    main = said.get(MAIN)
+    rows += [] if main is None else errors(main)
+    return pd.concat([compare({**right, **others}, n, "seeds"), table(rows)])
+
+
+def curves(sets: Sets, test: pd.DataFrame, student: Made, seed: int = 0) -> pd.DataFrame:
+    """Accuracy over rows, of the main set and of as many real rows."""
+    features, gold = student.features(list(test["text"])), list(test["label"])
+
+    def accuracy(part: pd.DataFrame) -> float | None:
+        found = predicted(training_set(part, student), features, gold, student.new)
+        return None if found is None else float(found.right.mean())
+
+    compared = [name for name in (MAIN, "real") if len(sets.get(name, ()))]
+    return table(
+        row for name in compared for row in learning_curve(name, sets[name], accuracy, len(gold), seed)
+    )
+
+
+def change(now: Predicted | None, before: Predicted | None, round_: str) -> pd.DataFrame:
+    """Paired gain in accuracy of the main set's student over that of the round before, `round_`."""
+    if now is None or before is None:
+        return table([])
+    gain = paired_gain(now.right, before.right)
+    return table([("accuracy_change", against(round_), *gain, len(now.gold))])
+
+
+def word_list_hits(test: pd.DataFrame, words: Mapping[str, Sequence[str]]) -> Any:
+    """Whether the hand-made word list is right, one bool a test row."""
+    import numpy as np
+
+    return np.asarray(word_list_labels(list(test["text"]), words)) == np.asarray(test["label"])
+
+
+def drawn_for_the_model(test: pd.DataFrame, n: int, seed: int = 0) -> pd.DataFrame:
+    """The test rows that the model labels by itself."""
+    return test[test["row_id"].isin(ranked(test["row_id"], seed, "model alone")[:n])]
+
+
+def model_alone(test: pd.DataFrame, n: int, annotate: Annotate, by_seeds: Any, seed: int = 0) -> pd.DataFrame:
+    """Metric rows of the annotator on `n` of the test rows, its gain over `by_seeds` on the same rows.
+
+    A row that the annotator gives no label is missing, and not wrong.
+    """
+    import numpy as np
+
+    sample = drawn_for_the_model(test, n, seed)
+    probabilities = batch_calibrated(annotate(list(sample["text"])))
+    sample = sample[[p is not None for p in probabilities]]
+    if sample.empty:
+        return compare({"model alone": None}, 0, "seeds")
+    guessed = [max(p, key=p.__getitem__) for p in probabilities if p is not None]
+    hits = {"model alone": np.asarray(guessed) == np.asarray(sample["label"])}
+    if by_seeds is not None:
+        hits["seeds"] = by_seeds[sample.index]
+    rows = compare(hits, len(sample), "seeds")
+    return rows[rows["slice"] == "model alone"]

@@ -1,0 +1,207 @@
+"""Condition values that a language model lists: asked until there are enough, kept in a file to be reviewed.
+
+AttrPrompt (Yu et al. 2023) and ClinGen (Xu et al. 2023) ask for lists; UltraChat (Ding et al. 2023) and
+Explore-Instruct (Wan et al. 2023) for trees.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.contracts.provider import Listed
+from synth_assets.core import templates
+from synth_assets.core.errors import UserError
+from synth_assets.generation.conditions.listed import Asked, Tree
+
+if TYPE_CHECKING:
+    from synth_assets.core.asking import Answer, Completes
+    from synth_assets.recipe.recipe import Recipe
+
+ROUNDS = 5  # times that a question is asked at most
+MARK = re.compile(r"(\s*)(?:[-*•–]|\(?\d+[.):]|[a-zA-Z]\))\s+(.*)")  # "- item", "3. item", "b) item"
+
+
+@dataclass
+class _Question:
+    text: str
+    replicate: str
+    found: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)  # named, but taken by another question
+    error: str | None = None  # why an answer gave nothing
+
+
+def questions(recipe: Recipe) -> Iterator[tuple[str, Listed, str, str]]:
+    """What has to be asked for the conditions that a model lists: attribute, its section, the values of other
+    conditions that it is asked for, question."""
+    words = recipe.task.verbalizers()
+    for name, section in recipe.listed.items():
+        columns = {
+            n: recipe.labels if n == "label" else list(recipe.attributes[n]) for n in sorted(section.named)
+        }
+        for values in product(*columns.values()):
+            row: dict[str, str] = dict(zip(columns, map(str, values), strict=True))
+            if label := recipe.task.classify.get(row.get("label", "")):
+                row |= {"definition": label.definition, "verbalizer": words[row["label"]]}
+            if isinstance(section, Tree):
+                yield name, section, section.given(row), section.tree
+            elif isinstance(section, Asked):
+                fields = {**recipe.task.fields(), **row, "n": section.n}
+                yield name, section, section.given(row), templates.render(section.ask, fields)
+
+
+def answers(name: str, section: Listed, given: str, question: str, model: Completes) -> list[str]:
+    """The values that the model lists; of a tree the paths of its leaves."""
+    sampling = {"temperature": section.temperature, "max_tokens": section.max_tokens}
+    replicate = f"values/{name}/{given}"
+    if isinstance(section, Asked):
+        return ask(question, section.n, model, sampling, replicate)
+    assert isinstance(section, Tree)
+    paths = tree(section.root, section.depth, section.breadth, question, model, sampling, replicate)
+    inner = {path[:-1] for path in paths}
+    return [" / ".join(path) for path in paths if path not in inner]
+
+
+def ask(question: str, n: int, model: Completes, sampling: Mapping[str, Any], replicate: str) -> list[str]:
+    """`n` different values, or fewer when the model has no more of them after five rounds.
+
+    Each round is told what is there. Values that differ in case, white space or punctuation at their ends are
+    the same. Raises UserError when none came.
+    """
+    asked = _Question(question, replicate)
+    _ask([asked], n, model, sampling, set())
+    if not asked.found:
+        raise UserError(
+            f"the model gave no value to {question!r} ({asked.error}): say what to list, or list values."
+        )
+    return asked.found
+
+
+def tree(
+    root: str,
+    depth: int,
+    breadth: int,
+    question: str,
+    model: Completes,
+    sampling: Mapping[str, Any],
+    replicate: str,
+) -> list[tuple[str, ...]]:
+    """The paths of all nodes below `root`, level by level; each begins with `root`, the longest have `depth`
+    more names.
+
+    `question` is a template that knows `node`, `path` (names from the root to the node), `siblings` and
+    `breadth`, the number of children wanted. A name stands in the tree once: a node that has no more than
+    names that are taken has fewer children. A level is asked at once. UserError when the root has none.
+    """
+    templates.check(question, dict.fromkeys(["node", "path", "siblings", "breadth"]), "question of a tree")
+    level: list[tuple[str, ...]] = [(root,)]
+    paths: list[tuple[str, ...]] = []
+    taken = {normalised(root)}
+    for _ in range(depth):
+        nodes = []
+        for path in level:
+            siblings = [other[-1] for other in level if other[:-1] == path[:-1] and other != path]
+            fields = {"node": path[-1], "path": list(path), "siblings": siblings, "breadth": breadth}
+            nodes.append(_Question(templates.render(question, fields), f"{replicate}/{'/'.join(path)}"))
+        _ask(nodes, breadth, model, sampling, taken)
+        level = [(*path, name) for path, node in zip(level, nodes, strict=True) for name in node.found]
+        if not level and not paths:
+            why = nodes[0].error or f"nothing but {root}"
+            raise UserError(f"the model gave nothing below {root!r} ({why}): say what to list.")
+        paths += level
+    return paths
+
+
+def _ask(
+    questions: Sequence[_Question], n: int, model: Completes, sampling: Mapping[str, Any], taken: set[str]
+) -> None:
+    """Ask the questions that have fewer than `n` values, round by round. `taken`: all values, normalised."""
+    for turn in range(ROUNDS):
+        if not (open_ := [q for q in questions if len(q.found) < n]):
+            return
+        answers = model.complete(
+            [templates.chat(_told(q, n), "") for q in open_],
+            sampling,
+            [f"{q.replicate}/{turn}" for q in open_],
+        )
+        for question, answer in zip(open_, answers, strict=True):
+            values = _values(answer)
+            if not values:
+                why = "no list in its answer" if answer.outcome == "ok" else answer.outcome
+                question.error = answer.error or why
+            own = {normalised(value) for value in question.found}
+            for value in values:
+                if (name := normalised(value)) not in taken and len(question.found) < n:
+                    question.found.append(value)
+                    own.add(name)
+                    taken.add(name)
+                elif name not in own:
+                    question.refused.append(value)
+
+
+def _told(question: _Question, n: int) -> str:
+    missing = n - len(question.found)
+    form = f"Answer with a list of {missing}, one a line, and nothing else."
+    if not (there := list(dict.fromkeys([*question.found, *question.refused]))):
+        return f"{question.text}\n\n{form}"
+    return "\n".join(
+        [question.text, "\nThese are there already:", *(f"- {v}" for v in there), f"\nGive others. {form}"]
+    )
+
+
+def _values(answer: Answer) -> list[str]:
+    """Of an answer that was cut off, the last value is not whole."""
+    values = parse_list(answer.text or "") if answer.outcome in ("ok", "truncated") else []
+    return values[:-1] if answer.outcome == "truncated" else values
+
+
+def normalised(value: str) -> str:
+    """What two values that are the same have in common: " Lost-card." -> "lost card"; C and C++ differ."""
+    return re.sub(r"[\s_\-‐–]+", " ", value.casefold()).strip(" .,;:!?\"'`*“”‘’")
+
+
+def parse_list(answer: str) -> list[str]:
+    """The items of a list as models write them: numbered, with bullets, in JSON, a line each, or with commas.
+
+    Words before the list and bullets below an item are left out, marks and quotes around items too. Of items
+    that are the same but for case, the first stays.
+    """
+    items = _json_items(answer)
+    if items is None:
+        lines = [line for line in answer.splitlines() if line.strip() and not line.lstrip().startswith("```")]
+        if marked := [found for line in lines if (found := MARK.fullmatch(line))]:
+            least = min(len(found[1]) for found in marked)
+            items = [found[2] for found in marked if len(found[1]) == least]
+        elif len(lines) == 1:
+            items = re.split(r"\s*[,;]\s*(?:and\s+)?", re.sub(r"^[^,:]*:\s", "", lines[0]))
+        else:
+            items = [line for line in lines if not line.rstrip().endswith(":")]
+    first: dict[str, str] = {}
+    for item in map(_clean, items):
+        first.setdefault(normalised(item), item)
+    return [item for name, item in first.items() if name]
+
+
+def _json_items(answer: str) -> list[str] | None:
+    """Of a JSON list, or of the list in a JSON object; of one that is cut off, the whole texts."""
+    import json
+
+    body = re.sub(r"^\s*```\w*\s*|\s*```\s*$", "", answer).strip()
+    try:
+        value = json.loads(body)
+    except json.JSONDecodeError:
+        return re.findall(r'"((?:[^"\\]|\\.)+)"', body) if body.startswith('["') else None
+    lists = [v for v in value.values() if isinstance(v, list)] if isinstance(value, dict) else [value]
+    if not lists or not isinstance(lists[0], list):
+        return None
+    # of objects, {"name": ..., "why": ...}, the first field
+    return [str(next(iter(i.values()), "") if isinstance(i, dict) else i) for i in lists[0]]
+
+
+def _clean(item: str) -> str:
+    item = re.sub(r"\*\*|__|`", "", item).strip().rstrip(",;").removesuffix(".").strip()
+    quoted = re.fullmatch(r"""(["'“‘])(.*)["'”’]""", item)
+    return (quoted[2] if quoted else item).strip()

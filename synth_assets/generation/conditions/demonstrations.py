@@ -1,0 +1,86 @@
+"""Which rows a question shows as demonstrations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.contracts.provider import Around
+from synth_assets.core import templates
+from synth_assets.core.errors import UserError
+from synth_assets.selection.select import select, select_mixed, select_random
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.recipe.recipe import Recipe
+    from synth_assets.recipe.sections import Demonstrations
+
+
+def demonstrations_of(
+    recipe: Recipe,
+    around: Around,
+    question: int,
+    row: Mapping[str, Any],
+    place: Sequence[object],
+) -> tuple[int, list[str]]:
+    """The set, and the ids, of the rows that a question is asked with."""
+    shown = recipe.demonstrations
+    if shown is None or not shown.size:
+        return 0, []
+    if _by_row(shown):
+        return question, _chosen(recipe, shown, around, row, (*place, question))
+    turn = question % shown.sets
+    return turn, around.once((*place, turn), lambda: _chosen(recipe, shown, around, row, (*place, turn)))
+
+
+def _chosen(
+    recipe: Recipe,
+    shown: Demonstrations,
+    around: Around,
+    row: Mapping[str, Any],
+    parts: Sequence[object],
+) -> list[str]:
+    if shown.mix:
+        sizes = {str(name): n for name, n in shown.mix.items()}
+        pools = {name: list(_pool(recipe, around, name, row, n)["row_id"]) for name, n in sizes.items()}
+        return select_mixed(pools, sizes, *parts)
+    pool = _pool(recipe, around, shown.pool, row, shown.k)
+    ids = list(pool["row_id"])
+    if shown.score and shown.score in pool:
+        return select(ids, shown.k, shown.by, parts=parts, scores=list(pool[shown.score]))
+    if shown.by == "random" or shown.score:
+        return select_random(ids, shown.k, *parts)
+    if around.encode is None:
+        raise UserError(f"demonstrations.by: {shown.by} needs an encoder, and there is none here.")
+    encode = around.encode
+    vectors = around.once(tuple(ids), lambda: encode(list(pool["text"])))
+    query = encode([templates.render(shown.query, row)])[0] if shown.query is not None else None
+    first = shown.order == "nearest_first"
+    return select(ids, shown.k, shown.by, parts=parts, vectors=vectors, query=query, nearest_first=first)
+
+
+def _by_row(shown: Demonstrations) -> bool:
+    """Whether each row has demonstrations of its own."""
+    return shown.query is not None or shown.within is not None
+
+
+def _pool(recipe: Recipe, around: Around, name: str, row: Mapping[str, Any], k: int) -> pd.DataFrame:
+    """The rows that may be shown to a row. UserError when they are fewer than `k`."""
+    shown, cell = recipe.demonstrations, row["label"] or "of all rows"
+    assert shown is not None
+    pool = around.rows[name] if name in around.rows and len(around.rows[name]) else around.rows["seeds"]
+    if "split" in pool:
+        pool = pool[pool["split"] == "demonstration"]
+    where = ""
+    if recipe.labels and shown.label == "same":
+        pool, where = pool[pool["label"] == row["label"]], f" labelled {row['label']!r}"
+    if shown.within:
+        pool = pool[pool[shown.within] == row[shown.within]]
+        where += f" with {shown.within} = {row[shown.within]!r}"
+    if len(pool) < k:
+        raise UserError(
+            f"cell {cell!r} has {len(pool)} demonstration rows, fewer than demonstrations.k = {k}: raise "
+            f"seeds.splits.demonstration, add seed rows{where}, or lower k."
+        )
+    return pool

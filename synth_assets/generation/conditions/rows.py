@@ -1,0 +1,61 @@
+"""Condition values from rows: a seed or a kept row, and fields of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from synth_assets.contracts.provider import Draw
+from synth_assets.core.errors import UserError, unknown
+from synth_assets.selection.select import ranked
+
+if TYPE_CHECKING:
+    from synth_assets.contracts.provider import Around
+
+
+class Rows(Draw):
+    """The text of a row as a condition: a seed, or a row that an earlier round kept. Each is taken before any
+    is taken twice (annotation, Evol-Instruct, DataTune). `label`: the row's own, another one, or any."""
+
+    key = "rows"
+    rows: Literal["seeds", "kept"]
+    split: Literal["demonstration", "validation", "unlabeled"] = "demonstration"
+    label: Literal["same", "other", "any"] = "any"
+
+    def draw(self, row: Mapping[str, Any], around: Around, *parts: object) -> str:
+        *place, number, name = parts
+        texts = around.once((name, row["label"]), lambda: self._texts(row, around, str(name)))
+        turn, at = divmod(int(str(number)), len(texts))
+        order = around.once((*place, name, turn), lambda: ranked(texts, *place, name, turn))
+        return str(texts[order[at]])
+
+    def _texts(self, row: Mapping[str, Any], around: Around, name: str) -> dict[str, str]:
+        """Row id -> text of the rows that may be taken; while no round has kept any, of the seeds."""
+        table = around.rows.get(self.rows)
+        table = around.rows["seeds"] if table is None or table.empty else table
+        if "split" in table:
+            table = table[table["split"] == self.split]
+        if self.label != "any":
+            table = table[(table["label"] == row["label"]) == (self.label == "same")]
+        if table.empty:
+            raise UserError(
+                f"conditions.{name}: there is no row of {self.rows} to take ({self.split}, {self.label})."
+            )
+        return dict(zip(table["row_id"], table["text"], strict=True))
+
+
+class FieldOf(Draw):
+    """Another field of the row that a condition above took (`rows`): its label, its answer."""
+
+    key = "of"
+    of: str
+    field: str
+
+    def draw(self, row: Mapping[str, Any], around: Around, *parts: object) -> str:
+        for table in around.rows.values():
+            found = table[table["text"] == row[self.of]]
+            if len(found):
+                if self.field not in found:
+                    raise unknown("field", self.field, set(found), f"conditions.{parts[-1]}")
+                return str(found.iloc[0][self.field])
+        raise UserError(f"conditions.{parts[-1]}: {self.of} is no row of the seeds or of earlier rounds.")

@@ -1,0 +1,188 @@
+"""Dialogues: a model plays the user, another one or the same answers, round after round, and each is told all
+that was said before (UltraChat, Ding et al. 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from synth_assets.contracts.section import ModelSpec, wrong
+from synth_assets.contracts.step import Sampled
+from synth_assets.core import templates
+from synth_assets.core.errors import UserError
+from synth_assets.generation.steps import prompt
+from synth_assets.selection.select import pick
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.core.asking import Answer, Completes, Message
+    from synth_assets.recipe.task import Task
+
+EXAMPLE: Mapping[str, Any] = {"history": [{"role": "user", "text": "<user>"}], "turn": 1}
+
+
+@dataclass
+class _Talk:
+    """One row's dialogue, as far as it has come."""
+
+    fields: Mapping[str, Any]  # what its templates know besides the history
+    replicate: str
+    rounds: int
+    history: list[dict[str, str]] = field(default_factory=list)  # role, text
+    answers: list[Answer] = field(default_factory=list)
+    reason: str | None = None
+    error: str | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The columns of the step's table; a rejected row has its dialogue up to there as its text."""
+        said = [turn["text"] for turn in self.history]
+        names = [turn["role"].capitalize() for turn in self.history]
+        transcript = "\n".join(f"{name}: {text}" for name, text in zip(names, said, strict=True))
+        return {
+            "text": transcript or None,
+            "reason": self.reason,
+            "error": self.error,
+            "call_id": self.answers[-1].identity if self.answers else None,
+            "prompt_tokens": _sum([answer.prompt_tokens for answer in self.answers]),
+            "completion_tokens": _sum([answer.completion_tokens for answer in self.answers]),
+            "turns": said if self.reason is None else None,
+            "turn_calls": [answer.identity for answer in self.answers],
+        }
+
+
+def run(
+    step: TurnsStep,
+    task: Task,
+    conditions: pd.DataFrame,
+    seeds: pd.DataFrame,
+    model: Completes,
+    user: Completes,
+    suffix: str,
+    said: prompt.Said,
+) -> dict[str, list[Any]]:
+    """Column -> a value a condition row. In each round all rows that go on are asked together: first `user`,
+    then the assistant, `model`. A row whose turn fails is rejected alone."""
+    talks = list(_talks(step, task, conditions, seeds, suffix, said))
+    for turn in range(1, step.turns.between[1] + 1):
+        for role, template, asked in (("user", step.user, user), ("assistant", step.assistant, model)):
+            going = [talk for talk in talks if talk.rounds >= turn and talk.reason is None]
+            _turn(step, role, template, asked, going, turn, told=bool(said))
+    rows = [talk.row() for talk in talks]
+    return {name: [row[name] for row in rows] for name in (*prompt.COLUMNS, *step.columns)}
+
+
+def _talks(
+    step: TurnsStep,
+    task: Task,
+    conditions: pd.DataFrame,
+    seeds: pd.DataFrame,
+    suffix: str,
+    said: prompt.Said,
+) -> Iterator[_Talk]:
+    low, high = step.turns.between
+    lengths = {str(n): 1.0 for n in range(low, high + 1)}
+    filled = prompt.values(task, conditions, seeds, said)
+    for fields, replicate in zip(filled, prompt.replicates(conditions, suffix), strict=True):
+        yield _Talk(fields, replicate, int(pick(lengths, "turns", fields["row_id"])))
+
+
+def _turn(
+    step: TurnsStep,
+    role: str,
+    template: str,
+    model: Completes,
+    talks: Sequence[_Talk],
+    turn: int,
+    told: bool,
+) -> None:
+    """Ask once for each dialogue, and write down what was said."""
+    asked: list[tuple[_Talk, list[Message]]] = []
+    for talk in talks:
+        try:
+            text = templates.render(template, {**talk.fields, "history": talk.history, "turn": turn})
+        except UserError as error:
+            if not (talk.history or told):  # it rests on no answer: the recipe's mistake
+                raise
+            talk.reason, talk.error = "no_prompt", str(error)
+            continue
+        asked.append((talk, _messages(role, text.strip(), talk.history, model.api)))
+    if not asked:
+        return
+    answers = model.complete(
+        [messages for _, messages in asked],
+        {"stop": ["\n"], **step.sampling()} if model.api == "completions" else step.sampling(),
+        [f"{talk.replicate}/{turn}" for talk, _ in asked],
+    )
+    for (talk, _), answer in zip(asked, answers, strict=True):
+        row = prompt.parsed(answer, None, one_line="\n" in step.stop or model.api == "completions")
+        talk.answers.append(answer)
+        talk.reason, talk.error = row["reason"], row["error"]
+        if row["text"] is not None:
+            talk.history.append({"role": role, "text": row["text"]})
+
+
+def _messages(role: str, text: str, history: Sequence[Mapping[str, str]], api: str) -> list[Message]:
+    """Who plays the user is told the dialogue by the template; the assistant sees it as its chat. A model
+    that completes goes on with the dialogue as a text, a line a turn."""
+    if api == "completions":
+        lines = [f"{turn['role'].capitalize()}: {turn['text']}" for turn in history]
+        return [{"role": "user", "content": "\n".join([text, "", *lines, f"{role.capitalize()}:"])}]
+    if role == "user":
+        return [{"role": "user", "content": text}]
+    chat = [{"role": turn["role"], "content": turn["text"]} for turn in history]
+    return [{"role": "system", "content": text}, *chat]
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known and len(known) == len(counts) else None
+
+
+IN_A_DIALOGUE = ("history", "turn")  # what its templates know besides
+
+
+class Turns(BaseModel):
+    """How many rounds a dialogue has: a number is short for `between: [number, number]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    between: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1, le=100)]]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Turns:
+        if self.between[0] > self.between[1]:
+            raise wrong("the smaller number comes first", "between")
+        return self
+
+
+class TurnsStep(Sampled):
+    """A dialogue of a simulated user and an assistant (UltraChat, Ding et al. 2023), round after round."""
+
+    kind: ClassVar[Literal["turns"]] = "turns"
+    samples: ClassVar[int] = 1
+    answer_schema: ClassVar[None] = None
+    under_role: ClassVar[bool] = False
+    columns: ClassVar[Mapping[str, str]] = {"turns": "list<string>", "turn_calls": "list<string>"}
+
+    turns: Turns
+    user: str = Field(min_length=1)  # what the model is asked that plays the user
+    assistant: str = Field(min_length=1)  # what stands over the chat that the assistant sees
+    user_model: ModelSpec | None = None  # default: the step's model
+
+    @field_validator("turns", mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"between": [value, value]} if isinstance(value, int) else value
+
+    @property
+    def template(self) -> str:
+        return f"{self.user}\n{self.assistant}"
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        return self.user, self.assistant

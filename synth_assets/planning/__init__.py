@@ -1,0 +1,1 @@
+"""What a round would make and pay, before it does."""

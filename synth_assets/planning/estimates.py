@@ -1,0 +1,87 @@
+"""What calls that were not made yet would take, from what earlier ones took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+
+from synth_assets.contracts.measured import Z95
+from synth_assets.core.asking import REUSABLE
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.models import Model
+
+HISTORY = 2_000  # calls that an estimate rests on, at the most
+
+
+@dataclass
+class Estimate:
+    """A sum over calls that were not made yet, with its 95 % interval; None where there is no history."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        if self.value is None or self.low is None or self.high is None:
+            return "unknown"
+        return f"{self.value:,.4g} ({self.low:,.4g} to {self.high:,.4g})"
+
+
+@dataclass
+class Line:
+    """One stage of one cell (or of the whole round): its state, and the calls that it would make."""
+
+    stage: str
+    cell: str | None
+    state: str  # new, stale, unchanged, or orphaned
+    why: str = ""
+    calls: int = 0  # to make
+    from_log: int = 0
+    tokens: Estimate = field(default_factory=Estimate)
+    cost: Estimate = field(default_factory=Estimate)  # US dollars
+    seconds: float | None = None
+    what: str = ""  # of the metrics: which of them asks
+
+    def __str__(self) -> str:
+        return f"{self.stage} ({self.what})" if self.what else self.stage
+
+
+def expected(log: CallLog, asset: str, model: Model, calls: int) -> tuple[Estimate, Estimate, float | None]:
+    """Tokens, dollars and seconds of so many calls, from what the same asset's calls of this model took."""
+    if not calls:
+        free = Estimate(0.0, 0.0, 0.0)
+        return free, free, 0.0
+    outcomes = ", ".join(f"'{outcome}'" for outcome in REUSABLE)
+    rows = log.execute(
+        "SELECT prompt_tokens, completion_tokens, run_id, time FROM calls "
+        f"WHERE asset = ? AND model = ? AND outcome IN ({outcomes}) ORDER BY id DESC LIMIT {HISTORY}",
+        (asset, model.name),
+    )
+    counts = [(p, c) for p, c, *_ in rows if p is not None and c is not None]
+    tokens = _sum([p + c for p, c in counts], calls)
+    price = model.price
+    costs = [price.cost(p, c) for p, c in counts] if price else []
+    cost = _sum([cost for cost in costs if cost is not None], calls)
+    return tokens, cost, _seconds([time for *_, run, time in rows if run == rows[0][2]], calls)
+
+
+def _sum(each: Sequence[float], n: int) -> Estimate:
+    """Of `n` more like `each`; the interval has the mean's own error in it."""
+    m = len(each)
+    if m < 2:
+        return Estimate()
+    mean = sum(each) / m
+    deviation = sqrt(sum((x - mean) ** 2 for x in each) / (m - 1))
+    error = Z95 * deviation * sqrt(n + n * n / m)
+    return Estimate(n * mean, max(0.0, n * mean - error), n * mean + error)
+
+
+def _seconds(times: Sequence[str], calls: int) -> float | None:
+    """At the rate of the last run's calls."""
+    from datetime import datetime
+
+    if len(times) < 2:
+        return None
+    took = (datetime.fromisoformat(times[0]) - datetime.fromisoformat(times[-1])).total_seconds()
+    return calls * took / (len(times) - 1)

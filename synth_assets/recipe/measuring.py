@@ -1,0 +1,117 @@
+"""The sections of a recipe that say what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from synth_assets.contracts.section import ModelSpec, Section, wrong
+from synth_assets.contracts.step import Prompted
+from synth_assets.core.errors import unknown
+from synth_assets.evaluation.task_metrics import BY_NAME, PASSES
+
+
+class Judged(Section):
+    """A model that compares rows of this round with rows of the last one, each pair in both orders."""
+
+    newer = ("people",)
+
+    rows: int = Field(default=50, ge=1)  # pairs, two calls each
+    question: str = (  # template over the row and the task: what both rows are answers to
+        "Write a {{ text_type }}."
+        "{% if definition is defined %} Its {{ label_type }} is {{ label }}: {{ definition }}.{% endif %}"
+    )
+    model: ModelSpec | None = None  # default: the annotator's
+    people: str | None = None  # CSV file of what people say of pairs: first_id, second_id, better
+
+
+class Student(Section):
+    """The small model that is trained on the sets, to measure them."""
+
+    by: Literal["logistic", "softmax", "boosting", "transformer"] = "logistic"
+    features: Literal["encoder", "tfidf"] = "encoder"
+    smoothing: float = Field(default=0.0, ge=0, lt=1)
+    ensembling: bool = False
+    soft: bool = False
+
+    @model_validator(mode="after")
+    def _goes_with(self) -> Student:
+        if self.features == "tfidf" and self.by == "transformer":
+            raise wrong("a transformer reads the texts themselves: leave it out", "features")
+        if self.smoothing and self.by not in ("softmax", "transformer"):
+            raise wrong("smoothing goes with `by`: softmax, transformer", "smoothing")
+        if self.ensembling and self.by != "softmax":
+            raise wrong("ensembling goes with `by`: softmax", "ensembling")
+        if self.soft and self.by == "boosting":
+            raise wrong("trees learn no probabilities: leave it out", "soft")
+        return self
+
+
+class Facts(Section):
+    """Facts of rows, listed by a model and looked up in passages (SAFE, Wei et al. 2024)."""
+
+    file: str  # passages, one a line
+    rows: int = Field(default=20, ge=1)  # a call each, and one for each of their facts
+    k: int = Field(default=5, ge=1)  # facts that are wanted of a row
+    passages: int = Field(default=3, ge=1)  # that are looked at for a fact
+    model: ModelSpec | None = None  # default: the annotator's
+
+
+class InContext(Prompted):
+    """A model answers test rows, shown `k` rows of each set: what a set teaches where answers are texts."""
+
+    temperature: float | None = Field(default=0.0, ge=0)
+    answer: str  # field of seeds and rows: what is right of a test row, and shown of the others
+    by: str  # the task's metric
+    k: int = Field(default=4, ge=1)
+    rows: int = Field(default=50, ge=1)  # test rows, a call each for each set
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_way(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and ("prompt" in value) == ("complete" in value):
+            raise ValueError("give one of `prompt` (a chat message) and `complete` (text to go on with)")
+        return value
+
+    @field_validator("by")
+    @classmethod
+    def _metric(cls, value: str) -> str:
+        if value not in (known := [*BY_NAME, PASSES]):
+            raise ValueError(str(unknown("metric", value, known)))
+        return value
+
+
+class Truth(Section):
+    """The column that holds the right answer, and the metric of the task."""
+
+    column: str
+    by: str = "label"
+
+    @field_validator("by")
+    @classmethod
+    def _metric(cls, value: str) -> str:
+        if value not in (known := ["label", *BY_NAME]):
+            raise ValueError(str(unknown("metric", value, known)))
+        return value
+
+
+class Metrics(Section):
+    """What the set is measured by."""
+
+    newer = ("truth", "in_context", "facts")
+
+    diversity: bool = True
+    student: bool = True
+    privacy: bool = True
+    faithfulness: bool = True
+    contamination: float = Field(default=0.01, ge=0, le=1)  # share of rows that may repeat a test row's words
+    collapse: float = Field(default=0.2, ge=0, le=1)  # fall of a round's diversity under the best before it
+    model_alone: int = Field(default=0, ge=0)  # test rows that the annotator labels by itself; 0: none
+    judge: Judged | None = None
+    evidence: str | None = None  # condition or field in which the entities of the text have to be
+    word_list: dict[str, list[str]] = {}  # label -> words: the baseline that a person writes by hand
+    truth: dict[str, Truth] = {}  # column -> what it should be
+    in_context: InContext | None = None
+    facts: Facts | None = None

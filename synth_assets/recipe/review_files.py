@@ -1,0 +1,77 @@
+"""Review files: values that a model listed, for a person to edit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from synth_assets.core.errors import UserError
+from synth_assets.core.identity import tagged_hash
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EDITED = "# As written: "
+
+
+def review_file(folder: Path, name: str, given: str) -> Path:
+    """Where the values of an attribute (for these values of others) may be edited."""
+    suffix = (
+        f".{re.sub(r'[^a-z0-9]+', '_', given.lower())}.{tagged_hash('given/1', given)[:6]}" if given else ""
+    )
+    return folder / f"{name}{suffix}.yaml"
+
+
+def write_review(path: Path, question: str, values: Sequence[str]) -> bool:
+    """A YAML list of the values, for a person to edit, with the question above it.
+
+    False, and the file is left as it is, when someone has edited it.
+    """
+    import yaml
+
+    if was_edited(path):
+        return False
+    head = ["# Values that the model gave to:", *(f"#   {line}" for line in question.splitlines())]
+    head.append("# Change, remove or add lines: a file that was edited is not written again.")
+    items = yaml.safe_dump(list(values), allow_unicode=True, width=10**6, default_flow_style=False)
+    text = "\n".join(head) + "\n" + items
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(f"{EDITED}{tagged_hash('review/1', text)}\n{text}", encoding="utf-8")
+    part.replace(path)
+    return True
+
+
+def was_edited(path: Path) -> bool:
+    """Whether there is a review file that a person has edited."""
+    return path.exists() and not _as_written(path.read_bytes().decode("utf-8", "replace"))
+
+
+def _as_written(text: str) -> bool:
+    first, _, rest = text.partition("\n")
+    return first == f"{EDITED}{tagged_hash('review/1', rest)}"
+
+
+def read_review(path: Path) -> list[str]:
+    """The values of a review file; all scalars are text. UserError when it is no list of different texts."""
+    import yaml
+
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # `- no` stays "no"
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UserError(f"{where}: not YAML: {getattr(error, 'problem', error)}.") from error
+    if not isinstance(values, list) or not values:
+        raise UserError(f"{path} has no values: write one a line, `- value`.")
+    for value in values:
+        if not isinstance(value, str) or not value.strip():
+            raise UserError(
+                f"{path}: {value!r} is no text: write `- value`, and a value with `: ` in quotes."
+            )
+    if len(set(values)) < len(values):
+        raise UserError(f"{path} repeats {max(values, key=values.count)!r}: keep one of it.")
+    return values

@@ -1,0 +1,128 @@
+"""What each stage of a recipe rests on, as a hash: a change of it concerns every partition of the stage.
+
+A stage turns stale only by what it uses, and so some names stand for a part of a section, or for more than
+stands in it. `labels` are the labels' names, `codebook` has their definitions too. `seeds` includes what
+stands in their file. `annotator` is what the annotator is told and who that is. `scorers` are the filters
+without their thresholds: moving one changes no score. `steps.NAME` is one step of the chain, with the
+models that it asks, the file that it works with, and what its templates say of the task. (What a prompt
+says of its own label is in the conditions.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.contracts.filter import RULE
+from synth_assets.contracts.provider import Provider
+from synth_assets.core.identity import tagged_hash
+from synth_assets.recipe.measuring import Student
+from synth_assets.recipe.review_files import was_edited
+from synth_assets.resources.gateway.models import what_answers
+from synth_assets.resources.storage.sources import fingerprint
+
+if TYPE_CHECKING:
+    from synth_assets.recipe.recipe import Recipe
+
+Said = Mapping[str, Any]  # the recipe as JSON
+
+
+def version(recipe: Recipe, *sections: str) -> str:
+    """Hash of these sections. KeyError for a section that there is not."""
+    said = recipe.model_dump(mode="json")
+    return tagged_hash("recipe/1", {name: _part(recipe, said, name) for name in sections})[:12]
+
+
+def _part(recipe: Recipe, said: Said, section: str) -> Any:
+    if section.startswith("steps."):
+        return _step(recipe, section.removeprefix("steps."))
+    return PARTS[section](recipe, said) if section in PARTS else said[section]
+
+
+def _seeds(recipe: Recipe, said: Said) -> Any:
+    seeds = dict(said["seeds"])
+    if not recipe.seeds.fields:
+        seeds.pop("fields")
+    return [seeds, recipe.seeds.file and fingerprint(recipe.seeds.file)]
+
+
+def _labelled(recipe: Recipe, said: Said) -> Any:
+    human = recipe.labelled.human
+    return [said["labelled"], fingerprint(human)] if human else said["labelled"]
+
+
+def _conditions(recipe: Recipe, said: Said) -> Any:
+    files = [path for v in recipe.attributes.values() if isinstance(v, Provider) for path in v.files()]
+    written = recipe.model_fields_set & {"constraints", "design", "cell", "shards"}
+    extra = {name: said[name] for name in written}
+    if not files and not extra:
+        return said["conditions"]
+    return [said["conditions"], extra, [fingerprint(str(path)) for path in files]]
+
+
+def _values(recipe: Recipe, said: Said) -> Any:
+    edited = [path for path in sorted(recipe.reviews.glob("*.yaml")) if was_edited(path)]
+    return [
+        {name: v.model_dump(mode="json") for name, v in recipe.listed.items()},
+        said["task"],
+        what_answers(recipe.model),
+        [fingerprint(str(path)) for path in edited],
+    ]
+
+
+def _step(recipe: Recipe, name: str) -> Any:
+    step = recipe.steps[name]
+    said = step.model_dump(mode="json", exclude={"samples", "model", "user_model"})
+    if not said.get("logprobs"):  # enters a version once it is written
+        said.pop("logprobs", None)
+    asked = [what_answers(model) for model in recipe.models_of(name)]
+    part = [said, *asked, recipe.task.told_by(step)]
+    if step.kind == "tool":
+        part.append(step.works_with)
+    if step.kind == "vote" or recipe.shared(name):
+        part.append({"samples": recipe.samples})
+    return part
+
+
+def _annotator(recipe: Recipe, said: Said) -> Any:
+    task = recipe.task
+    told = [task.text, task.label, task.verbalizers()]
+    return [told, recipe.annotator.k, what_answers(recipe.annotator_model)]
+
+
+def _metrics(recipe: Recipe, said: Said) -> Any:
+    part, wanted = said["metrics"], recipe.metrics
+    if recipe.student != Student():
+        part = [part, said["student"]]
+    if wanted.judge:
+        part = [part, what_answers(wanted.judge.model or recipe.annotator_model)]
+        if wanted.judge.people:
+            part.append(fingerprint(wanted.judge.people))
+    if wanted.facts:
+        asked = what_answers(wanted.facts.model or recipe.annotator_model)
+        part = [part, asked, fingerprint(wanted.facts.file)]
+    if shown := wanted.in_context:
+        told = recipe.task.told_by(shown)
+        part = [part, [told, what_answers(shown.model or recipe.annotator_model)]]
+    return part
+
+
+def _scorers(recipe: Recipe, said: Said) -> Any:
+    scorers = {name: rule for name, rule in recipe.filters.items() if rule.raw}
+    asked = {f"{n}.models": [what_answers(m) for m in f.models()] for n, f in scorers.items() if f.models()}
+    return {n: f.model_dump(mode="json", exclude=RULE) for n, f in scorers.items()} | asked
+
+
+PARTS: Mapping[str, Callable[[Recipe, Said], Any]] = {
+    "seeds": _seeds,
+    "labels": lambda recipe, said: recipe.cells,
+    "codebook": lambda recipe, said: said["task"]["classify"],
+    "samples": lambda recipe, said: recipe.samples,
+    "model": lambda recipe, said: what_answers(recipe.model),
+    "conditions": _conditions,
+    "values": _values,
+    "labelled": _labelled,
+    "annotator": _annotator,
+    "metrics": _metrics,
+    "scorers": _scorers,
+}

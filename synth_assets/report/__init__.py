@@ -1,0 +1,1 @@
+"""Pages: the report on a round, the comparison, the card, the story of a row."""

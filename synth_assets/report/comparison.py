@@ -1,0 +1,364 @@
+"""`synth compare A B`: two sets side by side: a recipe, RECIPE@ROUND, or the folder of an export.
+
+What was measured when they were made is taken as it is. What compares only on equal terms is measured again:
+students of one kind on the same test rows, diversity of equally many rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.core.errors import UserError
+from synth_assets.recipe.load import load
+from synth_assets.report.card import FILES, SECTIONS
+from synth_assets.report.metrics import INDEPENDENT, Metrics, differences
+from synth_assets.report.one_round import latest_round
+from synth_assets.report.pages import Number, Section, Table, dollars, general, interval, number, text
+from synth_assets.resources.home import recipes, warehouse
+from synth_assets.resources.storage.warehouse import identifier, literal
+from synth_assets.stages.views import show
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.core.asking import Encode
+    from synth_assets.recipe.measuring import Student
+    from synth_assets.recipe.recipe import Recipe
+    from synth_assets.resources.encoder import MiniLM
+
+TRAINED = 5_000  # rows of a set that its student sees
+VARIED = 1_000  # rows of a set whose diversity is measured
+METRICS = 200  # rows of their table
+ORIGIN = re.compile(r"^Exported from the stage `(.+)`(?:, round (.+))? of the recipe `(.+)`\.$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two sets."""
+
+    name: str
+    labels: frozenset[str]
+    size: int
+    synthetic: int
+    rows: pd.DataFrame  # row_id, text, label, weight, origin and more; TRAINED at the most
+    card: Mapping[str, list[dict[str, Any]]]  # title of exporting.SECTIONS -> its rows
+    recipe: Recipe | None  # of a set that is not a folder
+    made_by: str  # what makes its metrics
+
+    @property
+    def metrics(self) -> Metrics:
+        return {
+            (row["name"], row["slice"]): (row["value"], row["low"], row["high"], row["n"])
+            for row in self.card["Metrics"]
+        }
+
+
+def compare(a: str, b: str, encoder: MiniLM) -> list[Section]:
+    """UserError for a set that is not there, and for two that are of different tasks."""
+    sides = [_side(words) for words in (a, b)]
+    first, second = sides
+    if first.labels != second.labels:
+        said = [f"{s.name} has {', '.join(sorted(s.labels)) or 'no labels'}" for s in sides]
+        raise UserError(f"{' and '.join(said)}: sets of different tasks cannot be compared.")
+    found = [_sets(sides), _funnel(sides), _cost(sides), _students(sides, encoder)]
+    return [*found, _diversity(sides, encoder.encode), _metrics(sides)]
+
+
+def _side(words: str) -> Side:
+    name, at, round_ = words.partition("@")
+    if (recipes() / f"{name}.yaml").is_file():
+        return _of_recipe(words, load(recipes() / f"{name}.yaml"), round_ if at else None)
+    folder = Path(words).expanduser()
+    for kind, file in FILES.items():
+        if (folder / file).is_file() and (folder / "README.md").is_file():
+            return _of_folder(
+                words, folder, "read_json" if kind == "jsonl" else "read_parquet", folder / file
+            )
+    known = ", ".join(sorted(path.stem for path in recipes().glob("*.yaml"))) or "none"
+    raise UserError(
+        f"{words!r} is neither a recipe, nor RECIPE@ROUND, nor the folder of an export. Recipes are: "
+        f"{known}. `synth export NAME --to DIR` makes a folder."
+    )
+
+
+def _of_recipe(words: str, recipe: Recipe, round_: str | None) -> Side:
+    target = warehouse()
+    show(target, recipe)
+    day = latest_round(recipe, target, "weighted", round_)
+
+    def ask(sql: str) -> list[dict[str, Any]]:
+        answer = target.query(sql.replace("{recipe}", identifier(recipe.name)), {"round": day})
+        return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+
+    (counts,) = ask(f"select {COUNTS} from {{recipe}}.weighted where round = $round")
+    sql = f"select * from {{recipe}}.weighted where round = $round {SAMPLED}"
+    rows = target.query(sql.replace("{recipe}", identifier(recipe.name)), {"round": day}).df()
+    return Side(
+        f"{recipe.name}@{day}",
+        frozenset(recipe.labels),
+        counts["size"],
+        counts["synthetic"],
+        rows,
+        {title: ask(sql) for title, _, sql in SECTIONS},
+        recipe,
+        f"`synth run {recipe.name} --round {day}` measures it.",
+    )
+
+
+COUNTS = "count(*) as size, count(*) filter (where origin = 'synthetic') as synthetic"
+SAMPLED = f"order by md5(row_id), row_id limit {TRAINED}"
+
+
+def _of_folder(words: str, folder: Path, reader: str, file: Path) -> Side:
+    import duckdb
+
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    origin = ORIGIN.search(card)
+    if origin is None:
+        raise UserError(f"{folder}/README.md is not the card of an export: export the set again.")
+    try:
+        with duckdb.connect() as connection:
+            there = set(connection.sql(f"from {reader}({literal(str(file))})").columns)
+            if not {"row_id", "text"} <= there:
+                raise UserError(
+                    f"{file} of the stage {origin[1]} has no rows with row_id and text: export weighted, "
+                    "filtered or generations."
+                )
+            made = "seed" if origin[1] == "seeds" else "synthetic"
+            rows = _rows(f"{reader}({literal(str(file))})", there, made)
+            ((size, synthetic),) = connection.sql(f"select {COUNTS} from ({rows})").fetchall()
+            sample = connection.sql(f"from ({rows}) {SAMPLED}").df()
+    except duckdb.Error as error:
+        why = str(error).partition("\n")[0]
+        raise UserError(f"{file} cannot be read, export the set again: {why}") from error
+    tables = dict(_tables(card))
+    return Side(
+        words,
+        frozenset(row["label"] for row in tables.get("Labels", [])),
+        size,
+        synthetic,
+        sample,
+        {title: [_values(row) for row in tables.get(title, [])] for title, *_ in SECTIONS},
+        None,
+        "Its card has none: export a round that was measured.",
+    )
+
+
+def _rows(file: str, there: Collection[str], origin: str) -> str:
+    """SQL of what is compared of the rows of an exported file."""
+    columns = ["row_id::varchar as row_id", "text::varchar as text"]
+    columns.append("label::varchar as label" if "label" in there else "null as label")
+    columns.append("weight::double as weight" if "weight" in there else "1.0 as weight")
+    columns.append("origin" if "origin" in there else f"{literal(origin)} as origin")
+    return f"select {', '.join(columns)} from {file}{' where accepted' if 'accepted' in there else ''}"
+
+
+def _tables(card: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Title -> rows of the table of each section."""
+    for part in re.split(r"^## ", card, flags=re.MULTILINE)[1:]:
+        title, *lines = part.splitlines()
+        cells = [
+            [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            for line in lines
+            if line.startswith("| ")
+        ]
+        yield title, [dict(zip(cells[0], row, strict=False)) for row in cells[1:]]
+
+
+def _values(row: Mapping[str, str]) -> dict[str, Any]:
+    """What the card says in words and rounded numbers."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        found[name] = None if value == "unknown" else value
+        if name not in ("name", "slice", "filter", "wanted", "stage", "model", "endpoint", "round"):
+            with suppress(ValueError):
+                found[name] = float(value.replace(",", ""))
+    return found
+
+
+def _sum(rows: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    """The sum of a column, if all of it is known."""
+    values = [row[name] for row in rows]
+    return None if any(v is None for v in values) else float(sum(values))
+
+
+def _sets(sides: Sequence[Side]) -> Section:
+    lines: list[list[object]] = [
+        ["rows", *(number(s.size, 0) for s in sides)],
+        ["synthetic rows", *(number(s.synthetic, 0) for s in sides)],
+        ["rounds", *(number(len(s.card["Rounds"]), 0) for s in sides)],
+    ]
+    for column, words in (
+        ("generated", "rows asked for"),
+        ("accepted", "rows accepted"),
+        ("kept", "rows kept"),
+    ):
+        lines.append([words, *(number(_sum(s.card["Rounds"], column), 0) for s in sides)])
+    yields = [_yield(side) for side in sides]
+    lines += [["yield", *(y[0] for y in yields)], ["95 % interval", *(y[1] for y in yields)]]
+    columns = ["", *(f"{letter}: {s.name}" for letter, s in zip("AB", sides, strict=True))]
+    return Section("sets", "The sets", "", [Table(columns, lines)])
+
+
+def _yield(side: Side) -> tuple[Number, Number]:
+    from synth_assets.evaluation.usefulness import wilson
+
+    kept, asked = (_sum(side.card["Rounds"], column) for column in ("kept", "generated"))
+    if kept is None or not asked:
+        return number(None), Number("")
+    return number(kept / asked), interval(*wilson(int(kept), int(asked)))
+
+
+def _funnel(sides: Sequence[Side]) -> Section:
+    """Dropped rows by filter, with their share of what was asked for."""
+    dropped = [{(r["filter"], r["wanted"] or ""): r["dropped"] for r in s.card["Filters"]} for s in sides]
+    asked = [_sum(s.card["Rounds"], "generated") for s in sides]
+    lines = []
+    for name, wanted in dict.fromkeys(key for of_side in dropped for key in of_side):
+        cells: list[object] = []
+        for of_side, n in zip(dropped, asked, strict=True):
+            rows = of_side.get((name, wanted), 0)
+            cells += [number(rows, 0), number(rows / n if n else None)]
+        lines.append([text(name), text(wanted), *cells])
+    columns = ["dropped by", "wanted", "A", "of all", "B", "of all"]
+    return Section("funnel", "Dropped rows", "", [Table(columns, lines)] if lines else [])
+
+
+def _cost(sides: Sequence[Side]) -> Section:
+    of_sides = [s.card["Models and cost"] for s in sides]
+    lines: list[list[object]] = []
+    for stage, model in dict.fromkeys((r["stage"], r["model"]) for rows in of_sides for r in rows):
+        lines.append([text(stage), text(model)])
+        for rows in of_sides:
+            lines[-1] += _paid([r for r in rows if (r["stage"], r["model"]) == (stage, model)])
+    lines.append(["all", "", *(cell for rows in of_sides for cell in _paid(rows))])
+    columns = ["stage", "model", *(f"{s}: {c}" for s in "AB" for c in ("calls", "tokens", "dollars"))]
+    words = "Calls of all rounds of each set; a cost is unknown where a model has no price."
+    return Section("cost", "Cost", words, [Table(columns, lines)])
+
+
+def _paid(rows: Sequence[Mapping[str, Any]]) -> list[object]:
+    prompt, completion = (_sum(rows, name) for name in ("prompt_tokens", "completion_tokens"))
+    tokens = None if prompt is None or completion is None else prompt + completion
+    return [number(_sum(rows, "calls"), 0), number(tokens, 0), dollars(_sum(rows, "dollars"))]
+
+
+def _students(sides: Sequence[Side], encoder: MiniLM) -> Section:
+    """Both sets' students on the same test rows, which neither was trained on."""
+    from synth_assets.evaluation import of_students, usefulness
+    from synth_assets.students.made import build
+
+    if not sides[0].labels:
+        return Section("students", "", "", [])
+    test = _test_rows(sides)
+    title = "Students on the same test rows"
+    if test is None or test.empty:
+        why = (
+            "Both are folders, which have no test rows."
+            if test is None
+            else "Their recipes have no test row in common that neither set has."
+        )
+        return Section("students", title, why, [Table(["", "accuracy"], [["both", number(None)]])])
+    student, why = _student(sides)
+    made = build(student, encoder.encode, encoder.folder)
+    sets = {x: s.rows.dropna(subset=["label"]) for x, s in zip("AB", sides, strict=True)}
+    said = of_students.predictions(sets, test, made)
+    right = {x: None if p is None else p.right for x, p in said.items()}
+    measured = usefulness.compare(right, len(test), "A")
+    rows = {(r.name, r.slice): r for r in measured.astype(object).itertuples(index=False)}
+    lines = [
+        [x, number(rows["accuracy", x].value), interval(rows["accuracy", x].low, rows["accuracy", x].high)]
+        for x in "AB"
+    ]
+    if gain := rows.get(("accuracy_gain", "B")):
+        gained = [number(gain.value, sign="+"), interval(gain.low, gain.high, "+")]
+        lines.append(["B against A", *gained])
+    lacking = [s.name for x, s in zip("AB", sides, strict=True) if right[x] is None]
+    words = (
+        f"Trained again on at most {TRAINED:,} rows of each set, with their weights; tested on {len(test):,} "
+    )
+    words += f"real rows that neither sample has. The student is {why}. "
+    words += "The difference is paired: its interval is of the same rows."
+    words += f" {' and '.join(lacking)}: a label of the test rows is in no row." if lacking else ""
+    return Section("students", title, words, [Table(["trained on", "accuracy", "95 % interval"], lines)])
+
+
+def _student(sides: Sequence[Side]) -> tuple[Student, str]:
+    """The student that both sides' recipes ask for, or the fast one, and in words which it is and why."""
+    from synth_assets.recipe.measuring import Student
+
+    first, second = (None if s.recipe is None else s.recipe.student for s in sides)
+    if first and first == second:
+        return first, f"that of both recipes ({_options(first)})"
+    fast = Student()
+    if first and second:
+        why = f"A's recipe asks for another ({_options(first)}) than B's ({_options(second)})"
+    else:
+        why = "the folder of an export does not say which was meant"
+    return fast, f"the fast one ({_options(fast)}), as {why}"
+
+
+def _options(student: Student) -> str:
+    """As the recipe has it: `by: boosting, features: tfidf`."""
+    said = {"by": student.by, **student.model_dump(exclude_defaults=True)}
+    return ", ".join(f"{name}: {str(value).lower()}" for name, value in said.items())
+
+
+def _seeds(recipe: Recipe, splits: Sequence[str]) -> pd.DataFrame:
+    listed = ", ".join(map(literal, splits))
+    sql = f"select row_id, text, label from {identifier(recipe.name)}.seeds where split in ({listed})"
+    return warehouse().query(sql).df().drop_duplicates(["text", "label"])
+
+
+def _test_rows(sides: Sequence[Side]) -> pd.DataFrame | None:
+    """Test rows that the recipes have in common, without what is in a set; None if both are folders."""
+    tests = [_seeds(s.recipe, ["test"]) for s in sides if s.recipe]
+    if not tests:
+        return None
+    test = tests[0]
+    for other in tests[1:]:
+        test = test.merge(other[["text", "label"]], on=["text", "label"])
+    shown = {t for s in sides for t in s.rows["text"]}
+    return test[~test["text"].isin(shown)].reset_index(drop=True)
+
+
+def _diversity(sides: Sequence[Side], encode: Encode) -> Section:
+    from synth_assets.evaluation.diversity import diversity
+
+    sets = {x: s.rows[s.rows["origin"] == "synthetic"] for x, s in zip("AB", sides, strict=True)}
+    n = min(VARIED, *map(len, sets.values()))
+    if recipe := next((s.recipe for s in sides if s.recipe), None):
+        seeds = _seeds(recipe, ["unlabeled", "test"])
+        if len(seeds) >= n:
+            sets["real"] = seeds.sort_values("row_id")
+    a, b, *real = (_by_name(diversity(list(rows["text"][:n]), encode)) for rows in sets.values())
+    table = differences(a, b, "A", "B", METRICS)
+    lines = [
+        [name, *cells, *(general(of_real[str(name), ""][0]) for of_real in real)]
+        for name, _, *cells in table.rows  # there are no slices
+    ]
+    columns = ["measure", *table.columns[2:], *(["real"] if real else [])]
+    words = f"Of {n:,} synthetic rows each: most measures depend on the size of a set."
+    if few := [s.name for x, s in zip("AB", sides, strict=True) if len(sets[x]) < 2]:
+        words = f"Fewer than two synthetic rows: {' and '.join(few)}."
+    return Section("diversity", "Diversity", words, [Table(columns, lines)])
+
+
+def _by_name(rows: pd.DataFrame) -> Metrics:
+    known = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    return {(row["name"], ""): (row["value"], row.get("low"), row.get("high"), row["n"]) for row in known}
+
+
+def _metrics(sides: Sequence[Side]) -> Section:
+    a, b = sides
+    words = f"As they were measured when the sets were made. {INDEPENDENT}"
+    for s in sides:
+        words += "" if s.metrics else f" {s.name} has no metrics. {s.made_by}"
+    table = differences(a.metrics, b.metrics, "A", "B", METRICS)
+    table = table if table.rows else Table(["metric", "A", "B"], [["all", number(None), number(None)]])
+    return Section("metrics", "Metrics", words, [table])

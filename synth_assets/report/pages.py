@@ -1,0 +1,166 @@
+"""What a page holds, and how it is written: sections of tables and pictures, as HTML, Markdown or lines.
+
+A page is one file without scripts that loads nothing: its text may come from a model, and is escaped; its
+content security policy forbids the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from synth_assets.report import charts
+from synth_assets.resources.storage.process import is_gone, this_process
+
+TEMPLATE = "report.html.j2"
+LONGEST = 300  # characters of a text that a cell shows
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number as it is shown; `share` (0 to 1) is how dark its cell is."""
+
+    text: str
+    share: float | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Table:
+    """The first column names the line."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]  # texts and Numbers
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    svg: str  # of charts.py: safe to put into a page
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """`name` is its anchor. A section without parts is left out."""
+
+    name: str
+    title: str
+    words: str
+    parts: Sequence[Table | Picture]
+
+
+def number(value: float | None, digits: int = 3, sign: str = "", share: float | None = None) -> Number:
+    """A number with thousands separated; what is not known says so."""
+    if value is None or value != value:
+        return Number("unknown")
+    return Number(f"{value:{sign},.{digits}f}", share)
+
+
+def general(value: float | None, sign: str = "") -> Number:
+    """A number of any size: whole numbers as they are, others with four digits."""
+    if value is None or value != value:
+        return Number("unknown")
+    if not value:
+        return Number("0")
+    whole = value == round(value) and abs(value) >= 10
+    return Number(f"{value:{sign},.0f}" if whole else f"{value:{sign},.4g}")
+
+
+def dollars(value: float | None) -> Number:
+    return Number("unknown" if value is None or value != value else f"${value:,.4f}")
+
+
+def interval(low: float | None, high: float | None, sign: str = "") -> Number:
+    """Both ends of an interval; empty where there is none."""
+    if low is None or high is None or low != low or high != high:
+        return Number("")
+    digits = 3 if max(abs(low), abs(high)) < 10 else 1
+    return Number(f"{low:{sign},.{digits}f} to {high:{sign},.{digits}f}")
+
+
+def text(value: object, longest: int = LONGEST) -> str:
+    """A value as one line that is not too long; its control characters do nothing."""
+    if value is None:
+        return "unknown"
+    words = " ".join(str(value)[: 4 * longest].split())
+    words = "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) == "Cc" else c for c in words)
+    return words if len(words) <= longest else words[: longest - 1] + "…"
+
+
+def html(title: str, words: str, sections: Sequence[Section]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    files = FileSystemLoader(Path(__file__).parent)
+    pages = Environment(
+        loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    pages.tests["number"] = lambda cell: isinstance(cell, Number)
+    pages.tests["picture"] = lambda part: isinstance(part, Picture)
+    shown = [section for section in sections if section.parts]
+    colours = {"light": charts.LIGHT, "dark": charts.DARK}
+    return pages.get_template(TEMPLATE).render(title=title, words=words, sections=shown, **colours)
+
+
+def lines(sections: Sequence[Section]) -> Iterator[str]:
+    """The tables for a terminal."""
+    for section in sections:
+        if section.parts:
+            yield from ("", section.title, *([section.words] if section.words else []))
+        for part in section.parts:
+            if isinstance(part, Table):
+                yield from ("", *([part.caption] if part.caption else []), *_aligned(part))
+
+
+def _aligned(table: Table) -> Iterator[str]:
+    rows = [table.columns, *table.rows]
+    widths = [max(len(str(row[i])) for row in rows) for i in range(len(table.columns))]
+    right = [any(isinstance(row[i], Number) for row in table.rows) for i in range(len(widths))]
+    for row in rows:
+        cells = (
+            f"{cell!s:{'>' if r else '<'}{width}}" for cell, width, r in zip(row, widths, right, strict=True)
+        )
+        yield f"  {'  '.join(cells)}".rstrip()
+
+
+def markdown(sections: Sequence[Section]) -> str:
+    """The same for the Dagster UI."""
+    found: list[str] = []
+    for section in sections:
+        if section.parts:
+            found += [f"### {section.title}", _inert(section.words), ""]
+        for part in section.parts:
+            found += [_inert(part.caption), ""] if part.caption else []
+            if isinstance(part, Picture):
+                found += [f"![{_inert(part.caption)}]({charts.alone(part.svg)})", ""]
+            else:
+                rows = [f"| {' | '.join(map(_inert, row))} |" for row in (part.columns, *part.rows)]
+                found += [rows[0], f"|{'---|' * len(part.columns)}", *rows[1:], ""]
+    return "\n".join(found)
+
+
+def _inert(cell: object) -> str:
+    """What Markdown takes as text, and as one cell."""
+    return "".join(f"&#{ord(c)};" if c in "|<>[]`*_\\$" else c for c in str(cell))
+
+
+def save(page: str, path: Path) -> None:
+    """Write beside the place, then rename over it: a reader sees the old page or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*"):  # of processes that were killed here
+        if is_gone(left.name.removeprefix(f".{path.name}.")):
+            left.unlink(missing_ok=True)
+    beside = path.with_name(f".{path.name}.{this_process()}")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(page)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

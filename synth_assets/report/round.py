@@ -1,0 +1,165 @@
+"""The report on one round: what was made, at which cost, and what it is worth, as a page of its own.
+
+All of it is asked of the warehouse, which counts and sums there; what comes out of it is small, however many
+rows the round has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.evaluation.usefulness import wilson
+from synth_assets.report import charts
+from synth_assets.report.metrics import INDEPENDENT, Metrics, differences, metric_sections
+from synth_assets.report.one_round import Round
+from synth_assets.report.pages import (
+    Number,
+    Picture,
+    Section,
+    Table,
+    dollars,
+    general,
+    html,
+    interval,
+    number,
+    save,
+    text,
+)
+from synth_assets.report.rows import SHOWN, of_conditions, of_examples, of_labels, of_weights
+from synth_assets.resources.storage.warehouse import Warehouse, literal
+
+if TYPE_CHECKING:
+    from synth_assets.recipe.recipe import Recipe
+
+
+def write(recipe: Recipe, warehouse: Warehouse, round_: str, to: Path) -> list[Section]:
+    """Write the page, whole or not at all; returns what it says."""
+    found = sections(Round(recipe, warehouse, round_))
+    words = f"{text(recipe.task.text)}; synthetic rows, made by a language model and measured on real ones"
+    save(html(f"{recipe.name}, round {round_}", f"{words}. Intervals are 95 %.", found), to)
+    return found
+
+
+def sections(round_: Round) -> list[Section]:
+    metrics = round_.metrics()
+    found = [
+        _made(round_),
+        _funnel(round_),
+        *metric_sections(metrics, round_.recipe.labels),
+        *([of_conditions(round_), of_examples(round_)] if round_.counts["kept"] is not None else []),
+        of_labels(round_),
+        of_weights(round_),
+        *([_changes(round_, metrics)] if metrics else []),
+    ]
+    return [section for section in found if section.parts]
+
+
+def _made(round_: Round) -> Section:
+    recipe, there = round_.recipe, round_.counts
+    facts = [
+        ("labels", text(", ".join(recipe.labels))) if recipe.labels else None,
+        ("rows asked for", str(number(there["asked"], 0))),
+        ("rows kept", str(number(there["kept"], 0))),
+        ("rows of the training set", str(number(there["training_rows"], 0))),
+        *((words, _time(there[name])) for name, words in TIMES.items()),
+    ]
+    parts = [Table(["", ""], [fact for fact in facts if fact])]
+    calls = round_.ask("select * from {recipe}.cost where round = $round")
+    if calls:
+        parts.append(_cost(calls))
+    words = "A call counts in the round that used it first. A cost is unknown where a model has no price."
+    return Section("made", "What was made, and its cost", words, parts)
+
+
+TIMES = {"first_call": "first call", "last_call": "last call"}
+
+
+def _time(stamp: str | None) -> str:
+    """A time of the call log, to the second."""
+    return "unknown" if stamp is None else f"{stamp[:19].replace('T', ' ')} UTC"
+
+
+def _cost(calls: Sequence[Mapping[str, Any]]) -> Table:
+    lines = [_calls(row["stage"], text(row["model"]), [row]) for row in calls]
+    columns = ["stage", "model", "calls", "prompt tokens", "completion tokens", "US dollars"]
+    return Table(columns, [*lines, _calls("all", "", calls)])
+
+
+def _calls(stage: str, model: str, rows: Sequence[Mapping[str, Any]]) -> list[object]:
+    names = ("calls", "prompt_tokens", "completion_tokens", "cost")
+    *counts, cost = (_sum([row[name] for row in rows]) for name in names)
+    return [stage, model, *(number(n, 0) for n in counts), dollars(cost)]
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    """The sum, if all of it is known."""
+    return None if any(v is None for v in values) else float(sum(v for v in values if v is not None))
+
+
+def _funnel(round_: Round) -> Section:
+    cells = round_.ask("select * from {recipe}.yield where round = $round order by yield, cell")
+    total = {"cell": "all"} | {n: _sum([row[n] for row in cells]) for n in ("generated", "rejected", "kept")}
+    rows = [_yield(row) for row in [total, *cells[:SHOWN]]]
+    columns = ["cell", "generated", "accepted", "kept", "yield", "95 % interval"]
+    caption = f"the {SHOWN} cells of the lowest yield, of {len(cells):,}" if len(cells) > SHOWN else ""
+    parts: list[Table | Picture] = [Table(columns, rows, caption)]
+    if round_.counts["kept"] is not None and cells:
+        parts.append(_fates(cells[:SHOWN]))
+    dropped = round_.ask("""
+        select stage, scorer, threshold, sum(rows) as rows, sum(rows) / sum(sum(rows)) over () as share
+        from {recipe}.dropped where round = $round group by all order by rows desc, scorer limit 100""")
+    if dropped:
+        lines = [
+            [
+                text(row["scorer"], 60),
+                text(row["stage"], 60),
+                text(row["threshold"] or "", 60),
+                number(row["rows"], 0),
+                number(row["share"], share=row["share"]),
+            ]
+            for row in dropped
+        ]
+        parts.append(Table(["dropped by", "stage", "wanted", "rows", "of all dropped"], lines))
+    words = "Rows that were asked for, answered, accepted as an answer, and kept by the filters."
+    return Section("funnel", "From generated to kept", words, parts if cells else [])
+
+
+def _fates(cells: Sequence[Mapping[str, Any]]) -> Picture:
+    fates = {"kept": "kept", "dropped by a filter": "dropped", "failed": "rejected"}
+    bars = {words: [int(row[name]) for row in cells] for words, name in fates.items()}
+    svg = charts.stacked("rows by cell", bars, [row["cell"] for row in cells])
+    return Picture(svg, "What became of the rows of each cell")
+
+
+def _yield(row: Mapping[str, Any]) -> list[object]:
+    generated, kept = row["generated"], row["kept"]
+    known = kept is not None and generated
+    low, high = wilson(int(kept), int(generated)) if known else (None, None)
+    counts = [number(n, 0) for n in (generated, generated - row["rejected"], kept)]
+    return [text(row["cell"]), *counts, number(kept / generated if known else None), interval(low, high)]
+
+
+def _changes(round_: Round, now: Metrics) -> Section:
+    (found,) = round_.ask("select max(round)::varchar as day from {recipe}.metrics where round < $round")
+    if not found["day"]:
+        return Section("changes", "Changes", "", [])
+    before = round_.metrics(found["day"])
+    table = differences(before, now, "before", "now", 2 * SHOWN)
+    counts = round_.ask(f"""
+        select round::varchar as round, asked, kept, training_rows, calls, cost from {{recipe}}.rounds
+        where round in ($round, {literal(found["day"])}) order by round""")
+    names = {"asked": "rows asked for", "kept": "rows kept", "training_rows": "rows of the training set"}
+    names |= {"calls": "calls", "cost": "US dollars"}
+    lines = [[words, *_before_and_now([row[name] for row in counts])] for name, words in names.items()]
+    parts = [Table(["", "before", "now", "difference"], lines)] if len(counts) == 2 else []
+    parts += [table] if table.rows else []
+    words = f"Before is round {found['day']}. {INDEPENDENT}"
+    return Section("changes", "Changes since the last round", words, parts)
+
+
+def _before_and_now(values: Sequence[float | None]) -> Iterator[Number]:
+    yield from map(general, values)
+    before, now = values
+    yield general(None if before is None or now is None else now - before, "+")

@@ -1,0 +1,217 @@
+"""The sections of a report that show rows: conditions, examples, labels, weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.evaluation.usefulness import wilson
+from synth_assets.report import charts
+from synth_assets.report.pages import Number, Picture, Section, Table, general, interval, number, text
+from synth_assets.resources.storage.warehouse import identifier, literal
+
+if TYPE_CHECKING:
+    from synth_assets.recipe.recipe import Recipe
+    from synth_assets.report.one_round import Round
+
+SHOWN = 30  # cells, values and labels that a table or a picture has
+EXAMPLES = 2  # rows at each end of a score
+BINS = 30
+NUMBERS = ("double", "int64", "bool")  # types of scores that are numbers
+DROPPED = "dropped"
+
+
+def _scores(recipe: Recipe) -> dict[str, str]:
+    """Score that is a number -> the stage that has it for all of its rows."""
+    found = {}
+    for rule in recipe.filters.values():
+        column = rule.score_column()
+        if rule.columns.get(column) in NUMBERS:
+            found[column] = "scores" if rule.raw.get(column) in NUMBERS else "filtered"
+    return found
+
+
+def of_conditions(round_: Round) -> Section:
+    recipe, scores = round_.recipe, _scores(round_.recipe)
+    attributes = [*(["label"] if recipe.labels else []), *recipe.attributes]
+    if not attributes:
+        return Section("conditions", "Conditions", "", [])
+    values = ", ".join(
+        f"{{name: {literal(name)}, place: {i}, value: g.{identifier(name)}}}"
+        for i, name in enumerate(attributes)
+    )
+    means = "".join(
+        f", avg(({stage}.{identifier(name)})::double) as {identifier('mean ' + name)}"
+        for name, stage in scores.items()
+    )
+    rows = round_.ask(f"""
+        select
+          c.name, c.value, count(*) as rows, count(filtered.row_id) as kept,
+          count(*) over (partition by c.name) as values_of_it,
+          sum(count(*)) over (partition by c.name) as rows_of_it{means}
+        from (
+          select row_id, unnest([{values}]) as c from {{recipe}}.generations as g where round = $round
+        ) as g
+        left join {{recipe}}.filtered as filtered on filtered.row_id = g.row_id and filtered.round = $round
+        left join {{recipe}}.scores as scores on scores.row_id = g.row_id and scores.round = $round
+        where c.value is not null
+        group by c.name, c.place, c.value
+        qualify row_number() over (partition by c.name order by count(*) desc, c.value) <= {SHOWN}
+        order by c.place, c.value""")
+    parts = [_heat_map(name, [row for row in rows if row["name"] == name], scores) for name in attributes]
+    words = (
+        "Yield, and mean of each score that is not the same everywhere, by the values that were asked for. "
+        "The stronger the colour of a cell, the higher it is in its column."
+    )
+    late = [name for name, stage in scores.items() if stage == "filtered"]
+    if late:
+        words += f" Means of {', '.join(late)} are of kept rows."
+    return Section("conditions", "Conditions", words, [part for part in parts if part])
+
+
+def _heat_map(name: str, rows: Sequence[Mapping[str, Any]], scores: Mapping[str, str]) -> Table | None:
+    """A line a value. None where each row has a value of its own."""
+    if not rows or rows[0]["values_of_it"] == rows[0]["rows_of_it"]:
+        return None
+    means = {score: [row[f"mean {score}"] for row in rows] for score in scores}
+    columns = {score: found for score, found in means.items() if len(set(found)) > 1}
+    yields = _shaded([row["kept"] / row["rows"] for row in rows])
+    intervals = [interval(*wilson(row["kept"], row["rows"])) for row in rows]
+    counts = [number(row["rows"], 0) for row in rows]
+    shaded = [_shaded(found) for found in columns.values()]
+    lines: list[list[object]] = [
+        [text(row["value"], 80), *cells]
+        for row, *cells in zip(rows, counts, yields, intervals, *shaded, strict=True)
+    ]
+    more = rows[0]["values_of_it"] - len(rows)
+    words = f"and {more:,} more values" if more else ""
+    return Table([name, "rows", "yield", "95 % interval", *columns], lines, words)
+
+
+def _shaded(means: Sequence[float | None]) -> list[Number]:
+    known = [m for m in means if m is not None]
+    low, span = min(known), max(known) - min(known)
+    return [number(m, share=(m - low) / span if m is not None and span else None) for m in means]
+
+
+def of_examples(round_: Round) -> Section:
+    recipe, scores = round_.recipe, _scores(round_.recipe)
+    found = [*_kept_ends(round_, scores), *_nearest_dropped(round_)]
+    parts, same = [], []
+    for rule in recipe.filters.values():
+        score = rule.score_column()
+        rows = [row for row in found if row["score"] in (score, rule.name)]
+        if len({row["value"] for row in rows}) < 2:  # kept rows are all alike, nothing else to see
+            same += [f"{score} {general(row['value'])}" for row in rows[:1] if row["what"] != DROPPED]
+            if all(row["what"] != DROPPED for row in rows):
+                continue
+        lines = [_example(row, recipe) for row in rows]
+        columns = ["row", "score", *(["label"] if recipe.labels else []), "text"]
+        parts.append(Table(columns, lines, f"{rule.name}, wanted {rule.threshold() or 'any'}"))
+    words = "The lowest and the highest of the kept rows, and the dropped ones nearest to the threshold."
+    if same:
+        words += f" All kept rows have: {', '.join(same)}."
+    return Section("examples", "Examples at the ends of the scores", words, parts)
+
+
+def _example(row: Mapping[str, Any], recipe: Recipe) -> list[object]:
+    label = [text(row["label"], 60)] if recipe.labels else []
+    return [row["what"], general(row["value"]), *label, text(row["text"])]
+
+
+def _kept_ends(round_: Round, scores: Mapping[str, str]) -> list[dict[str, Any]]:
+    parts = [
+        f"""(select {literal(name)} as score, '{what} kept' as what, {i} as place,
+              ({identifier(name)})::double as value, label, text, row_id
+            from {{recipe}}.filtered where round = $round and {identifier(name)} is not null
+            order by {identifier(name)} {order}, row_id limit {EXAMPLES})"""
+        for name in scores
+        for i, (what, order) in enumerate((("lowest", "asc"), ("highest", "desc")))
+    ]
+    if not parts:
+        return []
+    rows = round_.ask(f"{' union all '.join(parts)} order by score, place, value, row_id")
+    once = dict[tuple[str, str], dict[str, Any]]()  # a row may be at both ends of a few rows
+    for row in rows:
+        once.setdefault((row["score"], row["row_id"]), row)
+    return list(once.values())
+
+
+def _nearest_dropped(round_: Round) -> list[dict[str, Any]]:
+    bound = "try_cast(regexp_extract(threshold, '{} (\\S+)', 1) as double)"
+    low, high = (f"abs(value - {bound.format(words)})" for words in ("at least", "at most"))
+    return round_.ask(f"""
+        select scorer as score, '{DROPPED}' as what, value, label, text
+        from {{recipe}}.rejected
+        where round = $round and value is not null
+        qualify row_number() over (
+          partition by scorer order by least({low}, {high}) nulls last, row_id
+        ) <= {EXAMPLES}
+        order by all""")
+
+
+def of_labels(round_: Round) -> Section:
+    if not round_.recipe.labels:
+        return Section("labels", "Labels", "", [])
+    changed = "label is distinct from former_label"
+    sources = round_.ask(f"""
+        select label_source, count(*) as rows, count(*) filter (where {changed}) as changed,
+          avg(confidence) as confidence
+        from {{recipe}}.labelled where round = $round group by all order by all""")
+    moves = round_.ask(f"""
+        select label_source, former_label, label, count(*) as rows, min_by(text, row_id) as example
+        from {{recipe}}.labelled where round = $round and {changed}
+        group by all order by rows desc, label_source, former_label, label limit {SHOWN}""")
+    rows = [
+        [text(r["label_source"]), number(r["rows"], 0), number(r["changed"], 0), number(r["confidence"])]
+        for r in sources
+    ]
+    parts = [Table(["labelled by", "rows", "changed", "mean confidence"], rows)] if rows else []
+    if moves:
+        names = ("label_source", "former_label", "label")
+        lines = [[*(text(r[c], 60) for c in names), number(r["rows"], 0), text(r["example"])] for r in moves]
+        parts.append(Table(["changed by", "asked for", "now", "rows", "example"], lines))
+    return Section("labels", "Label enhancement", "Whose label a kept row carries on.", parts)
+
+
+def of_weights(round_: Round) -> Section:
+    rows = round_.ask("""
+        select origin, count(*) as rows, sum(weight) as weight, min(weight) as least, max(weight) as most,
+          sum(weight) ** 2 / sum(weight ** 2) as effective
+        from {recipe}.weighted where round = $round group by rollup (origin) order by origin nulls last""")
+    everything = next((row for row in rows if row["origin"] is None and row["rows"]), None)
+    if everything is None:
+        return Section("weights", "Weights", "", [])
+    lines = [
+        [
+            row["origin"] or "all",
+            number(row["rows"], 0),
+            number(row["effective"], 1),
+            number(row["weight"] / everything["weight"]),
+            general(row["least"]),
+            general(row["most"]),
+        ]
+        for row in rows
+    ]
+    columns = ["origin", "rows", "effective size", "share of the weight", "lightest", "heaviest"]
+    parts: list[Table | Picture] = [Table(columns, lines)]
+    if everything["least"] < everything["most"]:
+        parts.append(_histogram(round_, everything["least"], everything["most"]))
+    words = (
+        "The training set so far. Its effective size is how many rows of one weight say as much: "
+        "(sum of weights)² / sum of their squares (Kish 1965)."
+    )
+    return Section("weights", "Weights", words, parts)
+
+
+def _histogram(round_: Round, least: float, most: float) -> Picture:
+    width = (most - least) / BINS
+    found = round_.ask(f"""
+        select
+          origin, least({BINS - 1}, floor((weight - {least!r}) / {width!r}))::int as bin, count(*) as rows
+        from {{recipe}}.weighted where round = $round group by all order by origin desc, bin""")
+    counts: dict[str, list[int]] = {}
+    for row in found:
+        counts.setdefault(row["origin"], [0] * BINS)[row["bin"]] = row["rows"]
+    edges = [least + i * width for i in range(BINS + 1)]
+    return Picture(charts.histogram("weights", edges, counts), "Rows by weight")

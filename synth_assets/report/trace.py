@@ -1,0 +1,263 @@
+"""A row's whole story, from the condition to the training sets, as the warehouse tells it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.contracts.filter import FILTERS
+from synth_assets.core.errors import UserError
+from synth_assets.resources.storage.warehouse import identifier
+
+if TYPE_CHECKING:
+    from synth_assets.resources.storage.warehouse import Warehouse
+
+SHORTEST = 6  # characters of an id
+MATCHES = 10  # that an error lists
+CALL = ("model", "endpoint", "outcome", "prompt_tokens", "completion_tokens", "tokens_from", "cost")
+CALL_AFTER = ("latency_s", "attempts", "time", "finish_reason")
+
+
+def story(warehouse: Warehouse, row_id: str) -> dict[str, Any]:
+    """The story of the one row whose id starts so (`RECIPE.ID` names the recipe too), ready for JSON.
+
+    UserError when no row or more than one has such an id.
+    """
+    ask = _Asker(warehouse, *_find(warehouse, row_id))
+    (row,) = ask("select * from {recipe}.lineage where row_id = $row_id")
+    scores = json.loads(row["scores"] or "{}")
+    return {
+        "recipe": ask.recipe,
+        **{name: row[name] for name in ("row_id", "round", "cell", "outcome", "text")},
+        "conditions": json.loads(row["conditions"]),
+        "demonstrations": ask(DEMONSTRATIONS),
+        "steps": [_step(step) for step in ask(STEPS)],
+        "scores": scores,
+        "scored_by": [_step(step) for step in ask(SCORED_BY, **_shown(row["text"]))],
+        "filters": list(_verdicts(row, scores, _scored(warehouse, ask.recipe))),
+        "label": row["final_label"],
+        **{name: row[name] for name in ("former_label", "label_source", "confidence")},
+        "training_sets": ask(
+            "select round, label, weight from {recipe}.weighted where row_id = $row_id order by round"
+        ),
+    }
+
+
+DEMONSTRATIONS = """
+select s.row_id, s.label, s.text
+from (
+  select unnest(demonstration_ids) as seed_id, generate_subscripts(demonstration_ids, 1) as position
+  from {recipe}.conditions
+  where row_id = $row_id
+) as c
+join {recipe}.seeds as s on s.row_id = c.seed_id
+order by c.position
+"""
+STEPS = """
+select
+  s.step, s.call_id, s.accepted, s.reason, coalesce(s.error, c.error) as error, c.* exclude (call_id, error)
+from {recipe}.steps as s
+left join {recipe}.calls as c
+  on c.call_id = s.call_id and c.used_by = s.step and c.round = s.round and c.cell = s.cell
+where s.row_id = $row_id and s.call_id is not null
+order by s.position
+"""
+# the annotator's calls name no row: they are those whose prompt ends with its text
+SCORED_BY = """
+select c.used_by as step, true as accepted, null as reason, c.*
+from {recipe}.calls as c
+join {recipe}.generations as g on g.round = c.round
+where g.row_id = $row_id and (c.used_by = 'labelled' or (c.used_by = 'scores' and c.cell = g.cell))
+  and contains(right(c.messages, length($shown) + 200), $shown)
+order by c.time
+"""
+
+
+class _Asker:
+    """Queries about one row of one recipe; answers as dictionaries that JSON can hold."""
+
+    def __init__(self, warehouse: Warehouse, recipe: str, row_id: str) -> None:
+        self._warehouse, self.recipe, self._row_id = warehouse, recipe, row_id
+
+    def __call__(self, sql: str, **given: str) -> list[dict[str, Any]]:
+        answer = self._warehouse.query(
+            sql.replace("{recipe}", identifier(self.recipe)), {"row_id": self._row_id, **given}
+        )
+        return [
+            {n: v.isoformat() if isinstance(v, date) else v for n, v in zip(answer.columns, row, strict=True)}
+            for row in answer.fetchall()
+        ]
+
+
+def _shown(text: str | None) -> dict[str, str]:
+    """A text as it stands in the JSON of the annotator's prompt."""
+    return {"shown": json.dumps(f": {text}\n", ensure_ascii=False)[1:-1]}
+
+
+def _find(warehouse: Warehouse, words: str) -> tuple[str, str]:
+    """Recipe and id of the one row that is meant."""
+    recipe, _, start = words.rpartition(".")
+    if len(start) < SHORTEST:
+        raise UserError(f"{start!r} is too short: give at least {SHORTEST} characters of the row's id.")
+    where = "starts_with(row_id, $start) and $recipe in ('', recipe)"
+    given = {"start": start, "recipe": recipe}
+    rows = warehouse.query(
+        f"select recipe, row_id, round, cell, text from lineage where {where} order by all", given
+    ).fetchall()
+    if len(rows) == 1:
+        return rows[0][0], rows[0][1]
+    if rows:
+        lines = [f"  {r}.{i}  round {d}, {c}: {_short(t)}" for r, i, d, c, t in rows[:MATCHES]]
+        more = [f"  and {len(rows) - MATCHES} more"] if len(rows) > MATCHES else []
+        said = "\n".join([*lines, *more])
+        raise UserError(f"{words!r} stands for {len(rows)} rows: give more of the id, or its recipe.\n{said}")
+    seeds = warehouse.query(f"select recipe, row_id, split, text from seeds where {where}", given).fetchall()
+    for recipe, row_id, split, text in seeds:
+        raise UserError(
+            f"{row_id} is a seed of {recipe} (split {split}), which no model made: {_short(text)}"
+        )
+    raise UserError(
+        f"no row's id starts with {words!r}. Ids are the column row_id of every stage: "
+        f'synth sql "select recipe, row_id, text from lineage"'
+    )
+
+
+def _scored(warehouse: Warehouse, recipe: str) -> dict[str, str]:
+    """The columns of the filters' scores, in the order of the filters -> the filter's name."""
+    columns = {
+        stage: warehouse.query(f"select * from {identifier(recipe)}.{stage} limit 0")
+        for stage in ("filtered", "generations")
+    }
+    filtered, before = columns["filtered"], set(columns["generations"].columns)
+    typed = zip(filtered.columns, filtered.types, strict=True)
+    numbers = [name for name, kind in typed if str(kind) == "DOUBLE" and name not in before]
+    filter_of = {kind.score_column(): name for name, kind in FILTERS.items()}
+    beside = {column for kind in FILTERS.values() for column in kind.columns} - set(filter_of)
+    return {column: filter_of.get(column, column) for column in numbers if column not in beside}
+
+
+def _verdicts(
+    row: Mapping[str, Any], scores: Mapping[str, Any], scored: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """What each filter said of the row. A filter behind the one that dropped it was not asked."""
+    asked = row["outcome"] == "kept" or row["scorer"] in scored.values()
+    for column, name in scored.items():
+        dropped = name == row["scorer"]
+        yield {
+            "scorer": name,
+            "value": row["value"] if dropped else scores.get(column),
+            "verdict": ("dropped" if dropped else "passed") if asked else "not asked",
+            "threshold": row["threshold"] if dropped else None,
+        }
+        asked = asked and not dropped
+
+
+def _step(step: Mapping[str, Any]) -> dict[str, Any]:
+    """A step with its call, as it was sent and answered; what the lake does not have is None."""
+    return {
+        "step": step["step"],
+        "call_id": step["call_id"],
+        "messages": json.loads(step["messages"]) if step["messages"] else None,
+        "parameters": json.loads(step["parameters"]) if step["parameters"] else None,
+        "answer": step["text"],
+        **{name: step[name] for name in (*CALL, *CALL_AFTER)},
+        **{name: step[name] for name in ("accepted", "reason", "error")},
+    }
+
+
+def tell(row: Mapping[str, Any]) -> Iterator[str]:
+    """The story as lines for a terminal."""
+    width = min(shutil.get_terminal_size((100, 24)).columns, 110)
+    yield f"{row['recipe']}.{row['row_id']}"
+    yield f"round {row['round']}, cell {row['cell']}: {_plain(row['outcome'] or 'not filtered yet')}"
+    yield from _text(row["text"], width, "  ")
+    yield from ("", "conditions")
+    for name, value in row["conditions"].items():
+        if value is not None:  # the label, where there are none
+            yield from _text(str(value), width, f"  {name:24}")
+    if row["demonstrations"]:
+        yield from ("", "demonstrations")
+        for shown in row["demonstrations"]:
+            yield from _text(shown["text"], width, f"  {shown['row_id'][:8]} {_plain(shown['label']):15}")
+    for step in row["steps"]:
+        yield from ("", f"{step['step']}: {_plain(step['reason'] or 'accepted')}")
+        yield from _call(step, width)
+    for call in row["scored_by"]:
+        yield from ("", f"{call['step']}: the annotator was asked")
+        yield from _call(call, width)
+    yield from _curation(row)
+
+
+def _call(step: Mapping[str, Any], width: int) -> Iterator[str]:
+    for message in step["messages"] or []:
+        yield f"  {message['role']}"
+        yield from _text(message["content"], width, "    ")
+    yield "  answer"
+    yield from _text(step["answer"], width, "    ")
+    if step["error"]:
+        yield from _text(step["error"], width, "  error  ")
+    tokens = f"{_known(step['prompt_tokens'])} + {_known(step['completion_tokens'])} tokens"
+    cost = "cost unknown" if step["cost"] is None else f"${step['cost']:.6f}"
+    seconds = "time unknown" if step["latency_s"] is None else f"{step['latency_s']:.2f} s"
+    parts = [_known(step["model"]), tokens, cost, seconds, f"attempts: {_known(step['attempts'])}"]
+    yield from _text(", ".join([*parts, _known(step["time"])]), width, "  ")
+    sampling = {n: v for n, v in (step["parameters"] or {}).items() if n != "schema"}
+    yield from _text(_value(sampling), width, "  asked with ")
+    yield f"  call {step['call_id']}"
+
+
+def _curation(row: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("", "filters")
+    for verdict in row["filters"]:
+        wanted = f", wanted {verdict['threshold']}" if verdict["threshold"] else ""
+        # of a dropped row, the lake has no score that depends on the other rows
+        gone = verdict["value"] is None and verdict["verdict"] == "passed" and row["outcome"] != "kept"
+        value = "not kept" if gone else _value(verdict["value"])
+        yield f"  {verdict['scorer']:24}{value:>10}  {verdict['verdict']}{wanted}"
+    judged = {verdict["scorer"] for verdict in row["filters"]}
+    judged |= {FILTERS[name].score_column() for name in judged & set(FILTERS)}
+    for name, value in row["scores"].items():
+        if name not in judged:
+            yield f"  {name:24}{_value(value)}"
+    if row["label"] is not None:
+        asked = "" if row["label"] == row["former_label"] else f", asked for {_plain(row['former_label'])}"
+        words = f"{_plain(row['label'])}{asked}, says {row['label_source']}"
+        yield from ("", "label", f"  {words}; confidence {_value(row['confidence'])}")
+    yield from ("", "training sets")
+    for held in row["training_sets"]:
+        yield f"  {held['round']:24}weight {_value(held['weight'])}"
+    if not row["training_sets"]:
+        yield "  in none"
+
+
+def _text(text: str | None, width: int, first: str) -> Iterator[str]:
+    """A text under its name, its own line breaks kept, long lines wrapped."""
+    lines = _plain(text or "nothing").splitlines() or [""]
+    wrapped = [part for line in lines for part in textwrap.wrap(line, width - len(first)) or [""]]
+    for i, line in enumerate(wrapped):
+        yield f"{' ' * len(first) if i else first}{line}".rstrip()
+
+
+def _plain(text: Any) -> str:
+    """Text whose control characters a terminal does not obey."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in str(text))
+
+
+def _known(value: Any) -> str:
+    return "unknown" if value is None else _plain(value)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_value(v)}" for name, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_value, value))
+    return f"{value:.4g}" if isinstance(value, float) else _known(value)
+
+
+def _short(text: str | None) -> str:
+    return textwrap.shorten(_plain(text or "nothing"), 60, placeholder=" ...")

@@ -1,0 +1,134 @@
+"""Stage `seeds`: the user's own rows with content-hashed ids, each in a split (the support set)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from synth_assets.assets.factory import asset, result
+from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.identity import row_id
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.report import plots
+from synth_assets.resources.storage.sources import read_rows
+from synth_assets.selection.select import ranked
+from synth_assets.stages.stage import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.recipe.sections import Seeds, Split
+
+
+def once() -> dg.AutomationCondition:
+    """Made when there are none yet; later by hand. (Dagster's on_missing takes a first look as handled.)"""
+    missing, busy = dg.AutomationCondition.missing(), dg.AutomationCondition.in_progress()
+    return (missing & ~busy & ~dg.AutomationCondition.execution_failed()).with_label("once")
+
+
+def seed_rows(recipe: Recipe) -> Table:
+    """The support set; without a file there are no rows in it."""
+    given = recipe.seeds.file
+    return support_set(read_rows(given) if given else None, recipe.seeds, recipe.labels, recipe.seed)
+
+
+def build(recipe: Recipe) -> dg.AssetsDefinition:
+    @asset(recipe, "seeds", sections=["labels", "seeds", "seed"], automation_condition=once())
+    def compute() -> dg.MaterializeResult:
+        """Real rows (the support set) with their splits; read-only."""
+        rows = seed_rows(recipe)
+        counts = rows.groupby(["split", "label"], dropna=False).size()
+        return result(
+            recipe,
+            "seeds",
+            rows,
+            {
+                "splits": plots.bars(
+                    "rows by split and label",
+                    {f"{s} · {y}" if recipe.labels else s: n for (s, y), n in counts.items()},
+                )
+            },
+        )
+
+    return compute
+
+
+def support_set(table: pd.DataFrame | None, spec: Seeds, labels: Sequence[str], seed: int) -> pd.DataFrame:
+    """Seed rows (row_id, text, label, split) from the user's table.
+
+    Rows that repeat a text are dropped, so that no test row is also a demonstration. Splits are
+    balanced over the labels and drawn by rank of the row's id: a row keeps its split when others are
+    added, but for the few at a split's edge. Without labels, `label` is null.
+    """
+    import pandas as pd
+
+    if table is None:
+        return pd.DataFrame(columns=["row_id", "text", "label", "split", *spec.fields], dtype=object)
+    _check_columns(table, spec, labels)
+    for column, value in spec.where.items():
+        table = table[table[column].astype(str) == str(value)]
+    if table.empty:
+        conditions = ", ".join(f"{c} = {v}" for c, v in spec.where.items())
+        raise UserError(f"seeds.where: no row of {spec.file} has {conditions}.")
+    rows = (
+        table[[spec.text]]
+        .set_axis(["text"], axis=1)
+        .assign(label=_labels(table, spec, labels) if labels else None)
+    )
+    for name in spec.fields:
+        rows[name] = table[name].astype(str)
+    rows["text"] = rows["text"].astype(str).str.strip()
+    rows = rows[rows["text"] != ""].drop_duplicates("text")
+    rows.insert(0, "row_id", [row_id(t, y) for t, y in zip(rows["text"], rows["label"], strict=True)])
+    rows["split"] = rows["row_id"].map(_splits(rows, spec.splits, labels, seed))
+    return rows.sort_values("row_id").reset_index(drop=True)
+
+
+def _check_columns(table: pd.DataFrame, spec: Seeds, labels: Sequence[str]) -> None:
+    named = {
+        "text": spec.text,
+        **({"label": spec.label} if labels else {}),
+        **{f"where.{c}": c for c in spec.where},
+    }
+    named |= {f"fields.{c}": c for c in spec.fields}
+    for field, column in named.items():
+        if column not in table:
+            raise unknown("column", column, table.columns, f"seeds.{field}, file {spec.file}")
+
+
+def _labels(table: pd.DataFrame, spec: Seeds, labels: Sequence[str]) -> list[str]:
+    values = [spec.label_values.get(str(v), str(v)) for v in table[spec.label]]
+    strange = sorted(set(values) - set(labels))
+    if strange:
+        raise UserError(
+            f"seeds.label, file {spec.file}: value {strange[0]!r} is no label of the task "
+            f"({', '.join(labels)}): map it with seeds.label_values, or leave its rows out with seeds.where."
+        )
+    return values
+
+
+def _splits(
+    rows: pd.DataFrame, sizes: Mapping[Split, int], labels: Sequence[str], seed: int
+) -> dict[str, str]:
+    """row_id -> split; a split's size is shared equally by the labels, the first ones take the rest."""
+    chosen: dict[str, str] = {}
+    groups = max(1, len(labels))
+    for i in range(groups):
+        ids = ranked(
+            rows.loc[rows["label"] == labels[i], "row_id"] if labels else rows["row_id"], seed, "split"
+        )
+        shares = {s: n // groups + (i < n % groups) for s, n in sizes.items()}
+        if sum(shares.values()) > len(ids):
+            of = f" labelled {labels[i]!r}" if labels else ""
+            raise UserError(
+                f"seeds.splits asks for {sum(shares.values())} rows{of}, the file has {len(ids)}: lower the "
+                "splits or add rows."
+            )
+        start = 0
+        for split, n in shares.items():
+            chosen.update(dict.fromkeys(ids[start : start + n], split))
+            start += n
+        chosen.update(dict.fromkeys(ids[start:], "unlabeled"))
+    return chosen

@@ -1,0 +1,115 @@
+"""The columns of every stage: what is written to Parquet, what the views show, what the UI lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from synth_assets.core.errors import UserError
+from synth_assets.recipe.columns import COLUMNS, STAGES
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from synth_assets.recipe.recipe import Recipe
+
+
+def stages(recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    """STAGES of a recipe: each step of its chain is one."""
+    found: dict[str, tuple[str, ...]] = {}
+    for stage, cut in STAGES.items():
+        if stage == "values" and not recipe.listed:  # only of a recipe that asks for some
+            continue
+        found |= dict.fromkeys(recipe.step_stages if stage == "generations" else [stage], cut)
+    return found
+
+
+def columns(recipe: Recipe, stage: str) -> dict[str, str]:
+    """Column -> type of a stage. `labels` is a struct with one double a label."""
+    stars = {
+        "*field": dict.fromkeys(recipe.seeds.fields, "string"),
+        "*condition": {"label": "string", **dict.fromkeys(recipe.attributes, "string")},
+        "*output": recipe.columns_of(recipe.step_stages.get(stage, "text")),
+        "*chain": {"stage": "string"} if len(recipe.steps) > 1 else {},
+        "*raw": {c: t for f in recipe.filters.values() for c, t in f.raw.items()},
+        "*scored": {c: t for f in recipe.filters.values() for c, t in f.columns.items()},
+    }
+    found: dict[str, str] = {}
+    earlier = stage != "generations" and stage in recipe.step_stages
+    for name, kind in COLUMNS["generations_*" if earlier else stage].items():
+        if kind != "labels" or recipe.labels:
+            found |= stars.get(name, {name: kind})
+    return found
+
+
+def schema(recipe: Recipe, stage: str) -> pa.Schema:
+    """The Arrow schema of a stage."""
+    import pyarrow as pa
+
+    types = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "double": pa.float64(),
+        "bool": pa.bool_(),
+        "list<string>": pa.list_(pa.string()),
+        "list<int64>": pa.list_(pa.int64()),
+        "list<double>": pa.list_(pa.float64()),
+        "list<bool>": pa.list_(pa.bool_()),
+        "labels": pa.struct([(label, pa.float64()) for label in recipe.labels]),
+    }
+    return pa.schema([(name, types[kind]) for name, kind in columns(recipe, stage).items()])
+
+
+def to_arrow(recipe: Recipe, stage: str, rows: pd.DataFrame) -> pa.Table:
+    """Rows as the stage's Arrow table. UserError when a column is missing or a value does not fit."""
+    import pyarrow as pa
+
+    wanted = schema(recipe, stage)
+    missing = [name for name in wanted.names if name not in rows]
+    if missing:
+        raise UserError(f"{recipe.name}.{stage}: column {', '.join(missing)} is missing.")
+    try:
+        table = pa.Table.from_pandas(rows[wanted.names], schema=wanted, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise UserError(f"{recipe.name}.{stage}: {error}") from error
+    return table.replace_schema_metadata(None).combine_chunks()
+
+
+def content_hash(table: pa.Table) -> str:
+    """Hash of names, types and values, in memory as on disk: the partition's data version.
+
+    The bytes of a table would not do: Arrow leaves open what stands in the place of a null.
+    """
+    import hashlib
+
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        digest.update(f"{name}\n".encode())
+        _digest(table[name].combine_chunks(), digest.update)
+    return digest.hexdigest()[:32]
+
+
+def _digest(array: pa.Array, update: Callable[[bytes], None]) -> None:
+    """Type, nulls, and the values that are not null; of lists and structs those of their parts."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    update(array.is_null().to_numpy(zero_copy_only=False).tobytes())
+    values = array.drop_null()
+    if pa.types.is_struct(values.type):
+        for field, part in zip(values.type, values.flatten(), strict=True):
+            update(f"struct {field.name}\n".encode())
+            _digest(part, update)
+    elif pa.types.is_list(values.type):
+        update(b"list\n" + pc.list_value_length(values).to_numpy(zero_copy_only=False).tobytes())
+        _digest(values.flatten(), update)
+    elif pa.types.is_string(values.type):
+        update(b"string\n" + pc.binary_length(values).to_numpy(zero_copy_only=False).tobytes())
+        update("".join(values.to_pylist()).encode())
+    else:
+        update(f"{values.type}\n".encode() + values.to_numpy(zero_copy_only=False).tobytes())
+
+
+def schemas(recipe: Recipe) -> dict[str, pa.Schema]:
+    return {stage: schema(recipe, stage) for stage in stages(recipe)}

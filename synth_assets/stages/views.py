@@ -1,0 +1,40 @@
+"""The warehouse's views follow the recipes: one that appears, changes or disappears is shown so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from synth_assets.core.errors import UserError
+from synth_assets.recipe.load import load
+from synth_assets.resources.home import recipes, warehouse
+from synth_assets.stages import tables
+
+if TYPE_CHECKING:
+    from synth_assets.recipe.recipe import Recipe
+    from synth_assets.resources.storage.warehouse import Warehouse
+
+
+def show(target: Warehouse, recipe: Recipe) -> None:
+    """Show this recipe, and no longer those whose file is gone."""
+    schemas = tables.schemas(recipe)
+    # rows of cells that the recipe no longer has are on disk until `synth clean` removes them
+    only = {stage: ("cell", [*recipe.cells, "all"]) for stage, s in schemas.items() if "cell" in s.names}
+    if recipe.labels:
+        only["weighted"] = ("label", recipe.labels)
+    target.show(recipe.name, schemas, tables.stages(recipe), only)
+    if recipes().is_dir():  # elsewhere than where the recipes are, nothing is known of them
+        target.keep([recipe.name, *(path.stem for path in recipes().glob("*.yaml"))])
+
+
+def current() -> tuple[Warehouse, list[str]]:
+    """The warehouse of this home with all recipes as they are now, and what is wrong with some of them.
+
+    The views of a recipe whose file is wrong stay as they were.
+    """
+    target, wrong = warehouse(), []
+    for path in sorted(recipes().glob("*.yaml")):
+        try:
+            show(target, load(path))
+        except UserError as error:
+            wrong.append(f"the views of {path.stem} are as they were: {error}")
+    return target, [*wrong, *target.troubles().values()]
