@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
@@ -14,10 +14,17 @@ class UserError(Exception):
     """
 
 
-def unknown(what: str, name: object, known: Iterable[object], where: str = "") -> UserError:
-    """`what` is unknown here: name the alternatives, and the likeliest of them."""
+def unknown(
+    what: str,
+    name: object,
+    known: Iterable[object],
+    where: str = "",
+    origins: Mapping[str, str] | None = None,
+) -> UserError:
+    """`what` is unknown here: name the alternatives, where they come from, and the likeliest of them."""
     names = sorted(str(k) for k in known)
     near = get_close_matches(str(name), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     prefix = f"{where}: " if where else ""
-    return UserError(f"{prefix}unknown {what} {str(name)!r}.{hint} Known: {', '.join(names) or 'none'}.")
+    all_ = ", ".join(f"{n} ({origins[n]})" if origins and n in origins else n for n in names)
+    return UserError(f"{prefix}unknown {what} {str(name)!r}.{hint} Known: {all_ or 'none'}.")

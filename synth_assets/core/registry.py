@@ -1,0 +1,158 @@
+"""Methods by the word that a recipe has for them: built in, of an installed plug-in, or `module:name`.
+
+A built-in one is a class with `name = "word"` (or `words`, a tuple) in the folder of its kind: the folder's
+files are read, and only the one that is asked for is imported. A plug-in is an entry point of the group
+`synth_assets.<kind>` whose name is the word. A recipe may also name a class or function of a module on the
+path, as `package.module:Name`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.identity import tagged_hash
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
+OURS = __name__.partition(".")[0]
+FUNCTION = re.compile(r"^def ([a-z]\w*)", re.MULTILINE)
+CLASS = re.compile(r"^class (\w+)|^    (?:name|words)(?:: [^=\n]+)? = ([\"(].*)", re.MULTILINE)
+WORD = re.compile(r'"(\w+)"')
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method that can be named: where it is (`module:name`), and the package that it comes with."""
+
+    target: str
+    package: str = ""  # of a plug-in: name and version
+
+    def __str__(self) -> str:
+        return f"{self.target} ({self.package or 'built in'})"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All methods of one kind. `what` is what one is called, `kind` the end of the entry points' group."""
+
+    what: str
+    kind: str
+    folder: str  # the built-in ones: a package, or the module whose public functions they are
+    more: Mapping[str, str] = field(default_factory=dict)  # words of built-in ones that stand elsewhere
+
+    @cached_property
+    def known(self) -> Mapping[str, Entry]:
+        """Word -> where it stands. UserError where two have the same word."""
+        found: dict[str, Entry] = {}
+        for word, entry in self._all():
+            if word in found:
+                raise UserError(
+                    f"{self.what} {word!r} is there twice: {found[word]} and {entry}: give one of them"
+                    " another name, or uninstall its package."
+                )
+            found[word] = entry
+        return found
+
+    def _all(self) -> Iterator[tuple[str, Entry]]:
+        yield from ((word, Entry(target)) for word, target in _built_in(self.folder))
+        yield from ((word, Entry(target)) for word, target in self.more.items())
+        for point in _plugged_in().select(group=f"{OURS}.{self.kind}"):
+            package = f"{point.dist.name} {point.dist.version}" if point.dist else "a plug-in"
+            yield point.name, Entry(point.value, package)
+
+    def find(self, word: str, base: type | None = None) -> Any:
+        """The class or function of this word, imported. UserError lists all that are known, and where those
+        of plug-ins come from; or says that what is found is no class with this `base`."""
+        if word not in self.known and ":" not in word:
+            packages = {name: entry.package for name, entry in self.known.items() if entry.package}
+            raise unknown(self.what, word, self.known, origins=packages)
+        found = imported(self.what, self.known[word].target if word in self.known else word)
+        if not callable(found) or (base and not (isinstance(found, type) and issubclass(found, base))):
+            wanted = f"class with {base.__name__} as its base" if base else "function"
+            raise UserError(f"{self.what} {word!r}: it is a {type(found).__name__}, and no {wanted}.")
+        return found
+
+
+@cache
+def imported(what: str, target: str) -> Any:
+    """What `package.module:name` says. UserError, with what there is instead."""
+    module_name, _, name = target.partition(":")
+    if not module_name or not name:
+        raise UserError(f"{what} {target!r}: write it as package.module:{what.partition(' ')[0]}.")
+    try:
+        module = import_module(module_name)
+    except Exception as error:
+        raise UserError(
+            f"{what} {target!r}: {module_name} cannot be imported ({type(error).__name__}: {error})."
+            " Install it, or put its folder on PYTHONPATH."
+        ) from error
+    if not hasattr(module, name):
+        known = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        raise unknown(what, name, known, target)
+    return getattr(module, name)
+
+
+@cache
+def made_of(method: Any) -> str | None:
+    """Hash of what a plug-in is made of: the source of its module and the version of its package, and those
+    of its bases, so that an edit makes stale what it touches. None of what is built in: its word and its
+    settings say all."""
+    modules = [c.__module__ for c in method.__mro__] if isinstance(method, type) else [method.__module__]
+    theirs = [m for m in dict.fromkeys(modules) if m.partition(".")[0] not in {OURS, "pydantic", "builtins"}]
+    parts = [[m, _version(m), _source(m)] for m in theirs if m not in sys.stdlib_module_names]
+    return tagged_hash("plug-in/1", [method.__qualname__, *parts]) if parts else None
+
+
+def _version(module: str) -> list[str]:
+    from importlib.metadata import packages_distributions, version
+
+    packages = packages_distributions().get(module.partition(".")[0], [])
+    return [f"{name} {version(name)}" for name in sorted(set(packages))]
+
+
+def _source(module: str) -> str:
+    file = getattr(sys.modules.get(module), "__file__", None)  # none: a notebook
+    return Path(file).read_bytes().hex() if file else ""
+
+
+@cache
+def _plugged_in() -> EntryPoints:
+    from importlib.metadata import entry_points
+
+    return entry_points()
+
+
+def _built_in(folder: str) -> Iterator[tuple[str, str]]:
+    """Word and place (`module:name`) of each method of a package or module, which are read, not imported:
+    an `ast` of them takes twenty times as long as these patterns."""
+    origin = Path(str(getattr(find_spec(folder), "origin", "")))
+    if origin.name != "__init__.py":
+        yield from ((name, f"{folder}:{name}") for name in FUNCTION.findall(_read(origin)))
+        return
+    for path in sorted(origin.parent.glob("*.py")):
+        owner = ""
+        for name, words in CLASS.findall(_read(path)):
+            owner = name or owner
+            yield from ((word, f"{folder}.{path.stem}:{owner}") for word in WORD.findall(words))
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+FILTERS = Registry("filter", "filters", f"{OURS}.curation.filters")
+VALUES = Registry("source of values", "values", f"{OURS}.generation.conditions")
+LABELS = Registry("way to label", "labels", f"{OURS}.curation.labels")
+WEIGHTS = Registry("way to weigh", "weights", f"{OURS}.curation.weights")
+METRICS = Registry("metric", "metrics", f"{OURS}.evaluation")
+STEPS = Registry("step", "steps", f"{OURS}.generation.steps")
