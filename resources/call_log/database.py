@@ -17,8 +17,6 @@ from typing import Any
 from synth_assets.core.errors import UserError
 
 Execute = Callable[..., list[tuple[Any, ...]]]  # statement, values -> rows
-
-
 FULL = "free some space and run again, what is saved stays"
 
 

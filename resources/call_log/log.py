@@ -26,8 +26,6 @@ from synth_assets.resources.call_log.where import open_database
 from synth_assets.resources.storage.process import is_gone, this_process
 
 CHUNK = 500  # identities or rows a statement; databases take a limited number of values
-
-
 FOUND = (  # the columns that make an Answer
     "identity",
     "outcome",

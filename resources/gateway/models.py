@@ -36,8 +36,6 @@ PARAMETERS: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 25
 
 # behind the requests of other processes, an answer of the embedded server may take minutes
 EMBEDDED: dict[str, Any] = {"api": "completions", "timeout_s": 600}
-
-
 FREE = Price.model_validate({"from": date.min, "prompt": 0, "completion": 0})  # what the embedded model costs
 
 

@@ -11,8 +11,6 @@ from pydantic_core import PydanticCustomError
 from synth_assets.contracts.model_spec import NamedModel
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-
-
 ModelSpec = Annotated[
     Annotated[str, Tag("name")] | Annotated[NamedModel, Tag("endpoint")],
     Discriminator(lambda value: "name" if isinstance(value, str) else "endpoint"),  # errors of one form only

@@ -13,11 +13,7 @@ if TYPE_CHECKING:
     from synth_assets.core.asking import LabelLogprobs
 
 COLUMNS = ["name", "slice", "value", "low", "high", "n", "reason"]
-
-
 MAIN = "weighted"  # the set whose errors are told one by one
-
-
 Annotate = Callable[[Sequence[str]], Sequence["LabelLogprobs | None"]]
 Sets = Mapping[str, "pd.DataFrame"]
 

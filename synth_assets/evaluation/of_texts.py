@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from synth_assets.evaluation.metric_rows import Sets
 
 VARIED = ("generations", "filtered", "real")  # sets whose diversity is compared
-
-
 FEW = 10  # rows of a round: fewer are more or less varied by chance
 ROUNDS = 5  # before this one, that its diversity is held against
 

@@ -66,8 +66,6 @@ MEANINGS: Mapping[str, str] = {
     "cost": "US dollars, null if unknown",
     "rows": "rows that the next round asks for",
 }
-
-
 PLACE = {"row_id": "string", "round": "string", "cell": "string"}
 # stage -> column -> type; names with a star stand for columns that the recipe decides
 COLUMNS: Mapping[str, Mapping[str, str]] = {

@@ -46,8 +46,6 @@ from synth_assets.resources.home import recipes
 
 SETTINGS = {"label_agreement": "{}", "annotators": "{of: {one: MODEL, other: MODEL, third: MODEL}}"}
 OF_LABELS = (Annotators, LabelAgreement, LeakedLabel, OfStudents)
-
-
 ProviderSpec = SerializeAsAny[Provider]
 
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from synth_assets.contracts.provider import PROVIDERS, SEPARATOR, Draw, Pool
 from synth_assets.core.errors import UserError
-from synth_assets.generation.conditions import drawn as conditions_drawn
+from synth_assets.generation.conditions import drawn
 
 if TYPE_CHECKING:
     from synth_assets.contracts.provider import Around, Provider, Weights
@@ -48,7 +48,7 @@ class Leaves(Pool):
         return [path for path in sorted(Path(self.taxonomy).rglob("*")) if path.is_file()]
 
     def pool(self, name: str, row: Mapping[str, str], around: Around) -> Weights:
-        return {leaf.path: 1.0 for leaf in conditions_drawn.taxonomy(Path(self.taxonomy))}
+        return {leaf.path: 1.0 for leaf in drawn.taxonomy(Path(self.taxonomy))}
 
 
 class Words(Draw):
@@ -62,7 +62,7 @@ class Words(Draw):
         return [Path(self.words)]
 
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
-        return SEPARATOR.join(conditions_drawn.words(_vocabulary(*stamp(self.words)), self.k, *parts))
+        return SEPARATOR.join(drawn.words(_vocabulary(*stamp(self.words)), self.k, *parts))
 
 
 class Snippets(Draw):
@@ -79,7 +79,7 @@ class Snippets(Draw):
         found = self.files()
         if not found:
             raise UserError(f"conditions.{parts[-1]}: no file matches {self.snippets}.")
-        return conditions_drawn.snippet(found, self.lines, *parts).text
+        return drawn.snippet(found, self.lines, *parts).text
 
 
 def stamp(file: str) -> tuple[str, int]:
@@ -107,7 +107,7 @@ def _read(file: str, _: int) -> list[str]:
 
 @lru_cache(maxsize=8)
 def _vocabulary(file: str, _: int) -> Mapping[str, Sequence[str]]:
-    return conditions_drawn.read_words(Path(file))
+    return drawn.read_words(Path(file))
 
 
 def provider(section: Mapping[str, Any]) -> type[Provider] | None:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from synth_assets.contracts.provider import SEPARATOR, Draw, Pool
 from synth_assets.core.errors import UserError
-from synth_assets.generation.conditions import drawn as conditions_drawn
+from synth_assets.generation.conditions import drawn
 from synth_assets.selection.select import select_random
 
 if TYPE_CHECKING:
@@ -60,6 +60,6 @@ class SomeOf(Draw):
 
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
         low, high = (self.k, self.k) if isinstance(self.k, int) else self.k
-        k = int(conditions_drawn.number(low, high, *parts, "k", whole=True)) if high > low else low
+        k = int(drawn.number(low, high, *parts, "k", whole=True)) if high > low else low
         chosen = select_random([str(value) for value in self.some_of], k, *parts)
         return SEPARATOR.join(chosen)
