@@ -31,7 +31,7 @@ from tests.conftest import SEEDS
 from tests.endpoint import Endpoint
 
 ROUND = "2026-11-21"
-TABLE = Path(__file__).parents[1] / "docs" / "increments.md"
+TABLE = Path(__file__).parents[2] / "docs" / "increments.md"
 RECIPE = """
 task:
   classify: {negative: they did not like it, positive: they liked it}

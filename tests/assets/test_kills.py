@@ -15,10 +15,10 @@ import pytest
 
 from synth_assets.cli import main
 from synth_assets.resources.call_log.log import CallLog
+from tests.assets.test_round import ROUND, reviewer
 from tests.endpoint import Endpoint
-from tests.test_round import ROUND, reviewer
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ROWS, KILLS, IN_FLIGHT = 80, 5, 16  # rows of both cells; the model's max_concurrency
 RUN = ["run", "reviews", "--round", ROUND, "--rows", str(ROWS // 2)]
 

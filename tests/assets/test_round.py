@@ -143,7 +143,7 @@ def test_the_next_round_is_another_sample_and_the_training_set_grows(
 def test_a_round_that_is_killed_goes_on_where_it_stopped(project: Path, endpoint: Endpoint) -> None:
     endpoint.delay_s = 0.2
     command = [sys.executable, "-m", "synth_assets.cli", "run", "reviews", "--round", ROUND, "--rows", "40"]
-    killed = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
+    killed = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
     deadline = time.monotonic() + 60
     while len(endpoint.requests) < 20 and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -17,9 +17,9 @@ from synth_assets.partitions import cell_key
 from synth_assets.resources.home import home
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages.views import current
+from tests.assets.test_round import ROUND, one_in, reviewer
+from tests.commands.test_verify import files
 from tests.endpoint import Endpoint
-from tests.test_integrity import files
-from tests.test_round import ROUND, one_in, reviewer
 
 BEFORE = "2026-11-20"
 

@@ -18,7 +18,7 @@ from synth_assets.resources.storage.lake import Lake
 from synth_assets.students.classifier import Student
 from synth_assets.students.made import Made
 from tests.endpoint import Endpoint
-from tests.test_judge import ROUND, endpoint
+from tests.evaluation.test_judge import ROUND, endpoint
 
 __all__ = ["endpoint"]
 

@@ -27,8 +27,8 @@ from synth_assets.resources.home import home
 from synth_assets.resources.storage.lake import FILE, Lake
 from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages import tables
+from tests.assets.test_round import ROUND, reviewer
 from tests.endpoint import Endpoint
-from tests.test_round import ROUND, reviewer
 
 RUN = ["run", "reviews", "--round", ROUND]
 SCHEMA = pa.schema(

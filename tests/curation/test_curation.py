@@ -15,7 +15,7 @@ from synth_assets.curation.keep import keep
 from synth_assets.curation.labels.enhance import enhance
 from synth_assets.curation.weights.weigh import effective_size, weigh
 from synth_assets.students.calibration import batch_calibrated
-from tests.test_generation import Said
+from tests.generation.test_generation import Said
 
 WORDS = {"negative": "negative", "positive": "positive"}
 CONTEXT = Context(verbalizers=WORDS, demonstrations=["a dull and lifeless film without a single good idea"])

@@ -12,7 +12,7 @@ from synth_assets.cli import main
 from synth_assets.contracts.filter import FILTERS, Context
 from synth_assets.curation.keep import ended, keep
 from synth_assets.recipe.load import load
-from tests.test_round import ROUND, ask, endpoint
+from tests.assets.test_round import ROUND, ask, endpoint
 
 __all__ = ["endpoint"]
 

@@ -15,7 +15,7 @@ from synth_assets.students.boosting import Boosting
 from synth_assets.students.crossfit import folds, out_of_fold, shares
 from synth_assets.students.softmax import SoftmaxRegression
 
-GOLD = Path(__file__).parents[2] / "shared/data/gold_text"
+GOLD = Path(__file__).parents[3] / "shared/data/gold_text"
 
 
 def test_duplicates_never_stand_on_both_sides() -> None:

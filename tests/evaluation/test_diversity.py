@@ -25,7 +25,7 @@ from synth_assets.evaluation.diversity import (
     vocabulary_size,
 )
 
-GOLD = Path(__file__).parents[2] / "shared/data/gold_text"
+GOLD = Path(__file__).parents[3] / "shared/data/gold_text"
 
 # 30 sentences of 2 to 14 tokens, with repeated words, and three odd ones
 SENTENCES = [

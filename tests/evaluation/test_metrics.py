@@ -68,7 +68,7 @@ def test_a_round_is_measured_beside_seeds_and_its_errors_are_told(
     names = {name for (name,) in ask("select distinct name from reviews.metrics")}
     assert {"accuracy", "macro_f1", "calibration_error", "error", "confusion", "correctness"} <= names
     assert {"vendi_score", "contamination", "membership_signal", "learning_curve", "yield"} <= names
-    guide = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
     assert [name for name in names if f"`{name}`" not in guide] == []
     assert ask("select count(*) from reviews.metrics where isnan(value) or isnan(low) or isnan(high)") == [
         (0,)

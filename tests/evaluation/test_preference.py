@@ -39,7 +39,7 @@ from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.request import Request
 from tests.endpoint import Endpoint
 
-REVIEWS = Path(__file__).parents[2] / "shared/data/vicuna_blog/eval/table/review"
+REVIEWS = Path(__file__).parents[3] / "shared/data/vicuna_blog/eval/table/review"
 BLOG = "vicuna-13b_20230322-clean-lang"  # the reviews of the published totals
 
 

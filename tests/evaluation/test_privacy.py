@@ -14,7 +14,7 @@ from synth_assets.evaluation.privacy import (
     whole_copies,
 )
 from synth_assets.evaluation.similarity import nearest_distances
-from tests.test_similarity import finite, unit_rows
+from tests.evaluation.test_similarity import finite, unit_rows
 
 SEED = "The plot is dull, and the jokes are older than the film itself."
 

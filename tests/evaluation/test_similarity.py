@@ -26,7 +26,7 @@ from synth_assets.evaluation.similarity import (
     vendi_score,
 )
 
-GOLD = Path(__file__).parents[2] / "shared/data/gold_text"
+GOLD = Path(__file__).parents[3] / "shared/data/gold_text"
 OF_ONE_SET = [pairwise_similarity, centroid_distance, remote_clique, vendi_score]
 OF_TWO_SETS = [nearest_distance, chamfer_distance, lambda a, b: cluster_coverage(a, b)[0], mauve]
 

@@ -35,7 +35,7 @@ from synth_assets.evaluation.task_metrics import (
 )
 from synth_assets.evaluation.usefulness import TrainingSet
 
-DATA = Path(__file__).parents[2] / "shared/data"
+DATA = Path(__file__).parents[3] / "shared/data"
 
 
 def texts(n: int, seed: int) -> list[str]:

@@ -19,7 +19,7 @@ from synth_assets.students.made import Made, texts_alone
 from synth_assets.students.softmax import SoftmaxRegression
 from synth_assets.students.tfidf import Tfidf
 
-TABLE = Path(__file__).parents[2] / "shared/data/vicuna_blog/eval/table"
+TABLE = Path(__file__).parents[3] / "shared/data/vicuna_blog/eval/table"
 SETTINGS = {"by": "softmax", "features": "tfidf"}
 FAST = Made(texts_alone, lambda levels: Tfidf(SoftmaxRegression(levels)))
 

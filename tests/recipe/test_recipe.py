@@ -24,7 +24,7 @@ def test_a_recipe_reads_as_sections(project: Path) -> None:
 
 
 def test_the_shipped_recipes_are_right() -> None:
-    for path in sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml")):
+    for path in sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml")):
         assert load(path).name == path.stem
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from synth_assets.cli import main
+from tests.assets.test_round import ROUND, one_in
 from tests.conftest import settle
 from tests.endpoint import Endpoint
-from tests.test_report import Page, run
-from tests.test_round import ROUND, one_in
+from tests.report.test_report import Page, run
 
 BEFORE = "2026-11-20"
 TITLES = ["The sets", "Dropped rows", "Cost", "Students on the same test rows", "Diversity", "Metrics"]

@@ -20,10 +20,10 @@ from synth_assets.report.metrics import Metrics, differences, metric_sections
 from synth_assets.report.pages import Number, Section, Table, html, lines, markdown, save
 from synth_assets.resources.home import home
 from synth_assets.resources.storage.process import this_process
+from tests.assets.test_round import ROUND, one_in, reviewer
+from tests.assets.test_ui import FLAGS
 from tests.conftest import settle
 from tests.endpoint import Endpoint
-from tests.test_round import ROUND, one_in, reviewer
-from tests.test_ui import FLAGS
 
 BEFORE = "2026-11-20"
 DEAD = this_process().partition(":")[0] + ":1@1"

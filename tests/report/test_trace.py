@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from synth_assets.cli import main
+from tests.assets.test_round import ROUND, ask, endpoint, one_in
 from tests.endpoint import Endpoint
-from tests.test_round import ROUND, ask, endpoint, one_in
 
 __all__ = ["endpoint"]
 

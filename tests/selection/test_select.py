@@ -18,7 +18,7 @@ from synth_assets.evaluation.similarity import average_pairwise_similarity
 from synth_assets.selection.methods import Votes
 from synth_assets.selection.select import METHODS, select, select_mixed, select_random
 
-GOLD = Path(__file__).parents[2] / "shared/data/gold_text"
+GOLD = Path(__file__).parents[3] / "shared/data/gold_text"
 
 
 def unit_rows(n: int, d: int = 6, seed: int = 0) -> np.ndarray:

@@ -24,8 +24,8 @@ from synth_assets.resources.storage.lake import Lake
 from synth_assets.sql.named import QUERIES, queries
 from synth_assets.stages import tables
 from synth_assets.stages.views import current
+from tests.assets.test_round import ROUND, endpoint, one_in
 from tests.endpoint import Endpoint
-from tests.test_round import ROUND, endpoint, one_in
 
 __all__ = ["endpoint"]
 

@@ -10,7 +10,7 @@ import pytest
 from synth_assets.core.errors import UserError
 from synth_assets.curation.filters.constraints import lemmas
 from synth_assets.recipe.load import load
-from tests.test_curation import run
+from tests.curation.test_curation import run
 
 TREE = {"words": "tree, hop, story"}
 PASSAGE = {"passage": "It was the Eiffel Tower, in Paris.", "text": "Which tower?"}

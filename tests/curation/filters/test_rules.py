@@ -17,7 +17,7 @@ from synth_assets.curation.filters.screens import FOLDED, seen
 from synth_assets.curation.keep import keep
 from synth_assets.curation.likeness.duplicates import ngram_overlap
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "gold_text"
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data" / "gold_text"
 NASTY = [
     *("", " ", "\n", "\xa0", "\x1c", "\x00 null", "a", "😀", "😀 😀 👍🏽", "... !!! ???", "— — — — — — — —"),
     *(

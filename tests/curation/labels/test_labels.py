@@ -31,10 +31,10 @@ from synth_assets.stages import tables
 from synth_assets.students.classifier import Student
 from synth_assets.students.crossfit import folds, out_of_fold
 from synth_assets.students.softmax import SoftmaxRegression
-from tests import test_noise
+from tests.assets.test_round import ROUND, ask, endpoint, reviewer
+from tests.curation import test_noise
+from tests.curation.test_noise import GOLD
 from tests.endpoint import Endpoint
-from tests.test_noise import GOLD
-from tests.test_round import ROUND, ask, endpoint, reviewer
 
 __all__ = ["endpoint"]
 

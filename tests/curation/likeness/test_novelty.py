@@ -12,9 +12,9 @@ import pytest
 from synth_assets.contracts.filter import Context
 from synth_assets.curation.likeness import novelty
 from synth_assets.curation.likeness.novelty import LANE, Pool
-from tests.test_curation import run, table
+from tests.curation.test_curation import run, table
 
-DATA = Path(__file__).parents[2] / "shared/data"
+DATA = Path(__file__).parents[4] / "shared/data"
 
 
 def rouge_l(a: list[str], b: list[str]) -> float:

@@ -11,7 +11,7 @@ from synth_assets.curation.weights import bilevel
 from synth_assets.curation.weights.token_weights import row_weights, token_weights
 from synth_assets.curation.weights.weigh import effective_size, weigh
 from synth_assets.students.classifier import Student
-from tests.test_noise import noisy, public
+from tests.curation.test_noise import noisy, public
 
 SEEDS = pytest.mark.parametrize(
     "seeds", [range(1), pytest.param(range(5), marks=pytest.mark.slow)], ids=["one seed", "five seeds"]

@@ -16,7 +16,7 @@ from synth_assets.core.identity import row_id
 from synth_assets.generation.conditions.design import draw
 from synth_assets.selection.select import pick
 
-ATTRPROMPT = Path(__file__).parents[2] / "shared/data/attrprompt/datasets"
+ATTRPROMPT = Path(__file__).parents[4] / "shared/data/attrprompt/datasets"
 
 names = st.text("abcdef", min_size=1, max_size=3)
 alike = st.lists(names, min_size=1, max_size=6, unique=True).map(lambda vs: dict.fromkeys(vs, 1.0))

@@ -30,7 +30,7 @@ from synth_assets.stages.seeds import support_set
 from tests.batch_endpoint import BatchEndpoint
 from tests.conftest import RECIPE
 from tests.endpoint import Endpoint
-from tests.test_generation import ROUND, Said, Scripted
+from tests.generation.test_generation import ROUND, Said, Scripted
 
 STEPS = """steps:
   outline: "Facts that a {{ tone }} customer tells."

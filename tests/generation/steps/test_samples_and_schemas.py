@@ -17,8 +17,8 @@ from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.request import Request
 from synth_assets.resources.home import warehouse
+from tests.assets.test_round import ROUND
 from tests.endpoint import Endpoint
-from tests.test_round import ROUND
 
 SCHEMA = Schema.of({"text": "text", "rating": "integer"})
 GOOD, BAD = '{"text": "fine", "rating": 4}', '{"text": "fine", "rating": "4"}'

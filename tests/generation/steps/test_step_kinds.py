@@ -25,8 +25,8 @@ from synth_assets.stages.generations import check_steps
 from synth_assets.stages.seeds import seed_rows
 from tests.conftest import RECIPE
 from tests.endpoint import Endpoint
+from tests.generation.test_generation import ROUND, Said, Scripted
 from tests.test_docs import examples
-from tests.test_generation import ROUND, Said, Scripted
 
 
 @pytest.fixture
@@ -93,8 +93,13 @@ def shout(text: str) -> Any:
         ("final_answer", "I do not know", None, "no final answer"),
         ("normalise", "The Cat!", "cat", None),
         ("entities", "to Paris", '[{"kind": "name", "text": "Paris", "start": 3}]', None),
-        ("function, function: 'tests.test_step_kinds:shout'", "aloud", "ALOUD", None),
-        ("function, function: 'tests.test_step_kinds:shout'", "nothing", None, "gave a NoneType"),
+        (f"function, function: '{__name__}:shout'", "aloud", "ALOUD", None),
+        (
+            f"function, function: '{__name__}:shout'",
+            "nothing",
+            None,
+            "gave a NoneType",
+        ),
     ],
 )
 def test_a_tool_makes_the_text_or_says_why_not(

@@ -18,7 +18,7 @@ from synth_assets.core.text.entities import pattern_entities
 from synth_assets.generation.steps.tools import own_function, vote
 from synth_assets.resources.sandbox.sql import Queried, result_key, run_sql
 
-DATA = Path(__file__).parents[2] / "shared/data"
+DATA = Path(__file__).parents[4] / "shared/data"
 
 
 def lines(name: str) -> list[dict[str, Any]]:

@@ -198,7 +198,7 @@ def test_threads_share_one_log(log: CallLog) -> None:
 
 WRITER = """
 import sys
-from tests.test_call_log import Answer, CallLog, write
+from tests.resources.call_log.test_call_log import Answer, CallLog, write
 
 log = CallLog(sys.argv[1])
 for i in range(50):

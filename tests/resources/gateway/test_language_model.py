@@ -242,7 +242,7 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from pathlib import Path
 from synth_assets.resources.call_log.log import CallLog
-from tests.test_language_model import LanguageModel, Model, ask
+from tests.resources.gateway.test_language_model import LanguageModel, Model, ask
 lm = LanguageModel(CallLog(sys.argv[2]), Path("unused"))
 model = Model("small", base_url=sys.argv[1], max_concurrency=8)
 lm.complete(model, ask(*(f"q{i}" for i in range(80))))

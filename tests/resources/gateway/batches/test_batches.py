@@ -36,8 +36,8 @@ from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.request import Request
 from synth_assets.resources.home import call_log, warehouse
+from tests.assets.test_round import ROUND, reviewer
 from tests.batch_endpoint import BatchEndpoint
-from tests.test_round import ROUND, reviewer
 
 ASSET, PARTITION = "reviews/generations", "negative|2026-11-21"
 CONTEXT = {"run_id": "run-1", "asset": ASSET, "partition_key": PARTITION}
@@ -160,7 +160,7 @@ from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.request import Request
-from tests.test_batches import CONTEXT
+from tests.resources.gateway.batches.test_batches import CONTEXT
 
 root, url, then = sys.argv[1:4]
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
@@ -219,7 +219,7 @@ import os, signal, sys
 from pathlib import Path
 from synth_assets.resources.gateway.batches import collect
 from synth_assets.resources.call_log.log import CallLog
-from tests.test_batches import ASSET
+from tests.resources.gateway.batches.test_batches import ASSET
 
 root, dies = sys.argv[1], len(sys.argv) > 2
 collect.CHUNK = 3
