@@ -32,7 +32,6 @@ LATE = {
     "curation.filters.naive_bayes",
     "curation.likeness.similarity_join",
     "evaluation.huggingface",
-    "evaluation.metrics",
 }
 
 GROUND = {"core", "contracts"}

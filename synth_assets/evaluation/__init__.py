@@ -8,8 +8,8 @@ from typing import Any
 
 def __getattr__(name: str) -> Any:
     """A class of `evaluate`, found on first use: that is slow to import, and the rest does without it."""
-    for module in ("huggingface", "metrics") if name[:1].isupper() else ():
-        found = import_module(f"{__name__}.{module}")
-        if name in found.__all__:
+    if name[:1].isupper():
+        found = import_module(f"{__name__}.huggingface")
+        if name in found.TABLE:
             return getattr(found, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -122,7 +122,7 @@ def vocabulary_size(texts: Sequence[str] | Words, labels: Sequence[str] | None =
     return Measured(len(of_class) / len(names), n=words.n)
 
 
-def distinct_n(texts: Sequence[str] | Words, n: int) -> Measured:
+def distinct_n(texts: Sequence[str] | Words, n: int = 2) -> Measured:
     """Different n-grams over all n-grams of the set, in (0, 1]; higher is more varied (Li et al. 2016).
 
     Unknown for fewer than two texts, or when no text has n tokens. Falls as a set grows: compare sets of one

@@ -1,53 +1,147 @@
-"""The direct measures as measurements of Hugging Face's `evaluate`, usable alone and without a network.
+"""The measures as metrics and measurements of Hugging Face's `evaluate`, usable alone and without a network.
 
     SelfBLEU().compute(data=texts)  ->  {"self_bleu": 0.31, "low": 0.29, "high": 0.33, "n": 1000, "why": ""}
+    ExactMatch().compute(predictions=["Paris"], references=[["Paris", "paris, France"]])
 
-The value is None where the measure is not known (fewer than two rows), and `why` says why. Import this module
-only to use it, or take the class from `synth_assets.evaluation`: `evaluate` takes long to import.
+The value is None where the measure is not known, and `why` says why. Each class is a line of `TABLE`, and its
+description the docstring of the function that it calls. Import this module only to use it, or take the class
+from `synth_assets.evaluation`: `evaluate` takes long to import.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import datasets
 import evaluate
 import numpy as np
 
 from synth_assets.contracts.measured import Measured
-from synth_assets.evaluation import diversity, privacy, similarity
+from synth_assets.evaluation import diversity, facts, faithfulness, preference, privacy, similarity
+from synth_assets.evaluation import task_metrics as tasks
+from synth_assets.evaluation.resampling import bootstrap_mean
 
-__all__ = [
-    "AveragePairwiseSimilarity",
-    "CentroidDistance",
-    "ChamferDistance",
-    "CloserThanReal",
-    "ClusterCoverage",
-    "DistinctN",
-    "LabelDivergence",
-    "LengthDivergence",
-    "Mauve",
-    "MembershipSignal",
-    "NearestSeedDistance",
-    "NgramFrequency",
-    "RemoteClique",
-    "SelfBLEU",
-    "VendiScore",
-    "VerbatimOverlap",
-    "Vocabulary",
-    "WholeCopies",
-]
 Found = dict[str, Any]
-Vectors = list[list[float]]
+Texts = Sequence[str]
+TEXT, NUMBER, TRUTH = datasets.Value("string"), datasets.Value("float64"), datasets.Value("bool")
+TEXTS, NUMBERS, TRUTHS = (datasets.Sequence(kind) for kind in (TEXT, NUMBER, TRUTH))
+VECTOR = datasets.Sequence(datasets.Value("float32"))
+OTHERS = ("real", "seeds", "shown", "held_out")  # options that are vectors where the data are
 
 
-class InMemory(evaluate.EvaluationModule):
-    """For a measurement or a metric: its data stay in memory, and so it makes no file and no folder.
+class Kind(NamedTuple):
+    """What a class is given: its columns, and what they are, in words."""
 
-    `lacking` are the inputs in which None is a missing value; ValueError for None in another.
-    """
+    columns: Mapping[str, Any]
+    words: str
+    gaps: bool = False  # whether None is a missing value; else it is refused
 
-    lacking: tuple[str, ...] = ()
+
+def set_f1(found: Sequence[Sequence[Texts]], gold: Sequence[Sequence[Texts]]) -> Measured:
+    """Micro-averaged F1 of sets, such as triples."""
+    return tasks.set_f1(*([list(map(tuple, members)) for members in rows] for rows in (found, gold)))
+
+
+def pass_at_k(passed: Sequence[Sequence[bool]], k: int = 1) -> Measured:
+    """Chance that one of k programs passes, without bias (Chen et al. 2021)."""
+    return tasks.pass_at_k([(len(programs), sum(programs)) for programs in passed], k)
+
+
+def fact_f1_at_k(supported: Sequence[Sequence[bool]], k: int) -> Measured:
+    """F1 at K of atomic facts, mean over the texts (SAFE, Wei et al. 2024)."""
+    return bootstrap_mean([facts.f1_at_k(sum(found), len(found) - sum(found), k) for found in supported])
+
+
+def bradley_terry(verdicts: Sequence[float], first: Texts, second: Texts) -> dict[str, Measured]:
+    """Strengths of systems by pairs of their answers, in whatever order (Bradley & Terry 1952)."""
+    return preference.bradley_terry(_games(verdicts, first, second))
+
+
+def elo(verdicts: Sequence[float], first: Texts, second: Texts, k: float = 32) -> dict[str, Measured]:
+    """Online Elo ratings, which depend on the order of the games (Bai et al. 2022)."""
+    return preference.elo(_games(verdicts, first, second), k)
+
+
+def _games(verdicts: Sequence[float], first: Texts, second: Texts) -> list[preference.Comparison]:
+    return [preference.Comparison(*game) for game in zip(first, second, verdicts, strict=True)]
+
+
+def mean_ranks(ranks: Sequence[Sequence[float]], systems: Texts) -> dict[str, Measured]:
+    """Mean rank of each system among the responses that were ranked (Xu et al. 2023)."""
+    return preference.mean_ranks([dict(zip(systems, each, strict=True)) for each in ranks])
+
+
+def _of(words: str, predictions: Any, references: Any = None, gaps: bool = False) -> Kind:
+    columns = {"predictions": predictions} | ({} if references is None else {"references": references})
+    return Kind(columns, f"{', '.join(columns)}: {words}", gaps)
+
+
+WORDS = Kind({"data": TEXT}, "data: texts or labels, like those they are held against")
+VECTORS = Kind({"data": VECTOR}, "data: vectors of unit length, like those they are held against")
+LABELS = _of("labels or levels of the same rows, None is missing", TEXT, TEXT, gaps=True)
+TAGS = _of("BIO tags of a sentence", TEXTS, TEXTS)
+SETS = _of("members of a row's set, each a list of texts", datasets.Sequence(TEXTS), datasets.Sequence(TEXTS))
+ANSWERS = _of("a text a row, and those that are right", TEXT, TEXTS)
+PAIRS = _of("a text a row, and the one that it is held against", TEXT, TEXT)
+TRUE = _of("whether each program of a problem passed, or each fact of a text is supported", TRUTHS)
+SCORES = _of("scores, and whether the row is positive; None is missing", NUMBER, TRUTH, gaps=True)
+VERDICTS = _of("verdicts on a system, of two on the first: 1 it won, .5 a tie, 0 it lost", NUMBER, gaps=True)
+LEVELS = _of("the level of each row, None is missing", TEXT, gaps=True)
+RANKS = _of("ranks of the systems in each ranking, 1 the best, equal ones are ties", NUMBERS)
+OPTIONS = _of(
+    "log-probabilities of a question's true options, the best first, and false ones", NUMBERS, NUMBERS
+)
+# class -> the function that it calls, the key of its value (empty: it names several), what it is given
+TABLE: Mapping[str, tuple[Callable[..., Any], str, Kind]] = {
+    "Vocabulary": (diversity.vocabulary_size, "vocabulary", WORDS),
+    "DistinctN": (diversity.distinct_n, "distinct_{n}", WORDS),
+    "NgramFrequency": (diversity.ngram_frequency, "ngram_frequency_{n}", WORDS),
+    "SelfBLEU": (diversity.self_bleu, "self_bleu", WORDS),
+    "LengthDivergence": (diversity.length_divergence, "length_divergence", WORDS),
+    "LabelDivergence": (diversity.label_divergence, "label_divergence", WORDS),
+    "WholeCopies": (privacy.whole_copies, "whole_copies", WORDS),
+    "VerbatimOverlap": (privacy.verbatim_overlap, "verbatim_overlap", WORDS),
+    "AveragePairwiseSimilarity": (similarity.pairwise_similarity, "average_pairwise_similarity", VECTORS),
+    "CentroidDistance": (similarity.centroid_distance, "centroid_distance", VECTORS),
+    "RemoteClique": (similarity.remote_clique, "remote_clique", VECTORS),
+    "VendiScore": (similarity.vendi_score, "vendi_score", VECTORS),
+    "ChamferDistance": (similarity.chamfer_distance, "chamfer_distance", VECTORS),
+    "ClusterCoverage": (similarity.cluster_coverage, "cluster_coverage", VECTORS),
+    "Mauve": (similarity.mauve, "mauve", VECTORS),
+    "NearestSeedDistance": (privacy.nearest_seed_distance, "nearest_seed_distance", VECTORS),
+    "CloserThanReal": (privacy.closer_than_real, "closer_than_real", VECTORS),
+    "MembershipSignal": (privacy.membership_signal, "membership_signal", VECTORS),
+    "Agreement": (faithfulness.agreement, "", LABELS),
+    "SpanF1": (tasks.span_f1, "span_f1", TAGS),
+    "SetF1": (set_f1, "set_f1", SETS),
+    "ExactMatch": (tasks.exact_match, "exact_match", ANSWERS),
+    "TokenF1": (tasks.token_f1, "token_f1", ANSWERS),
+    "SolveRate": (tasks.solve_rate, "solve_rate", PAIRS),
+    "PassAtK": (pass_at_k, "pass_at_{k}", TRUE),
+    "AUC": (tasks.auc, "auc", SCORES),
+    "BLEU": (tasks.bleu, "bleu", ANSWERS),
+    "ChrF": (tasks.chrf, "chrf", ANSWERS),
+    "RougeL": (tasks.rouge_l, "rouge_l", ANSWERS),
+    "EntityError": (facts.entity_error, "entity_error", PAIRS),
+    "WinTieLose": (preference.win_tie_lose, "", VERDICTS),
+    "BradleyTerry": (bradley_terry, "", VERDICTS),
+    "Elo": (elo, "", VERDICTS),
+    "RatingShares": (preference.level_shares, "", LEVELS),
+    "MeanRank": (mean_ranks, "", RANKS),
+    "RatingAgreement": (preference.level_agreement, "", LABELS),
+    "MultipleChoice": (tasks.multiple_choice, "", OPTIONS),
+    "FactF1AtK": (fact_f1_at_k, "fact_f1_at_{k}", TRUE),
+}
+
+
+class _InMemory(evaluate.EvaluationModule):
+    """The data stay in memory: it makes no file and no folder. ValueError for a None that is no gap."""
+
+    function: Callable[..., Any]
+    result: str
+    kind: Kind
 
     def __init__(self, *args: Any, keep_in_memory: bool = True, **options: Any) -> None:
         super().__init__(*args, keep_in_memory=keep_in_memory, **options)
@@ -55,9 +149,19 @@ class InMemory(evaluate.EvaluationModule):
     def _build_data_dir(self) -> str:
         return "" if self.keep_in_memory else super()._build_data_dir()
 
+    def _info(self) -> Any:
+        info = evaluate.MetricInfo if isinstance(self, evaluate.Metric) else evaluate.MeasurementInfo
+        options = list(inspect.signature(self.function).parameters.values())[len(self.kind.columns) :]
+        return info(
+            description=self.__doc__ or "",
+            citation="",
+            inputs_description="\n" + "; ".join([self.kind.words, *map(str, options)]),
+            features=datasets.Features(self.kind.columns),
+        )
+
     def add_batch(self, **inputs: Any) -> None:
         """As of `evaluate`, which writes into this docstring."""
-        for name in set(inputs) - set(self.lacking):
+        for name in () if self.kind.gaps else inputs:
             values = () if inputs[name] is None else inputs[name]
             if (place := next((i for i, value in enumerate(values) if value is None), None)) is not None:
                 raise ValueError(f"{name}: the value at place {place} is None. Leave such rows out.")
@@ -68,176 +172,30 @@ class InMemory(evaluate.EvaluationModule):
         if obj is not None:
             super()._enforce_nested_string_type(schema, obj)
 
-
-class _Measurement(InMemory, evaluate.Measurement):
-    feature: Any = datasets.Value("string")
-
-    def _info(self) -> evaluate.MeasurementInfo:
-        return evaluate.MeasurementInfo(
-            description=self.__doc__ or "",
-            citation="",
-            inputs_description=f"\n{self._compute.__doc__}",
-            features=datasets.Features({"data": self.feature}),
-        )
+    def _compute(self, **given: Any) -> Found:
+        if self.kind is VECTORS:
+            given |= {k: np.asarray(v, dtype=np.float32) for k, v in given.items() if k in ("data", *OTHERS)}
+        columns = [given.pop(name) for name in self.kind.columns]
+        bound = inspect.signature(self.function).bind(*columns, **given)
+        bound.apply_defaults()
+        return _told(self.function(*bound.args, **bound.kwargs), self.result.format(**bound.arguments))
 
 
-class Vocabulary(_Measurement):
-    """Number of different tokens (AttrPrompt, Yu et al. 2023)."""
-
-    def _compute(self, data: list[str], labels: list[str] | None = None) -> Found:
-        """data: texts; labels: of the texts, for the mean over classes."""
-        return told("vocabulary", diversity.vocabulary_size(data, labels))
-
-
-class DistinctN(_Measurement):
-    """Different n-grams over all n-grams (Li et al. 2016); higher is more varied."""
-
-    def _compute(self, data: list[str], n: int = 2) -> Found:
-        """data: texts; n: length of the n-grams."""
-        return told(f"distinct_{n}", diversity.distinct_n(data, n))
+def _told(found: Any, name: str) -> Found:
+    """Of several measures, the rest of each under its name: `win_low`."""
+    if isinstance(found, Mapping):
+        each = [(key, _told(measured, key)) for key, measured in found.items()]
+        return {k if k == key else f"{key}_{k}": v for key, told in each for k, v in told.items()}
+    if isinstance(found, tuple):  # with the value that is expected by chance
+        return {**_told(found[0], name), "expected": found[1].value}
+    return {name: found.value, "low": found.low, "high": found.high, "n": found.n, "why": found.why}
 
 
-class NgramFrequency(_Measurement):
-    """How often n-grams repeat across samples (INGF of AttrPrompt, Yu et al. 2023); higher is less varied."""
-
-    def _compute(self, data: list[str], n: int = 2) -> Found:
-        """data: texts; n: length of the n-grams."""
-        return told(f"ngram_frequency_{n}", diversity.ngram_frequency(data, n))
+def _class(name: str, function: Callable[..., Any], result: str, kind: Kind) -> type:
+    told = {"function": staticmethod(function), "result": result, "kind": kind, "__module__": __name__}
+    base = evaluate.Measurement if "data" in kind.columns else evaluate.Metric
+    return type(name, (_InMemory, base), {**told, "__doc__": inspect.getdoc(function)})
 
 
-class SelfBLEU(_Measurement):
-    """Mean BLEU of each text against the others (Zhu et al. 2018); higher is less varied."""
-
-    def _compute(self, data: list[str], n: int = 4, sample: int = 1000, seed: int = 0) -> Found:
-        """data: texts; n: highest order; sample: texts that are scored, drawn with this seed."""
-        return told("self_bleu", diversity.self_bleu(data, n, sample, seed))
-
-
-class LengthDivergence(_Measurement):
-    """Jensen-Shannon divergence of lengths in tokens from those of real texts, in bits."""
-
-    def _compute(self, data: list[str], real: list[str]) -> Found:
-        """data, real: texts."""
-        return told("length_divergence", diversity.length_divergence(data, real))
-
-
-class LabelDivergence(_Measurement):
-    """Jensen-Shannon divergence of labels from those of real rows, in bits."""
-
-    def _compute(self, data: list[str], real: list[str]) -> Found:
-        """data, real: labels."""
-        return told("label_divergence", diversity.label_divergence(data, real))
-
-
-class WholeCopies(_Measurement):
-    """Share of the texts that are a source text."""
-
-    def _compute(self, data: list[str], sources: list[str]) -> Found:
-        """data: texts; sources: seeds or test rows."""
-        return told("whole_copies", privacy.whole_copies(data, sources))
-
-
-class VerbatimOverlap(_Measurement):
-    """Share of the texts that have n tokens in a row in common with a source text."""
-
-    def _compute(self, data: list[str], sources: list[str], n: int = 8) -> Found:
-        """data: texts; sources: seeds or test rows; n: tokens in a row."""
-        return told("verbatim_overlap", privacy.verbatim_overlap(data, sources, n))
-
-
-class _OfVectors(_Measurement):
-    """A measurement whose data are vectors of unit length, shape (n, d)."""
-
-    feature = datasets.Sequence(datasets.Value("float32"))
-
-
-class AveragePairwiseSimilarity(_OfVectors):
-    """Mean cosine similarity of all pairs of vectors (Yu et al. 2023); higher is less varied."""
-
-    def _compute(self, data: Vectors, labels: list[str] | None = None) -> Found:
-        """data: vectors; labels: of the vectors, for pairs of one class."""
-        return told("average_pairwise_similarity", similarity.pairwise_similarity(_matrix(data), labels))
-
-
-class CentroidDistance(_OfVectors):
-    """Mean distance to the centroid; higher is more varied."""
-
-    def _compute(self, data: Vectors) -> Found:
-        """data: vectors."""
-        return told("centroid_distance", similarity.centroid_distance(_matrix(data)))
-
-
-class RemoteClique(_OfVectors):
-    """Mean of each vector's mean distance to the others (Cox et al. 2021); higher is more varied."""
-
-    def _compute(self, data: Vectors, seed: int = 0) -> Found:
-        """data: vectors; seed: of the draw from more than 2,000."""
-        return told("remote_clique", similarity.remote_clique(_matrix(data), seed))
-
-
-class VendiScore(_OfVectors):
-    """How many vectors with nothing in common would be as varied (Friedman & Dieng 2023)."""
-
-    def _compute(self, data: Vectors) -> Found:
-        """data: vectors."""
-        return told("vendi_score", similarity.vendi_score(_matrix(data)))
-
-
-class ChamferDistance(_OfVectors):
-    """Mean distance to the nearest vector of the other set, from either side (Barrow et al. 1977)."""
-
-    def _compute(self, data: Vectors, real: Vectors, seed: int = 0) -> Found:
-        """data, real: vectors; seed: of the draw from more than 10^8 pairs."""
-        return told("chamfer_distance", similarity.chamfer_distance(_matrix(data), _matrix(real), seed))
-
-
-class ClusterCoverage(_OfVectors):
-    """Share of the real vectors' clusters that a vector hits, and the level that is expected by chance."""
-
-    def _compute(self, data: Vectors, real: Vectors, k: int = 50, seed: int = 0) -> Found:
-        """data, real: vectors; k: clusters; seed: of k-means."""
-        found, chance = similarity.cluster_coverage(_matrix(data), _matrix(real), k, seed)
-        return {**told("cluster_coverage", found), "expected": chance.value}
-
-
-class Mauve(_OfVectors):
-    """Area under the divergence curve of two sets (Pillutla et al. 2021); 1: one distribution."""
-
-    def _compute(self, data: Vectors, real: Vectors, seed: int = 0) -> Found:
-        """data, real: vectors; seed: of k-means and of the draw from more than 2,500."""
-        return told("mauve", similarity.mauve(_matrix(data), _matrix(real), seed))
-
-
-class NearestSeedDistance(_OfVectors):
-    """Quantile of the distances to the nearest seed; 0 is a copy."""
-
-    def _compute(self, data: Vectors, seeds: Vectors, quantile: float = 0.05, seed: int = 0) -> Found:
-        """data, seeds: vectors; quantile: 0.05 is about the closest; seed: of the draw beyond 10^8 pairs."""
-        found = privacy.nearest_seed_distance(_matrix(data), _matrix(seeds), quantile, seed)
-        return told("nearest_seed_distance", found)
-
-
-class CloserThanReal(_OfVectors):
-    """How often a vector is closer to its nearest seed than a seed is to its nearest other seed."""
-
-    def _compute(self, data: Vectors, seeds: Vectors, seed: int = 0) -> Found:
-        """data, seeds: vectors; seed: of the draw beyond 10^8 pairs."""
-        return told("closer_than_real", privacy.closer_than_real(_matrix(data), _matrix(seeds), seed))
-
-
-class MembershipSignal(_OfVectors):
-    """How well the distance to the nearest vector tells shown seeds from held-out rows; 0.5: no leak."""
-
-    def _compute(self, data: Vectors, shown: Vectors, held_out: Vectors, seed: int = 0) -> Found:
-        """data, shown, held_out: vectors; seed: of the draw beyond 10^8 pairs."""
-        found = privacy.membership_signal(_matrix(data), _matrix(shown), _matrix(held_out), seed)
-        return told("membership_signal", found)
-
-
-def told(name: str, measured: Measured) -> Found:
-    rest = {"low": measured.low, "high": measured.high, "n": measured.n, "why": measured.why}
-    return {name: measured.value, **rest}
-
-
-def _matrix(vectors: Vectors) -> np.ndarray:
-    return np.asarray(vectors, dtype=np.float32)
+__all__ = list(TABLE)
+globals().update({name: _class(name, *line) for name, line in TABLE.items()})
