@@ -120,10 +120,10 @@ def make(rounds: int, cells: Sequence[str], latest: date) -> None:
     import dagster as dg
 
     from synth_assets.assets.code_location import build
+    from synth_assets.assets.factory import key
     from synth_assets.assets.in_process import BY_ROUND, dagster_instance
     from synth_assets.assets.nightly import made_by_cell
     from synth_assets.partitions import cell_key
-    from synth_assets.stages.stage import key
 
     recipe, first = load(), latest.isoformat()
     days = [(latest - timedelta(days=n)).isoformat() for n in range(rounds - 1, 0, -1)]

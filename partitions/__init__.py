@@ -43,19 +43,6 @@ def columns(partition: str) -> dict[str, str]:
     return {"round": partition}
 
 
-def scheduled(cron: str, timezone: str, after: date, until: date) -> list[str]:
-    """The rounds that a cron line asks for, after a day and up to and including another."""
-    from dagster._utils.schedules import cron_string_iterator
-
-    start = datetime.combine(after + timedelta(days=1), datetime.min.time(), ZoneInfo(timezone))
-    days: dict[str, None] = {}
-    for tick in cron_string_iterator(start.timestamp(), cron, timezone):
-        if tick.date() > until:
-            return list(days)
-        days[tick.date().isoformat()] = None
-    return list(days)
-
-
 def previous_round(round_: str) -> str:
     return (date.fromisoformat(round_) - timedelta(days=1)).isoformat()
 

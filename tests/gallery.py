@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,7 @@ from synth_assets.generation.steps import chain
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.sandbox import tools
+from synth_assets.stages.run import Run
 from synth_assets.stages.scores import scoring
 from synth_assets.stages.seeds import seed_rows
 from synth_assets.students.crossfit import LEAST
@@ -67,6 +69,16 @@ class Model:
             text, identity = self.say(prompt, schema, sampling), f"call {len(self.prompts)} {replicate}"
             tokens = [TokenLogprob(text, self.sure(text), {})] if sampling.get("logprobs") else None
             yield Said(text, identity, logprobs=tokens)
+
+
+@dataclass
+class Asks(Run):
+    """A run whose only model is the scripted one."""
+
+    model_of: Any = None
+
+    def model(self, spec: Any = None, what: str = "", lines: int = 0) -> Any:
+        return self.model_of
 
 
 @dataclass
@@ -130,7 +142,7 @@ def make(
     made = {stage: pd.concat(tables, ignore_index=True) for stage, tables in steps.items()}
     accepted = made["generations"][made["generations"]["accepted"].astype(bool)].reset_index(drop=True)
     context = replace(
-        scoring(recipe, seeds, encode, lambda _: model),
+        scoring(Asks(recipe, lake=None, encoder=SimpleNamespace(encode=encode), model_of=model), seeds),
         earlier=[] if earlier is None else list(earlier["text"]),
         annotate=annotate,
     )

@@ -149,9 +149,15 @@ class Lake:
             except OSError:  # something is in it
                 return
 
-    def partitions(self, recipe: str, stage: str, columns: Sequence[str]) -> list[dict[str, str]]:
-        """The partitions on disk, sorted."""
-        pattern = "/".join([*(f"{c}=*" for c in columns), FILE])
+    def has(self, recipe: str, stage: str, partition: Partition) -> bool:
+        return self.path(recipe, stage, partition).exists()
+
+    def partitions(
+        self, recipe: str, stage: str, columns: Sequence[str], **only: str
+    ) -> list[dict[str, str]]:
+        """The partitions on disk, sorted; `only` those with these values of some columns."""
+        values = {column: quote(value, safe="") for column, value in only.items()}
+        pattern = "/".join([*(f"{c}={values.get(c, '*')}" for c in columns), FILE])
         found = sorted((self.root / recipe / stage).glob(pattern))
         return [
             {

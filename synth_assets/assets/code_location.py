@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from synth_assets.assets import collect, feedback, nightly, plan, report
+from synth_assets.assets import collect, factory, nightly, plan, report
 from synth_assets.assets.alerts import alert_on_failure
 from synth_assets.assets.io import LakeIOManager
 from synth_assets.recipe.recipe import Recipe
@@ -14,34 +14,25 @@ from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.home import call_log, home
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.warehouse import Warehouse
-from synth_assets.stages import (
-    conditions,
-    filtered,
-    generations,
-    labelled,
-    metrics,
-    scores,
-    seeds,
-    values,
-    weighted,
-)
+from synth_assets.stages.graph import graph
 
-STAGES = (seeds, conditions, scores, filtered, labelled, weighted, metrics, feedback, plan, report)
+
+def stage_assets(recipe: Recipe) -> factory.Assets:
+    """The assets of a recipe's stages, and what a round tells the next."""
+    late = nightly.freshness(recipe)
+    stages = [factory.build(recipe, s, late if s.name == "metrics" else None) for s in graph(recipe)]
+    return [*stages, factory.feedback_spec(recipe)]
 
 
 def recipe_definitions(recipe: Recipe) -> dg.Definitions:
     """The asset graph of one recipe, its job, its nightly schedule and its sensors."""
-    job = nightly.cells_job(recipe)
+    assets, job = stage_assets(recipe), nightly.cells_job(recipe)
     schedules: Sequence[dg.ScheduleDefinition] = [nightly.schedule(recipe, job)] if recipe.schedule else []
     sensors: list[dg.SensorDefinition] = [nightly.follow(recipe)]
     if recipe.mode == "batch":
         sensors.append(collect.sensor(recipe, job))
     return dg.Definitions(
-        assets=[
-            *(stage.build(recipe) for stage in STAGES),
-            *([values.build(recipe)] if recipe.listed else []),
-            *(generations.build(recipe, stage) for stage in recipe.step_stages),
-        ],
+        assets=[*assets, plan.build(recipe, assets), report.build(recipe)],
         jobs=[job],
         schedules=schedules,
         sensors=sensors,

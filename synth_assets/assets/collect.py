@@ -4,11 +4,10 @@ from typing import Any
 
 import dagster as dg
 
-from synth_assets.assets.factory import partitions_of
+from synth_assets.assets.factory import key, partitions_of
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.gateway.batches.collect import collect
 from synth_assets.resources.gateway.language_model import LanguageModel
-from synth_assets.stages.stage import key
 
 EVERY_SECONDS = 60
 AT_MOST_SECONDS = 30.0  # Dagster gives a tick 60; what is left is collected in the next one

@@ -1,79 +1,65 @@
-"""What we need of Dagster that has no public name; it stands here and nowhere else."""
+"""All that is used of Dagster's private modules, so that a new version of it is looked at in one place."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
-from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView, TemporalContext
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.definitions.events import AssetKeyPartitionKey
+from dagster._core.errors import DagsterAssetCheckFailedError as CheckFailed
+from dagster._utils.schedules import cron_string_iterator
 
 if TYPE_CHECKING:
     from synth_assets.resources.storage.lake import Partition
 
-
-def rounds_at_work(instance: dg.DagsterInstance) -> dict[str, set[str | None]]:
-    """Recipe -> rounds that unfinished runs are at; None where a run does not say which."""
-    import dagster as dg
-
-    statuses = ("STARTED", "STARTING", "CANCELING", "QUEUED", "NOT_STARTED")
-    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus[name] for name in statuses])
-    busy: dict[str, set[str | None]] = {}
-    for run in instance.get_runs(filters=unfinished):
-        partition = run.tags.get("dagster/partition")
-        round_ = run.tags.get("dagster/partition/round") or (partition and partition.rpartition("|")[2])
-        selected = {asset.path[0] for asset in run.asset_selection or ()}
-        for recipe in selected or {run.job_name.removesuffix("_cell")}:
-            busy.setdefault(recipe, set()).add(round_)
-    return busy
+__all__ = [
+    "CheckFailed",
+    "forget",
+    "is_missing",
+    "is_stale",
+    "rounds_at_work",
+    "scheduled",
+    "staleness",
+]
 
 
-def forget(instance: dg.DagsterInstance, recipe: str, stage: str, partitions: Sequence[Partition]) -> None:
-    """Dagster shows these partitions as missing from now on.
-
-    Its own storage wipes whole assets only (`wipe_asset_partitions` is not implemented there), so the
-    partitions' events are deleted from its index, as `delete_run` does with those of a run.
-    """
-    import dagster as dg
-    from dagster._core.storage.event_log.schema import (
-        AssetEventTagsTable,
-        AssetKeyTable,
-        SqlEventLogStorageTable,
-    )
-    from sqlalchemy import delete, select, update
-
-    storage: Any = instance.event_log_storage
-    asset = dg.AssetKey([recipe, stage])
-    names = ["|".join(p[c] for c in ("cell", "round") if c in p) for p in partitions]
-    for i in range(0, len(names), 500):
-        events = SqlEventLogStorageTable.c
-        theirs = (events.asset_key == asset.to_string()) & events.partition.in_(names[i : i + 500])
-        tags = AssetEventTagsTable.c.event_id.in_(select(events.id).where(theirs))
-        with storage.index_connection() as connection:
-            connection.execute(delete(AssetEventTagsTable).where(tags))
-            connection.execute(delete(SqlEventLogStorageTable).where(theirs))
-            latest = update(AssetKeyTable).where(AssetKeyTable.c.asset_key == asset.to_string())
-            connection.execute(latest.values(last_materialization=None))  # is looked up again
-    instance.wipe_asset_cached_status([asset])
-    if instance.has_asset_key(asset) and not instance.get_materialized_partitions(asset):
-        instance.wipe_assets([asset])
+def scheduled(cron: str, timezone: str, after: date, until: date) -> list[str]:
+    """The rounds that a cron line asks for, after a day and up to and including another."""
+    start = datetime.combine(after + timedelta(days=1), datetime.min.time(), ZoneInfo(timezone))
+    days: dict[str, None] = {}
+    for tick in cron_string_iterator(start.timestamp(), cron, timezone):
+        if tick.date() > until:
+            return list(days)
+        days[tick.date().isoformat()] = None
+    return list(days)
 
 
 def staleness(
     instance: dg.DagsterInstance,
-    graph: Any,
+    assets: Sequence[dg.AssetsDefinition | dg.AssetSpec],
     partitions: Mapping[dg.AssetKey, Sequence[str]] | None = None,
 ) -> CachingStaleStatusResolver:
-    """What the UI says of partitions: missing, stale and why, or fresh. Those named here are looked up at
-    once, all others one by one."""
-    from datetime import UTC, datetime
-
-    from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView, TemporalContext
-
+    """What the UI says of the assets' partitions: missing, stale and why, or fresh. Those named here are
+    looked up at once, all others one by one."""
+    made = [dg.AssetsDefinition(specs=[a]) if isinstance(a, dg.AssetSpec) else a for a in assets]
+    graph = AssetGraph.from_assets(AssetGraph.normalize_assets(made))
     now = TemporalContext(effective_dt=datetime.now(UTC), last_event_id=None)
     view = AssetGraphView(temporal_context=now, instance=instance, asset_graph=graph)
     return _Resolver(instance, graph, view, partitions or {})
+
+
+def is_missing(status: StaleStatus) -> bool:
+    return status == StaleStatus.MISSING
+
+
+def is_stale(status: StaleStatus) -> bool:
+    return status == StaleStatus.STALE
 
 
 class _Resolver(CachingStaleStatusResolver):
@@ -105,3 +91,47 @@ class _Resolver(CachingStaleStatusResolver):
         if latest is not None and latest.storage_id == read:
             return False
         return super()._is_dep_updated(provenance, dep_key)
+
+
+def rounds_at_work(instance: dg.DagsterInstance) -> dict[str, set[str | None]]:
+    """Recipe -> rounds that unfinished runs are at; None where a run does not say which."""
+    statuses = ("STARTED", "STARTING", "CANCELING", "QUEUED", "NOT_STARTED")
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus[name] for name in statuses])
+    busy: dict[str, set[str | None]] = {}
+    for run in instance.get_runs(filters=unfinished):
+        partition = run.tags.get("dagster/partition")
+        round_ = run.tags.get("dagster/partition/round") or (partition and partition.rpartition("|")[2])
+        selected = {asset.path[0] for asset in run.asset_selection or ()}
+        for recipe in selected or {run.job_name.removesuffix("_cell")}:
+            busy.setdefault(recipe, set()).add(round_)
+    return busy
+
+
+def forget(instance: dg.DagsterInstance, recipe: str, stage: str, partitions: Sequence[Partition]) -> None:
+    """Dagster shows these partitions as missing from now on.
+
+    Its own storage wipes whole assets only (`wipe_asset_partitions` is not implemented there), so the
+    partitions' events are deleted from its index, as `delete_run` does with those of a run.
+    """
+    from dagster._core.storage.event_log.schema import (
+        AssetEventTagsTable,
+        AssetKeyTable,
+        SqlEventLogStorageTable,
+    )
+    from sqlalchemy import delete, select, update
+
+    storage: Any = instance.event_log_storage
+    asset = dg.AssetKey([recipe, stage])
+    names = ["|".join(p[c] for c in ("cell", "round") if c in p) for p in partitions]
+    for i in range(0, len(names), 500):
+        events = SqlEventLogStorageTable.c
+        theirs = (events.asset_key == asset.to_string()) & events.partition.in_(names[i : i + 500])
+        tags = AssetEventTagsTable.c.event_id.in_(select(events.id).where(theirs))
+        with storage.index_connection() as connection:
+            connection.execute(delete(AssetEventTagsTable).where(tags))
+            connection.execute(delete(SqlEventLogStorageTable).where(theirs))
+            latest = update(AssetKeyTable).where(AssetKeyTable.c.asset_key == asset.to_string())
+            connection.execute(latest.values(last_materialization=None))  # is looked up again
+    instance.wipe_asset_cached_status([asset])
+    if instance.has_asset_key(asset) and not instance.get_materialized_partitions(asset):
+        instance.wipe_assets([asset])

@@ -1,19 +1,30 @@
-"""What every stage shares: its key, its partitions, its place in the lake, its metadata and checks."""
+"""A stage as a Dagster asset: its key, its partitions, what makes it again, its metadata and its checks."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
-from synth_assets.partitions import cells, columns, rounds
-from synth_assets.recipe import columns as recipe_columns
+from synth_assets.assets import pictures
+from synth_assets.assets.logged_model import LoggedRun
+from synth_assets.partitions import cell_key, cells, columns, previous_round_same_cell, rounds
+from synth_assets.recipe.columns import MEANINGS
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.encoder import MiniLM
+from synth_assets.resources.gateway.batches.submit import Pending
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import tables
-from synth_assets.stages.stage import Table, Verdict, key
+from synth_assets.stages.stage import Made, Stage, Table, Verdict, short
 
 LANGUAGE_MODEL_POOL = "language_model"
 PREVIEW_ROWS = 5
+Assets = Sequence[dg.AssetsDefinition | dg.AssetSpec]
 HIDDEN = ("row_id", "round", "cell", "call_id", "replicate", "demonstration_ids")  # from previews
+
+
+def key(recipe: Recipe, stage: str) -> dg.AssetKey:
+    return dg.AssetKey([recipe.name, stage])
 
 
 def partitions_of(recipe: Recipe, stage: str) -> dg.PartitionsDefinition | None:
@@ -30,42 +41,87 @@ def partition_of(context: Any) -> dict[str, str]:
     return columns(context.partition_key) if context.has_partition_key else {}
 
 
-def asset(
-    recipe: Recipe,
-    stage: str,
-    *,
-    reads: Sequence[str] = (),
-    deps: Sequence[Any] = (),
-    sections: Sequence[str] = (),
-    checks: Mapping[str, str] | None = None,
-    pool: str | None = None,
-    automation_condition: dg.AutomationCondition | None = None,
-    freshness_policy: dg.FreshnessPolicy | None = None,
-    required: bool = True,
+def build(
+    recipe: Recipe, stage: Stage, freshness_policy: dg.FreshnessPolicy | None = None
+) -> dg.AssetsDefinition:
+    """The asset of a stage, or of a stage and those that it makes besides. The recipe's sections that it
+    rests on are its code version: a change of them makes all of its partitions stale. A stage whose requests
+    are with the provider's Batch API ends without rows (see `not_yet`)."""
+
+    def compute(
+        context: dg.AssetExecutionContext,
+        language_model: dg.ResourceParam[LanguageModel],
+        encoder: dg.ResourceParam[MiniLM],
+        lake: dg.ResourceParam[Lake],
+        **rows: Table,
+    ) -> Iterator[Any]:
+        run = LoggedRun(context, recipe, stage, partition_of(context), language_model, encoder, lake)
+        try:
+            made = stage.compute(run, **rows)
+        except Pending as pending:
+            yield from not_yet(context, str(pending), pending.batches)
+            return
+        run.save_calls()
+        yield from _results(context, recipe, stage, made, run)
+
+    return _decorated(recipe, stage, freshness_policy)(compute)
+
+
+def _decorated(
+    recipe: Recipe, stage: Stage, freshness_policy: dg.FreshnessPolicy | None
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """`@dg.asset` for one stage of a recipe. `sections` of the recipe are its code version: a change of
-    them makes all of its partitions stale. `checks` (name -> what it asks) block what comes after. What is
-    not `required` may end without rows (see `not_yet`)."""
+    common: dict[str, Any] = {
+        "ins": {name: dg.AssetIn(key(recipe, name)) for name in stage.reads},
+        "deps": [_after(recipe, name) for name in stage.after],
+        "partitions_def": partitions_of(recipe, stage.name),
+        "check_specs": [_check_spec(recipe, stage.name, *item) for item in stage.checks.items()],
+        "pool": LANGUAGE_MODEL_POOL if stage.pays else None,
+    }
+    each: dict[str, Any] = {
+        "group_name": recipe.name,
+        "code_version": recipe.version(*stage.sections),
+        "kinds": {"parquet"} | ({"llm"} if stage.pays else set()),
+        "automation_condition": _automation(recipe, stage),
+    }
+    doc = str(stage.compute.__doc__)
+    if stage.also:
+        told = {stage.name: doc, **stage.also}
+        outs = {name: dg.AssetOut(key=key(recipe, name), description=d, **each) for name, d in told.items()}
+        return dg.multi_asset(name=f"{recipe.name}__{stage.name}", outs=outs, **common)
+    return dg.asset(
+        key=key(recipe, stage.name),
+        description=doc,
+        dagster_type=dg.Any,  # the return annotation would mean "no value"
+        output_required=not stage.batches,
+        freshness_policy=freshness_policy,
+        **common,
+        **each,
+    )
 
-    def decorate(compute: Callable[..., Any]) -> dg.AssetsDefinition:
-        return dg.asset(
-            key=key(recipe, stage),
-            ins={name: dg.AssetIn(key(recipe, name)) for name in reads},
-            deps=deps,
-            partitions_def=partitions_of(recipe, stage),
-            group_name=recipe.name,
-            description=compute.__doc__,
-            dagster_type=dg.Any,  # the return annotation, a MaterializeResult, would mean "no value"
-            code_version=recipe.version(*sections),
-            check_specs=[check_spec(recipe, stage, *check) for check in (checks or {}).items()],
-            kinds={"parquet"} | ({"llm"} if pool else set()),
-            pool=pool,
-            automation_condition=automation_condition,
-            freshness_policy=freshness_policy,
-            output_required=required,
-        )(compute)
 
-    return decorate
+def _after(recipe: Recipe, stage: str) -> dg.AssetDep:
+    before = previous_round_same_cell() if stage == "feedback" else None
+    return dg.AssetDep(key(recipe, stage), partition_mapping=before)
+
+
+def _automation(recipe: Recipe, stage: Stage) -> dg.AutomationCondition | None:
+    """Values are asked again after an edit, as the cells are. The first time costs money as well: only a
+    recipe that runs by itself asks by itself."""
+    cut = tables.stages(recipe)[stage.name]
+    if cut == ("round",):
+        return follows(recipe)
+    if not cut and not stage.pays:
+        return once()
+    again = refreshes(recipe)
+    if cut or not recipe.schedule:
+        return again
+    return once() if again is None else once() | again
+
+
+def once() -> dg.AutomationCondition:
+    """Made when there are none yet; later by hand. (Dagster's on_missing takes a first look as handled.)"""
+    missing, busy = dg.AutomationCondition.missing(), dg.AutomationCondition.in_progress()
+    return (missing & ~busy & ~dg.AutomationCondition.execution_failed()).with_label("once")
 
 
 def follows(recipe: Recipe) -> dg.AutomationCondition:
@@ -94,7 +150,7 @@ def refreshes(recipe: Recipe) -> dg.AutomationCondition | None:
     return condition.with_label("follows an edit")
 
 
-def check_spec(recipe: Recipe, stage: str, name: str, asks: str) -> dg.AssetCheckSpec:
+def _check_spec(recipe: Recipe, stage: str, name: str, asks: str) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         name,
         asset=key(recipe, stage),
@@ -104,38 +160,45 @@ def check_spec(recipe: Recipe, stage: str, name: str, asks: str) -> dg.AssetChec
     )
 
 
-def check(
-    recipe: Recipe, stage: str, name: str, passed: bool, reason: str, blocks: bool = True, **metadata: Any
-) -> dg.AssetCheckResult:
-    """One check's verdict, with its reason in words; it stops what comes after, or only warns."""
+def _results(
+    context: dg.AssetExecutionContext, recipe: Recipe, stage: Stage, made: Made, run: LoggedRun
+) -> Iterator[dg.MaterializeResult]:
+    if "feedback" in made.beside:
+        report_feedback(recipe, run.lake, context, made.beside["feedback"].rows)
+    verdicts = {name: list(made.verdicts.get(name, ())) for name in stage.checks}
+    if "answered" in verdicts:
+        verdicts["answered"] = [*run.verdicts(), *verdicts["answered"]]
+    checks = [check(recipe, stage.name, name, *looked_at) for name, looked_at in verdicts.items()]
+    yield result(recipe, stage.name, made, run.numbers(), checks)
+    for name in stage.also:
+        yield result(recipe, name, made.beside[name])
+
+
+def check(recipe: Recipe, stage: str, name: str, *verdicts: Verdict) -> dg.AssetCheckResult:
+    """One check of several things: it says what is wrong, or how all is well; it stops what comes after, or
+    only warns. A stage of cells has one check and no more: for a page of it, Dagster's web server goes
+    through each partition of each check (300 rounds of 100 cells: 7 s a check)."""
+    wrong = [verdict for verdict in verdicts if not verdict.fine]
+    stops = any(verdict.blocks for verdict in wrong or verdicts)
     return dg.AssetCheckResult(
         asset_key=key(recipe, stage),
         check_name=name,
-        passed=bool(passed),
-        description=reason,
-        severity=dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN,
-        metadata=metadata,
+        passed=not wrong,
+        description=" ".join(verdict.words for verdict in wrong or verdicts),
+        severity=dg.AssetCheckSeverity.ERROR if stops else dg.AssetCheckSeverity.WARN,
+        metadata={name: value for verdict in verdicts for name, value in verdict.numbers.items()},
     )
-
-
-def check_all(recipe: Recipe, stage: str, name: str, *verdicts: Verdict) -> dg.AssetCheckResult:
-    """One check of several things: it says what is wrong, or how all is well. A stage of cells has one
-    check and no more: for a page of it, Dagster's web server goes through each partition of each check
-    (300 rounds of 100 cells: 7 s a check)."""
-    wrong = [verdict for verdict in verdicts if not verdict.fine]
-    words = " ".join(verdict.words for verdict in wrong or verdicts)
-    return check(recipe, stage, name, not wrong, words, blocks=any(verdict.blocks for verdict in wrong))
 
 
 def result(
     recipe: Recipe,
     stage: str,
-    rows: Table,
-    metadata: Mapping[str, Any] | None = None,
+    made: Made,
+    numbers: Mapping[str, Any] | None = None,
     checks: Sequence[dg.AssetCheckResult] = (),
 ) -> dg.MaterializeResult:
     """Rows as a materialization: an Arrow table whose hash is the data version of the partition."""
-    table = tables.to_arrow(recipe, stage, rows)
+    table = tables.to_arrow(recipe, stage, made.rows)
     return dg.MaterializeResult(
         asset_key=key(recipe, stage),
         value=table,
@@ -143,10 +206,44 @@ def result(
         metadata={
             "dagster/row_count": len(table),
             "dagster/column_schema": column_schema(recipe, stage),
-            "preview": preview(rows[table.schema.names]),
-            **(metadata or {}),
+            "preview": preview(made.rows[table.schema.names]),
+            **pictures.metadata(made.numbers),
+            **(numbers or {}),
         },
         check_results=checks,
+    )
+
+
+def report_feedback(recipe: Recipe, lake: Lake, context: dg.AssetExecutionContext, told: Table) -> None:
+    """Write what a round tells the next one and tell Dagster, one observation a cell."""
+    for row in told.to_dict("records"):
+        place = {"round": row["round"], "cell": row["cell"]}
+        table = tables.to_arrow(recipe, "feedback", told[told["cell"] == row["cell"]])
+        lake.write(recipe.name, "feedback", place, table)
+        share = None if row["yield"] != row["yield"] else row["yield"]
+        context.log_event(
+            dg.AssetObservation(
+                key(recipe, "feedback"),
+                partition=cell_key(row["round"], row["cell"]),
+                metadata={
+                    "cell": row["cell"],
+                    "yield": None if share is None else round(share, 4),
+                    "rows": row["rows"],
+                },
+                tags={"dagster/data_version": tables.content_hash(table)},
+            )
+        )
+
+
+def feedback_spec(recipe: Recipe) -> dg.AssetSpec:
+    """`feedback` is external to the graph, so that the loop over rounds is no cycle: the metrics step writes
+    it and reports it, the next round's conditions read it."""
+    return dg.AssetSpec(
+        key(recipe, "feedback"),
+        partitions_def=partitions_of(recipe, "feedback"),
+        group_name=recipe.name,
+        kinds={"parquet"},
+        description="Rows that the next round asks for; written by metrics.",
     )
 
 
@@ -161,27 +258,14 @@ def not_yet(context: Any, why: str, metadata: Mapping[str, Any]) -> Iterator[Any
 
 def column_schema(recipe: Recipe, stage: str) -> dg.TableSchema:
     typed = tables.columns(recipe, stage).items()
-    return dg.TableSchema([dg.TableColumn(n, t, recipe_columns.MEANINGS.get(n)) for n, t in typed])
+    return dg.TableSchema([dg.TableColumn(n, t, MEANINGS.get(n)) for n, t in typed])
 
 
 def preview(rows: Table) -> dg.MarkdownMetadataValue:
     """The first rows as a table, the text in front; ids stay in the lake, an unknown value is empty."""
     names = [c for c in rows if c not in HIDDEN]
     names = [*(c for c in names if c == "text"), *(c for c in names if c != "text")]
-    shown = rows[names].head(PREVIEW_ROWS).astype(object).map(cell)
+    shown = rows[names].head(PREVIEW_ROWS).astype(object).map(short)
     return dg.MetadataValue.md(
         shown.to_markdown(index=False, disable_numparse=True) if len(shown) else "no rows"
     )
-
-
-def cell(value: Any) -> str:
-    """A value as one short line that cannot break out of its cell."""
-    if isinstance(value, dict):
-        return ", ".join(f"{cell(k)} {cell(v)}" for k, v in value.items())
-    if isinstance(value, Collection) and not isinstance(value, str):  # a list, or an array from the lake
-        return ", ".join(map(cell, value))
-    if value is None or value != value:
-        return ""
-    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-    text = " ".join(text.split()).replace("|", "&#124;").replace("<", "&lt;").replace("![", "! [")
-    return text if len(text) <= 120 else text[:119] + "…"

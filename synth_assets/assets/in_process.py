@@ -14,18 +14,25 @@ from typing import Any
 
 import dagster as dg
 
-from synth_assets.assets.code_location import build
+from synth_assets.assets.code_location import build, stage_assets
+from synth_assets.assets.dagster_internals import CheckFailed
+from synth_assets.assets.factory import key
 from synth_assets.assets.nightly import made_by_cell
+from synth_assets.assets.states import DagsterStates
 from synth_assets.core.errors import UserError
 from synth_assets.partitions import cell_key, today
+from synth_assets.planning.estimates import Line
+from synth_assets.planning.plan import plan
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.batches.collect import collect
 from synth_assets.resources.gateway.batches.submit import check
 from synth_assets.resources.gateway.models import resolve_model
 from synth_assets.resources.home import call_log, home
+from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.process import is_gone, this_process
-from synth_assets.stages.stage import key
+from synth_assets.stages.graph import cut_by
 
 BY_ROUND = ("filtered", "rejected", "labelled", "weighted", "metrics", "report")
 PROCESS_TAG = "synth/process"
@@ -97,7 +104,7 @@ def run_round(recipe: Recipe, round_: str, instance: dg.DagsterInstance, wait: b
                 check(resolve_model(model))
     defs = dg.Definitions.merge(build({recipe.name: recipe}), dg.Definitions(loggers={"console": terminal}))
     job = defs.resolve_implicit_global_asset_job_def()
-    _execute(job, instance, [key(recipe, stage) for stage in ("seeds", *values_first(recipe))], None)
+    _execute(job, instance, [key(recipe, stage.name) for stage in cut_by(recipe)], None)
     cells, pending = list(recipe.cells), dict[str, str]()
     while cells:
         for cell in cells:
@@ -109,8 +116,12 @@ def run_round(recipe: Recipe, round_: str, instance: dg.DagsterInstance, wait: b
     return [f"{cell}: {why}" for cell, why in pending.items()]
 
 
-def values_first(recipe: Recipe) -> list[str]:
-    return ["values"] if recipe.listed else []
+def planned(
+    recipe: Recipe, round_: str, instance: dg.DagsterInstance, lake: Lake, log: CallLog
+) -> list[Line]:
+    """What `run_round` would make and pay."""
+    states = DagsterStates(recipe, round_, stage_assets(recipe), instance, lake)
+    return plan(recipe, round_, lake, log, MiniLM(), states)
 
 
 def _wait_for_one(recipe: Recipe, round_: str, cells: list[str]) -> list[str]:
@@ -136,8 +147,6 @@ def _execute(
 ) -> str:
     """One in-process run; an error inside a stage comes out as it was raised. Returns what is with the
     provider, if that is why a stage was not made."""
-    from dagster._core.errors import DagsterAssetCheckFailedError
-
     run_id = str(uuid.uuid4())
     try:
         done = job.execute_in_process(
@@ -148,7 +157,7 @@ def _execute(
             tags={PROCESS_TAG: this_process()},
             run_config={"loggers": {"console": {}}},
         )
-    except DagsterAssetCheckFailedError:
+    except CheckFailed:
         raise RoundFailed("\n".join(_failed_checks(instance, run_id))) from None
     observed = [e.asset_observation_data.asset_observation for e in done.get_asset_observation_events()]
     return "; ".join(str(o.description) for o in observed if o.asset_key in assets)

@@ -10,10 +10,9 @@ from typing import Any, Self
 
 import dagster as dg
 
-from synth_assets.assets.factory import partition_of
 from synth_assets.contracts.model_spec import NamedModel
 from synth_assets.core.answer_schema import Schema
-from synth_assets.core.asking import Answer, Message
+from synth_assets.core.asking import Answer, Completes, Message
 from synth_assets.partitions import today
 from synth_assets.recipe import columns
 from synth_assets.recipe.recipe import Recipe
@@ -26,17 +25,15 @@ from synth_assets.resources.gateway.calls import Calls
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import resolve_model
 from synth_assets.resources.gateway.request import Request
+from synth_assets.resources.sandbox import tools
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import tables
-from synth_assets.stages.stage import Verdict
+from synth_assets.stages.run import Encoder, Run
+from synth_assets.stages.stage import Stage, Verdict, asset_name
 
 EVERY_SECONDS = 5.0
 ROWS_AT_ONCE = 2_000  # of the call log, on their way into the lake
 UNANSWERED = ("rate_limited", "provider_error", "timed_out")
-CHECKS = {
-    "answered": "Did the budget allow every request, and did the endpoint answer it? "
-    "(Those without an answer are asked again next time.)",
-}
 
 
 class BoundModel:
@@ -48,19 +45,17 @@ class BoundModel:
         language_model: LanguageModel,
         recipe: Recipe,
         context: dg.AssetExecutionContext,
-        spec: str | NamedModel | None = None,
-        batched: bool = False,
+        stage: Stage,
+        place: Mapping[str, str],
     ) -> None:
-        self._model = resolve_model(recipe.model if spec is None else spec)
-        self._batched = batched
+        self._model = resolve_model(recipe.model if stage.model is None else stage.model)
+        self._batched = stage.batches
         self._log = context.log
-        self._what = " ".join([*context.asset_key.path, *partition_of(context).values()])
-        self._asset, self._partition = (
-            context.asset_key.to_user_string(),
-            str(context.partition_key if context.has_partition_key else ""),
-        )
+        self._what = " ".join([recipe.name, stage.name, *place.values()])
+        self._asset = asset_name(recipe, stage.name)
+        self._partition = str(context.partition_key if context.has_partition_key else "")
         caller = {"run_id": context.run_id, "asset": self._asset, "partition_key": self._partition}
-        self._place = {"used_by": context.asset_key.path[-1], "cell": "all", **partition_of(context)}
+        self._place = {"used_by": stage.name, "cell": "all", **place}
         self._place.setdefault("round", today(recipe.timezone))  # of what no round owns: the day it was asked
         caps = list(_caps(recipe, self._place["round"]))
         folder = language_model.server_folder
@@ -163,6 +158,45 @@ class BoundModel:
             "cost": calls.cost,
             "seconds": round(calls.seconds, 1),
         }
+
+
+class LoggedRun(Run):
+    """The run of one partition as a Dagster asset: what it asks is logged under the asset's name."""
+
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        recipe: Recipe,
+        stage: Stage,
+        place: Mapping[str, str],
+        language_model: LanguageModel,
+        encoder: Encoder,
+        lake: Lake,
+    ) -> None:
+        super().__init__(recipe, lake, encoder, place.get("round", ""), place.get("cell", ""), tools.run)
+        self._log = context.log
+        self._what, self._own = " ".join([recipe.name, stage.name, *place.values()]), None
+        if stage.model is not None:
+            self._own = BoundModel(language_model, recipe, context, stage, place)
+
+    def model(self, spec: str | NamedModel | None = None, what: str = "", lines: int = 0) -> Completes:
+        return self._own.other(spec) if self._own else super().model(spec, what, lines)
+
+    def warn(self, words: str) -> None:
+        self._log.warning(f"{self._what}: {words}")
+
+    def save_calls(self) -> None:
+        """Every call behind this partition, into the lake: it tells all without the call log."""
+        if self._own:
+            self._own.save_calls(self.lake)
+
+    def verdicts(self) -> list[Verdict]:
+        """Whether every request has an answer, and whether the budget allowed it."""
+        return self._own.verdicts() if self._own else []
+
+    def numbers(self) -> dict[str, Any]:
+        """What the calls came to."""
+        return self._own.metadata() if self._own else {}
 
 
 def _caps(recipe: Recipe, round_: str) -> Iterator[Cap]:

@@ -7,18 +7,19 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from synth_assets.assets.factory import partitions_of
-from synth_assets.partitions import cell_key, scheduled
+from synth_assets.assets.dagster_internals import scheduled
+from synth_assets.assets.factory import key, partitions_of
+from synth_assets.partitions import cell_key
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.storage.lake import Lake
-from synth_assets.stages.stage import key
+from synth_assets.stages.graph import cut_by
 
 CAUGHT_UP = 31  # nights at the most
 
 
 def made_by_cell(recipe: Recipe) -> list[dg.AssetKey]:
     """What is made of a cell by itself; the rest is made of a whole round."""
-    return [key(recipe, stage) for stage in ("conditions", *recipe.step_stages, "scores")]
+    return [key(recipe, stage.name) for stage in cut_by(recipe, "round", "cell")]
 
 
 def cells_job(recipe: Recipe) -> Any:  # dagster's unresolved job has no public name

@@ -2,14 +2,16 @@
 
 import dagster as dg
 
+from synth_assets.assets.factory import Assets, key
+from synth_assets.assets.states import DagsterStates
 from synth_assets.partitions import rounds
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.storage.lake import Lake
-from synth_assets.stages.stage import key
 
 
-def build(recipe: Recipe) -> dg.AssetsDefinition:
+def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
     @dg.asset(
         key=key(recipe, "plan"),
         partitions_def=rounds(recipe.start, recipe.timezone),
@@ -20,12 +22,15 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         language_model: dg.ResourceParam[LanguageModel],
         lake: dg.ResourceParam[Lake],
+        encoder: dg.ResourceParam[MiniLM],
     ) -> dg.MaterializeResult:
         import pandas as pd
 
         from synth_assets.planning.plan import plan, totals
 
-        lines = plan(recipe, context.partition_key, context.instance, lake, language_model.call_log)
+        round_ = context.partition_key
+        states = DagsterStates(recipe, round_, assets, context.instance, lake)
+        lines = plan(recipe, round_, lake, language_model.call_log, encoder, states)
         shown = pd.DataFrame(
             {
                 "stage": [str(line) for line in lines],

@@ -2,12 +2,11 @@
 
 import dagster as dg
 
-from synth_assets.assets.factory import follows
+from synth_assets.assets.factory import follows, key
 from synth_assets.partitions import rounds
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.warehouse import Warehouse
-from synth_assets.stages.stage import key
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from synth_assets.commands.options import recipe_named, with_rows
 
-if TYPE_CHECKING:
-    pass
-
 
 def command(options: argparse.Namespace) -> None:
-    from synth_assets.assets.in_process import check_round, dagster_instance
+    from synth_assets.assets.in_process import check_round, dagster_instance, planned
     from synth_assets.partitions import today
-    from synth_assets.planning.plan import as_json, plan, report
+    from synth_assets.planning.plan import as_json, report
     from synth_assets.recipe.load import load
     from synth_assets.resources.call_log.log import CallLog
     from synth_assets.resources.home import call_log, home
@@ -26,5 +22,5 @@ def command(options: argparse.Namespace) -> None:
         recipe = with_rows(load(Path(options.diff)).model_copy(update={"name": recipe.name}), options.rows)
     round_ = check_round(recipe, options.round or today(recipe.timezone))
     with dagster_instance() as instance:
-        lines = plan(recipe, round_, instance, Lake(home() / "lake"), CallLog(call_log()))
+        lines = planned(recipe, round_, instance, Lake(home() / "lake"), CallLog(call_log()))
     print(as_json(lines) if options.json else "\n".join(report(lines)))

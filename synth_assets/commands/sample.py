@@ -13,8 +13,10 @@ from synth_assets.core.errors import UserError
 from synth_assets.evaluation.faithfulness import drawn_for_people
 from synth_assets.evaluation.round import drawn_pairs
 from synth_assets.recipe import columns
+from synth_assets.resources.encoder import MiniLM
 from synth_assets.stages import tables
 from synth_assets.stages.metrics import last_measured
+from synth_assets.stages.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +48,7 @@ def sample_pairs(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> I
     judge = recipe.metrics.judge
     if judge is None:
         raise UserError(f"{recipe.name} has no judge: write `metrics: {{judge: {{}}}}` into the recipe.")
-    last = last_measured(recipe, lake, round_)
+    last = last_measured(Run(recipe, lake, MiniLM(), round_))
     if last is None:
         raise UserError(f"{recipe.name} has no round before {round_} that was measured: nothing to compare.")
     pairs = drawn_pairs(_kept(recipe, lake, round_), _kept(recipe, lake, last), judge.rows)

@@ -19,16 +19,14 @@ from synth_assets.core.errors import UserError, unknown
 from synth_assets.curation.keep import ended, keep
 from synth_assets.evaluation.of_students import predictions
 from synth_assets.evaluation.usefulness import wilson
-from synth_assets.stages import tables
 from synth_assets.stages.filtered import looks, scored_rows
+from synth_assets.stages.run import Run
 from synth_assets.stages.seeds import seed_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from synth_assets.core.asking import Encode
     from synth_assets.recipe.recipe import Recipe
-    from synth_assets.resources.storage.lake import Lake
     from synth_assets.students.made import Made
 
 STEPS = 10  # thresholds between keeping all rows and a tenth of them
@@ -59,11 +57,12 @@ class Sweep:
 class Tuning:
     """One round of a recipe, as its lake has it, and what its filters keep of it under other bounds."""
 
-    def __init__(self, recipe: Recipe, lake: Lake, round_: str, encode: Encode, student: Made) -> None:
-        seeds = seed_rows(recipe)
+    def __init__(self, run: Run, student: Made) -> None:
+        recipe, seeds = run.recipe, seed_rows(run.recipe)
+        cells = [{"round": run.round, "cell": cell} for cell in sorted(recipe.cells)]
         self._recipe, self._filters = recipe, list(recipe.filters.values())
-        self._rows = scored_rows(*(_read(recipe, lake, stage, round_) for stage in ("generations", "scores")))
-        self._student, self._looks = student, looks(recipe, lake, round_, encode)
+        self._rows = scored_rows(*(run.read(stage, *cells) for stage in ("generations", "scores")))
+        self._student, self._looks = student, looks(run)
         self._validation = seeds[seeds["split"] == "validation"] if recipe.labels else seeds.iloc[:0]
 
     def sweeps(self, name: str) -> Iterator[Sweep]:
@@ -121,11 +120,6 @@ def _has_bound(rule: Filter) -> bool:
     return any(getattr(rule, bound) is not None for bound in BOUNDS)
 
 
-def _read(recipe: Recipe, lake: Lake, stage: str, round_: str) -> pd.DataFrame:
-    places = [{"round": round_, "cell": cell} for cell in sorted(recipe.cells)]
-    return lake.read(recipe.name, stage, places, tables.schema(recipe, stage))
-
-
 def report(sweep: Sweep) -> Iterator[str]:
     """The sweep as lines of a table."""
     yield f"{sweep.filter}, {sweep.bound}: of {sweep.reached:,} rows that reach it"
@@ -171,7 +165,7 @@ def command(options: argparse.Namespace) -> None:
     round_ = as_day(options.round) if options.round else latest(recipe, lake)
     encoder = MiniLM()
     student = build(recipe.student, encoder.encode, encoder.folder)
-    tuning = Tuning(recipe, lake, round_, encoder.encode, student)
+    tuning = Tuning(Run(recipe, lake, encoder, round_), student)
     print(f"{recipe.name}, round {round_}; accuracy on the validation split")
     for name in names:
         for sweep in tuning.sweeps(name):

@@ -9,15 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from synth_assets.assets.factory import partitions_of
-from synth_assets.assets.in_process import run_round
+from synth_assets.assets.factory import key, partitions_of
+from synth_assets.assets.in_process import planned, run_round
 from synth_assets.commands.options import recipes_named
 from synth_assets.core.errors import UserError
 from synth_assets.partitions import columns
-from synth_assets.planning.plan import plan
 from synth_assets.recipe import columns as recipe_columns
 from synth_assets.stages import tables
-from synth_assets.stages.stage import key
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -134,7 +132,7 @@ def repair(
     if not rounds:  # the seeds alone: they are made with any round
         rounds = {p["round"] for p in lake.partitions(recipe.name, "weighted", ["round"])[-1:]}
     for round_ in sorted(rounds):
-        calls = sum(line.calls for line in plan(recipe, round_, instance, lake, log))
+        calls = sum(line.calls for line in planned(recipe, round_, instance, lake, log))
         if calls:
             yield (
                 f"round {round_} is left as it is: {calls:,} of its calls are not in the call log. "

@@ -37,6 +37,9 @@ class Completes(Protocol):
     @property
     def api(self) -> str: ...
 
+    @property
+    def name(self) -> str: ...
+
     def complete(
         self,
         messages: Iterable[Sequence[Message]],

@@ -22,7 +22,8 @@ from synth_assets.students.made import Made
 if TYPE_CHECKING:
     import pandas as pd
 
-    from synth_assets.evaluation.metric_rows import Annotate, Sets
+    from synth_assets.core.asking import LabelLogprobs
+    from synth_assets.evaluation.metric_rows import Sets
 
 
 def training_sets(
@@ -136,15 +137,14 @@ def drawn_for_the_model(test: pd.DataFrame, n: int, seed: int = 0) -> pd.DataFra
     return test[test["row_id"].isin(ranked(test["row_id"], seed, "model alone")[:n])]
 
 
-def model_alone(test: pd.DataFrame, n: int, annotate: Annotate, by_seeds: Any, seed: int = 0) -> pd.DataFrame:
-    """Metric rows of the annotator on `n` of the test rows, its gain over `by_seeds` on the same rows.
+def model_alone(sample: pd.DataFrame, said: Sequence[LabelLogprobs | None], by_seeds: Any) -> pd.DataFrame:
+    """Metric rows of the annotator on a sample of the test rows, its gain over `by_seeds` on the same rows.
 
     A row that the annotator gives no label is missing, and not wrong.
     """
     import numpy as np
 
-    sample = drawn_for_the_model(test, n, seed)
-    probabilities = batch_calibrated(annotate(list(sample["text"])))
+    probabilities = batch_calibrated(said)
     sample = sample[[p is not None for p in probabilities]]
     if sample.empty:
         return compare({"model alone": None}, 0, "seeds")

@@ -1,20 +1,26 @@
-"""What calls that were not made yet would take, from what earlier ones took."""
+"""What calls that were not made yet would take: tokens, dollars and seconds, from what like ones took."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import sqrt
+from typing import TYPE_CHECKING
 
 from synth_assets.contracts.measured import Z95
-from synth_assets.core.asking import REUSABLE
-from synth_assets.resources.call_log.log import CallLog
-from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.call_log.log import REUSABLE
+from synth_assets.stages.stage import asset_name
+
+if TYPE_CHECKING:
+    from synth_assets.planning.foreseen import Foreseen
+    from synth_assets.recipe.recipe import Recipe
+    from synth_assets.resources.call_log.log import CallLog
+    from synth_assets.resources.gateway.models import Model
 
 HISTORY = 2_000  # calls that an estimate rests on, at the most
 
 
-@dataclass
+@dataclass(frozen=True)
 class Estimate:
     """A sum over calls that were not made yet, with its 95 % interval; None where there is no history."""
 
@@ -28,7 +34,10 @@ class Estimate:
         return f"{self.value:,.4g} ({self.low:,.4g} to {self.high:,.4g})"
 
 
-@dataclass
+NOTHING = Estimate(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
 class Line:
     """One stage of one cell (or of the whole round): its state, and the calls that it would make."""
 
@@ -47,11 +56,20 @@ class Line:
         return f"{self.stage} ({self.what})" if self.what else self.stage
 
 
-def expected(log: CallLog, asset: str, model: Model, calls: int) -> tuple[Estimate, Estimate, float | None]:
+def estimated(
+    line: Line, asked: Mapping[tuple[str, str], Foreseen], recipe: Recipe, log: CallLog
+) -> Iterator[Line]:
+    """The line for each question and model, with the calls and what they would take."""
+    for (what, _), model in asked.items():
+        tokens, cost, seconds = _history(log, asset_name(recipe, line.stage), model.model, model.calls)
+        counted = replace(line, calls=model.calls, from_log=model.from_log, what=what)
+        yield replace(counted, tokens=tokens, cost=cost, seconds=seconds)
+
+
+def _history(log: CallLog, asset: str, model: Model, calls: int) -> tuple[Estimate, Estimate, float | None]:
     """Tokens, dollars and seconds of so many calls, from what the same asset's calls of this model took."""
     if not calls:
-        free = Estimate(0.0, 0.0, 0.0)
-        return free, free, 0.0
+        return NOTHING, NOTHING, 0.0
     outcomes = ", ".join(f"'{outcome}'" for outcome in REUSABLE)
     rows = log.execute(
         "SELECT prompt_tokens, completion_tokens, run_id, time FROM calls "

@@ -1,26 +1,31 @@
-"""A model that asks nobody: it answers from the call log and counts what the log lacks."""
+"""A model that asks nobody, and the run of a stage that is only planned: what it would ask is counted."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.asking import Answer
-from synth_assets.resources.call_log.log import CallLog
-from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.models import Model, resolve_model
 from synth_assets.resources.gateway.request import Request
+from synth_assets.stages.run import Run
 
 if TYPE_CHECKING:
+    from synth_assets.contracts.model_spec import NamedModel
     from synth_assets.core.answer_schema import Schema
     from synth_assets.core.asking import Message
+    from synth_assets.resources.call_log.log import CallLog
+    from synth_assets.stages.stage import Table
 
 CHUNK = 500
 
 
 class Foreseen:
-    """`core.asking.Completes` that asks nobody and counts what would be asked. Its answers have `lines`."""
+    """`asking.Completes` that asks nobody: what the call log has is answered from there, what it lacks is
+    counted and taken to be answered, in `lines` lines if it is a list."""
 
     def __init__(self, log: CallLog, model: Model) -> None:
         self._log, self.model, self._endpoint = log, model, model.endpoint
@@ -71,3 +76,31 @@ def _any_answer(identity: str, schema: Schema | None, lines: int) -> str:
     if lines:
         return "\n".join(f"- {text} {line}" for line in range(lines))
     return text if schema is None else json.dumps(schema.example(text))
+
+
+@dataclass(kw_only=True)
+class Planned(Run):
+    """The run of a stage that is only planned. `made` are the rows of stages that were planned before, which
+    stand in the place of those of the lake: (stage, cell, or empty) -> rows."""
+
+    log: CallLog
+    own: str | NamedModel | None = None  # whom the stage asks where it says nothing else
+    made: Mapping[tuple[str, str], Table] = field(default_factory=dict)
+    asked: dict[tuple[str, str], Foreseen] = field(default_factory=dict)  # what for, model -> the calls
+
+    def model(self, spec: str | NamedModel | None = None, what: str = "", lines: int = 0) -> Foreseen:
+        model = resolve_model(self.own if spec is None else spec)
+        known = self.asked.setdefault((what, repr(model)), Foreseen(self.log, model))
+        known.lines = lines
+        return known
+
+    def expect(self, model: Any, calls: int) -> None:
+        model.calls += calls
+
+    def there(self, stage: str, place: Mapping[str, str]) -> bool:
+        return (stage, place.get("cell", "")) in self.made or super().there(stage, place)
+
+    def read(self, stage: str, *places: Mapping[str, str], columns: Sequence[str] | None = None) -> Table:
+        if not places and (stage, "") in self.made:
+            return self.made[stage, ""]
+        return super().read(stage, *places, columns=columns)

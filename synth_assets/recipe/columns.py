@@ -107,7 +107,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "prompt_tokens": "int64",
         "completion_tokens": "int64",
     },
-    "scores": {**PLACE, "*raw": ""},
+    "scores": {**PLACE, "*raw": "", "*calls": ""},
     "filtered": {
         **PLACE,
         "*condition": "",

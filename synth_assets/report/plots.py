@@ -1,18 +1,16 @@
-"""Plots for the Dagster UI: small PNGs inside Markdown metadata."""
+"""Charts as small PNGs inside Markdown, as the Dagster UI shows them."""
 
 import base64
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import dagster as dg
-
 from synth_assets.stages.stage import Table
 
 INK, SOFT, ACCENT = "#30343b", "#9aa3af", "#3b6fb6"
 
 
-def bars(title: str, counts: Mapping[str, float]) -> dg.MarkdownMetadataValue:
+def bars(title: str, counts: Mapping[str, float]) -> str:
     """Horizontal bars with their numbers, in the order given."""
 
     def draw(axes: Any) -> None:
@@ -24,7 +22,7 @@ def bars(title: str, counts: Mapping[str, float]) -> dg.MarkdownMetadataValue:
     return _one(title, draw, height=0.9 + 0.32 * max(1, len(counts)))
 
 
-def histogram(title: str, values: Mapping[str, Sequence[float]]) -> dg.MarkdownMetadataValue:
+def histogram(title: str, values: Mapping[str, Sequence[float]]) -> str:
     """One outlined histogram a name, on common bins."""
 
     def draw(axes: Any) -> None:
@@ -41,7 +39,7 @@ def histogram(title: str, values: Mapping[str, Sequence[float]]) -> dg.MarkdownM
     return _one(title, draw, height=2.6)
 
 
-def panels(title: str, values: Mapping[str, Sequence[float]]) -> dg.MarkdownMetadataValue:
+def panels(title: str, values: Mapping[str, Sequence[float]]) -> str:
     """One small histogram a name, each on its own axis, three a line."""
     lines = max(1, -(-len(values) // 3))
 
@@ -57,7 +55,7 @@ def panels(title: str, values: Mapping[str, Sequence[float]]) -> dg.MarkdownMeta
     return _image(title, draw, height=1.7 * lines)
 
 
-def intervals(title: str, rows: Table) -> dg.MarkdownMetadataValue:
+def intervals(title: str, rows: Table) -> str:
     """Values with their 95 % intervals (columns slice, value, low, high), in the order given."""
 
     def draw(axes: Any) -> None:
@@ -75,7 +73,7 @@ def intervals(title: str, rows: Table) -> dg.MarkdownMetadataValue:
     return _one(title, draw, height=0.9 + 0.36 * max(1, len(rows)))
 
 
-def _one(title: str, draw: Any, height: float) -> dg.MarkdownMetadataValue:
+def _one(title: str, draw: Any, height: float) -> str:
     """A figure with one pair of axes."""
 
     def whole(figure: Any) -> None:
@@ -92,7 +90,7 @@ def _quiet(axes: Any) -> None:
     axes.tick_params(labelsize=8, colors=INK)
 
 
-def _image(title: str, draw: Any, height: float) -> dg.MarkdownMetadataValue:
+def _image(title: str, draw: Any, height: float) -> str:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -101,6 +99,4 @@ def _image(title: str, draw: Any, height: float) -> dg.MarkdownMetadataValue:
     draw(figure)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=90)
-    return dg.MetadataValue.md(
-        f"![{title}](data:image/png;base64,{base64.b64encode(out.getvalue()).decode()})"
-    )
+    return f"![{title}](data:image/png;base64,{base64.b64encode(out.getvalue()).decode()})"

@@ -1,71 +1,42 @@
-"""Asset `conditions`: one row a request-to-be."""
+"""Stage `conditions`: one row a request-to-be."""
 
-import dagster as dg
+from __future__ import annotations
 
-from synth_assets.assets.factory import asset, partition_of, refreshes, result
+from datetime import date, timedelta
+
 from synth_assets.core.errors import UserError
 from synth_assets.generation.conditions.table import design
-from synth_assets.partitions import previous_round, previous_round_same_cell
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.encoder import MiniLM
-from synth_assets.resources.storage.lake import Lake
-from synth_assets.stages import tables
-from synth_assets.stages.stage import Table, key
+from synth_assets.stages.run import Run
+from synth_assets.stages.stage import Made, Stage, Table
 from synth_assets.stages.values import around
 
 SECTIONS = ["codebook", "conditions", "demonstrations", "rows", "samples", "seed", "feedback"]
 
 
-def build(recipe: Recipe) -> dg.AssetsDefinition:
-    deps = [dg.AssetDep(key(recipe, "feedback"), partition_mapping=previous_round_same_cell())]
-    if recipe.listed:
-        deps.append(dg.AssetDep(key(recipe, "values")))
-
-    @asset(
-        recipe,
-        "conditions",
-        reads=["seeds"],
-        deps=deps,
-        sections=SECTIONS,
-        automation_condition=refreshes(recipe),
-    )
-    def compute(
-        context: dg.AssetExecutionContext,
-        lake: dg.ResourceParam[Lake],
-        encoder: dg.ResourceParam[MiniLM],
-        seeds: Table,
-    ) -> dg.MaterializeResult:
-        """One row a request-to-be: values, demonstrations."""
-        partition = partition_of(context)
-        rows = design(
-            recipe,
-            seeds,
-            round_=partition["round"],
-            cell=partition["cell"],
-            rows=quota(recipe, lake, partition),
-            around=around(recipe, lake, partition["round"], seeds, encoder.encode),
-        )
-        return result(recipe, "conditions", rows)
-
-    return compute
+def compute(run: Run, seeds: Table) -> Made:
+    """One row a request-to-be: values, demonstrations."""
+    rows = quota(run)
+    looks = around(run, seeds)
+    return Made(design(run.recipe, seeds, round_=run.round, cell=run.cell, rows=rows, around=looks))
 
 
-def quota(recipe: Recipe, lake: Lake, partition: dict[str, str]) -> int:
+def quota(run: Run) -> int:
     """Rows to ask for: the recipe's number, or what the round before fed back."""
-    before = {"round": previous_round(partition["round"]), "cell": partition["cell"]}
-    if recipe.feedback.rows == "fixed":
-        return recipe.rows
-    if not lake.path(recipe.name, "feedback", before).exists():
-        if lake.path(recipe.name, "conditions", before).exists() and _was_measured(recipe, lake, before):
-            raise UserError(
-                f"{recipe.name}: round {before['round']} was measured, but what it tells the next one of "
-                f"{before['cell']!r} is lost. Run it again: synth run {recipe.name} --round {before['round']}"
-            )
-        return recipe.rows
-    return int(
-        lake.read(recipe.name, "feedback", [before], tables.schema(recipe, "feedback"))["rows"].iloc[0]
-    )
+    if run.recipe.feedback.rows == "fixed":
+        return run.recipe.rows
+    day = (date.fromisoformat(run.round) - timedelta(days=1)).isoformat()
+    before = {"round": day, "cell": run.cell}
+    if run.there("feedback", before):
+        return int(run.read("feedback", before)["rows"].iloc[0])
+    if run.there("conditions", before) and run.there("metrics", {"round": day}):
+        raise UserError(
+            f"{run.recipe.name}: round {day} was measured, but what it tells the next one of "
+            f"{run.cell!r} is lost. Run it again: synth run {run.recipe.name} --round {day}"
+        )
+    return run.recipe.rows
 
 
-def _was_measured(recipe: Recipe, lake: Lake, partition: dict[str, str]) -> bool:
-    return lake.path(recipe.name, "metrics", {"round": partition["round"]}).exists()
+def stage(recipe: Recipe) -> Stage:
+    after = ["feedback", "values"] if recipe.listed else ["feedback"]
+    return Stage("conditions", compute, reads=["seeds"], after=after, sections=SECTIONS, foretold=True)

@@ -1,44 +1,21 @@
-"""What a round tells the next one: how many rows to ask for."""
+"""Stage `feedback`: what a round tells the next one. It is external to the graph, so that the loop over
+rounds is no cycle: the metrics make it and report it, the next round's conditions read it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import dagster as dg
-
-from synth_assets.partitions import cell_key
-from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.storage.lake import Lake
-from synth_assets.stages import tables
-from synth_assets.stages.stage import key
+from synth_assets.stages.stage import Table
 
 
-def report(
-    recipe: Recipe,
-    lake: Lake,
-    context: dg.AssetExecutionContext,
-    round_: str,
-    yields: Mapping[str, float | None],
-) -> None:
-    """Write the round's feedback and tell Dagster, one observation a cell."""
+def told(yields: Mapping[str, float | None], rows: int, round_: str) -> Table:
+    """A row a cell: what the next round asks for, of about `rows` rows a cell."""
     import pandas as pd
 
-    for cell, rows in quotas(yields, recipe.rows).items():
-        share = yields[cell]
-        table = tables.to_arrow(
-            recipe,
-            "feedback",
-            pd.DataFrame([{"round": round_, "cell": cell, "yield": share, "rows": rows}]),
-        )
-        lake.write(recipe.name, "feedback", {"round": round_, "cell": cell}, table)
-        context.log_event(
-            dg.AssetObservation(
-                key(recipe, "feedback"),
-                partition=cell_key(round_, cell),
-                metadata={"cell": cell, "yield": None if share is None else round(share, 4), "rows": rows},
-                tags={"dagster/data_version": tables.content_hash(table)},
-            )
-        )
+    asked = quotas(yields, rows)
+    return pd.DataFrame(
+        [{"round": round_, "cell": cell, "yield": yields[cell], "rows": n} for cell, n in asked.items()]
+    )
 
 
 def quotas(yields: Mapping[str, float | None], rows: int) -> dict[str, int]:

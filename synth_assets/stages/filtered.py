@@ -1,26 +1,12 @@
-"""Assets `filtered` and `rejected`: the recipe's rules over a whole round and the rounds before."""
+"""Stages `filtered` and `rejected`: the recipe's rules over a whole round and the rounds before."""
 
-from collections.abc import Iterator
+from __future__ import annotations
 
-import dagster as dg
-
-from synth_assets.assets.factory import (
-    check,
-    check_all,
-    check_spec,
-    follows,
-    partition_of,
-    partitions_of,
-    result,
-)
 from synth_assets.contracts.filter import Context
-from synth_assets.core.asking import Encode
 from synth_assets.curation.keep import ended, keep
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.report import plots
-from synth_assets.resources.encoder import MiniLM
-from synth_assets.resources.storage.lake import Lake
-from synth_assets.stages.stage import Table, key, rounds_before, unique_ids
+from synth_assets.stages.run import Run
+from synth_assets.stages.stage import Chart, Made, Stage, Table, Verdict, unique_ids
 
 CHECKS = {
     "rows_present": "Does every cell keep rows, and as many as each filter needs?",
@@ -29,59 +15,22 @@ CHECKS = {
     "label_balance": "Has the rarest label at least a fifth of the rows of the most frequent one?",
 }
 BALANCE = 0.2
-WHAT = {
-    "filtered": "Rows that passed every filter, with their scores.",
-    "rejected": "Rows that did not pass a filter, and the reason.",
-}
 
 
-def build(recipe: Recipe) -> dg.AssetsDefinition:
-    out = {
-        stage: dg.AssetOut(
-            key=key(recipe, stage),
-            description=what,
-            group_name=recipe.name,
-            kinds={"parquet"},
-            code_version=recipe.version("labels", "filters", "minimum_yield"),
-            automation_condition=follows(recipe),
-        )
-        for stage, what in WHAT.items()
+def compute(run: Run, generations: Table, scores: Table) -> Made:
+    """Rows that passed every filter, with their scores."""
+    rows = scored_rows(generations, scores)
+    kept, dropped = keep(rows, list(run.recipe.filters.values()), looks(run))
+    rejected = _with_failed_calls(dropped, generations)
+    counts = {"generated": len(generations), "accepted": len(rows), "kept": len(kept)}
+    by_label, reasons = kept["label"].value_counts().to_dict(), rejected["scorer"].value_counts().to_dict()
+    numbers = {
+        "funnel": Chart("bars", "rows", counts),
+        "labels": Chart("bars", "kept rows by label", by_label),
     }
-
-    @dg.multi_asset(
-        name=f"{recipe.name}__filtered",
-        outs=out,
-        ins={name: dg.AssetIn(key(recipe, name)) for name in ("generations", "scores")},
-        partitions_def=partitions_of(recipe, "filtered"),
-        check_specs=[check_spec(recipe, "filtered", *item) for item in CHECKS.items()],
-    )
-    def compute(
-        context: dg.AssetExecutionContext,
-        lake: dg.ResourceParam[Lake],
-        encoder: dg.ResourceParam[MiniLM],
-        generations: Table,
-        scores: Table,
-    ) -> Iterator[dg.MaterializeResult]:
-        rows = scored_rows(generations, scores)
-        scoring = looks(recipe, lake, partition_of(context)["round"], encoder.encode)
-        kept, dropped = keep(rows, list(recipe.filters.values()), scoring)
-        rejected = _with_failed_calls(dropped, generations)
-        yield result(
-            recipe,
-            "filtered",
-            kept,
-            {
-                "funnel": plots.bars(
-                    "rows", {"generated": len(generations), "accepted": len(rows), "kept": len(kept)}
-                ),
-                "labels": plots.bars("kept rows by label", kept["label"].value_counts().to_dict()),
-            },
-            _checks(recipe, generations, kept, dropped),
-        )
-        reasons = rejected["scorer"].value_counts().to_dict()
-        yield result(recipe, "rejected", rejected, {"reasons": plots.bars("dropped rows by reason", reasons)})
-
-    return compute
+    why = {"reasons": Chart("bars", "dropped rows by reason", reasons)}
+    verdicts = _verdicts(run.recipe, generations, kept, dropped)
+    return Made(kept, numbers, verdicts, beside={"rejected": Made(rejected, why)})
 
 
 def scored_rows(generations: Table, scores: Table) -> Table:
@@ -90,10 +39,10 @@ def scored_rows(generations: Table, scores: Table) -> Table:
     return accepted.merge(scores.drop(columns=["round", "cell"]), on="row_id", validate="one_to_one")
 
 
-def looks(recipe: Recipe, lake: Lake, round_: str, encode: Encode) -> Context:
+def looks(run: Run) -> Context:
     """What filters over a round look at besides its rows."""
-    earlier = rounds_before(recipe, lake, "filtered", round_, columns=["text"])
-    return Context(verbalizers=recipe.task.verbalizers(), earlier=list(earlier["text"]), encode=encode)
+    earlier = list(run.before("filtered", columns=["text"])["text"])
+    return Context(verbalizers=run.recipe.task.verbalizers(), earlier=earlier, encode=run.encode)
 
 
 def _with_failed_calls(dropped: Table, generations: Table) -> Table:
@@ -134,28 +83,28 @@ def _lack(recipe: Recipe, kept: Table, dropped: Table) -> str:
     return " ".join([*words, f"{fix}."])
 
 
-def _checks(recipe: Recipe, generations: Table, kept: Table, dropped: Table) -> list[dg.AssetCheckResult]:
+def _verdicts(recipe: Recipe, generations: Table, kept: Table, dropped: Table) -> dict[str, list[Verdict]]:
     by_label = {cell: int((kept["cell"] == cell).sum()) for cell in recipe.cells}
     counts = ", ".join(f"{n} {label}" for label, n in by_label.items())
     share = len(kept) / len(generations) if len(generations) else 0.0
     least, most = min(by_label.values()), max(by_label.values())
     lack = _lack(recipe, kept, dropped)
-    return [
-        check(recipe, "filtered", "rows_present", not lack, lack or f"kept {counts}."),
-        check_all(recipe, "filtered", "schema", unique_ids(kept)),
-        check(
-            recipe,
-            "filtered",
-            "minimum_yield",
-            share >= recipe.minimum_yield,
-            f"{share:.0%} of {len(generations)} rows kept, the recipe wants {recipe.minimum_yield:.0%}.",
-            share=round(share, 4),
-        ),
-        check(
-            recipe,
-            "filtered",
-            "label_balance",
-            least >= BALANCE * most,
-            f"kept {counts}; the rarest needs {BALANCE * most:.0f}.",
-        ),
-    ]
+    yields = f"{share:.0%} of {len(generations)} rows kept, the recipe wants {recipe.minimum_yield:.0%}."
+    balance = f"kept {counts}; the rarest needs {BALANCE * most:.0f}."
+    return {
+        "rows_present": [Verdict(not lack, lack or f"kept {counts}.")],
+        "schema": [unique_ids(kept)],
+        "minimum_yield": [Verdict(share >= recipe.minimum_yield, yields, numbers={"share": round(share, 4)})],
+        "label_balance": [Verdict(least >= BALANCE * most, balance)],
+    }
+
+
+def stage(recipe: Recipe) -> Stage:
+    return Stage(
+        "filtered",
+        compute,
+        reads=["generations", "scores"],
+        sections=["labels", "filters", "minimum_yield"],
+        checks=CHECKS,
+        also={"rejected": "Rows that did not pass a filter, and the reason."},
+    )

@@ -1,29 +1,12 @@
-"""Assets `generations_<step>` and `generations`: what a model answered or a tool gave, row by row, a
-step an asset."""
+"""Stages `generations_<step>` and `generations`: what a model answered or a tool gave, row by row, a step a
+stage."""
 
-from collections.abc import Iterator
-from typing import Any
+from __future__ import annotations
 
-import dagster as dg
-
-from synth_assets.assets.factory import (
-    LANGUAGE_MODEL_POOL,
-    asset,
-    check_all,
-    not_yet,
-    partition_of,
-    refreshes,
-    result,
-)
-from synth_assets.assets.logged_model import BoundModel
 from synth_assets.generation.steps import chain
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.report import plots
-from synth_assets.resources.gateway.batches.submit import Pending
-from synth_assets.resources.gateway.language_model import LanguageModel
-from synth_assets.resources.sandbox import tools
-from synth_assets.resources.storage.lake import Lake
-from synth_assets.stages.stage import Table, Verdict, unique_ids
+from synth_assets.stages.run import Run, check_tool
+from synth_assets.stages.stage import Chart, Made, Stage, Table, Verdict, unique_ids
 from synth_assets.stages.values import shown_rows
 
 CHECKS = {
@@ -32,63 +15,52 @@ CHECKS = {
 }
 
 
-def build(recipe: Recipe, stage: str) -> dg.AssetsDefinition:
-    name, stages = recipe.step_stages[stage], list(recipe.step_stages)
-    step = recipe.steps[name]
+def stage(recipe: Recipe, name: str) -> Stage:
+    """The stage of one step (its name in the recipe)."""
+    step, stages = recipe.steps[name], list(recipe.step_stages)
+    of_step = next(s for s, n in recipe.step_stages.items() if n == name)
+    models = recipe.models_of(name)
 
-    @asset(
-        recipe,
-        stage,
-        reads=["conditions", *stages[: stages.index(stage)]],
+    def make(run: Run, conditions: Table, **before: Table) -> Table:
+        shown = shown_rows(run)
+        earlier = {s: before[s] for s in stages if s in before}
+        asked = [run.model(spec) for spec in models]
+        model, user = (asked[0], asked[-1]) if asked else (None, None)
+        rows = chain.run(run.recipe, of_step, conditions, shown, model, earlier, run.tools, user)
+        return rows.assign(model=[model.name if model and one else None for one in rows["call_id"].notna()])
+
+    def compute(run: Run, conditions: Table, **before: Table) -> Made:
+        """What the step made of each row: what a model answered or a tool gave, or why there is nothing."""
+        check_steps(run.recipe)  # of all steps, before the first is paid
+        return _made(run.recipe, make(run, conditions, **before))
+
+    return Stage(
+        of_step,
+        compute,
+        reads=["conditions", *stages[: stages.index(of_step)]],
         sections=[f"steps.{name}"],
         checks=CHECKS,
-        pool=LANGUAGE_MODEL_POOL if step.asks else None,
-        automation_condition=refreshes(recipe),
-        required=recipe.mode == "online",
+        asks=make,
+        model=models[0] if models else None,
+        pays=step.asks,
+        batches=recipe.mode == "batch",
     )
-    def compute(
-        context: dg.AssetExecutionContext,
-        language_model: dg.ResourceParam[LanguageModel],
-        lake: dg.ResourceParam[Lake],
-        conditions: Table,
-        **before: Table,
-    ) -> Iterator[Any]:
-        """What the step made of each row: what a model answered or a tool gave, or why there is nothing."""
-        check_steps(recipe)  # of all steps, before the first is paid
-        shown = shown_rows(recipe, lake, partition_of(context)["round"])
-        earlier = {s: before[s] for s in stages if s in before}
-        models = recipe.models_of(name)
-        batched = recipe.mode == "batch"
-        model = BoundModel(language_model, recipe, context, models[0], batched) if models else None
-        user = model.other(models[-1]) if model else None
-        try:
-            rows = chain.run(recipe, stage, conditions, shown, model, earlier, tools.run, user)
-        except Pending as pending:
-            yield from not_yet(context, str(pending), pending.batches)
-            return
-        if model:
-            model.save_calls(lake)
-        asked = rows["call_id"].notna()
-        rows = rows.assign(model=[model.name if model and one else None for one in asked])
-        reasons = rows["reason"].fillna("accepted").value_counts()
-        lengths = {
-            cell: rows.loc[rows["accepted"], "text"].str.split().str.len() for cell in rows["cell"].unique()
-        }
-        verdicts = [*(model.verdicts() if model else ()), *_verdicts(recipe, rows)]
-        yield result(
-            recipe,
-            stage,
-            rows,
-            {
-                "outcomes": plots.bars("rows by outcome", reasons.to_dict()),
-                "lengths": plots.histogram("words a row", lengths),
-                "accepted": int(rows["accepted"].sum()),
-                **(model.metadata() if model else {}),
-            },
-            [check_all(recipe, stage, "answered", *verdicts)],
-        )
 
-    return compute
+
+def _made(recipe: Recipe, rows: Table) -> Made:
+    reasons = rows["reason"].fillna("accepted").value_counts()
+    lengths = {
+        cell: rows.loc[rows["accepted"], "text"].str.split().str.len() for cell in rows["cell"].unique()
+    }
+    return Made(
+        rows,
+        {
+            "outcomes": Chart("bars", "rows by outcome", reasons.to_dict()),
+            "lengths": Chart("histogram", "words a row", lengths),
+            "accepted": int(rows["accepted"].sum()),
+        },
+        {"answered": _verdicts(recipe, rows)},
+    )
 
 
 def check_steps(recipe: Recipe) -> None:
@@ -96,7 +68,7 @@ def check_steps(recipe: Recipe) -> None:
     chain.check(recipe)
     for step in recipe.steps.values():
         if step.kind == "tool":
-            tools.check(step.tool, step.settings)
+            check_tool(step.tool, step.settings)
 
 
 def _verdicts(recipe: Recipe, rows: Table) -> list[Verdict]:

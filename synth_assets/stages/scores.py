@@ -1,88 +1,118 @@
-"""Asset `scores`: what depends on a row alone, scored once, whatever the thresholds are."""
+"""Stage `scores`: what depends on a row alone, scored once, whatever the thresholds are."""
 
-from collections.abc import Callable, Mapping, Sequence
+from __future__ import annotations
 
-import dagster as dg
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from synth_assets.annotation import annotators
-from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, asset, check_all, refreshes, result
-from synth_assets.assets.logged_model import CHECKS, BoundModel
 from synth_assets.contracts.filter import Context
 from synth_assets.core import templates
-from synth_assets.core.asking import Completes, Encode, LabelLogprobs
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.report import plots
-from synth_assets.resources.encoder import MiniLM
-from synth_assets.resources.gateway.language_model import LanguageModel
-from synth_assets.resources.storage.lake import Lake
-from synth_assets.stages.stage import Table
+from synth_assets.stages.run import Run
+from synth_assets.stages.stage import ANSWERED, Chart, Made, Stage, Table
+
+if TYPE_CHECKING:
+    from synth_assets.core.answer_schema import Schema
+    from synth_assets.core.asking import Answer, Completes, LabelLogprobs, Message
 
 JUDGING = {"temperature": 0.0, "max_tokens": 256}
+Heard = dict[str, list[str]]  # row id, or text, -> identities of the calls about it
 
 
-def build(recipe: Recipe) -> dg.AssetsDefinition:
-    asks = any(rule.asks for rule in recipe.filters.values())
-
-    @asset(
-        recipe,
-        "scores",
-        reads=["generations", "seeds"],
-        sections=["labels", "scorers", "annotator", "seed"],
-        checks=CHECKS,
-        pool=LANGUAGE_MODEL_POOL if asks else None,
-        automation_condition=refreshes(recipe),
-    )
-    def compute(
-        context: dg.AssetExecutionContext,
-        language_model: dg.ResourceParam[LanguageModel],
-        encoder: dg.ResourceParam[MiniLM],
-        lake: dg.ResourceParam[Lake],
-        generations: Table,
-        seeds: Table,
-    ) -> dg.MaterializeResult:
-        """Scores of each row by itself, whatever the thresholds."""
-        model = BoundModel(language_model, recipe, context, recipe.annotator_model)
-        looks = scoring(recipe, seeds, encoder.encode, lambda spec: model.other(spec) if spec else model)
-        rows = generations[generations["accepted"]].reset_index(drop=True)
-        for rule in recipe.filters.values():
-            rows = rows.assign(**rule.measure(rows, looks))
-        model.save_calls(lake)
-        numbers = [n for f in recipe.filters.values() for n, kind in f.raw.items() if kind == "double"]
-        histograms = plots.panels("rows by score", {n: rows[n] for n in numbers})
-        return result(
-            recipe,
-            "scores",
-            rows,
-            {"histograms": histograms, **model.metadata()},
-            [check_all(recipe, "scores", "answered", *model.verdicts())],
-        )
-
-    return compute
+def compute(run: Run, generations: Table, seeds: Table) -> Made:
+    """Scores of each row by itself, whatever the thresholds."""
+    rows = generations[generations["accepted"]].reset_index(drop=True)
+    for name in run.recipe.filters:
+        rows = _measured(run, name, rows, seeds)
+    numbers = [n for f in run.recipe.filters.values() for n, kind in f.raw.items() if kind == "double"]
+    return Made(rows, {"histograms": Chart("panels", "rows by score", {n: rows[n] for n in numbers})})
 
 
-def scoring(
-    recipe: Recipe, seeds: Table, encode: Encode, model_of: Callable[[str | None], Completes]
-) -> Context:
-    """What the scorers of a row look at; `model_of` gives the model of a name (None: the annotator's)."""
+def asks(run: Run, generations: Table, seeds: Table) -> None:
+    rows = generations[generations["accepted"].astype(bool)].reset_index(drop=True)
+    for name, rule in run.recipe.filters.items():
+        if rule.asks:
+            _measured(run, name, rows, seeds)
+
+
+def _measured(run: Run, name: str, rows: Table, seeds: Table) -> Table:
+    """The rows with the raw columns of one filter and, if it asks, the calls that it asked about each."""
+    rule, heard = run.recipe.filters[name], Heard()
+    rows = rows.assign(**rule.measure(rows, scoring(run, seeds, heard)))
+    if not rule.asks:
+        return rows
+    both = zip(rows["row_id"], rows["text"], strict=True)
+    return rows.assign(**{f"{name}_calls": [[*heard.get(i, ()), *heard.get(t, ())] for i, t in both]})
+
+
+def scoring(run: Run, seeds: Table, heard: Heard | None = None) -> Context:
+    """What the scorers of a row look at. Their calls are noted in `heard`."""
+    task, noted = run.recipe.task, Heard() if heard is None else heard
 
     def annotate(
         texts: Sequence[str], model: str | None = None, k: int | None = None
     ) -> list[LabelLogprobs | None]:
-        shown = annotators.demonstrations(seeds, recipe.annotator.k if k is None else k, recipe.seed)
-        return annotators.label_logprobs(texts, recipe.task, shown, model_of(model))
+        annotator = run.recipe.annotator
+        shown = annotators.demonstrations(seeds, annotator.k if k is None else k, run.recipe.seed)
+        return annotators.label_logprobs(texts, task, shown, _Noted(run.model(model), texts, noted))
 
     def ask(template: str, rows: Table, told: Mapping[str, str], model: str | None) -> list[str | None]:
-        common = {**recipe.task.fields(), **told}
-        fields = ({**common, **recipe.task.of_label(row["label"]), **row} for row in rows.to_dict("records"))
+        common = {**task.fields(), **told}
+        fields = ({**common, **task.of_label(row["label"]), **row} for row in rows.to_dict("records"))
         questions = (templates.chat(templates.render(template, row), "") for row in fields)
-        answers = model_of(model).complete(questions, JUDGING, ["judge"] * len(rows))
+        asked = _Noted(run.model(model), list(rows["row_id"]), noted)
+        answers = asked.complete(questions, JUDGING, ["judge"] * len(rows))
         return [answer.text if answer.outcome in ("ok", "truncated") else None for answer in answers]
 
     return Context(
-        verbalizers=recipe.task.verbalizers(),
+        verbalizers=task.verbalizers(),
         demonstrations=list(seeds.loc[seeds["split"] == "demonstration", "text"]),
         held_out=list(seeds.loc[seeds["split"].isin(["validation", "test"]), "text"]),
-        encode=encode,
+        encode=run.encode,
         annotate=annotate,
         ask=ask,
+    )
+
+
+@dataclass
+class _Noted:
+    """A model whose calls are noted under what each is about."""
+
+    model: Completes
+    about: Sequence[str]
+    heard: Heard
+
+    @property
+    def api(self) -> str:
+        return self.model.api
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    def complete(
+        self,
+        messages: Iterable[Sequence[Message]],
+        sampling: Mapping[str, Any],
+        replicates: Iterable[str],
+        schema: Schema | None = None,
+    ) -> Iterator[Answer]:
+        answers = self.model.complete(messages, sampling, replicates, schema)
+        for about, answer in zip(self.about, answers, strict=True):
+            self.heard.setdefault(about, []).append(answer.identity)
+            yield answer
+
+
+def stage(recipe: Recipe) -> Stage:
+    return Stage(
+        "scores",
+        compute,
+        reads=["generations", "seeds"],
+        sections=["labels", "scorers", "annotator", "seed"],
+        checks=ANSWERED,
+        asks=asks,
+        model=recipe.annotator_model,
+        pays=any(rule.asks for rule in recipe.filters.values()),
     )

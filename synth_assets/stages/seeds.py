@@ -5,27 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
-from synth_assets.assets.factory import asset, result
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.identity import row_id
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.report import plots
-from synth_assets.resources.storage.sources import read_rows
 from synth_assets.selection.select import ranked
-from synth_assets.stages.stage import Table
+from synth_assets.stages.run import Run, read_rows
+from synth_assets.stages.stage import Chart, Made, Stage, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.recipe.sections import Seeds, Split
-
-
-def once() -> dg.AutomationCondition:
-    """Made when there are none yet; later by hand. (Dagster's on_missing takes a first look as handled.)"""
-    missing, busy = dg.AutomationCondition.missing(), dg.AutomationCondition.in_progress()
-    return (missing & ~busy & ~dg.AutomationCondition.execution_failed()).with_label("once")
 
 
 def seed_rows(recipe: Recipe) -> Table:
@@ -34,25 +24,16 @@ def seed_rows(recipe: Recipe) -> Table:
     return support_set(read_rows(given) if given else None, recipe.seeds, recipe.labels, recipe.seed)
 
 
-def build(recipe: Recipe) -> dg.AssetsDefinition:
-    @asset(recipe, "seeds", sections=["labels", "seeds", "seed"], automation_condition=once())
-    def compute() -> dg.MaterializeResult:
-        """Real rows (the support set) with their splits; read-only."""
-        rows = seed_rows(recipe)
-        counts = rows.groupby(["split", "label"], dropna=False).size()
-        return result(
-            recipe,
-            "seeds",
-            rows,
-            {
-                "splits": plots.bars(
-                    "rows by split and label",
-                    {f"{s} · {y}" if recipe.labels else s: n for (s, y), n in counts.items()},
-                )
-            },
-        )
+def compute(run: Run) -> Made:
+    """Real rows (the support set) with their splits; read-only."""
+    rows = seed_rows(run.recipe)
+    counts = rows.groupby(["split", "label"], dropna=False).size()
+    named = {f"{s} · {y}" if run.recipe.labels else s: n for (s, y), n in counts.items()}
+    return Made(rows, {"splits": Chart("bars", "rows by split and label", named)})
 
-    return compute
+
+def stage(recipe: Recipe) -> Stage:
+    return Stage("seeds", compute, sections=["labels", "seeds", "seed"], foretold=True)
 
 
 def support_set(table: pd.DataFrame | None, spec: Seeds, labels: Sequence[str], seed: int) -> pd.DataFrame:

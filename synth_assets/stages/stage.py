@@ -1,38 +1,20 @@
-"""What every stage shares, whoever runs it: its key, its rows of earlier rounds, its verdicts."""
+"""What a stage is: one function from tables to a table, and what is known of it without running it."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-import dagster as dg
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.storage.lake import Lake
-from synth_assets.stages import tables
+if TYPE_CHECKING:
+    from synth_assets.contracts.model_spec import NamedModel
+    from synth_assets.recipe.recipe import Recipe
 
 Table = Any  # a pandas DataFrame: named so that loading the definitions does not import pandas
-
-
-def key(recipe: Recipe, stage: str) -> dg.AssetKey:
-    return dg.AssetKey([recipe.name, stage])
-
-
-def rounds_before(
-    recipe: Recipe, lake: Lake, stage: str, round_: str, columns: Sequence[str] | None = None
-) -> Table:
-    """The rows of a stage in all rounds before this one, of the cells that the recipe still has; of its
-    columns those that are named, and the cell."""
-    import pyarrow as pa
-
-    schema = tables.schema(recipe, stage)
-    if columns is not None:
-        schema = pa.schema([field for field in schema if field.name in {*columns, "cell"}])
-    before = [
-        p
-        for p in lake.partitions(recipe.name, stage, tables.stages(recipe)[stage])
-        if p["round"] < round_ and p.get("cell", recipe.cells[0]) in recipe.cells
-    ]
-    rows = lake.read(recipe.name, stage, before, schema)
-    return rows[rows["cell"].isin(recipe.cells)].reset_index(drop=True)
+ANSWERED = {
+    "answered": "Did the budget allow every request, and did the endpoint answer it? "
+    "(Those without an answer are asked again next time.)",
+}
 
 
 class Verdict(NamedTuple):
@@ -41,6 +23,58 @@ class Verdict(NamedTuple):
     fine: bool
     words: str
     blocks: bool = True
+    numbers: Mapping[str, Any] = {}
+
+
+class Chart(NamedTuple):
+    """Numbers that are best looked at; whoever shows them draws them (see report/charts.py)."""
+
+    kind: Literal["bars", "histogram", "panels", "intervals"]
+    title: str
+    values: Any
+
+
+class Markdown(str):
+    """A table or list for people."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a stage made: its rows, numbers and charts about them, the verdicts of its checks, and the tables
+    that it makes besides."""
+
+    rows: Table
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    verdicts: Mapping[str, Sequence[Verdict]] = field(default_factory=dict)  # check -> what it looks at
+    beside: Mapping[str, Made] = field(default_factory=dict)  # stage -> what was made for it
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a recipe: assets, plan, notebook and `tune` run its functions, each with another `Run`.
+
+    `compute(run, **tables)` is given the rows of the stages that it `reads`. `asks` is the part of it that
+    asks a model or a tool: it is given those of the tables that it names, or None where one is not made yet,
+    and returns the rows that would come of it, if they do.
+    """
+
+    name: str
+    compute: Callable[..., Made]
+    reads: Sequence[str] = ()
+    after: Sequence[str] = ()  # stages that it looks at through its run, and so comes after
+    sections: Sequence[str] = ()  # of the recipe: its version (see recipe/versions.py)
+    checks: Mapping[str, str] = field(default_factory=dict)  # name -> the question that it answers
+    also: Mapping[str, str] = field(default_factory=dict)  # stage that it makes besides -> what that is
+    asks: Callable[..., Table | None] | None = None
+    model: str | NamedModel | None = None  # whom it asks where nothing else is said
+    pays: bool = False  # whether this recipe makes it ask anything
+    batches: bool = False  # whether its requests may go by way of a Batch API
+    foretold: bool = False  # cheap and without a model: a plan makes it, to see whether its rows change
+
+
+def asset_name(recipe: Recipe, stage: str) -> str:
+    """What the call log and Dagster call the stage."""
+    return f"{recipe.name}/{stage}"
 
 
 def unique_ids(rows: Table) -> Verdict:
@@ -48,3 +82,16 @@ def unique_ids(rows: Table) -> Verdict:
     unique = bool(rows["row_id"].notna().all() and rows["row_id"].is_unique)
     words = "there and unique" if unique else "missing or repeated: two conditions made the same row"
     return Verdict(unique, f"Row ids are {words}.")
+
+
+def short(value: Any) -> str:
+    """A value as one short line that cannot break out of the cell of a table."""
+    if isinstance(value, dict):
+        return ", ".join(f"{short(k)} {short(v)}" for k, v in value.items())
+    if isinstance(value, Collection) and not isinstance(value, str):  # a list, or an array from the lake
+        return ", ".join(map(short, value))
+    if value is None or value != value:
+        return ""
+    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    text = " ".join(text.split()).replace("|", "&#124;").replace("<", "&lt;").replace("![", "! [")
+    return text if len(text) <= 120 else text[:119] + "…"

@@ -33,6 +33,7 @@ def columns(recipe: Recipe, stage: str) -> dict[str, str]:
         "*output": recipe.columns_of(recipe.step_stages.get(stage, "text")),
         "*chain": {"stage": "string"} if len(recipe.steps) > 1 else {},
         "*raw": {c: t for f in recipe.filters.values() for c, t in f.raw.items()},
+        "*calls": {f"{name}_calls": "list<string>" for name, f in recipe.filters.items() if f.asks},
         "*scored": {c: t for f in recipe.filters.values() for c, t in f.columns.items()},
     }
     found: dict[str, str] = {}

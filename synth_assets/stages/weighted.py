@@ -1,17 +1,14 @@
-"""Asset `weighted`: the training set so far."""
+"""Stage `weighted`: the training set so far."""
+
+from __future__ import annotations
 
 from typing import Any
 
-import dagster as dg
-
-from synth_assets.assets.factory import asset, check, follows, partition_of, result
 from synth_assets.curation.weights.weigh import effective_size, weigh
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.sections import GOLD
-from synth_assets.report import plots
-from synth_assets.resources.encoder import MiniLM
-from synth_assets.resources.storage.lake import Lake
-from synth_assets.stages.stage import Table, rounds_before
+from synth_assets.stages.run import Run
+from synth_assets.stages.stage import Chart, Made, Stage, Table, Verdict
 
 CHECKS = {
     "rows_present": "Is there anything to train on?",
@@ -20,52 +17,34 @@ CHECKS = {
 WORTH = 0.1
 
 
-def build(recipe: Recipe) -> dg.AssetsDefinition:
-    @asset(
-        recipe,
-        "weighted",
-        reads=["labelled", "seeds"],
-        sections=["weights"],
-        checks=CHECKS,
-        automation_condition=follows(recipe),
+def compute(run: Run, labelled: Table, seeds: Table) -> Made:
+    """The training set so far, with weights."""
+    import pandas as pd
+
+    rows = pd.concat([run.before("labelled"), labelled], ignore_index=True)
+    shown = seeds[seeds["split"] == "demonstration"]
+    spec = run.recipe.weights
+    training = weigh(
+        rows,
+        shown,
+        by=spec.by,
+        power=spec.power,
+        seed_share=spec.seeds,
+        encode=run.encode,
+        gold=_gold(seeds),
     )
-    def compute(
-        context: dg.AssetExecutionContext,
-        lake: dg.ResourceParam[Lake],
-        encoder: dg.ResourceParam[MiniLM],
-        labelled: Table,
-        seeds: Table,
-    ) -> dg.MaterializeResult:
-        """The training set so far, with weights."""
-        import pandas as pd
-
-        now = partition_of(context)["round"]
-        rows = pd.concat([rounds_before(recipe, lake, "labelled", now), labelled], ignore_index=True)
-        shown = seeds[seeds["split"] == "demonstration"]
-        spec = recipe.weights
-        training = weigh(
-            rows,
-            shown,
-            by=spec.by,
-            power=spec.power,
-            seed_share=spec.seeds,
-            encode=encoder.encode,
-            gold=_gold(seeds),
-        )
-        training = training.assign(made_in=training["round"], round=now)
-        present, spread = _checks(recipe, training)
-        if not spread.passed:
-            context.log.warning(f"{recipe.name} weighted {now}: {spread.description}")
-        return result(recipe, "weighted", training, _metadata(training), [present, spread])
-
-    return compute
+    training = training.assign(made_in=training["round"], round=run.round)
+    verdicts = _verdicts(run.recipe, training)
+    if not (spread := verdicts["weights_spread"][0]).fine:
+        run.warn(spread.words)
+    return Made(training, _numbers(training), verdicts)
 
 
-def _metadata(training: Table) -> dict[str, Any]:
+def _numbers(training: Table) -> dict[str, Any]:
     weights = {origin: list(group["weight"]) for origin, group in training.groupby("origin")}
     return {
-        "weights": plots.histogram("weights", weights),
-        "labels": plots.bars("rows by label", training["label"].value_counts().to_dict()),
+        "weights": Chart("histogram", "weights", weights),
+        "labels": Chart("bars", "rows by label", training["label"].value_counts().to_dict()),
         "effective_sample_size": round(effective_size(training["weight"]), 1),
         "largest_weight": round(float(training["weight"].max()), 4) if len(training) else None,
     }
@@ -77,7 +56,7 @@ def _gold(seeds: Table) -> Table:
     return found[0] if found else seeds.iloc[:0]
 
 
-def _checks(recipe: Recipe, training: Table) -> list[dg.AssetCheckResult]:
+def _verdicts(recipe: Recipe, training: Table) -> dict[str, list[Verdict]]:
     counts = training["origin"].value_counts()
     there = ", ".join(f"{n} {origin} rows" for origin, n in counts.items()) or "no rows"
     worth = {
@@ -88,14 +67,12 @@ def _checks(recipe: Recipe, training: Table) -> list[dg.AssetCheckResult]:
     absent = sorted(set(recipe.labels) - set(training["label"][training["origin"] == "synthetic"]))
     told = ", ".join(f"{label} {share:.0%}" for label, share in worth.items()) or "no rows"
     words = f"effective sample size over rows: {told}." + " A few rows weigh nearly all." * bool(thin)
-    return [
-        check(recipe, "weighted", "rows_present", len(training) > 0, f"the training set has {there}."),
-        check(
-            recipe,
-            "weighted",
-            "weights_spread",
-            not thin and not absent,
-            words + f" No synthetic row is labelled {', '.join(absent)}." * bool(absent),
-            blocks=False,
-        ),
-    ]
+    words += f" No synthetic row is labelled {', '.join(absent)}." * bool(absent)
+    return {
+        "rows_present": [Verdict(len(training) > 0, f"the training set has {there}.")],
+        "weights_spread": [Verdict(not thin and not absent, words, blocks=False)],
+    }
+
+
+def stage(recipe: Recipe) -> Stage:
+    return Stage("weighted", compute, reads=["labelled", "seeds"], sections=["weights"], checks=CHECKS)

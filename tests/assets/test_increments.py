@@ -18,15 +18,15 @@ from typing import Any
 
 import pytest
 
-from synth_assets.assets.code_location import build
+from synth_assets.assets.code_location import build, stage_assets
 from synth_assets.assets.dagster_internals import staleness
+from synth_assets.assets.factory import key
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 from synth_assets.partitions import cell_key
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.home import home, warehouse
-from synth_assets.stages.stage import key
 from tests.conftest import SEEDS
 from tests.endpoint import Endpoint
 
@@ -127,8 +127,7 @@ def stale(recipe: Recipe) -> set[str]:
     """Stages with stale partitions in the round; `stage cell` where only some cells are."""
     found: set[str] = set()
     with dagster_instance() as instance:
-        graph = build({recipe.name: recipe}).resolve_asset_graph()
-        resolver = staleness(instance, graph)
+        resolver = staleness(instance, stage_assets(recipe))
 
         def is_stale(stage: str, partition: str | None) -> bool:
             return resolver.get_status(key(recipe, stage), partition).value == "STALE"

@@ -61,9 +61,12 @@ def run(
 
     `before`: stage -> rows of each step before this one. What one of them dropped is not asked, and is
     carried on as it is. A step needs what it works with: `model`, `tools`, or in a dialogue, `user` if that
-    is another model. Raises UserError when a row was not asked there yet.
+    is another model; without tools, what a step that asks nobody makes is foreseen. Raises UserError when a
+    row was not asked there yet.
     """
     name = recipe.step_stages[stage]
+    if tools is None and not recipe.steps[name].asks:
+        return foresee(recipe, stage, conditions, seeds, before or {})
     step, task, suffix = recipe.steps[name], recipe.task, "" if name == "text" else f"/{name}"
 
     def make(asked: pd.DataFrame, said: prompt.Said) -> Columns:

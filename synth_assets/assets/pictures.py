@@ -1,0 +1,20 @@
+"""What a stage tells of its rows, as Dagster shows it: charts become small pictures inside Markdown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.report import plots
+from synth_assets.stages.stage import Chart, Markdown
+
+
+def metadata(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers as they are: Dagster plots them over partitions."""
+    return {name: _shown(value) for name, value in numbers.items()}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Chart):
+        return dg.MetadataValue.md(getattr(plots, value.kind)(value.title, value.values))
+    return dg.MetadataValue.md(value) if isinstance(value, Markdown) else value

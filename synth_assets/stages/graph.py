@@ -1,0 +1,33 @@
+"""The stages of a recipe, each after those that it reads."""
+
+from __future__ import annotations
+
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.stages import (
+    conditions,
+    filtered,
+    generations,
+    labelled,
+    metrics,
+    scores,
+    seeds,
+    tables,
+    values,
+    weighted,
+)
+from synth_assets.stages.stage import Stage
+
+
+def graph(recipe: Recipe) -> list[Stage]:
+    return [
+        seeds.stage(recipe),
+        *([values.stage(recipe)] if recipe.listed else []),
+        conditions.stage(recipe),
+        *(generations.stage(recipe, name) for name in recipe.steps),
+        *(each.stage(recipe) for each in (scores, filtered, labelled, weighted, metrics)),
+    ]
+
+
+def cut_by(recipe: Recipe, *columns: str) -> list[Stage]:
+    """The stages whose partitions are cut by these columns, and no others: none, round, or round and cell."""
+    return [stage for stage in graph(recipe) if tables.stages(recipe)[stage.name] == columns]

@@ -1,0 +1,122 @@
+"""What a stage may reach besides the tables that it is given: rows that are there, models, vectors, tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from synth_assets.core.errors import UserError
+from synth_assets.stages import tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synth_assets.contracts.model_spec import NamedModel
+    from synth_assets.core.asking import Completes, Encode, RunsTools
+    from synth_assets.recipe.recipe import Recipe
+    from synth_assets.resources.storage.lake import Lake
+    from synth_assets.stages.stage import Table
+
+
+def read_rows(file: str) -> Table:
+    """The rows of a user's file. UserError names it and what is wrong."""
+    from synth_assets.resources.storage import sources
+
+    return sources.read_rows(file)
+
+
+def check_tool(tool: str, settings: Mapping[str, Any]) -> None:
+    """UserError when the tool of a step cannot work at all: its file is not there, or of another format."""
+    from synth_assets.resources.sandbox import tools
+
+    tools.check(tool, settings)
+
+
+def passes(programs: Sequence[str]) -> list[bool]:
+    """(n,) whether each program, run in the sandbox, ends without an error."""
+    from synth_assets.resources.sandbox.python import run_many
+
+    return [ran.ok for ran in run_many(programs)]
+
+
+class Encoder(Protocol):
+    """Texts to vectors; `folder` holds the weights, for students that train them further."""
+
+    def encode(self, texts: Sequence[str]) -> Any: ...
+    def folder(self) -> Path: ...
+
+
+@dataclass
+class Run:
+    """One partition of one stage while it is made. This one reads the lake and asks nobody; whoever has a
+    model, or only counts what would be asked, says so in `model`."""
+
+    recipe: Recipe
+    lake: Lake
+    encoder: Encoder
+    round: str = ""  # both empty: what no round owns
+    cell: str = ""
+    tools: RunsTools | None = None  # None: no tool is run, their results are foreseen
+    shared: dict[object, Any] = field(default_factory=dict)  # what the conditions of several cells share
+
+    @property
+    def encode(self) -> Encode:
+        return self.encoder.encode
+
+    @property
+    def place(self) -> dict[str, str]:
+        """The partition, as the lake's columns."""
+        return {name: value for name, value in (("round", self.round), ("cell", self.cell)) if value}
+
+    def model(self, spec: str | NamedModel | None = None, what: str = "", lines: int = 0) -> Completes:
+        """A model by name (None: the stage's own). `what` it is asked for, where a stage has several
+        questions, and of how many `lines` an answer would be, are for those who only count."""
+        raise UserError(f"{self.recipe.name}: no model is asked here.")
+
+    def warn(self, words: str) -> None:
+        """Tell people something that stops nothing."""
+
+    def there(self, stage: str, place: Mapping[str, str]) -> bool:
+        return self.lake.has(self.recipe.name, stage, place)
+
+    def read(self, stage: str, *places: Mapping[str, str], columns: Sequence[str] | None = None) -> Table:
+        """The rows of these partitions (none named: of the one that there is), with all columns of the stage
+        or with these. UserError where one is not made yet."""
+        return self.lake.read(self.recipe.name, stage, places or [{}], self._schema(stage, columns))
+
+    def rounds(self, stage: str) -> list[str]:
+        """The rounds before this one of which a stage has rows, the earliest first."""
+        found = self.lake.partitions(self.recipe.name, stage, tables.stages(self.recipe)[stage])
+        return sorted({place["round"] for place in found if place["round"] < self.round})
+
+    def before(self, stage: str, columns: Sequence[str] | None = None) -> Table:
+        """The rows of a stage in all rounds before this one, of the cells that the recipe still has; of its
+        columns those that are named, and the cell."""
+        cells = self.recipe.cells
+        places = [
+            place
+            for place in self.lake.partitions(self.recipe.name, stage, tables.stages(self.recipe)[stage])
+            if place["round"] < self.round and place.get("cell", cells[0]) in cells
+        ]
+        schema = self._schema(stage, columns and [*columns, "cell"])
+        rows = self.lake.read(self.recipe.name, stage, places, schema)
+        return rows[rows["cell"].isin(cells)].reset_index(drop=True)
+
+    def _schema(self, stage: str, columns: Sequence[str] | None) -> pa.Schema:
+        import pyarrow as pa
+
+        schema = tables.schema(self.recipe, stage)
+        return schema if columns is None else pa.schema([f for f in schema if f.name in {*columns}])
+
+    def of_all(self, stage: str, column: str) -> Any:
+        """(n,) one column of a stage in all its partitions: of all rounds and of all cells."""
+        import pyarrow as pa
+
+        places = self.lake.partitions(self.recipe.name, stage, tables.stages(self.recipe)[stage])
+        rows = self.lake.read(self.recipe.name, stage, places, pa.schema([(column, pa.string())]))
+        return rows[column]
+
+    def expect(self, model: Completes, calls: int) -> None:
+        """So many calls at the most, of what cannot be asked yet. For those who only count."""
