@@ -1,6 +1,5 @@
-"""What a model measures for the stage `metrics`: it answers test rows, shown rows of each set, looks facts of
-rows up, and compares the rows of two rounds. Of rows that are not there yet, it says how many calls it may be.
-"""
+"""What a model measures for the stage `metrics`: it answers test rows, shown rows of each set, looks facts
+up, and compares the rows of two rounds. Of rows that are not there yet, it says how many calls it may be."""
 
 from __future__ import annotations
 

@@ -1,0 +1,76 @@
+"""No identity has changed: nothing that was paid for is asked again, nothing that is stored is stale.
+
+What a difference means: users pay again, or make again. `tests.golden_make` says when that is right.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.identities import RECIPES, declared, identities, settle
+
+GOLDEN = Path(__file__).parent / "golden"
+SHOWN = 20  # differences
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_versions_of_a_recipe_are_those_of_before(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quick half of the next test."""
+    found = declared(settle(recipe, tmp_path, monkeypatch))
+    before = json.loads((GOLDEN / f"{recipe}.json").read_text(encoding="utf-8"))
+    compare(recipe, {name: before[name] for name in found}, found)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_identities_of_a_recipe_are_those_of_before(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = GOLDEN / f"{recipe}.json"
+    found = identities(settle(recipe, tmp_path, monkeypatch), monkeypatch)
+    if os.environ.get("SYNTH_GOLDEN") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(as_text(found), encoding="utf-8")
+        return
+    compare(recipe, json.loads(path.read_text(encoding="utf-8")), found)
+
+
+def test_a_difference_is_named_by_its_place() -> None:
+    before = {"assets": {"a/seeds": {"version": "1", "checks": ["one"]}}, "calls": {}}
+    now = {"assets": {"a/seeds": {"version": "2", "checks": ["one"]}}, "calls": {"b": 1}}
+    assert list(differing(before, now)) == [
+        "assets > a/seeds > version: '1' -> '2'",
+        "calls > b: nothing -> 1",
+    ]
+
+
+def compare(recipe: str, before: Any, now: Any) -> None:
+    differences = list(differing(before, json.loads(as_text(now))))
+    shown = "\n".join([*differences[:SHOWN], f"({len(differences)} differences)"])
+    assert not differences, f"{recipe}: was -> is\n{shown}"
+
+
+def as_text(found: Any, depth: int = 0) -> str:
+    """JSON that a diff reads well: keys in order, what holds no object on one line."""
+    if not isinstance(found, dict) or not found:
+        return json.dumps(found, ensure_ascii=False)
+    indent = " " * (depth + 1)
+    lines = [f"{indent}{json.dumps(k)}: {as_text(v, depth + 1)}" for k, v in sorted(found.items())]
+    return "{\n" + ",\n".join(lines) + f"\n{' ' * depth}}}" + ("\n" if depth == 0 else "")
+
+
+def differing(before: Any, now: Any, place: tuple[str, ...] = ()) -> Iterator[str]:
+    """A line for each place where the two are not the same."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in sorted({*before, *now}):
+            yield from differing(before.get(name, ...), now.get(name, ...), (*place, name))
+    elif before != now:
+        was, is_ = ("nothing" if value is ... else repr(value) for value in (before, now))
+        yield f"{' > '.join(place)}: {was} -> {is_}"
