@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.identities import RECIPES, declared, identities, settle
+from tests.identities import NEW, RECIPES, declared, identities, settle
 
 GOLDEN = Path(__file__).parent / "golden"
 SHOWN = 20  # differences
@@ -52,9 +52,15 @@ def test_a_difference_is_named_by_its_place() -> None:
 
 
 def compare(recipe: str, before: Any, now: Any) -> None:
-    differences = list(differing(before, json.loads(as_text(now))))
+    differences = list(differing(*map(without_new_columns, (before, json.loads(as_text(now))))))
     shown = "\n".join([*differences[:SHOWN], f"({len(differences)} differences)"])
     assert not differences, f"{recipe}: was -> is\n{shown}"
+
+
+def without_new_columns(found: Any) -> Any:
+    """A new column changes the hash of a table, and no more."""
+    kept = {a: v for a, v in found.get("data versions", {}).items() if a.rpartition("/")[2] not in NEW}
+    return {**found, "data versions": kept}
 
 
 def as_text(found: Any, depth: int = 0) -> str:

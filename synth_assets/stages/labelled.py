@@ -113,6 +113,6 @@ def stage(recipe: Recipe) -> Stage:
         sections=["labelled", "annotator"] if pays else ["labelled"],
         checks=ANSWERED if pays else {},
         asks=asks if pays else None,
-        model=recipe.annotator_model,
+        model=recipe.annotator_model if pays else None,
         pays=pays,
     )
