@@ -80,7 +80,6 @@ EDGES: dict[str, set[str]] = {
         "curation.filters.marks",
         "curation.filters.rules",
         "curation.filters.students",
-        "curation.labels.enhance",
         "generation.conditions.listed",
         "generation.conditions.rows",
         "generation.steps.dialogue",

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 from synth_assets.curation.filters.constraints import Mentions
-from synth_assets.curation.labels.enhance import enhance
 from synth_assets.evaluation.diversity import vocabulary
 from synth_assets.evaluation.similarity import average_pairwise_similarity
 from synth_assets.generation.conditions.knowledge import Passages
 from synth_assets.generation.conditions.listed import Asked
 from synth_assets.generation.conditions.rows import Rows
 from synth_assets.resources.encoder import MiniLM
+from tests.curation.methods import labelled
 from tests.gallery import ROUND, Made, Say, make
 
 AG_NEWS = Path(__file__).parents[2] / "shared/data/gold_text/ag_news_test.csv"
@@ -149,7 +149,7 @@ def test_gpt3mix_mixes_two_examples_and_takes_soft_labels_from_probabilities(pro
     assert all(shape.search(prompt) for prompt in made.model.prompts)
     shown = [sorted(re.findall(r"Sentiment: (\w)", prompt)) for prompt in made.model.prompts]
     assert ["N", "P"] in shown  # mixed
-    rows = enhance(made.kept, "label_agreement")
+    rows = labelled(made.kept, "label_agreement")
     assert len(rows) == 20
     assert set(rows["former_label"]) == set(rows["label"])
     for row in rows.to_dict("records"):
@@ -327,7 +327,7 @@ def test_sahu_shows_ten_examples_of_an_intent_and_a_classifier_gives_the_label(p
         assert {line.rpartition(",")[2] for line in file.splitlines() for t in shown if t in line} == {
             row["label"]
         }
-    rows = enhance(made.kept, "label_agreement").set_index("text")
+    rows = labelled(made.kept, "label_agreement").set_index("text")
     first = rows.loc["PIN of my card"]
     assert (first["former_label"], first["label"]) == ("card_lost", "change_pin")
     assert len(rows) == 12

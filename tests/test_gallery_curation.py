@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from synth_assets.annotation import annotators
 from synth_assets.annotation.people import read_human
+from synth_assets.contracts.weighing import WeighContext
 from synth_assets.curation.labels.enhance import enhance
 from synth_assets.curation.weights.weigh import weigh
-from synth_assets.stages.labelled import reannotated
 from synth_assets.stages.seeds import seed_rows
 from tests.gallery import Made, Model, Say, make
 
@@ -77,18 +79,15 @@ def annotator(wrong: Sequence[str] = ()) -> Callable[[Sequence[str]], Iterator[M
 
 
 def labelled(made: Made, **more: Any) -> pd.DataFrame:
-    spec = made.recipe.labelled
-    return enhance(
-        made.kept, spec.by, labels=made.recipe.labels, encode=encode, stages=spec.stages, **more
-    ).set_index("text")
+    rows = enhance(made.kept, made.recipe.labelled, labels=made.recipe.labels, encode=encode, **more)
+    return rows.set_index("text")
 
 
 def weights(made: Made) -> pd.Series:
     """Text -> weight."""
-    seeds, spec = seed_rows(made.recipe), made.recipe.weights
-    gold = seeds[seeds["split"] == "validation"]
-    around = {"power": spec.power, "seed_share": spec.seeds, "encode": encode, "gold": gold}
-    return weigh(made.kept, seeds, by=spec.by, **around).set_index("text")["weight"]
+    seeds = seed_rows(made.recipe)
+    context = WeighContext(encode, seeds[seeds["split"] == "validation"])
+    return weigh(made.kept, seeds, made.recipe.weights, context).set_index("text")["weight"]
 
 
 def test_sungen_lets_rows_that_do_not_have_their_label_weigh_less(project: Path) -> None:
@@ -133,10 +132,10 @@ def test_freeal_gives_doubtful_rows_the_label_of_a_second_look(texts: list[str])
     for prompt in made.model.prompts:
         assert len(re.findall(r" => (positive|negative)\n", prompt)) == 10
     again = Model(lambda prompt, *_: label_in(re.findall(r"the \w+ film has part \d+", prompt)[-1]))
-    made.kept = reannotated(made.recipe, made.kept, encode, again)
+
+    rows = labelled(made, annotate=partial(annotators.label_logprobs, task=made.recipe.task, model=again))
     assert len(wrong) <= len(again.prompts) < 30
     assert all(prompt.count("Movie review:") == 11 for prompt in again.prompts)
-    rows = labelled(made)
     assert {rows.loc[text, "former_label"] == OTHER[label_in(text)] for text in wrong} == {True}
     changed = rows[rows["label"] != rows["former_label"]]
     assert set(changed.index) == set(wrong)

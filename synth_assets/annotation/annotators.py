@@ -30,7 +30,7 @@ def demonstrations(seeds: pd.DataFrame, k: int, seed: int = 0) -> pd.DataFrame:
 
 
 def label_logprobs(
-    texts: Sequence[str], task: Task, shown: pd.DataFrame | Sequence[pd.DataFrame], model: Completes
+    texts: Sequence[str], shown: pd.DataFrame | Sequence[pd.DataFrame], task: Task, model: Completes
 ) -> list[LabelLogprobs | None]:
     """Log-probability of each label's verbalizer after each text; None where no label can be read.
 

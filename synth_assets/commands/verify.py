@@ -57,7 +57,7 @@ def damages(recipe: Recipe, lake: Lake, instance: dg.DagsterInstance) -> Iterato
     for stage in tables.stages(recipe):
         made = versions(recipe, stage, instance)
         asking = [s for s, step in recipe.step_stages.items() if recipe.steps[step].asks]
-        asks = stage in [*asking, "scores", "metrics", *(["labelled"] if recipe.labelled.reannotate else [])]
+        asks = stage in [*asking, "scores", "metrics", *(["labelled"] if recipe.labelled.asks else [])]
         for partition, version in made:
             yield from _look(recipe, lake, stage, partition, version)
             if asks:

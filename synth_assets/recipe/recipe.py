@@ -22,7 +22,6 @@ from synth_assets.curation.filters.label_agreement import LabelAgreement
 from synth_assets.curation.filters.marks import Annotators
 from synth_assets.curation.filters.rules import LeakedLabel
 from synth_assets.curation.filters.students import OfStudents
-from synth_assets.curation.labels.enhance import NEEDS
 from synth_assets.generation.conditions.listed import Asked
 from synth_assets.generation.conditions.rows import Rows
 from synth_assets.generation.steps.dialogue import IN_A_DIALOGUE
@@ -44,7 +43,6 @@ from synth_assets.recipe.short_forms import condition_values, filter_of
 from synth_assets.recipe.task import Task
 from synth_assets.resources.home import recipes
 
-SETTINGS = {"label_agreement": "{}", "annotators": "{of: {one: MODEL, other: MODEL, third: MODEL}}"}
 OF_LABELS = (Annotators, LabelAgreement, LeakedLabel, OfStudents)
 ProviderSpec = SerializeAsAny[Provider]
 
@@ -68,8 +66,8 @@ class Recipe(BaseModel):
     annotator: Annotator = Annotator()
     filters: dict[str, SerializeAsAny[Filter]] = {}
     minimum_yield: float = Field(default=0.1, ge=0, le=1)  # kept share of what was asked for
-    labelled: Labelled = Labelled()
-    weights: Weights = Weights()
+    labelled: Labelled = Field(default={}, validate_default=True)
+    weights: Weights = Field(default={}, validate_default=True)
     student: Student = Student()
     metrics: Metrics = Metrics()
     feedback: Feedback = Feedback()
@@ -153,16 +151,16 @@ class Recipe(BaseModel):
         for label in labels:
             if NO_CELL.search(label):
                 raise ValueError(f"label {label!r} names a partition: leave out | , [ ] quotes and ...")
-        for section, by in (("weights", self.weights.by), ("labelled", self.labelled.by)):
-            needed = NEEDS.get(by)
-            if needed and needed not in self.filters:
-                add = f"add `{needed}: {SETTINGS[needed]}` to filters"
-                raise ValueError(f"{section}.by: {by} needs that filter: {add}")
-        if self.weights.by == "label_agreement" and self.labelled.by not in ("condition", "label_agreement"):
-            why = f"labelled.by: {self.labelled.by} gives other confidences: weigh by `confidence` or `none`"
+        for way in (self.weights, self.labelled):
+            for needed, written in way.needs.items():
+                if needed not in self.filters:
+                    add = f"add `{needed}: {written}` to filters"
+                    raise ValueError(f"{way.place} needs that filter: {add}")
+        if self.weights.labelled_by and self.labelled.by not in self.weights.labelled_by:
+            why = f"{self.labelled.place} gives other confidences: weigh by `confidence` or `none`"
             raise wrong(why, "weights", "by")
         gold = any(self.seeds.splits.get(split) for split in GOLD)
-        if self.weights.by == "learning_to_reweight" and not gold:
+        if self.weights.needs_gold and not gold:
             raise wrong(f"it needs seeds in the split {' or '.join(GOLD)}", "weights", "by")
         return self
 
@@ -176,9 +174,9 @@ class Recipe(BaseModel):
         resting = {
             "conditions": "label" in self.conditions,
             "filters": any(isinstance(rule, OF_LABELS) for rule in self.filters.values()),
-            "labelled": self.labelled != Labelled(),
+            "labelled": self.labelled.by != "condition" or self.labelled.human is not None,
             "metrics": bool(self.metrics.model_alone or self.metrics.word_list),
-            "weights": self.weights.by != "none",
+            "weights": self.weights.needs_labels,
         }
         for section, rests in resting.items():
             if rests:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
+from synth_assets.contracts.labelling import Labelling
 from synth_assets.contracts.section import ModelSpec, Section, wrong
-from synth_assets.core.errors import unknown
+from synth_assets.contracts.weighing import Weighing
+from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.registry import LABELS, WEIGHTS, Registry
 from synth_assets.selection.select import METHODS
 
 Split = Literal["demonstration", "validation", "test"]
@@ -91,48 +94,27 @@ class Annotator(Section):
     model: ModelSpec | None = None  # a cheap judge beside a strong generator; default: the recipe's model
 
 
-class Labelled(Section):
-    """Label enhancement: whose label a row carries on. What a person says in `human` overrides all."""
+def _way(registry: Registry, base: type[Section], default: str) -> BeforeValidator:
+    """A section is checked by the class that its `by` names."""
 
-    newer = ("human", "stages", "reannotate")
+    def found(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        by = str(value.get("by", default))
+        try:
+            kind = registry.find(by, base)
+        except UserError as error:
+            raise wrong(str(error), "by") from error
+        for field in map(str, value):
+            if field not in kind.model_fields:
+                raise wrong(str(unknown("field", field, kind.model_fields)), field)
+        return kind.model_validate({**value, "by": by})
 
-    by: Literal[
-        "condition",
-        "label_agreement",
-        "confident_learning",
-        "clean_pool",
-        "cross_partition",
-        "majority",
-        "dawid_skene",
-        "label_model",
-    ] = "condition"
-    human: str | None = None  # CSV file: row_id or text, label
-    stages: int = Field(default=3, ge=1)  # of cross_partition
-    reannotate: int = Field(default=0, ge=0)  # clean rows shown to the annotator for each row in doubt
-
-    @model_validator(mode="after")
-    def _goes_with(self) -> Labelled:
-        for name, by in (("stages", "cross_partition"), ("reannotate", "clean_pool")):
-            if name in self.model_fields_set and self.by != by:
-                raise ValueError(f"`{name}` goes with `by: {by}`")
-        return self
+    return BeforeValidator(found)
 
 
-class Weights(Section):
-    """weight = score ** power; the seeds together weigh `seeds` times the synthetic rows."""
-
-    by: Literal[
-        "label_agreement",
-        "confidence",
-        "influence",
-        "bilevel",
-        "learning_to_reweight",
-        "token_weights",
-        "inverse_frequency",
-        "none",
-    ] = "none"
-    power: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    seeds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+Labelled = Annotated[SerializeAsAny[Labelling], _way(LABELS, Labelling, "condition")]
+Weights = Annotated[SerializeAsAny[Weighing], _way(WEIGHTS, Weighing, "none")]
 
 
 class Feedback(Section):

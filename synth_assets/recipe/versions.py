@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from synth_assets.contracts.filter import RULE
 from synth_assets.contracts.provider import Provider
 from synth_assets.core.identity import tagged_hash
+from synth_assets.core.registry import made_of
 from synth_assets.recipe.measuring import Student
 from synth_assets.recipe.review_files import was_edited
 from synth_assets.resources.gateway.models import what_answers
@@ -48,7 +49,14 @@ def _seeds(recipe: Recipe, said: Said) -> Any:
 
 def _labelled(recipe: Recipe, said: Said) -> Any:
     human = recipe.labelled.human
-    return [said["labelled"], fingerprint(human)] if human else said["labelled"]
+    part = [said["labelled"], fingerprint(human)] if human else said["labelled"]
+    return _plugged(part, recipe.labelled)
+
+
+def _plugged(part: Any, method: Any) -> Any:
+    """A part, and what the method that it names is made of where that is a plug-in."""
+    made = made_of(method.__class__)
+    return [part, made] if made else part
 
 
 def _conditions(recipe: Recipe, said: Said) -> Any:
@@ -122,6 +130,7 @@ PARTS: Mapping[str, Callable[[Recipe, Said], Any]] = {
     "conditions": _conditions,
     "values": _values,
     "labelled": _labelled,
+    "weights": lambda recipe, said: _plugged(said["weights"], recipe.weights),
     "annotator": _annotator,
     "metrics": _metrics,
     "scorers": _scorers,

@@ -123,7 +123,7 @@ def _labels_by_model(run: Run, test: Table, seeds: Table) -> tuple[Table, list[A
     recipe = run.recipe
     sample = of_students.drawn_for_the_model(test, recipe.metrics.model_alone, recipe.seed)
     shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
-    return sample, annotators.label_logprobs(list(sample["text"]), recipe.task, shown, run.model())
+    return sample, annotators.label_logprobs(list(sample["text"]), shown, recipe.task, run.model())
 
 
 def _of_rows(

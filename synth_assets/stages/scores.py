@@ -56,7 +56,7 @@ def scoring(run: Run, seeds: Table, heard: Heard | None = None) -> Context:
     ) -> list[LabelLogprobs | None]:
         annotator = run.recipe.annotator
         shown = annotators.demonstrations(seeds, annotator.k if k is None else k, run.recipe.seed)
-        return annotators.label_logprobs(texts, task, shown, _Noted(run.model(model), texts, noted))
+        return annotators.label_logprobs(texts, shown, task, _Noted(run.model(model), texts, noted))
 
     def ask(template: str, rows: Table, told: Mapping[str, str], model: str | None) -> list[str | None]:
         common = {**task.fields(), **told}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from synth_assets.contracts.weighing import WeighContext
 from synth_assets.curation.weights.weigh import effective_size, weigh
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.sections import GOLD
@@ -23,16 +24,7 @@ def compute(run: Run, labelled: Table, seeds: Table) -> Made:
 
     rows = pd.concat([run.before("labelled"), labelled], ignore_index=True)
     shown = seeds[seeds["split"] == "demonstration"]
-    spec = run.recipe.weights
-    training = weigh(
-        rows,
-        shown,
-        by=spec.by,
-        power=spec.power,
-        seed_share=spec.seeds,
-        encode=run.encode,
-        gold=_gold(seeds),
-    )
+    training = weigh(rows, shown, run.recipe.weights, WeighContext(run.encode, _gold(seeds)))
     training = training.assign(made_in=training["round"], round=run.round)
     verdicts = _verdicts(run.recipe, training)
     if not (spread := verdicts["weights_spread"][0]).fine:

@@ -12,9 +12,9 @@ from synth_assets.annotation.annotators import read
 from synth_assets.contracts.filter import FILTERS, Context
 from synth_assets.core.errors import UserError
 from synth_assets.curation.keep import keep
-from synth_assets.curation.labels.enhance import enhance
-from synth_assets.curation.weights.weigh import effective_size, weigh
+from synth_assets.curation.weights.weigh import effective_size
 from synth_assets.students.calibration import batch_calibrated
+from tests.curation.methods import labelled, weighed
 from tests.generation.test_generation import Said
 
 WORDS = {"negative": "negative", "positive": "positive"}
@@ -145,7 +145,7 @@ def test_labels_keep_their_source_and_former_value() -> None:
     rows = table("a", "b").assign(
         label_probabilities=[{"negative": 0.8, "positive": 0.2}, {"negative": 0.1, "positive": 0.9}]
     )
-    kept, changed = enhance(rows, "condition"), enhance(rows, "label_agreement")
+    kept, changed = labelled(rows, "condition"), labelled(rows, "label_agreement")
     assert list(kept["label"]) == ["negative", "negative"]
     assert list(kept["confidence"]) == [0.8, 0.1]
     assert list(changed["label"]) == ["negative", "positive"]
@@ -155,7 +155,7 @@ def test_labels_keep_their_source_and_former_value() -> None:
 
 def test_weights_follow_confidence_and_seeds_weigh_their_share() -> None:
     rows = table("a", "b").assign(confidence=[0.5, 1.0])
-    training = weigh(rows, table("s"), by="label_agreement", power=2, seed_share=0.25)
+    training = weighed(rows, table("s"), by="label_agreement", power=2, seeds=0.25)
     assert training["weight"].tolist() == pytest.approx([0.25, 1.0, 1.25 / 4])
     assert list(training["origin"]) == ["synthetic", "synthetic", "seed"]
     assert effective_size(pd.Series([1.0, 1.0, 1.0])) == pytest.approx(3)
@@ -165,12 +165,12 @@ def test_weights_follow_confidence_and_seeds_weigh_their_share() -> None:
 @pytest.mark.parametrize(("confidence", "message"), [([None, 1.0], "no confidence"), ([0.0, 0.0], "zero")])
 def test_weights_that_cannot_be_are_refused(confidence: list, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        weigh(
+        weighed(
             table("a", "b").assign(confidence=confidence),
             table(),
             by="label_agreement",
             power=1,
-            seed_share=0,
+            seeds=0,
         )
 
 
@@ -195,9 +195,9 @@ def test_bilevel_weights_are_low_where_a_label_is_wrong() -> None:
 
     rows = table(*(f"{side} {n}" for side in ("good", "bad") for n in range(20)))
     rows = rows.assign(label=["positive"] * 20 + ["negative"] * 18 + ["positive"] * 2, confidence=None)
-    weights = weigh(rows, rows.iloc[:0], by="bilevel", power=1, seed_share=0, encode=encode)["weight"]
+    weights = weighed(rows, rows.iloc[:0], by="bilevel", power=1, seeds=0, encode=encode)["weight"]
     assert weights.iloc[38:].max() < weights.iloc[:38].min()
-    equal = weigh(rows, rows.iloc[:0], by="inverse_frequency", power=1, seed_share=0)
+    equal = weighed(rows, rows.iloc[:0], by="inverse_frequency", power=1, seeds=0)
     assert equal.groupby("label")["weight"].sum().tolist() == pytest.approx([20, 20])
     with pytest.raises(UserError, match="bilevel needs an encoder, two labels and 20 different rows"):
-        weigh(rows.head(9), rows.iloc[:0], by="bilevel", power=1, seed_share=0, encode=encode)
+        weighed(rows.head(9), rows.iloc[:0], by="bilevel", power=1, seeds=0, encode=encode)

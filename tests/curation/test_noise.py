@@ -7,13 +7,15 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from synth_assets.curation import noise
-from synth_assets.curation.weights.bilevel import bilevel_weights, inverse_frequency
+from synth_assets.curation.weights.bilevel import bilevel_weights
 from synth_assets.students.boosting import Boosting
 from synth_assets.students.crossfit import folds, out_of_fold, shares
 from synth_assets.students.softmax import SoftmaxRegression
+from tests.curation.methods import weighed
 
 GOLD = Path(__file__).parents[3] / "shared/data/gold_text"
 
@@ -51,7 +53,8 @@ def test_the_dropped_region_is_low_confidence_with_low_uncertainty() -> None:
 
 
 def test_every_label_weighs_the_same_in_all() -> None:
-    assert inverse_frequency(["a", "a", "a", "b"]) == pytest.approx([2 / 3] * 3 + [2])
+    rows = pd.DataFrame({"text": list("wxyz"), "label": ["a", "a", "a", "b"]})
+    assert list(weighed(rows, by="inverse_frequency")["weight"]) == pytest.approx([2 / 3] * 3 + [2])
 
 
 LEAST = {  # area under the curve, right against wrong labels

@@ -92,11 +92,3 @@ def influence_weights(
     by = influence(features, labels, groups, seed=seed)
     found = 1 / (1 + np.exp(-2 * by / max(float(by.std()), 1e-30)))
     return found / found.mean()
-
-
-def inverse_frequency(labels: Sequence[str]) -> np.ndarray:
-    """(n,): every label weighs the same in all."""
-    import numpy as np
-
-    _, at, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
-    return len(at) / (len(counts) * counts[at])

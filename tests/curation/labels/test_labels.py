@@ -21,10 +21,13 @@ from synth_assets.annotation.people import read_human
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 from synth_assets.contracts.filter import FILTERS, Context
+from synth_assets.contracts.weighing import WeighContext
 from synth_assets.core.errors import UserError
+from synth_assets.core.registry import made_of
 from synth_assets.curation import noise
 from synth_assets.curation.labels import aggregation, relabel
 from synth_assets.curation.labels.enhance import enhance
+from synth_assets.curation.weights.weigh import weigh
 from synth_assets.recipe.load import load
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import tables
@@ -33,8 +36,10 @@ from synth_assets.students.crossfit import folds, out_of_fold
 from synth_assets.students.softmax import SoftmaxRegression
 from tests.assets.test_round import ROUND, ask, endpoint, reviewer
 from tests.curation import test_noise
+from tests.curation.methods import labelled, no_encoder
 from tests.curation.test_noise import GOLD
 from tests.endpoint import Endpoint
+from tests.test_docs import examples
 
 __all__ = ["endpoint"]
 
@@ -97,7 +102,7 @@ def two_kinds(n: int = 120) -> tuple[pd.DataFrame, list[str], Callable[..., np.n
 @pytest.mark.parametrize("by", ["confident_learning", "clean_pool", "cross_partition"])
 def test_students_that_did_not_see_a_row_correct_its_label(by: str) -> None:
     rows, gold, encode = two_kinds()
-    found = enhance(rows, by, labels=LABELS, encode=encode)
+    found = labelled(rows, by, labels=LABELS, encode=encode)
     assert (rows["label"] == gold).mean() == 0.8
     assert (found["label"] == gold).mean() >= 0.98
     assert list(found["former_label"]) == list(rows["label"])
@@ -115,7 +120,7 @@ def test_what_is_not_clean_takes_the_annotators_label_and_else_the_students() ->
     rows, gold, encode = two_kinds()
     surely = {"negative": 0.1, "positive": 0.9}
     annotator = [surely if i % 2 else None for i in range(len(rows))]
-    found = enhance(rows.assign(label_probabilities=annotator), "clean_pool", labels=LABELS, encode=encode)
+    found = labelled(rows.assign(label_probabilities=annotator), "clean_pool", labels=LABELS, encode=encode)
     wrong = rows["label"] != gold
     asked = np.array([p is not None for p in annotator])
     assert set(found.loc[wrong & asked, "label_source"]) == {"label_agreement"}
@@ -130,13 +135,13 @@ def test_students_refuse_a_round_of_too_few_rows() -> None:
         UserError,
         match=r"labelled\.by: clean_pool: students need 10 different rows .* 5 negative, 7 positive",
     ):
-        enhance(rows, "clean_pool", labels=LABELS, encode=encode)
+        labelled(rows, "clean_pool", labels=LABELS, encode=encode)
 
 
 def test_a_tie_and_a_row_without_an_answer_keep_their_label() -> None:
     said = [["positive", None, "positive"], ["positive", "negative", None], [None, None, None], None]
     rows = pd.DataFrame({"text": list("abcd"), "label": ["negative"] * 4, "annotator_labels": said})
-    found = enhance(rows, "majority", labels=LABELS)
+    found = labelled(rows, "majority", labels=LABELS)
     assert list(found["label"]) == ["positive", "negative", "negative", "negative"]
     assert list(found["label_source"]) == ["annotators", "condition", "condition", "condition"]
     assert [*found["confidence"]][:2] == [1.0, 0.5]
@@ -202,7 +207,7 @@ def test_several_annotators_correct_labels(by: str) -> None:
     rows, gold, encode = two_kinds()
     oracles = [NoisyOracle(LABELS, s, 0.1, seed=i) for i, s in enumerate((0.95, 0.9, 0.9))]
     said = [[o.says(text, y) for o in oracles] for text, y in zip(rows["text"], gold, strict=True)]
-    found = enhance(rows.assign(annotator_labels=said), by, labels=LABELS, encode=encode)
+    found = labelled(rows.assign(annotator_labels=said), by, labels=LABELS, encode=encode)
     assert (found["label"] == gold).mean() >= 0.92
     assert set(found["label_source"]) == {"annotators", "condition"}
     assert found["confidence"].between(0.4, 1).all()
@@ -212,7 +217,7 @@ def test_one_annotator_alone_makes_no_label_model() -> None:
     rows, _, encode = two_kinds()
     rows = rows.assign(annotator_labels=[[label, None] for label in rows["label"]])
     with pytest.raises(UserError, match="no row has answers of two annotators"):
-        enhance(rows, "label_model", labels=LABELS, encode=encode)
+        labelled(rows, "label_model", labels=LABELS, encode=encode)
 
 
 noisy = functools.cache(test_noise.noisy)
@@ -308,7 +313,7 @@ def test_a_persons_label_overrides_all_and_counts_as_certain(tmp_path: Path) -> 
     rows = rows.assign(label_probabilities=[p, p, p])
     human = read_human(str(file), LABELS)
     human.refuse(set(rows["text"]))
-    found = enhance(rows, "label_agreement", labels=LABELS, human=human.of(rows))
+    found = labelled(rows, "label_agreement", labels=LABELS, human=human.of(rows))
     assert list(found["label"]) == ["positive", "negative", "negative"]
     assert list(found["label_source"]) == ["human", "human", "label_agreement"]
     assert list(found["confidence"]) == [1.0, 1.0, 0.9]
@@ -350,8 +355,9 @@ def test_what_is_wrong_in_a_persons_file_is_told_with_its_line(
     ("line", "told"),
     [
         ("labelled: {by: majority}", "labelled.by: majority needs that filter: add `annotators: {of: "),
-        ("labelled: {stages: 2}", "`stages` goes with `by: cross_partition`"),
-        ("labelled: {by: mayority}", "labelled.by"),
+        ("labelled: {stages: 2}", "labelled.stages: unknown field 'stages'. Known: by, human."),
+        ("labelled: {by: clean_pool, stages: 2}", "unknown field 'stages'. Known: by, human, reannotate."),
+        ("labelled: {by: mayority}", "labelled.by: unknown way to label 'mayority'. Did you mean 'majority'"),
     ],
 )
 def test_what_a_recipe_says_wrongly_of_labels_is_refused(project: Path, edit, line: str, told: str) -> None:
@@ -495,3 +501,28 @@ def test_labels_of_before_there_were_probabilities_are_still_read(project: Path)
     row = {name: None if name == "confidence" else "x" for name in old.names}
     lake.write(recipe.name, "labelled", place, pa.Table.from_pylist([row], old))
     assert lake.read(recipe.name, "labelled", [place], schema)["label_probabilities"].tolist() == [None]
+
+
+def test_a_way_to_label_and_one_to_weigh_of_ones_own_are_used_as_the_guide_says(
+    project: Path, edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(project)
+    module, lines = project / "my_methods.py", examples("yaml", "docs/plugins.md")
+    module.write_text("\n".join(examples("python", "docs/plugins.md")), encoding="utf-8")
+    recipe = load(edit("rows: 6", "".join(["rows: 6\n", *lines])))
+    texts = ["a wonderful film", "a dull film", "a dull film, and a wonderful one", "no word"]
+    rows = pd.DataFrame({"text": texts, "label": "negative"})
+    found = enhance(rows, recipe.labelled, encode=no_encoder, labels=LABELS)
+    assert list(found["label"]) == ["positive", "negative", "negative", "negative"]
+    assert list(found["label_source"]) == ["keywords", "condition", "condition", "condition"]
+    assert list(found["confidence"].isna()) == [False, False, True, True]
+    rows = rows.assign(text=["x " * 12, "x " * 24, "x", "x"])
+    weighted = weigh(rows, rows, recipe.weights, WeighContext(no_encoder, rows))
+    assert list(weighted["weight"]) == [1.0, 0.25, 1.0, 1.0]
+    before = recipe.version("labelled"), recipe.version("weights"), recipe.version("conditions")
+    made_of.cache_clear()
+    module.write_text(module.read_text("utf-8") + "\n# edited\n", encoding="utf-8")
+    after = recipe.version("labelled"), recipe.version("weights"), recipe.version("conditions")
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, True]
+    with pytest.raises(UserError, match=r"unknown field 'word'. Did you mean 'words'"):
+        load(edit("words: 12", "word: 12"))

@@ -9,8 +9,9 @@ import pytest
 from synth_assets.core.errors import UserError
 from synth_assets.curation.weights import bilevel
 from synth_assets.curation.weights.token_weights import row_weights, token_weights
-from synth_assets.curation.weights.weigh import effective_size, weigh
+from synth_assets.curation.weights.weigh import effective_size
 from synth_assets.students.classifier import Student
+from tests.curation.methods import weighed
 from tests.curation.test_noise import noisy, public
 
 SEEDS = pytest.mark.parametrize(
@@ -103,57 +104,55 @@ def encode(texts: list[str]) -> np.ndarray:
     "by", ["confidence", "influence", "bilevel", "learning_to_reweight", "token_weights"]
 )
 def test_a_row_with_a_wrong_label_weighs_least(by: str) -> None:
-    made = weigh(rows(), rows(0), by=by, power=1, seed_share=0, encode=encode, gold=rows(4, wrong=0))[
-        "weight"
-    ]
+    made = weighed(rows(), rows(0), by=by, power=1, seeds=0, encode=encode, gold=rows(4, wrong=0))["weight"]
     assert made.iloc[38:].max() < made.iloc[:38].min()
-    again = weigh(rows(), rows(0), by=by, power=1, seed_share=0, encode=encode, gold=rows(4, wrong=0))
+    again = weighed(rows(), rows(0), by=by, power=1, seeds=0, encode=encode, gold=rows(4, wrong=0))
     assert again["weight"].equals(made)
 
 
 def test_gold_rows_that_lack_a_label_are_refused_with_the_fix() -> None:
     gold = rows(4, wrong=0)[lambda t: t["label"] == "bad"]
     with pytest.raises(UserError, match=r"has none of good: raise seeds\.splits\.validation"):
-        weigh(rows(), gold, by="learning_to_reweight", power=1, seed_share=0, encode=encode, gold=gold)
+        weighed(rows(), gold, by="learning_to_reweight", power=1, seeds=0, encode=encode, gold=gold)
 
 
 @pytest.mark.parametrize("confidence", [[0.0, 0.0], [-1.0, 1.0], [float("inf"), 1.0]])
 def test_weights_that_are_not_finite_negative_or_all_zero_are_refused(confidence: list[float]) -> None:
     table = rows(2, wrong=0).assign(confidence=confidence)
     with pytest.raises(UserError, match="negative, not finite or all zero: lower `power`"):
-        weigh(table, table, by="label_agreement", power=1, seed_share=0)
+        weighed(table, table, by="label_agreement", power=1, seeds=0)
 
 
 def test_one_row_may_weigh_nothing() -> None:
     table = rows(2, wrong=0).assign(confidence=[0.0, 0.5])
-    made = weigh(table, table, by="label_agreement", power=1, seed_share=0)
+    made = weighed(table, table, by="label_agreement", power=1, seeds=0)
     assert made["weight"].tolist() == [0.0, 0.5]
 
 
 def test_a_label_of_which_a_few_rows_weigh_nearly_all_is_warned_of() -> None:
     from synth_assets.recipe.recipe import Recipe
-    from synth_assets.stages.weighted import _checks
+    from synth_assets.stages.weighted import _verdicts
 
     task = {"classify": {"good": "liked", "bad": "not liked"}}
     recipe = Recipe(name="films", task=task, steps={"text": "Write."}, rows=20)
     training = rows(40, wrong=0).assign(origin="synthetic", weight=1.0)
-    assert all(check.passed for check in _checks(recipe, training))
+    assert all(verdict.fine for (verdict,) in _verdicts(recipe, training).values())
     thin = training.assign(
         weight=[1.0 if y == "good" or i < 2 else 0.0 for i, y in enumerate(training["label"])]
     )
-    _, spread = _checks(recipe, thin)
-    assert not spread.passed
-    assert spread.severity.value == "WARN"
-    assert spread.description.startswith("effective sample size over rows: bad 5%, good 100%.")
-    _, spread = _checks(recipe, training.assign(label="good"))
-    assert not spread.passed
-    assert spread.description.endswith("No synthetic row is labelled bad.")
+    (spread,) = _verdicts(recipe, thin)["weights_spread"]
+    assert not spread.fine
+    assert not spread.blocks
+    assert spread.words.startswith("effective sample size over rows: bad 5%, good 100%.")
+    (spread,) = _verdicts(recipe, training.assign(label="good"))["weights_spread"]
+    assert not spread.fine
+    assert spread.words.endswith("No synthetic row is labelled bad.")
 
 
 def test_seeds_that_weigh_without_end_are_refused() -> None:
     table = rows(4, wrong=0)
     with pytest.raises(UserError, match="not finite"):
-        weigh(table, table, by="none", power=1, seed_share=float("inf"))
+        weighed(table, table.head(1), by="none", seeds=1e308)
 
 
 def test_an_effective_size_is_right_for_tiny_and_for_huge_weights() -> None:
@@ -165,7 +164,7 @@ def test_an_effective_size_is_right_for_tiny_and_for_huge_weights() -> None:
 def test_a_single_label_is_named_where_a_student_would_need_two() -> None:
     table = rows(40, wrong=0).assign(label="good")
     with pytest.raises(UserError, match="two labels and 20 different rows, there are 40, of good:"):
-        weigh(table, table, by="bilevel", power=1, seed_share=0, encode=encode)
+        weighed(table, table, by="bilevel", power=1, seeds=0, encode=encode)
 
 
 def test_learned_weights_need_gold_rows_in_the_recipe() -> None:
