@@ -90,11 +90,12 @@ def fast_vote_k(vectors: np.ndarray, k: int, neighbours: int) -> list[int]:
     return Votes(neighbour_graph(vectors, neighbours)).elect(k)
 
 
-def vote_k(vectors: np.ndarray, confidence: Sequence[float | None], k: int, neighbours: int) -> list[int]:
+def vote_k(vectors: np.ndarray, scores: Sequence[float | None], k: int, neighbours: int) -> list[int]:
     """The first max(1, k // 10) rows of fast vote-k; then the rest of the rows, from the least confident on
     and without the most confident tenth, in equal bins: of each the row with the highest score.
 
-    Rows of unknown confidence stand with the most confident, of whom so many stay in as the bins need.
+    Scores are confidences. Rows of unknown confidence stand with the most confident, of whom so many stay in
+    as the bins need.
     """
     import numpy as np
 
@@ -103,7 +104,7 @@ def vote_k(vectors: np.ndarray, confidence: Sequence[float | None], k: int, neig
     first, bins = set(chosen), k - len(chosen)
     if not bins:
         return chosen
-    rest = [i for i in by_score(confidence, highest=False) if i not in first]
+    rest = [i for i in by_score(scores, highest=False) if i not in first]
     for part in np.array_split(rest[: max(bins, len(rest) * 9 // 10)], bins):
         chosen.append(int(part[votes.score[part].argmax()]))
         votes.discount(chosen[-1])
@@ -207,6 +208,16 @@ def dissimilar(vectors: np.ndarray, against: np.ndarray | None, k: int) -> list[
         closest = np.maximum(closest, vectors @ vectors[chosen[-1]])
         closest[chosen] = np.inf
     return chosen
+
+
+def top(scores: Sequence[float | None], k: int) -> list[int]:
+    """The k rows with the highest score."""
+    return by_score(scores, highest=True)[:k]
+
+
+def bottom(scores: Sequence[float | None], k: int) -> list[int]:
+    """The k rows with the lowest score."""
+    return by_score(scores, highest=False)[:k]
 
 
 def by_score(scores: Sequence[float | None], highest: bool) -> list[int]:

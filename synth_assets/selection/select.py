@@ -7,8 +7,9 @@ or scores (see methods.py) looks at the rows in the order of their ranks, whatev
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from inspect import signature
 from math import log1p
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import unknown
 from synth_assets.core.identity import seed_from, tagged_hash
@@ -17,7 +18,7 @@ from synth_assets.selection import methods
 if TYPE_CHECKING:
     import numpy as np
 
-METHODS: Mapping[str, tuple[str, ...]] = {  # what each needs besides the rows
+METHODS: Mapping[str, tuple[str, ...]] = {  # functions of methods.py, and what each needs besides the rows
     "random": (),
     "nearest": ("vectors", "query"),
     "cluster_nearest": ("vectors", "query"),
@@ -92,45 +93,14 @@ def select(
         if by == "random" or not few:
             chosen += [ids[i] for i in places[:few]]
             continue
-        of = vectors[places] if vectors is not None else None
-        marks = [scores[i] for i in places] if scores is not None else None
-        found = _found(by, few, seed_from(*parts, "select"), of, query, against, marks, neighbours)
+        of: dict[str, Any] = {"k": few, "seed": seed_from(*parts, "select"), "neighbours": neighbours}
+        of |= {"query": query, "against": against, "vectors": None if vectors is None else vectors[places]}
+        of |= {"scores": None if scores is None else [scores[i] for i in places]}
+        method = getattr(methods, by)
+        found = method(**{name: of[name] for name in signature(method).parameters})
         last = "query" in METHODS[by] and not nearest_first
         chosen += [ids[places[i]] for i in (found[::-1] if last else found)]
     return chosen
-
-
-def _found(
-    by: str,
-    k: int,
-    seed: int,
-    vectors: np.ndarray | None,
-    query: np.ndarray | None,
-    against: np.ndarray | None,
-    scores: Sequence[float | None] | None,
-    neighbours: int,
-) -> list[int]:
-    """Places of the chosen rows."""
-    if by in ("top", "bottom"):
-        return methods.by_score(scores or (), highest=by == "top")[:k]
-    assert vectors is not None  # what a method needs was looked at
-    match by:
-        case "nearest" | "cluster_nearest":
-            assert query is not None
-            if by == "nearest":
-                return methods.nearest(vectors, query, k)
-            return methods.cluster_nearest(vectors, query, k, seed)
-        case "k_means":
-            return methods.k_means(vectors, k, seed)
-        case "k_medoids":
-            return methods.k_medoids(vectors, k, seed)
-        case "vote_k":
-            return methods.vote_k(vectors, scores or (), k, neighbours)
-        case "fast_vote_k":
-            return methods.fast_vote_k(vectors, k, neighbours)
-        case "facility_location":
-            return methods.facility_location(vectors, k)
-    return methods.dissimilar(vectors, against, k)
 
 
 def select_mixed(pools: Mapping[str, Sequence[str]], sizes: Mapping[str, int], *parts: object) -> list[str]:
