@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
+from synth_assets.resources.storage.files import sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -264,7 +265,6 @@ def _layer(tensors: dict[str, np.ndarray], name: str, heads: int) -> _Layer:
 
 def _checked_folder() -> Path:
     """The folder of the model's files, each with the SHA-256 that this module was written for."""
-    import hashlib
     from importlib.util import find_spec
 
     spec = find_spec(PACKAGE)
@@ -275,9 +275,7 @@ def _checked_folder() -> Path:
         path = folder / name
         if not path.is_file():
             raise UserError(f"{path} is missing from the package {PACKAGE}. Fix: {FIX} --force-reinstall")
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != expected:
+        if (digest := sha256(path)) != expected:
             raise UserError(
                 f"{path} is not the known file: its SHA-256 is {digest}, expected {expected}. "
                 f"Fix: {FIX} --force-reinstall"

@@ -20,12 +20,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from synth_assets.core.errors import UserError
+from synth_assets.resources.storage.files import sha256, write
 
 PACKAGED = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PACKAGED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -53,20 +53,6 @@ def packaged_model() -> Path:
     if sha256(path) != PACKAGED_SHA256:
         raise UserError(f"{path} is not the expected file (its SHA-256 differs); reinstall it: {INSTALL}")
     return path
-
-
-def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file; read once a process, unless its size or time changes."""
-    stat = path.stat()
-    return _sha256(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache
-def _sha256(path: Path, size: int, mtime_ns: int) -> str:
-    from hashlib import file_digest
-
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def ensure(
@@ -167,9 +153,7 @@ def serve(model_path: Path, folder: Path, slots: int, context: int, idle: float)
         "slots": slots,
         "context": context,
     }
-    written = folder / "server.json.new"
-    written.write_text(json.dumps(about))
-    written.replace(folder / "server.json")
+    write(folder / "server.json", json.dumps(about))
     with (folder / "users.lock").open("a") as users:
         _wait_for_idleness(users.fileno(), idle)
         # users.lock is held from here to the end, so a newcomer waits, and then finds no server

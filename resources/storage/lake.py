@@ -2,16 +2,13 @@
 
     <root>/<recipe>/<stage>/round=2026-11-22/cell=negative/part.parquet
 
-A file is written beside its place, flushed to disk and renamed over it: a reader sees the old table or
-the new one, a full disk or a killed process leaves the old one as it was. What a killed process leaves beside
-it has a name that nobody reads (`.part.parquet.<process>.<thread>`), and goes with the next write. Pages
-carry checksums: a file that has changed since it was written is an error, never other rows.
+A reader sees the old table or the new one; a full disk or a killed process leaves the old one as it was (see
+`files.py`). Pages carry checksums: a file that has changed since it was written is an error, never other
+rows.
 """
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -20,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from synth_assets.core.errors import UserError
-from synth_assets.resources.storage.process import is_gone, this_process
+from synth_assets.resources.storage import files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,32 +45,18 @@ class Lake:
 
         OSError when the disk does not take it: what was there stays.
         """
-        path = self.path(recipe, stage, partition)
-        self._replace(path, rows)
-        return path
-
-    def _replace(self, path: Path, rows: pa.Table | Iterable[pa.Table]) -> None:
         import pyarrow as pa
 
+        path = self.path(recipe, stage, partition)
         tables = iter([rows] if isinstance(rows, pa.Table) else rows)
         first = next(tables)
-
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in leftovers(path.parent):
-            left.unlink(missing_ok=True)
-        beside = path.with_name(f".{path.name}.{this_process()}.{threading.get_ident()}")
         try:
-            with beside.open("wb") as file:
-                with _writer(file, first.schema) as writer:
-                    for table in chain([first], tables):
-                        writer.write_table(table)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
+            with files.replacing(path) as file, _writer(file, first.schema) as writer:
+                for table in chain([first], tables):
+                    writer.write_table(table)
         except OSError as error:
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error  # name the file
-        finally:
-            beside.unlink(missing_ok=True)
+        return path
 
     def read(
         self, recipe: str, stage: str, partitions: Sequence[Partition], schema: pa.Schema
@@ -139,6 +122,23 @@ class Lake:
         same_library = pq.read_metadata(pa.BufferReader(made)).created_by == file.metadata.created_by
         return made.to_pybytes() == content or not same_library
 
+    def recipes(self) -> list[str]:
+        """Recipes that have anything here, sorted."""
+        return sorted(folder.name for folder in self.root.glob("*/"))
+
+    def everything(self, recipe: str) -> Iterator[tuple[str, Partition, Path]]:
+        """Stage, partition and file of all that a recipe has, also of stages that nobody knows."""
+        for path in sorted((self.root / recipe).glob(f"*/**/{FILE}")):
+            stage, *folders = path.relative_to(self.root / recipe).parts[:-1]
+            pairs = (folder.partition("=") for folder in folders)
+            yield stage, {column: unquote(value) for column, _, value in pairs}, path
+
+    def unfinished(self) -> Iterator[tuple[str, str, Path]]:
+        """Recipe, stage and file of what killed processes left beside partitions."""
+        for path in files.leftovers(self.root, FILE, within="**/"):
+            recipe, stage = path.relative_to(self.root).parts[:2]
+            yield recipe, stage, path
+
     def remove(self, recipe: str, stage: str, partition: Partition) -> None:
         """Remove one partition, and the folders that it leaves empty."""
         path = self.path(recipe, stage, partition)
@@ -178,14 +178,6 @@ def _writer(file: Any, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
         yield writer
         if schema.metadata:
             writer.add_key_value_metadata(schema.metadata)
-
-
-def leftovers(folder: Path, pattern: str = f".{FILE}.*") -> Iterator[Path]:
-    """Files that processes of this machine did not get to rename or remove before they ended."""
-    for path in folder.glob(pattern):
-        process = path.name.removeprefix(f".{FILE}.").rpartition(".")[0]
-        if process and is_gone(process):
-            yield path
 
 
 def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:

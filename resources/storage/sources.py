@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.core.errors import UserError, unknown
+from synth_assets.resources.storage.files import sha256
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,19 +38,9 @@ def locate(file: str) -> Path:
 def fingerprint(file: str) -> str | None:
     """Hash of the file's bytes, read once as long as it does not change; None where there is no such file."""
     try:
-        path = locate(file)
+        return sha256(locate(file))
     except UserError:
         return None
-    stat = path.stat()
-    return _fingerprint(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache
-def _fingerprint(path: Path, size: int, mtime_ns: int) -> str:
-    from hashlib import file_digest
-
-    with path.open("rb") as opened:
-        return file_digest(opened, "sha256").hexdigest()
 
 
 def read_rows(file: str) -> pd.DataFrame:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
-from synth_assets.resources.storage.process import is_gone, this_process
+from synth_assets.resources.storage import files
 
 if TYPE_CHECKING:
     import duckdb
@@ -98,12 +97,9 @@ class Warehouse:
     def _build(self, shown: Mapping[str, Mapping[str, str]]) -> None:
         import duckdb
 
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        for left in self.path.parent.glob(f".{self.path.stem}.*"):  # of processes that were killed here
-            left.unlink()
         troubles: dict[str, str] = {}
         across: dict[str, list[str]] = {}
-        with duckdb.connect(str(beside)) as connection:
+        with files.beside(self.path) as written, duckdb.connect(str(written)) as connection:
             for recipe, views in sorted(shown.items()):
                 connection.execute(f"create schema {identifier(recipe)}")
                 for name, query in views.items():
@@ -120,10 +116,7 @@ class Warehouse:
             for name, parts in across.items():
                 query = " union all by name ".join(parts)
                 connection.execute(f"create view main.{identifier(name)} as {query}")
-        beside.replace(self.path)
-        beside = self._state_file.with_name(f".{self._state_file.name}.{os.getpid()}")
-        beside.write_text(json.dumps({"views": shown, "troubles": troubles}), encoding="utf-8")
-        beside.replace(self._state_file)
+        files.write(self._state_file, json.dumps({"views": shown, "troubles": troubles}))
 
     def _empty(self, recipe: str, stage: str, schema: pa.Schema, cut: tuple[str, ...]) -> bool:
         """A file without rows: a stage that nothing was made of yet is an empty view, not an error.
@@ -139,13 +132,8 @@ class Warehouse:
                 return False
         except (OSError, ValueError):  # there is none, or it is damaged
             pass
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{path.name}.*"):
-            if is_gone(left.name.removeprefix(f".{path.name}.")):
-                left.unlink(missing_ok=True)
-        beside = path.with_name(f".{path.name}.{this_process()}")
-        pq.write_table(schema.empty_table(), beside)
-        beside.replace(path)
+        with files.replacing(path) as file:
+            pq.write_table(schema.empty_table(), file)
         return True
 
     def _views(
@@ -167,7 +155,7 @@ class Warehouse:
         return made
 
     def _stage(self, recipe: str, stage: str, schema: pa.Schema, cut: tuple[str, ...]) -> str:
-        files = self.lake.joinpath(recipe, stage, *(f"{c}=*" for c in cut), "*.parquet")
+        parts = self.lake.joinpath(recipe, stage, *(f"{c}=*" for c in cut), "*.parquet")
         hive = ", ".join(f"{literal(c)}: 'varchar'" for c in cut)
         options = f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ""
         # The cast is not left to hive_types: with a date there, and a filter on another folder's name,
@@ -175,7 +163,7 @@ class Warehouse:
         names = ["cast(round as date) as round" if n == "round" else identifier(n) for n in schema.names]
         return (
             f"select {', '.join(names)} "
-            f"from read_parquet({literal(str(files))}, union_by_name = true{options})"
+            f"from read_parquet({literal(str(parts))}, union_by_name = true{options})"
         )
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:

@@ -17,9 +17,9 @@ from synth_assets.generation.conditions.table import design
 from synth_assets.generation.steps import chain, dialogue, prompt
 from synth_assets.partitions import today
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.batches import submit
 from synth_assets.resources.gateway.models import resolve_model
+from synth_assets.resources.home import encoder
 from synth_assets.stages.generations import check_steps
 from synth_assets.stages.seeds import seed_rows
 
@@ -39,7 +39,7 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
     seeds = seed_rows(recipe)
     counts = seeds["split"].value_counts()
     yield f"seeds        {', '.join(f'{counts[s]:,} {s}' for s in counts.index) or 'none'}"
-    around = Around({"seeds": seeds}, MiniLM().encode, lambda name, given: [f"<{name}>"])
+    around = Around({"seeds": seeds}, encoder().encode, lambda name, given: [f"<{name}>"])
     for name, _, given, question in questions(recipe):
         yield f"values       {name}{f' for {given}' if given else ''}: {question}"
     yield f"fields       {', '.join(prompt.fields(recipe.task, list(recipe.attributes)))}"

@@ -8,13 +8,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from synth_assets.assets.dagster_internals import forget, rounds_at_work
 from synth_assets.commands.options import as_day, recipes_named
 from synth_assets.commands.verify import marked, version_made
 from synth_assets.core.errors import UserError
-from synth_assets.resources.storage.lake import FILE, leftovers
+from synth_assets.resources.home import reports
 from synth_assets.stages import tables
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Removal:
 def orphans(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
     """Partitions of stages and cells that the recipe no longer has."""
     stages = tables.stages(recipe)
-    for stage, partition, path in _partitions(recipe.name, lake):
+    for stage, partition, path in lake.everything(recipe.name):
         lost = stage not in stages or partition.get("used_by", stage) not in stages
         if lost or partition.get("cell", "all") not in [*recipe.cells, "all"]:
             yield _whole(ORPHAN, recipe.name, stage, partition, path)
@@ -57,40 +56,39 @@ def orphans(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
 
 def gone(names: Collection[str], lake: Lake) -> Iterator[Removal]:
     """Everything of the recipes that are not among these names."""
-    for folder in sorted(lake.root.glob("*/")):
-        if folder.name not in names:
-            for stage, partition, path in _partitions(folder.name, lake):
-                yield _whole(GONE, folder.name, stage, partition, path)
-            yield from _pages(GONE, folder.name, lake)
+    for name in lake.recipes():
+        if name not in names:
+            for stage, partition, path in lake.everything(name):
+                yield _whole(GONE, name, stage, partition, path)
+            yield from _pages(GONE, name)
 
 
 def old_rounds(recipe: Recipe, lake: Lake, keep: int | None, before: str | None) -> Iterator[Removal]:
     """Rounds but the latest `keep`, or before a day."""
-    found = list(_partitions(recipe.name, lake))
+    found = list(lake.everything(recipe.name))
     rounds = sorted({partition["round"] for _, partition, _ in found if "round" in partition})
     old = set(rounds[: max(0, len(rounds) - keep)]) if keep is not None else set()
     old |= {round_ for round_ in rounds if before is not None and round_ < before}
     for stage, partition, path in found:
         if partition.get("round") in old:
             yield _whole(OLD, recipe.name, stage, partition, path)
-    yield from (page for page in _pages(OLD, recipe.name, lake) if page.round in old)
+    yield from (page for page in _pages(OLD, recipe.name) if page.round in old)
 
 
 def rejected_texts(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
     """Texts of rows that are in no set, and the reports, which quote them. Reasons and calls stay."""
-    for stage, partition, path in _partitions(recipe.name, lake):
+    for stage, partition, path in lake.everything(recipe.name):
         if stage == "rejected" or stage in recipe.step_stages:
             table = lake.table(recipe.name, stage, partition)
             rows = _without_texts(table)["text"].null_count - table["text"].null_count
             if rows:
                 yield Removal(TEXTS, recipe.name, stage, partition, path, rows, path.stat().st_size)
-    yield from _pages(TEXTS, recipe.name, lake)
+    yield from _pages(TEXTS, recipe.name)
 
 
 def unfinished(lake: Lake) -> Iterator[Removal]:
     """Files that killed processes left beside partitions."""
-    for path in leftovers(lake.root, f"**/.{FILE}.*"):
-        recipe, stage = path.relative_to(lake.root).parts[:2]
+    for recipe, stage, path in lake.unfinished():
         yield Removal(LEFT, recipe, stage, {}, path, 0, path.stat().st_size)
 
 
@@ -130,16 +128,8 @@ def report(removals: Sequence[Removal]) -> Iterator[str]:
         yield f"{kind:26}{f'{recipe}.{stage}':40}{len(group):>8,}{rows:>12,}{size:>14,}"
 
 
-def _partitions(recipe: str, lake: Lake) -> Iterator[tuple[str, Partition, Path]]:
-    """Stage, partition and file of all that is on disk of a recipe, also of stages that nobody knows."""
-    for path in sorted((lake.root / recipe).glob(f"*/**/{FILE}")):
-        stage, *folders = path.relative_to(lake.root / recipe).parts[:-1]
-        pairs = (folder.partition("=") for folder in folders)
-        yield stage, {column: unquote(value) for column, _, value in pairs}, path
-
-
-def _pages(kind: str, recipe: str, lake: Lake) -> Iterator[Removal]:
-    for path in sorted((lake.root.with_name("reports") / recipe).glob("*.html")):
+def _pages(kind: str, recipe: str) -> Iterator[Removal]:
+    for path in sorted(reports(recipe).glob("*.html")):
         yield Removal(kind, recipe, PAGE, {"round": path.stem}, path, 0, path.stat().st_size)
 
 
@@ -165,10 +155,9 @@ def _without_texts(table: pa.Table) -> pa.Table:
 
 def command(options: argparse.Namespace) -> None:
     from synth_assets.assets.in_process import dagster_instance
-    from synth_assets.resources.home import home
-    from synth_assets.resources.storage.lake import Lake
+    from synth_assets.resources import home
 
-    lake = Lake(home() / "lake")
+    lake = home.lake()
     removals = list(_removals(options, lake))
     print("\n".join(report(removals)) if removals else "nothing to remove.")
     if options.yes and removals:

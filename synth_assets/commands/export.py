@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING
 from synth_assets.commands.options import as_day, recipe_named
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.report.card import FILES, card
-from synth_assets.resources.storage.process import is_gone, this_process
+from synth_assets.resources.storage.files import beside, flushed, write
 from synth_assets.stages import tables
 
 if TYPE_CHECKING:
@@ -37,19 +35,11 @@ def export(
     round_, places = _places(recipe, lake, stage, round_)
     schema = tables.schema(recipe, stage)
     rows = (part for p in places for part in lake.stream(recipe.name, stage, p, schema))
-    to.parent.mkdir(parents=True, exist_ok=True)
-    for left in to.parent.glob(f".{to.name}.*"):  # of exports that were killed here
-        if is_gone(left.name.removeprefix(f".{to.name}.")):
-            shutil.rmtree(left, ignore_errors=True)
-    beside = to.with_name(f".{to.name}.{this_process()}")
-    try:
-        file = beside / FILES[kind]
+    with beside(to) as folder:
+        file = folder / FILES[kind]
         file.parent.mkdir(parents=True)
         written = _write(file, (_of_today(recipe, part) for part in rows), schema, kind)
-        _save(beside / "README.md", "\n".join(card(recipe, warehouse, kind, stage, round_, written, schema)))
-        beside.replace(to)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        write(folder / "README.md", "\n".join(card(recipe, warehouse, kind, stage, round_, written, schema)))
     return written
 
 
@@ -89,7 +79,7 @@ def _write(file: Path, parts: Iterator[pa.Table], schema: pa.Schema, kind: Forma
     import pyarrow.parquet as pq
 
     written = 0
-    with file.open("wb") as out:
+    with flushed(file) as out:
         if kind == "jsonl":
             for part in parts:
                 written += len(part)
@@ -100,21 +90,11 @@ def _write(file: Path, parts: Iterator[pa.Table], schema: pa.Schema, kind: Forma
                 for part in parts:
                     written += len(part)
                     writer.write_table(part)
-        out.flush()
-        os.fsync(out.fileno())
     return written
 
 
-def _save(file: Path, text: str) -> None:
-    with file.open("w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-
-
 def command(options: argparse.Namespace) -> None:
-    from synth_assets.resources.home import home, warehouse
-    from synth_assets.resources.storage.lake import Lake
+    from synth_assets.resources.home import lake, warehouse
     from synth_assets.stages.tables import stages
     from synth_assets.stages.views import show
 
@@ -125,6 +105,5 @@ def command(options: argparse.Namespace) -> None:
         raise UserError(f"--stage {options.stage} has no rows of the set: try weighted, or generations.")
     round_, to = options.round and as_day(options.round), options.to.expanduser().absolute()
     show(warehouse(), recipe)
-    lake = Lake(home() / "lake")
-    rows = export(recipe, lake, warehouse(), to, options.format, options.stage, round_)
+    rows = export(recipe, lake(), warehouse(), to, options.format, options.stage, round_)
     print(f"{rows:,} rows and their card are in {to}")

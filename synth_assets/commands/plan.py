@@ -13,14 +13,12 @@ def command(options: argparse.Namespace) -> None:
     from synth_assets.partitions import today
     from synth_assets.planning.plan import as_json, report
     from synth_assets.recipe.load import load
-    from synth_assets.resources.call_log.log import CallLog
-    from synth_assets.resources.home import call_log, home
-    from synth_assets.resources.storage.lake import Lake
+    from synth_assets.resources.home import call_log, lake
 
     recipe = with_rows(recipe_named(options.name), options.rows)
     if options.diff:
         recipe = with_rows(load(Path(options.diff)).model_copy(update={"name": recipe.name}), options.rows)
     round_ = check_round(recipe, options.round or today(recipe.timezone))
     with dagster_instance() as instance:
-        lines = planned(recipe, round_, instance, Lake(home() / "lake"), CallLog(call_log()))
+        lines = planned(recipe, round_, instance, lake(), call_log())
     print(as_json(lines) if options.json else "\n".join(report(lines)))

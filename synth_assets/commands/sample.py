@@ -65,10 +65,9 @@ def _kept(recipe: Recipe, lake: Lake, round_: str) -> pd.DataFrame:
 
 def command(options: argparse.Namespace) -> None:
     from synth_assets.evaluation.faithfulness import sample_size
-    from synth_assets.resources.home import home
-    from synth_assets.resources.storage.lake import Lake
+    from synth_assets.resources import home
 
-    recipe, lake = recipe_named(options.name), Lake(home() / "lake")
+    recipe, lake = recipe_named(options.name), home.lake()
     if options.to.exists():
         raise UserError(f"{options.to} exists: people may have filled in some of it. Choose another name.")
     if not options.to.absolute().parent.is_dir():

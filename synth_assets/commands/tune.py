@@ -155,20 +155,18 @@ def draw(sweep: Sweep, path: Path) -> None:
 
 def command(options: argparse.Namespace) -> None:
     from synth_assets.commands.options import latest
-    from synth_assets.resources.encoder import MiniLM
-    from synth_assets.resources.home import home
-    from synth_assets.resources.storage.lake import Lake
+    from synth_assets.resources import home
     from synth_assets.students.made import build
 
-    recipe, lake = recipe_named(options.name), Lake(home() / "lake")
+    recipe, lake = recipe_named(options.name), home.lake()
     names = tunable(recipe, options.filter)
     round_ = as_day(options.round) if options.round else latest(recipe, lake)
-    encoder = MiniLM()
+    encoder = home.encoder()
     student = build(recipe.student, encoder.encode, encoder.folder)
     tuning = Tuning(Run(recipe, lake, encoder, round_), student)
     print(f"{recipe.name}, round {round_}; accuracy on the validation split")
     for name in names:
         for sweep in tuning.sweeps(name):
-            picture = home() / "reports" / recipe.name / f"tune_{name}_{sweep.bound}.png"
+            picture = home.reports(recipe.name) / f"tune_{name}_{sweep.bound}.png"
             draw(sweep, picture)
             print("\n".join(["", *report(sweep), f"picture: {picture}"]))

@@ -144,10 +144,9 @@ def repair(
 
 
 def command(options: argparse.Namespace) -> int:
-    from synth_assets.resources.call_log.log import CallLog
     from synth_assets.resources.home import call_log
 
-    log = CallLog(call_log())
+    log = call_log()
     found = 0
     for row in log.verify():
         found += 1
@@ -161,10 +160,9 @@ def command(options: argparse.Namespace) -> int:
 def _verify_lake(recipe: Recipe, log: CallLog, repairs: bool) -> int:
     """How many partitions of the recipe are not as they were made, in the end."""
     from synth_assets.assets.in_process import RoundFailed, dagster_instance
-    from synth_assets.resources.home import home
-    from synth_assets.resources.storage.lake import Lake
+    from synth_assets.resources import home
 
-    lake = Lake(home() / "lake")
+    lake = home.lake()
     with dagster_instance() as instance:
         found = list(damages(recipe, lake, instance))
         for damage in found:

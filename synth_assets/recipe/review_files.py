@@ -30,16 +30,15 @@ def write_review(path: Path, question: str, values: Sequence[str]) -> bool:
     """
     import yaml
 
+    from synth_assets.resources.storage.files import write
+
     if was_edited(path):
         return False
     head = ["# Values that the model gave to:", *(f"#   {line}" for line in question.splitlines())]
     head.append("# Change, remove or add lines: a file that was edited is not written again.")
     items = yaml.safe_dump(list(values), allow_unicode=True, width=10**6, default_flow_style=False)
     text = "\n".join(head) + "\n" + items
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(f"{EDITED}{tagged_hash('review/1', text)}\n{text}", encoding="utf-8")
-    part.replace(path)
+    write(path, f"{EDITED}{tagged_hash('review/1', text)}\n{text}")
     return True
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
 from synth_assets.report.metrics import Metrics
-from synth_assets.resources.home import home
+from synth_assets.resources.home import reports
 from synth_assets.resources.storage.warehouse import Warehouse, identifier
 
 if TYPE_CHECKING:
@@ -49,4 +49,4 @@ def latest_round(recipe: Recipe, warehouse: Warehouse, stage: str, round_: str |
 
 
 def place(recipe: str, round_: str) -> Path:
-    return home() / "reports" / recipe / f"{round_}.html"
+    return reports(recipe) / f"{round_}.html"

@@ -6,14 +6,12 @@ content security policy forbids the rest.
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from synth_assets.report import charts
-from synth_assets.resources.storage.process import is_gone, this_process
 
 TEMPLATE = "report.html.j2"
 LONGEST = 300  # characters of a text that a cell shows
@@ -147,20 +145,3 @@ def markdown(sections: Sequence[Section]) -> str:
 def _inert(cell: object) -> str:
     """What Markdown takes as text, and as one cell."""
     return "".join(f"&#{ord(c)};" if c in "|<>[]`*_\\$" else c for c in str(cell))
-
-
-def save(page: str, path: Path) -> None:
-    """Write beside the place, then rename over it: a reader sees the old page or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}.*"):  # of processes that were killed here
-        if is_gone(left.name.removeprefix(f".{path.name}.")):
-            left.unlink(missing_ok=True)
-    beside = path.with_name(f".{path.name}.{this_process()}")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

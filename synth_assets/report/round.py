@@ -24,10 +24,10 @@ from synth_assets.report.pages import (
     html,
     interval,
     number,
-    save,
     text,
 )
 from synth_assets.report.rows import SHOWN, of_conditions, of_examples, of_labels, of_weights
+from synth_assets.resources.storage import files
 from synth_assets.resources.storage.warehouse import Warehouse, literal
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def write(recipe: Recipe, warehouse: Warehouse, round_: str, to: Path) -> list[S
     """Write the page, whole or not at all; returns what it says."""
     found = sections(Round(recipe, warehouse, round_))
     words = f"{text(recipe.task.text)}; synthetic rows, made by a language model and measured on real ones"
-    save(html(f"{recipe.name}, round {round_}", f"{words}. Intervals are 95 %.", found), to)
+    files.write(to, html(f"{recipe.name}, round {round_}", f"{words}. Intervals are 95 %.", found))
     return found
 
 

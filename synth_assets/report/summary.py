@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from synth_assets.report.metrics import ORDER, SHOWN, TERMINAL, TRUST
-from synth_assets.resources.home import home, warehouse
+from synth_assets.resources.home import lake, warehouse
 from synth_assets.resources.storage.warehouse import identifier
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def summary(recipe: str, round_: str) -> Iterator[str]:
     yield from _trust(metrics)
     yield from _cost(recipe, round_)
     yield ""
-    yield f"Files    {home() / 'lake' / recipe}"
+    yield f"Files    {lake().root / recipe}"
     query = f"select text, label, weight from {recipe}.weighted where round = '{round_}' limit 5"
     yield f'SQL      synth sql "{query}"'
     yield f"Report   synth report {recipe} --round {round_} --open"

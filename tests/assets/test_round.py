@@ -342,7 +342,7 @@ def test_verify_names_a_call_that_somebody_changed(project: Path, endpoint: Endp
     capsys.readouterr()
     assert main(["verify"]) == 0
     assert capsys.readouterr().out.startswith("12 calls in ")
-    CallLog(call_log()).execute("UPDATE calls SET model = 'another' WHERE id = 3")
+    call_log().execute("UPDATE calls SET model = 'another' WHERE id = 3")
     assert main(["verify"]) == 1
     assert "call 3: its identity is " in capsys.readouterr().out
 

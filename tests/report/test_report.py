@@ -17,16 +17,14 @@ from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 from synth_assets.recipe.load import load
 from synth_assets.report.metrics import Metrics, differences, metric_sections
-from synth_assets.report.pages import Number, Section, Table, html, lines, markdown, save
+from synth_assets.report.pages import Number, Section, Table, html, lines, markdown
 from synth_assets.resources.home import home
-from synth_assets.resources.storage.process import this_process
 from tests.assets.test_round import ROUND, one_in, reviewer
 from tests.assets.test_ui import FLAGS
 from tests.conftest import settle
 from tests.endpoint import Endpoint
 
 BEFORE = "2026-11-20"
-DEAD = this_process().partition(":")[0] + ":1@1"
 HOSTILE = "<script>document.title = 'taken'</script> <img src=x onerror=alert(1)> | $\\frac{1}$ </td>"
 SECTIONS = [
     "made",
@@ -287,16 +285,6 @@ def test_tables_in_markdown_have_their_rule_under_the_names() -> None:
     assert markdown(sections).splitlines() == [
         *("### S", "", "", "| a | b |", "|---|---|", "| x&#124;y | 1 |", "", "| c |", "|---|")
     ]
-
-
-def test_a_page_is_there_whole_or_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "reports" / "page.html"
-    save("first", path)
-    (path.parent / f".page.html.{DEAD}").write_text("of a process that was killed")
-    with pytest.raises(UnicodeEncodeError):
-        save("\ud800", path)
-    assert path.read_text() == "first"
-    assert [p.name for p in path.parent.iterdir()] == ["page.html"]
 
 
 @pytest.mark.browser

@@ -20,7 +20,7 @@ from synth_assets.resources.call_log.database import Database
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.call_log.where import open_database
 from synth_assets.resources.gateway.budget import Budget, Cap, Use
-from synth_assets.resources.home import call_log
+from synth_assets.resources.home import place_of_calls
 from tests.postgres import PASSWORD
 
 
@@ -259,12 +259,12 @@ def test_where_the_call_log_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     }
     for given, expected in known.items():
         monkeypatch.setenv("SYNTH_CALL_LOG", given)
-        assert call_log() == expected
+        assert place_of_calls() == expected
     monkeypatch.setenv("SYNTH_CALL_LOG", "mysql://u:hunter2@h/d")
     with pytest.raises(
         UserError, match=r"unknown scheme 'mysql' in SYNTH_CALL_LOG\. Known: postgresql, "
     ) as raised:
-        call_log()
+        place_of_calls()
     assert "hunter2" not in str(raised.value)
 
 

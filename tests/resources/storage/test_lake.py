@@ -17,7 +17,9 @@ from synth_assets.core.errors import UserError
 from synth_assets.recipe import columns
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.storage import files
 from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.process import this_process
 from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages import tables
 
@@ -50,6 +52,19 @@ def test_a_column_that_came_later_is_unknown_in_older_rows(lake: Lake) -> None:
     lake.write("r", "stage", PARTITION, rows(2))
     later = SCHEMA.append(pa.field("score", pa.float64()))
     assert lake.read("r", "stage", [PARTITION], later)["score"].isna().all()
+
+
+def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "reports" / "page.html"
+    files.write(path, "first")
+    host, live = this_process().partition(":")[0], path.parent / f".page.html.{this_process()}.3"
+    for left in (f".page.html.{host}:1@1", f".page.html.{host}:1@1.7"):
+        (path.parent / left).write_text("of a process that was killed")
+    live.write_text("of another thread of this process")
+    with pytest.raises(UnicodeEncodeError):
+        files.write(path, "\ud800")
+    assert path.read_text() == "first"
+    assert sorted(path.parent.iterdir()) == sorted([path, live])
 
 
 def test_a_full_disk_leaves_what_was_there(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +147,9 @@ WRITER = """
 import sys
 from pathlib import Path
 import pandas as pd
+from synth_assets.resources.storage import files
 from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.process import this_process
 from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.recipe import columns
 from synth_assets.stages import tables

@@ -1,0 +1,83 @@
+"""Files that readers see whole: written beside their place, flushed to disk, and renamed over it.
+
+A full disk or a killed process leaves what was there. What a killed process leaves beside it has a name that
+nobody reads (`.<name>.<process>.<thread>`), and goes with the next write to the same place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+from synth_assets.resources.storage.process import is_gone, this_process
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Where to write a file or a folder that takes the place of `path` when the block ends without error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in leftovers(path.parent, path.name):
+        _remove(left)
+    written = path.with_name(f".{path.name}.{this_process()}.{threading.get_ident()}")
+    try:
+        yield written
+        written.replace(path)
+    finally:
+        _remove(written)
+
+
+@contextmanager
+def flushed(path: Path) -> Iterator[IO[bytes]]:
+    """A new file whose content is on the disk when the block ends."""
+    with path.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` when the block ends without error."""
+    with beside(path) as written, flushed(written) as file:
+        yield file
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file by this text."""
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def leftovers(folder: Path, name: str, within: str = "") -> Iterator[Path]:
+    """What ended processes of this machine left beside files of this name; `within`: in which subfolders."""
+    for path in folder.glob(f"{within}.{name}.*"):
+        host, _, rest = path.name.removeprefix(f".{name}.").partition("@")
+        if is_gone(f"{host}@{rest.partition('.')[0]}"):
+            yield path
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file; read once a process, unless its size or time changes."""
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    from hashlib import file_digest
+
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
