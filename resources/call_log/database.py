@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
+from itertools import islice
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from synth_assets.core.errors import UserError
 
 Execute = Callable[..., list[tuple[Any, ...]]]  # statement, values -> rows
+Item = TypeVar("Item")
+CHUNK = 500  # identities or rows a statement; databases take a limited number of values
 FULL = "free some space and run again, what is saved stays"
 
 
@@ -102,3 +105,18 @@ class Database(ABC):
 
     @abstractmethod
     def _fix(self, error: Exception) -> str: ...
+
+
+@lru_cache
+def marks(n: int, width: int = 0) -> str:
+    """`(?, ?)` for n values; for n rows of some width, `(?, ?), (?, ?)`."""
+    if width:
+        return ", ".join([marks(width)] * n)
+    return f"({', '.join('?' * n)})"
+
+
+def chunks(items: Iterable[Item], size: int = CHUNK) -> Iterator[list[Item]]:
+    """Lists of so many items, the last one shorter."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk

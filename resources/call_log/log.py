@@ -14,18 +14,16 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from synth_assets.core.asking import REUSABLE, Answer, TokenLogprob
 from synth_assets.core.identity import verify
-from synth_assets.resources.call_log.database import Database, Execute
+from synth_assets.resources.call_log.database import CHUNK, Database, Execute, chunks, marks
 from synth_assets.resources.call_log.tables import make_tables
 from synth_assets.resources.call_log.where import open_database
 from synth_assets.resources.storage.process import is_gone, this_process
 
-CHUNK = 500  # identities or rows a statement; databases take a limited number of values
 FOUND = (  # the columns that make an Answer
     "identity",
     "outcome",
@@ -82,7 +80,7 @@ class CallLog:
     def find(self, identities: Iterable[str]) -> dict[str, Answer]:
         """The latest reusable answer of each identity that has one."""
         found: dict[str, Answer] = {}
-        for chunk in _chunks(dict.fromkeys(identities)):
+        for chunk in chunks(dict.fromkeys(identities)):
             found |= _answered(self.execute, chunk)
         return found
 
@@ -96,7 +94,7 @@ class CallLog:
         claims: dict[str, Answer | bool] = {}
         if identities:
             with self.transaction() as execute:
-                for chunk in _chunks(dict.fromkeys(identities)):
+                for chunk in chunks(dict.fromkeys(identities)):
                     claims |= _claim(execute, chunk, lease_s)
         return claims
 
@@ -104,8 +102,8 @@ class CallLog:
         """Give claims up that brought no answer."""
         if identities:
             with self.transaction() as execute:
-                for chunk in _chunks(identities):
-                    execute(f"DELETE FROM claims WHERE identity IN {_marks(len(chunk))}", chunk)
+                for chunk in chunks(identities):
+                    execute(f"DELETE FROM claims WHERE identity IN {marks(len(chunk))}", chunk)
 
     def append(self, entries: Sequence[Entry], within: Execute | None = None) -> None:
         """Write rows in their order, and end their claims; all committed when this returns, or none.
@@ -117,19 +115,19 @@ class CallLog:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         rows = [_row(entry, now) for entry in entries]
         with nullcontext(within) if within else self.transaction() as execute:
-            for chunk in _chunks(rows):
+            for chunk in chunks(rows):
                 execute(_insert(len(chunk)), [value for row in chunk for value in row])
                 claims = [row[0] for row in chunk]
-                execute(f"DELETE FROM claims WHERE identity IN {_marks(len(chunk))}", claims)
+                execute(f"DELETE FROM claims WHERE identity IN {marks(len(chunk))}", claims)
 
     def rows(self, identities: Iterable[str]) -> Iterator[dict[str, Any]]:
         """The latest row of each identity, as its columns, in the order of the identities, each once.
 
         Memory holds a chunk of rows at a time, and the identities.
         """
-        for chunk in _chunks(_each_once(identities)):
+        for chunk in chunks(dict.fromkeys(identities)):
             query = (
-                f"SELECT {', '.join(COLUMNS)} FROM calls WHERE identity IN {_marks(len(chunk))} ORDER BY id"
+                f"SELECT {', '.join(COLUMNS)} FROM calls WHERE identity IN {marks(len(chunk))} ORDER BY id"
             )
             found = {row[0]: row for row in self.execute(query, chunk)}  # the latest one stays
             for identity in chunk:
@@ -167,6 +165,7 @@ class CallLog:
         return self._open().transaction()
 
     def close(self) -> None:
+        """End this process's connection; the next use opens another."""
         self._database.close()
         self._has_tables = False
 
@@ -181,7 +180,7 @@ def _answered(execute: Execute, identities: Sequence[str]) -> dict[str, Answer]:
     """The latest reusable answers of at most CHUNK identities."""
     outcomes = ", ".join(f"'{outcome}'" for outcome in REUSABLE)
     query = (
-        f"SELECT {', '.join(FOUND)} FROM calls WHERE identity IN {_marks(len(identities))} "
+        f"SELECT {', '.join(FOUND)} FROM calls WHERE identity IN {marks(len(identities))} "
         f"AND outcome IN ({outcomes}) ORDER BY id"
     )
     return {row[0]: _answer(row) for row in execute(query, identities)}  # the latest one stays
@@ -190,7 +189,7 @@ def _answered(execute: Execute, identities: Sequence[str]) -> dict[str, Answer]:
 def _claim(execute: Execute, identities: Sequence[str], lease_s: float) -> dict[str, Answer | bool]:
     """`CallLog.claim` for at most CHUNK identities."""
     answered = _answered(execute, identities)
-    query = f"SELECT identity, process, until FROM claims WHERE identity IN {_marks(len(identities))}"
+    query = f"SELECT identity, process, until FROM claims WHERE identity IN {marks(len(identities))}"
     claims, now = execute(query, identities), time.time()
     gone = set(filter(is_gone, {process for _, process, _ in claims}))
     held = {identity for identity, process, until in claims if now < until and process not in gone}
@@ -208,22 +207,14 @@ def _process(_: int) -> str:
 
 
 @lru_cache
-def _marks(n: int, width: int = 0) -> str:
-    """`(?, ?)` for n values; for n rows of some width, `(?, ?), (?, ?)`."""
-    if width:
-        return ", ".join([_marks(width)] * n)
-    return f"({', '.join('?' * n)})"
-
-
-@lru_cache
 def _insert(n: int) -> str:
-    return f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES {_marks(n, len(COLUMNS))}"
+    return f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES {marks(n, len(COLUMNS))}"
 
 
 @lru_cache
 def _take(n: int) -> str:
     return (
-        f"INSERT INTO claims (identity, process, until) VALUES {_marks(n, 3)} "
+        f"INSERT INTO claims (identity, process, until) VALUES {marks(n, 3)} "
         "ON CONFLICT (identity) DO UPDATE SET process = excluded.process, until = excluded.until"
     )
 
@@ -283,18 +274,3 @@ def _derived(messages: str, parameters: str, model: str, endpoint: str) -> str |
         return verify(json.loads(messages), json.loads(parameters), model, endpoint)
     except (ValueError, TypeError, LookupError, RecursionError):
         return None
-
-
-def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
-    """Lists of CHUNK items, the last one shorter."""
-    rest = iter(items)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk
-
-
-def _each_once(identities: Iterable[str]) -> Iterator[str]:
-    seen: set[str] = set()
-    for identity in identities:
-        if identity not in seen:
-            seen.add(identity)
-            yield identity

@@ -7,10 +7,10 @@ could have cost: the provider may have billed it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.model_spec import Price
 from synth_assets.core.errors import UserError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from synth_assets.resources.call_log.database import Execute
     from synth_assets.resources.call_log.log import CallLog
 
+Part = Mapping[str, Any]  # fields of an Answer
 NANO = 1_000_000_000  # amounts are whole numbers: tokens, or billionths of a dollar
 OVERHEAD = 32  # tokens that a chat template puts around a message, at the most
 
@@ -120,10 +121,35 @@ def most(texts: Sequence[str], max_tokens: int | None, price: Price | None) -> U
 
 
 def use_of(prompt_tokens: int, completion_tokens: int, price: Price | None) -> Use:
+    """What a call with these counts takes."""
     dollars = price.cost(prompt_tokens, completion_tokens) if price else 0.0
     return Use(round((dollars or 0.0) * NANO), prompt_tokens + completion_tokens)
 
 
+def used(parts: Sequence[Part], reserved: Use, price: Price | None, billed: bool) -> Use:
+    """What a call took. Where that is not told, all that was reserved, unless it is sure to be free."""
+    counts = tokens(parts)
+    if counts is not None:
+        return use_of(*counts, price)
+    return reserved if billed else Use(0, 0)
+
+
+def tokens(parts: Sequence[Part]) -> tuple[int, int] | None:
+    """Prompt and completion tokens of a call, if it was told."""
+    counts = [(part.get("prompt_tokens"), part.get("completion_tokens")) for part in parts]
+    if not counts or any(None in pair for pair in counts):
+        return None
+    return sum(p or 0 for p, _ in counts), sum(c or 0 for _, c in counts)
+
+
+def cost(part: Part, price: Price | None) -> float | None:
+    """Dollars of an answer. A call without one may have been billed: unknown, unless it is free."""
+    if price is None:
+        return None
+    return 0.0 if price.free else price.cost(part.get("prompt_tokens"), part.get("completion_tokens"))
+
+
 def total(uses: Iterable[Use]) -> Use:
+    """All of them together."""
     together = list(uses)
     return Use(sum(use.nanodollars for use in together), sum(use.tokens for use in together))

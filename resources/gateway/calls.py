@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from synth_assets.core.asking import REUSABLE, Answer
 
-Number = TypeVar("Number", int, float)
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Calls:
         self.cost = _plus(self.cost, answer.cost)
 
 
-def _plus(total: Number | None, part: Number | None) -> Number | None:
+def _plus(total: _Number | None, part: _Number | None) -> _Number | None:
     return None if total is None or part is None else total + part
 
 

@@ -24,8 +24,7 @@ from synth_assets.resources.gateway.sending import CHUNK, Sending
 
 if TYPE_CHECKING:
     from synth_assets.resources.gateway.calls import Progress
-    from synth_assets.resources.gateway.request import Request
-    from synth_assets.resources.gateway.sending import Row
+    from synth_assets.resources.gateway.request import Request, Row
 
 
 class LanguageModel:
@@ -49,6 +48,12 @@ class LanguageModel:
         self.context = dict(context or {})
         self.calls = Calls()
         self.used: set[str] = set()
+
+    def count(self, identity: str, answer: Answer) -> None:
+        """Add an answer to what was done, each once."""
+        if identity not in self.used:
+            self.used.add(identity)
+            self.calls.add(answer)
 
     def complete(
         self, model: Model, requests: Iterable[Request], on_progress: Progress | None = None

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.core.asking import Answer
+from synth_assets.core.asking import Answer, Message
 from synth_assets.core.identity import request_id
 from synth_assets.resources.call_log.log import clean
 from synth_assets.resources.gateway.models import Model
 
 if TYPE_CHECKING:
     from synth_assets.core.answer_schema import Schema
-
-Message = Mapping[str, str]  # role, content
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ class Request:
             object.__setattr__(self, "messages", cleaned)
 
     def sampling_for(self, model: Model) -> Mapping[str, Any]:
+        """The sampling of this request, and for the rest that of the model's entry."""
         return {**model.parameters, **self.sampling} if model.parameters else self.sampling
 
     def identity(self, model: Model, endpoint: str | None = None) -> str:
@@ -64,3 +63,22 @@ class Request:
 
         turns = correction(self.messages, answer.text or "", answer.error or "")
         return Request(turns, self.sampling, self.replicate, self.schema)
+
+
+@dataclass(eq=False, slots=True)
+class Row:
+    """A request on its way to its answer."""
+
+    request: Request
+    identity: str
+    asked: str  # the identity that is asked: its own, or that of the corrected request
+    answer: Answer | None = None
+    line: bytes = b""  # of a batch's file
+
+    def correct(self, answer: Answer, model: Model, endpoint: str) -> bool:
+        """Ask once more for an answer that fits, and return True; False where it fits, or did not twice."""
+        if answer.outcome != "invalid" or self.asked != self.identity or self.request.schema is None:
+            return False
+        self.request = self.request.corrected(answer)
+        self.asked = self.request.identity(model, endpoint)
+        return True

@@ -6,23 +6,23 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
 from threading import Condition
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synth_assets.contracts.model_spec import Price
 from synth_assets.core.asking import REUSABLE, Answer
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import seed_from
 from synth_assets.resources.call_log.log import Entry
-from synth_assets.resources.gateway.budget import Use, most, use_of
+from synth_assets.resources.gateway.budget import Use, cost, most, tokens, used
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.pace import Rate
-from synth_assets.resources.gateway.request import Request
-from synth_assets.resources.gateway.transport import Connection, Result, connect, event_loop, failed
+from synth_assets.resources.gateway.request import Request, Row
+from synth_assets.resources.gateway.transport import Connection, Reply, connect, event_loop, failed
 
 if TYPE_CHECKING:
     from synth_assets.resources.gateway.calls import Progress
@@ -37,16 +37,6 @@ CHUNK = 500  # requests that are rendered and looked up together
 BACKLOG = 1_000  # requests that wait to be sent, before more are rendered
 AHEAD = 8_000  # answers that may wait for one before them
 FINAL = (*REUSABLE, "over_budget")  # asking again now would bring nothing else
-
-
-@dataclass(eq=False, slots=True)
-class Row:
-    """A request on its way to its answer."""
-
-    request: Request
-    identity: str
-    asked: str  # the identity that is asked: its own, or that of the corrected request
-    answer: Answer | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -124,6 +114,7 @@ class Sending:
                 self.condition.wait(0.1)
 
     def wait_for_all(self) -> None:
+        """Until every row has its answer, or the batch has stopped."""
         with self.condition:
             while self.open and self.stop is None:
                 self.condition.wait(0.1)
@@ -157,21 +148,17 @@ class Sending:
 
     def _settle(self, row: Row, answer: Answer) -> None:
         """An answer has come for a row: take it, or ask once more for one that fits."""
-        corrected = None
-        if answer.outcome == "invalid" and row.asked == row.identity and row.request.schema is not None:
-            corrected = row.request.corrected(answer)
+        asked = row.asked
+        again = row.correct(answer, self.model, self.endpoint)
         with self.condition:
-            if row.asked not in self.owner.used:
-                self.owner.used.add(row.asked)
-                self.owner.calls.add(answer)
-            if corrected is None:
+            self.owner.count(asked, answer)
+            if not again:
                 row.answer = answer
                 del self.rows[row.identity]
                 self.open, self.done = self.open - 1, self.done + 1
                 if self.open in (0, self.backlog):
                     self.condition.notify()
                 return
-        row.request, row.asked = corrected, corrected.identity(self.model, self.endpoint)
         self.ready.append(_Job([row]))
 
     def _tell(self) -> None:
@@ -270,7 +257,7 @@ class Sending:
         finally:
             self.pace.ended()
 
-    def _take(self, job: _Job, result: Result, latency_s: float) -> None:
+    def _take(self, job: _Job, result: Reply, latency_s: float) -> None:
         """Keep the answers, ask again, or stop.
 
         A call that is told to wait (429) waits without spending its attempts, for PATIENCE seconds in all.
@@ -291,12 +278,12 @@ class Sending:
         backoff = BACKOFF * 2 ** min(job.attempts - 1, DOUBLINGS) * random.uniform(0.5, 1.5)
         self._later(max(result.wait_s, backoff), job)
 
-    def _keep(self, job: _Job, result: Result, latency_s: float) -> None:
+    def _keep(self, job: _Job, result: Reply, latency_s: float) -> None:
         """Answers for the rows, as far as they go; an endpoint may give fewer samples than asked for."""
         parts = list(result.parts) * (1 if result.parts[0]["outcome"] in REUSABLE else len(job.rows))
-        costs = [self._cost(part) for part in parts]
-        for row, part, cost in zip(job.rows, parts, costs, strict=False):
-            answer = Answer(row.asked, **part, cost=cost, latency_s=latency_s, attempts=job.attempts)
+        for row, part in zip(job.rows, parts, strict=False):
+            dollars = cost(part, self.model.price)
+            answer = Answer(row.asked, **part, cost=dollars, latency_s=latency_s, attempts=job.attempts)
             if not self.unwritten:
                 asyncio.get_running_loop().call_soon(self._write)
             self.unwritten.append((row, answer))
@@ -328,16 +315,7 @@ class Sending:
         context = self.owner.context
         return Entry(answer, row.request.messages, parameters, self.model.name, self.endpoint, context)
 
-    def _cost(self, part: Mapping[str, Any]) -> float | None:
-        """Dollars of an answer. A call without one may have been billed: unknown, unless it is free."""
-        price = self.model.price
-        if price is None:
-            return None
-        if price.free:
-            return 0.0
-        return price.cost(part.get("prompt_tokens"), part.get("completion_tokens"))
-
-    async def _call_within_budget(self, job: _Job) -> Result:
+    async def _call_within_budget(self, job: _Job) -> Reply:
         """The call, with the most that it can cost set aside while it is under way."""
         request, samples = job.rows[0].request, len(job.rows)
         seed, budget, price = seed_from(job.rows[0].asked), self.owner.budget, self.model.price
@@ -348,9 +326,9 @@ class Sending:
             if in_the_way := budget.reserve(reserved):
                 return failed("over_budget", in_the_way)
             result = await self.connection.ask(request, seed, samples)
-            budget.settle(reserved, _used(result, reserved, price))
-        if self.rate and (tokens := _tokens(result)) is not None:
-            self.rate.give_back(self._tokens(job) - sum(tokens))
+            budget.settle(reserved, used(result.parts, reserved, price, result.maybe_billed))
+        if self.rate and (counts := tokens(result.parts)) is not None:
+            self.rate.give_back(self._tokens(job) - sum(counts))
         return result
 
 
@@ -369,22 +347,6 @@ def _max_tokens(request: Request, model: Model) -> int | None:
     """The longest that an answer can be; providers have two names for it."""
     sampling = request.sampling_for(model)
     return sampling.get("max_tokens") or sampling.get("max_completion_tokens")
-
-
-def _tokens(result: Result) -> tuple[int, int] | None:
-    """Prompt and completion tokens of a call, if it was told."""
-    counts = [(part.get("prompt_tokens"), part.get("completion_tokens")) for part in result.parts]
-    if not counts or any(None in pair for pair in counts):
-        return None
-    return sum(p or 0 for p, _ in counts), sum(c or 0 for _, c in counts)
-
-
-def _used(result: Result, reserved: Use, price: Any) -> Use:
-    """What a call took. Answered without a count, or not answered: what is not known to be free counts."""
-    tokens = _tokens(result)
-    if tokens is not None:
-        return use_of(*tokens, price)
-    return reserved if result.maybe_billed else Use(0, 0)
 
 
 def _same_question(rows: Sequence[Row], samples: int) -> Iterator[list[Row]]:

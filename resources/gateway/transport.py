@@ -37,7 +37,7 @@ _lock = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Result:
+class Reply:
     """What one HTTP call came to. `parts` are fields of an Answer, one a sample that came back."""
 
     parts: Sequence[dict[str, Any]]
@@ -45,7 +45,6 @@ class Result:
     fatal: str = ""  # why no other request can succeed either
     unreachable: bool = False  # no connection came about
     maybe_billed: bool = False  # the request arrived, or may have
-    overloaded: bool = False  # it was one call too many
     other_words: bool = False  # the endpoint knows no schemas: ask again, in words
 
 
@@ -110,16 +109,16 @@ class Connection:
     in_words: bool = False  # the endpoint knows no schemas
     samples: int = 1  # of one question in one call
 
-    async def ask(self, request: Request, seed: int, samples: int = 1) -> Result:
+    async def ask(self, request: Request, seed: int, samples: int = 1) -> Reply:
         """One HTTP call for `samples` answers to the same question."""
         body = body_of(self.model, request, seed, samples, self.in_words)
         result = await self._call(body, lambda data: read(data, request))
         if self.in_words or request.schema is None or not result.fatal or not _names_schema(result.fatal):
             return result
         self.in_words = True
-        return Result((), other_words=True)
+        return Reply((), other_words=True)
 
-    async def _call(self, body: Mapping[str, Any], read: Callable[[Any], list[dict[str, Any]]]) -> Result:
+    async def _call(self, body: Mapping[str, Any], read: Callable[[Any], list[dict[str, Any]]]) -> Reply:
         from httpx2 import Response
         from openai import APIConnectionError, APIStatusError
 
@@ -130,7 +129,7 @@ class Connection:
             self.pace.answered()
             if wait_s := headroom(response.headers):
                 self.pace.pause(min(wait_s, self.model.timeout_s))
-            return Result(read(json.loads(response.content)), maybe_billed=True)
+            return Reply(read(json.loads(response.content)), maybe_billed=True)
         except TimeoutError:
             self.pace.refused(started, 0.0)
             return failed("timed_out", f"no answer within {self.model.timeout_s:g} s", maybe_billed=True)
@@ -144,7 +143,7 @@ class Connection:
         except (ValueError, RecursionError) as error:  # not JSON, or not an answer of this API
             return failed("provider_error", self.scrub(str(error)), maybe_billed=True)
 
-    def _refused(self, error: APIStatusError, started: float) -> Result:
+    def _refused(self, error: APIStatusError, started: float) -> Reply:
         """A status of 4xx or 5xx: wait and ask again, take it as the answer, or give up the batch."""
         status, says = error.status_code, self.scrub(message_of(error))
         if error.code in ("content_filter", "content_policy_violation"):
@@ -213,8 +212,8 @@ def connect(model: Model, base_url: str) -> Connection:
     return connection
 
 
-def failed(outcome: str, error: str, **more: Any) -> Result:
-    return Result([{"outcome": outcome, "error": error}], **more)
+def failed(outcome: str, error: str, **more: Any) -> Reply:
+    return Reply([{"outcome": outcome, "error": error}], **more)
 
 
 def _names_schema(says: str) -> bool:

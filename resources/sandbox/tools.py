@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from synth_assets.core.asking import Result
 from synth_assets.resources.sandbox.python import run_many
 from synth_assets.resources.sandbox.sql import result_key, run_sql
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a tool made of one text: `reason` is `ok` or a word of the tool's closed vocabulary."""
-
-    reason: str
-    text: str | None = None
-    error: str | None = None
 
 
 def run(tool: str, settings: Mapping[str, Any], inputs: Sequence[str]) -> Iterator[Result]:

@@ -16,15 +16,13 @@ Message = Mapping[str, str]  # role, content
 LabelLogprobs = Mapping[str, float]  # label -> log-probability of its verbalizer
 
 
-class Result(Protocol):
+@dataclass(frozen=True)
+class Result:
     """What a tool made of one text; `reason` is ok, or a word of the tool's closed vocabulary."""
 
-    @property
-    def reason(self) -> str: ...
-    @property
-    def text(self) -> str | None: ...
-    @property
-    def error(self) -> str | None: ...
+    reason: str
+    text: str | None = None
+    error: str | None = None
 
 
 # tool, its settings, inputs -> one result an input, in their order

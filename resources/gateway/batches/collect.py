@@ -13,16 +13,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synth_assets.core.asking import Answer
 from synth_assets.core.errors import UserError
+from synth_assets.resources.call_log.database import CHUNK, chunks
 from synth_assets.resources.call_log.log import Entry
 from synth_assets.resources.gateway.batches import api, records
 from synth_assets.resources.gateway.batches.api import Gone, State, Unavailable
-from synth_assets.resources.gateway.batches.records import CHUNK, Asked, Batch
-from synth_assets.resources.gateway.budget import Budget, Use, total, use_of
+from synth_assets.resources.gateway.batches.records import Batch, Batched
+from synth_assets.resources.gateway.budget import Budget, cost, total, used
 from synth_assets.resources.gateway.sending import ATTEMPTS
 from synth_assets.resources.gateway.transport import connect
 from synth_assets.resources.gateway.wire import read
@@ -154,7 +154,7 @@ class _Collection:
                     continue
                 raise
             with content:
-                while lines := list(islice(content, CHUNK)):
+                for lines in chunks(content, CHUNK):
                     if time.monotonic() > self.deadline:
                         return False
                     found = self._parsed(lines)
@@ -172,7 +172,7 @@ class _Collection:
                 self.broken = self.broken or bool(line.strip())
         return found
 
-    def _settle(self, identities: Sequence[str], end: Callable[[Asked], _End]) -> None:
+    def _settle(self, identities: Sequence[str], end: Callable[[Batched], _End]) -> None:
         """Write rows, give money back, end claims: all at once, and once for a request, whoever collects."""
         if not identities:
             return
@@ -180,21 +180,22 @@ class _Collection:
             asked = list(records.waiting(execute, self.batch.key, identities))
             pairs = [(request, end(request)) for request in asked]
             self.log.append([self._entry(r, e.part) for r, e in pairs if e.part is not None], execute)
-            for spent in {e.spent for _, e in pairs}:
-                them = [r.identity for r, e in pairs if e.spent == spent]
-                records.brought_back(execute, self.batch, them, spent)
-            used = total(self._used(r, e) for r, e in pairs)
-            Budget(self.log, self.batch.caps).settle(total(r.reserved for r in asked), used, execute)
+            for attempts in {e.spent for _, e in pairs}:
+                them = [r.identity for r, e in pairs if e.spent == attempts]
+                records.brought_back(execute, self.batch, them, attempts)
+            price = self.batch.price
+            spent = total(used([e.part or {}], r.reserved, price, e.billed) for r, e in pairs)
+            Budget(self.log, self.batch.caps).settle(total(r.reserved for r in asked), spent, execute)
         self.outcomes.update(e.part["outcome"] if e.part else "not taken" for _, e in pairs)
 
-    def _said(self, found: Mapping[str, dict[str, Any]], asked: Asked) -> _End:
+    def _said(self, found: Mapping[str, dict[str, Any]], asked: Batched) -> _End:
         """What a line of the results comes to."""
         try:
             return self._answer(found[asked.identity], asked)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             return self._failed(str(error), billed=True)
 
-    def _answer(self, line: Mapping[str, Any], asked: Asked) -> _End:
+    def _answer(self, line: Mapping[str, Any], asked: Batched) -> _End:
         response, error = line.get("response") or {}, line.get("error")
         status, body = response.get("status_code"), response.get("body") or {}
         if status == 200 and not error:
@@ -208,7 +209,7 @@ class _Collection:
         heals = status is None or status in HEALING or status >= 500
         return self._failed(f"{status or code}: {says}", spent=1 if heals else ATTEMPTS)
 
-    def _unanswered(self, status: str, says: str, _: Asked) -> _End:
+    def _unanswered(self, status: str, says: str, _: Batched) -> _End:
         """What becomes of a request that is in no file. Who cancels a batch does not want another one."""
         if status == "crowded":
             return _End(None, spent=0)
@@ -221,23 +222,7 @@ class _Collection:
     ) -> _End:
         return _End({"outcome": outcome, "error": self.connection.scrub(says)}, spent, billed)
 
-    def _entry(self, asked: Asked, part: Mapping[str, Any]) -> Entry:
-        answer = Answer(asked.identity, **part, cost=self._cost(part))
+    def _entry(self, asked: Batched, part: Mapping[str, Any]) -> Entry:
+        answer = Answer(asked.identity, **part, cost=cost(part, self.batch.price))
         name, endpoint, context = self.batch.model.name, self.batch.endpoint, self.batch.context
         return Entry(answer, asked.request.messages, asked.parameters, name, endpoint, context)
-
-    def _cost(self, part: Mapping[str, Any]) -> float | None:
-        price = self.batch.price
-        if price is None:
-            return None
-        if price.free:
-            return 0.0
-        return price.cost(part.get("prompt_tokens"), part.get("completion_tokens"))
-
-    def _used(self, asked: Asked, end: _End) -> Use:
-        """What a request took of the budget. What is not known to be free counts in full."""
-        part = end.part or {}
-        prompt, completion = part.get("prompt_tokens"), part.get("completion_tokens")
-        if prompt is not None and completion is not None:
-            return use_of(prompt, completion, self.batch.price)
-        return asked.reserved if end.billed else Use(0, 0)

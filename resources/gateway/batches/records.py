@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synth_assets.contracts.model_spec import Price
+from synth_assets.resources.call_log.database import CHUNK, chunks, marks
 from synth_assets.resources.gateway.budget import Budget, Cap, Use, total
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.request import Request
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from synth_assets.resources.call_log.database import Execute
     from synth_assets.resources.call_log.log import CallLog
 
-CHUNK = 500  # requests that are looked up, written or collected together
 CROWDED_S = 1800.0  # before a batch that found no place is tried again
 FOREVER = 1e12  # seconds since 1970: the claims of a batch end when it is collected
 UNFINISHED = "status IN ('intended', 'open')"
@@ -56,6 +56,7 @@ class Batch:
         caps: Sequence[Cap],
         context: Mapping[str, str | None],
     ) -> Batch:
+        """A batch that this process is about to create."""
         whose = context.get("run_id"), str(context.get("asset")), str(context.get("partition_key"))
         return cls(key, None, this_process(), model, price, model.endpoint, caps, *whose, time.time())
 
@@ -79,6 +80,7 @@ class Batch:
 
     @property
     def context(self) -> dict[str, str | None]:
+        """Who asked, as the call log has it."""
         return {"run_id": self.run_id, "asset": self.asset, "partition_key": self.partition_key}
 
     @property
@@ -88,13 +90,14 @@ class Batch:
 
     @property
     def name(self) -> str:
+        """What a person calls it."""
         return self.provider_id or "a batch that is not confirmed yet"
 
     def __str__(self) -> str:
         return f"{self.name} of {self.asset} {self.partition_key}"
 
 
-class Asked(NamedTuple):
+class Batched(NamedTuple):
     """A request of a batch. Its sampling is in `parameters` alone, as the call log keeps it."""
 
     identity: str
@@ -103,7 +106,8 @@ class Asked(NamedTuple):
     reserved: Use
 
     @classmethod
-    def of(cls, identity: str, question: str, reserved: str) -> Asked:
+    def of(cls, identity: str, question: str, reserved: str) -> Batched:
+        """From the columns of `batched`."""
         from synth_assets.core.answer_schema import Schema
 
         asked = json.loads(question)
@@ -112,6 +116,7 @@ class Asked(NamedTuple):
         return cls(identity, request, asked["parameters"], Use(*json.loads(reserved)))
 
     def row(self, batch: str) -> list[str]:
+        """The columns of `batched`."""
         schema = self.request.schema
         question = {
             "messages": list(self.request.messages),
@@ -122,15 +127,12 @@ class Asked(NamedTuple):
         return [batch, self.identity, json.dumps(question, default=dict), json.dumps(reserved)]
 
 
-def write(execute: Execute, batch: Batch, requests: Sequence[Asked]) -> None:
+def write(execute: Execute, batch: Batch, requests: Sequence[Batched]) -> None:
     """A batch that is about to be created, with its requests, whose claims it takes over."""
     execute(f"INSERT INTO batches ({COLUMNS}, status) VALUES {marks(11)}", [*batch.row(), "intended"])
-    for start in range(0, len(requests), CHUNK):
-        chunk = requests[start : start + CHUNK]
+    for chunk in chunks(requests):
         insert = "INSERT INTO batched (batch, identity, request, reserved) VALUES "
-        execute(
-            insert + ", ".join([marks(4)] * len(chunk)), [v for asked in chunk for v in asked.row(batch.key)]
-        )
+        execute(insert + marks(len(chunk), 4), [v for asked in chunk for v in asked.row(batch.key)])
         change = f"UPDATE claims SET process = ?, until = ? WHERE identity IN {marks(len(chunk))}"
         execute(change, [batch.holder, FOREVER, *(asked.identity for asked in chunk)])
 
@@ -168,6 +170,7 @@ def withdraw(log: CallLog, batch: Batch, ask_again: bool) -> None:
 
 
 def ended(log: CallLog, key: str, status: str) -> None:
+    """The batch has ended, and all its requests are settled."""
     log.execute("UPDATE batches SET status = ? WHERE key = ?", (status, key))
 
 
@@ -184,6 +187,7 @@ def unfinished(log: CallLog, asset: str, partition: str | None = None) -> list[B
 
 
 def some_open(log: CallLog, endpoint: str) -> bool:
+    """Whether any batch is with the provider at this endpoint, or about to be."""
     query = f"SELECT 1 FROM batches WHERE {UNFINISHED} AND endpoint = ? LIMIT 1"
     return bool(log.execute(query, (endpoint,)))
 
@@ -233,13 +237,13 @@ def find(log: CallLog, keys: Iterable[str]) -> Iterator[Batch]:
             yield Batch.of(*row)
 
 
-def waiting(execute: Execute, key: str, identities: Sequence[str]) -> Iterator[Asked]:
+def waiting(execute: Execute, key: str, identities: Sequence[str]) -> Iterator[Batched]:
     """Those of at most CHUNK requests that the batch still waits for."""
     query = (
         "SELECT identity, request, reserved FROM batched WHERE batch = ? AND spent IS NULL AND identity IN "
     )
     for row in execute(query + marks(len(identities)), (key, *identities)):
-        yield Asked.of(*row)
+        yield Batched.of(*row)
 
 
 def rest(log: CallLog, key: str) -> Iterator[list[str]]:
@@ -254,7 +258,3 @@ def brought_back(execute: Execute, batch: Batch, identities: Sequence[str], spen
     among = f"identity IN {marks(len(identities))}"
     execute(f"UPDATE batched SET spent = ? WHERE batch = ? AND {among}", (spent, batch.key, *identities))
     execute(f"DELETE FROM claims WHERE process = ? AND {among}", (batch.holder, *identities))
-
-
-def marks(n: int) -> str:
-    return f"({', '.join('?' * n)})"

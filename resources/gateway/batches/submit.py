@@ -10,22 +10,22 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
 from uuid import uuid4
 
 from synth_assets.core.asking import Answer
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import seed_from
+from synth_assets.resources.call_log.database import chunks
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.batches import api, records
 from synth_assets.resources.gateway.batches.api import Unavailable
 from synth_assets.resources.gateway.batches.collect import LEASE_S, Collected, collect
-from synth_assets.resources.gateway.batches.records import CHUNK, Asked, Batch
+from synth_assets.resources.gateway.batches.records import Batch, Batched
 from synth_assets.resources.gateway.budget import Cap, Use
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model
-from synth_assets.resources.gateway.request import Request
+from synth_assets.resources.gateway.request import Request, Row
 from synth_assets.resources.gateway.sending import ATTEMPTS, LOOK_AGAIN, most_of
 from synth_assets.resources.gateway.transport import connect
 from synth_assets.resources.gateway.wire import body_of
@@ -68,8 +68,7 @@ def answers(owner: LanguageModel, model: Model, requests: Iterable[Request]) -> 
     check(model, owner.budget.caps)
     owner.budget.check_price(model.name, model.price)
     submission = _Submission(owner, model)
-    coming = iter(requests)
-    while chunk := list(islice(coming, CHUNK)):
+    for chunk in chunks(requests):
         submission.feed(chunk)
     submission.end()
     if submission.pending:
@@ -83,8 +82,7 @@ def not_in_batches(log: CallLog, model: Model, requests: Iterable[Request]) -> I
     if not records.some_open(log, endpoint):
         yield from requests
         return
-    coming = iter(requests)
-    while chunk := list(islice(coming, CHUNK)):
+    for chunk in chunks(requests):
         held = records.held(log, [request.identity(model, endpoint) for request in chunk])
         for batch in records.find(log, set(held.values())):
             raise UserError(
@@ -92,16 +90,6 @@ def not_in_batches(log: CallLog, model: Model, requests: Iterable[Request]) -> I
                 "when it has ended, or cancel it at the provider."
             )
         yield from chunk
-
-
-@dataclass(eq=False, slots=True)
-class _Row:
-    """A request on its way to its answer, or to the provider."""
-
-    request: Request
-    identity: str
-    asked: str  # the identity that is asked: its own, or that of the corrected request
-    line: bytes = b""  # of the file
 
 
 class _Submission:
@@ -118,18 +106,19 @@ class _Submission:
         self.seen: set[str] = set()
         self.answers: dict[str, Answer] = {}
         self.pending: Counter[str] = Counter()  # key of the batch -> requests
-        self.file: list[_Row] = []
+        self.file: list[Row] = []
         self.bytes = 0
-        self.later: list[_Row] = []  # somebody else is asking
+        self.later: list[Row] = []  # somebody else is asking
 
     def feed(self, requests: Sequence[Request]) -> None:
+        """Take requests on, each once."""
         fresh = []
         for request in requests:
             identity = request.identity(self.model, self.endpoint)
             self.order.append(identity)
             if identity not in self.seen:
                 self.seen.add(identity)
-                fresh.append(_Row(request, identity, identity))
+                fresh.append(Row(request, identity, identity))
         self._look(fresh)
 
     def end(self) -> None:
@@ -149,7 +138,7 @@ class _Submission:
             named[batch.name if whose == self.whose else str(batch)] += self.pending[batch.key]
         return named
 
-    def _look(self, rows: Sequence[_Row]) -> None:
+    def _look(self, rows: Sequence[Row]) -> None:
         """Take what the log has. What neither the log nor the provider has goes into the file."""
         while rows:
             known = self.log.find(row.asked for row in rows)
@@ -163,28 +152,24 @@ class _Submission:
                     self._add(row)
             rows = [row for row in rows if row.asked in known and self._take(row, known[row.asked])]
 
-    def _give_up(self, rows: Sequence[_Row]) -> None:
+    def _give_up(self, rows: Sequence[Row]) -> None:
         """What has failed for good is an answer too: the last one in the log."""
         failed = {row["identity"]: row for row in self.log.rows(row.asked for row in rows)}
         for row in rows:
             last = failed[row.asked]
             self._take(row, Answer(row.asked, last["outcome"], error=last["error"]))
 
-    def _take(self, row: _Row, answer: Answer) -> bool:
+    def _take(self, row: Row, answer: Answer) -> bool:
         """Whether the row is to be asked once more, because its answer does not fit."""
-        if row.asked not in self.owner.used:
-            self.owner.used.add(row.asked)
-            # what this partition's batches have brought was paid for it, and counts here
-            from_log = answer.from_log and row.asked not in self.attempts
-            self.owner.calls.add(replace(answer, from_log=from_log))
-        if answer.outcome == "invalid" and row.asked == row.identity and row.request.schema is not None:
-            row.request = row.request.corrected(answer)
-            row.asked = row.request.identity(self.model, self.endpoint)
-            return True
-        self.answers[row.identity] = answer
-        return False
+        # what this partition's batches have brought was paid for it, and counts here
+        from_log = answer.from_log and row.asked not in self.attempts
+        self.owner.count(row.asked, replace(answer, from_log=from_log))
+        again = row.correct(answer, self.model, self.endpoint)
+        if not again:
+            self.answers[row.identity] = answer
+        return again
 
-    def _add(self, row: _Row) -> None:
+    def _add(self, row: Row) -> None:
         body = body_of(self.model, row.request, seed_from(row.asked), in_words=self.connection.in_words)
         row.line = api.line(row.asked, self.model.api, body)
         if len(self.file) == MAX_REQUESTS or self.bytes + len(row.line) > MAX_BYTES:
@@ -211,7 +196,7 @@ class _Submission:
             self._create(batch, b"".join(row.line for row in mine if row.asked in sent))
             self.pending[batch.key] += len(sent)
 
-    def _write(self, batch: Batch, rows: Sequence[_Row]) -> set[str]:
+    def _write(self, batch: Batch, rows: Sequence[Row]) -> set[str]:
         """Write down what is about to be sent; returns the identities, as far as the budget allows."""
         asked = [self._asked(row) for row in rows]
         in_the_way: Sequence[str | None] = [None] * len(rows)
@@ -226,11 +211,11 @@ class _Submission:
                 self._take(row, Answer(row.asked, "over_budget", error=why))
         return {a.identity for a in allowed}
 
-    def _asked(self, row: _Row) -> Asked:
+    def _asked(self, row: Row) -> Batched:
         reserved, parameters = Use(0, 0), row.request.parameters(self.model, seed_from(row.asked))
         if self.budget.caps:
             reserved = most_of(row.request, self.model, self.price, in_words=self.connection.in_words)
-        return Asked(row.asked, row.request, parameters, reserved)
+        return Batched(row.asked, row.request, parameters, reserved)
 
     def _create(self, batch: Batch, content: bytes) -> None:
         """Have the provider make the batch. It is withdrawn when that fails; when nobody knows whether it
