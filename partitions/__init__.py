@@ -32,6 +32,7 @@ def today(timezone: str) -> str:
 
 
 def cell_key(round_: str, cell: str) -> dg.MultiPartitionKey:
+    """One cell of one round."""
     return dg.MultiPartitionKey({"round": round_, "cell": cell})
 
 
@@ -44,6 +45,7 @@ def columns(partition: str) -> dict[str, str]:
 
 
 def previous_round(round_: str) -> str:
+    """The round of the day before."""
     return (date.fromisoformat(round_) - timedelta(days=1)).isoformat()
 
 

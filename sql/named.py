@@ -20,6 +20,8 @@ PARAMETER = re.compile(r"^-- param: (\w+)  (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Query:
+    """A query that has a name."""
+
     name: str
     answers: str
     parameters: Mapping[str, str]  # name -> what it is
@@ -38,6 +40,7 @@ class Query:
 
 
 def queries() -> dict[str, Query]:
+    """Name -> query."""
     return {path.stem: _read(path) for path in sorted(QUERIES.glob("*.sql"))}
 
 
@@ -50,7 +53,7 @@ def query(name: str) -> Query:
 
 
 def parameters(pairs: Sequence[str]) -> dict[str, str]:
-    """`["row_id=3f2a"]` as a mapping. UserError for what is not written so, or given twice."""
+    """`["row_id=3f2a"]` as a mapping. UserError for a pair that is written otherwise, or given twice."""
     found: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

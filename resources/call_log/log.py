@@ -137,8 +137,8 @@ class CallLog:
     def verify(self) -> Iterator[Mismatch]:
         """Rows that do not hold the call which their identity stands for: somebody has changed them.
 
-        Of what was asked, not of the answer: an identity says nothing about that. A question with half an
-        emoji in it (see `clean`) is among them, because the log cannot hold what was asked.
+        This looks at what was asked: an identity says nothing about the answer. A question with half an emoji
+        in it (see `clean`) is among them, because the log cannot hold it as it was asked.
         """
         query = (
             "SELECT id, identity, messages, parameters, model, endpoint FROM calls "

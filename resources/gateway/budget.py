@@ -34,13 +34,16 @@ class Cap:
 
     @property
     def key(self) -> str:
+        """What the call log calls it."""
         return f"{self.scope} {self.unit}"
 
     def amount(self, use: Use) -> int:
+        """What counts of a use, in whole numbers."""
         return use.tokens if self.unit == "tokens" else use.nanodollars
 
     @property
     def whole(self) -> int:
+        """The limit in whole numbers."""
         return int(self.limit) if self.unit == "tokens" else round(self.limit * NANO)
 
 

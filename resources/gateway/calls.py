@@ -28,6 +28,7 @@ class Calls:
     seconds: float = 0.0
 
     def add(self, answer: Answer) -> None:
+        """Count an answer."""
         if answer.from_log:
             self.from_log += 1
             return

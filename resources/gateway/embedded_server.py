@@ -201,6 +201,7 @@ def _parameters(model_path: Path, slots: int, context: int) -> Any:
 
 
 def main() -> None:
+    """Serve, as the options say; started by `ensure`."""
     from argparse import ArgumentParser
 
     parser = ArgumentParser(description="Serve a GGUF model on a loopback port for as long as it has users.")

@@ -25,7 +25,7 @@ BURST = 1.0  # seconds of a rate that may be used up at once
 
 
 class Pace:
-    """Of one model in one process. All times are those of `time.monotonic`."""
+    """The pace of one model in one process. All times are those of `time.monotonic`."""
 
     def __init__(self, most: int) -> None:
         self.most = most  # the model's max_concurrency
@@ -45,9 +45,11 @@ class Pace:
         return max(0, int(min(self.limit, self.most)) - self.in_flight)
 
     def started(self) -> None:
+        """A call is in flight."""
         self.in_flight += 1
 
     def ended(self) -> None:
+        """It is not any more: whoever waits for room is told."""
         self.in_flight -= 1
         for listener in self.listeners:
             listener.set()
@@ -62,7 +64,8 @@ class Pace:
     def refused(self, started: float, wait_s: float) -> None:
         """A call that started then was told that it is too much, or timed out.
 
-        Too many of them: half as much, once a round trip. Nothing but them: nothing for `wait_s` seconds.
+        When there are too many refusals, half as much may be in flight, which is changed once a round trip;
+        when there is nothing else, no call starts for `wait_s` seconds.
         """
         self._in_a_row += 1
         self._share += (1.0 - self._share) / MEMORY
@@ -73,6 +76,7 @@ class Pace:
             self.pause(wait_s)
 
     def pause(self, seconds: float) -> None:
+        """Start no call for so long."""
         self.paused_until = max(self.paused_until, time.monotonic() + seconds)
 
 

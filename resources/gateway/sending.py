@@ -45,7 +45,7 @@ class _Job:
 
     rows: list[Row]
     attempts: int = 0
-    spent: int = 0  # of the attempts, those that count
+    spent: int = 0  # attempts that count
     patient_until: float = 0.0
 
 
@@ -69,7 +69,7 @@ class Sending:
         self.ready: deque[_Job] = deque()  # may be sent
         self.stop: BaseException | None = None  # set once, read by both threads
         self.closed = False  # the caller has all answers, or leaves early
-        self.reached = False  # the endpoint has answered something, if only an error
+        self.reached = False  # whether the endpoint has answered anything, be it an error
         self.future: Future[None] | None = None  # of `_run`, once there is something to ask
         self.began = time.monotonic() - owner.calls.seconds
         self.claimed: set[str] = set()
@@ -103,7 +103,7 @@ class Sending:
         return fed
 
     def wait_for_room(self, waiting: Sequence[Row]) -> None:
-        """Until more may be fed: the queue is short, and not too many answers wait for one before them."""
+        """Return when more may be fed: the queue is short, and few answers wait for one before them."""
 
         def full() -> bool:
             stuck = len(waiting) > AHEAD and waiting[0].answer is None
@@ -114,7 +114,7 @@ class Sending:
                 self.condition.wait(0.1)
 
     def wait_for_all(self) -> None:
-        """Until every row has its answer, or the batch has stopped."""
+        """Return when every row has its answer, or the batch has stopped."""
         with self.condition:
             while self.open and self.stop is None:
                 self.condition.wait(0.1)
@@ -225,7 +225,7 @@ class Sending:
         asyncio.get_running_loop().call_later(seconds, again)
 
     def _start(self, jobs: Sequence[_Job]) -> None:
-        """Call, except for what another process has the answer to, or is about to get it."""
+        """Call, unless another process has the answer or is about to get it."""
         new = [row.asked for job in jobs for row in job.rows if row.asked not in self.claimed]
         claims = self.log.claim(new, lease_s=ATTEMPTS * self.model.timeout_s + PATIENCE)
         for job in jobs:
@@ -279,7 +279,7 @@ class Sending:
         self._later(max(result.wait_s, backoff), job)
 
     def _keep(self, job: _Job, result: Reply, latency_s: float) -> None:
-        """Answers for the rows, as far as they go; an endpoint may give fewer samples than asked for."""
+        """Give the answers to the rows; an endpoint may give fewer samples than asked for."""
         parts = list(result.parts) * (1 if result.parts[0]["outcome"] in REUSABLE else len(job.rows))
         for row, part in zip(job.rows, parts, strict=False):
             dollars = cost(part, self.model.price)
@@ -290,7 +290,7 @@ class Sending:
         self.ready.extendleft(_Job([row]) for row in job.rows[len(parts) :])
 
     def _write(self) -> None:
-        """First to the log, all that came in at the same time together; then to whoever asked."""
+        """Give all answers that came in at the same time to the log, then to whoever asked."""
         fresh, self.unwritten = self.unwritten, []
         if not fresh:
             return
@@ -350,7 +350,7 @@ def _max_tokens(request: Request, model: Model) -> int | None:
 
 
 def _same_question(rows: Sequence[Row], samples: int) -> Iterator[list[Row]]:
-    """Neighbours that differ in the replicate alone, together as far as one call gives several samples."""
+    """Neighbours that differ in the replicate alone, as many together as one call gives samples."""
     if samples == 1:
         yield from ([row] for row in rows)
         return

@@ -63,8 +63,8 @@ def _loop_of(process: int) -> asyncio.AbstractEventLoop:  # a forked child has n
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="language-model", daemon=True).start()
     atexit.register(_end, loop)
-    # Modules and the like stay as they are: to look through them again and again for garbage took a tenth of
-    # the time of many calls.
+    # Modules and the like stay as they are: looking through them for garbage took a tenth of the time of many
+    # calls.
     gc.collect()
     gc.freeze()
     return loop
@@ -174,6 +174,7 @@ class Connection:
         return f"{where} refused a request to {name!r} ({status}): {says}"
 
     def unreachable(self, why: str) -> UserError:
+        """What a person is told when nobody answers."""
         return UserError(
             f"nobody answers at {self.model.endpoint} ({why}). Set OPENAI_BASE_URL, or base_url under the "
             "recipe's model:, to an OpenAI-compatible endpoint, or use the embedded model with "
@@ -213,6 +214,7 @@ def connect(model: Model, base_url: str) -> Connection:
 
 
 def failed(outcome: str, error: str, **more: Any) -> Reply:
+    """A reply without an answer."""
     return Reply([{"outcome": outcome, "error": error}], **more)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def body_of(
     model: Model, request: Request, seed: int, samples: int = 1, in_words: bool = False
 ) -> dict[str, Any]:
-    """The JSON to send. What the API has no name of its own for goes as the recipe's sampling says it.
+    """The JSON to send. Sampling that the API has no other name for goes as the recipe has it.
 
     `in_words`: the endpoint knows no schemas, so it is asked in words for an answer that fits.
     """
@@ -141,6 +141,7 @@ def _numbers(top: Mapping[str, float | None] | None) -> dict[str, float]:
 
 
 def message_of(error: APIStatusError) -> str:
+    """What the provider says is wrong."""
     body = error.body
     return str(body["message"] if isinstance(body, dict) and body.get("message") else body or error.message)
 

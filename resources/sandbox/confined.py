@@ -232,6 +232,7 @@ def report(name: str, message: str, error: BaseException | None, code: int) -> i
 
 
 def main() -> None:
+    """Confine this process, then run the program."""
     folder, seconds, memory_mib, descriptor = sys.argv[1], *map(int, sys.argv[2:5])
     with os.fdopen(descriptor, encoding="utf-8", errors="surrogatepass") as file:
         program = file.read()

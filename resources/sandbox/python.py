@@ -56,6 +56,7 @@ class Ran:
 
     @property
     def ok(self) -> bool:
+        """Whether it ended as it should."""
         return self.reason == "ok"
 
 

@@ -43,6 +43,7 @@ class Queried:
 
     @property
     def ok(self) -> bool:
+        """Whether it gave its rows."""
         return self.reason == "ok"
 
 

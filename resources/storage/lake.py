@@ -31,10 +31,13 @@ UNREADABLE = (OSError, ValueError, NotImplementedError, KeyError)  # with their 
 
 
 class Lake:
+    """Partitions of stages of recipes, each a file."""
+
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
     def path(self, recipe: str, stage: str, partition: Partition) -> Path:
+        """The file of a partition, whether or not it is there."""
         folders = [f"{column}={quote(value, safe='')}" for column, value in partition.items()]
         return self.root.joinpath(recipe, stage, *folders, FILE)
 
@@ -61,7 +64,7 @@ class Lake:
     def read(
         self, recipe: str, stage: str, partitions: Sequence[Partition], schema: pa.Schema
     ) -> pd.DataFrame:
-        """The rows of these partitions, in their order. UserError as `table` has it."""
+        """The rows of these partitions, in their order. Raises what `table` raises."""
         import pyarrow as pa
 
         tables = [_fit(self.table(recipe, stage, place, schema.names), schema) for place in partitions]
@@ -70,14 +73,14 @@ class Lake:
     def table(
         self, recipe: str, stage: str, partition: Partition, columns: Sequence[str] | None = None
     ) -> pa.Table:
-        """One partition as it is on disk, or these columns as far as it has them. UserError names its file
-        and the repair when that is missing or damaged."""
+        """One partition as it is on disk, or those of these columns that it has. When the file is missing or
+        damaged, a UserError names it and the repair."""
         with self._opened(recipe, stage, partition) as file:
             there = [name for name in file.schema_arrow.names if columns is None or name in columns]
             return file.read(there or None)
 
     def stream(self, recipe: str, stage: str, partition: Partition, schema: pa.Schema) -> Iterator[pa.Table]:
-        """The rows of one partition in tables of some thousand rows, as the schema of today."""
+        """The rows of one partition in tables of some thousand rows, with the columns of today's schema."""
         import pyarrow as pa
 
         with self._opened(recipe, stage, partition) as file:
@@ -106,7 +109,7 @@ class Lake:
     def is_as_written(self, recipe: str, stage: str, partition: Partition) -> bool:
         """Whether the file is, byte for byte, what its rows make: checksums cover pages, and neither the
         statistics that queries rely on nor the names of columns. True where another version of the library
-        wrote it, of which that is not known."""
+        wrote it, since nobody knows then."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -181,7 +184,7 @@ def _writer(file: Any, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
 
 
 def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A table as the schema of today: columns that it did not have yet are unknown (null)."""
+    """A table with the columns of this schema: those that it did not have yet are unknown (null)."""
     import pyarrow as pa
 
     columns = [

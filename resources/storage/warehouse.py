@@ -51,8 +51,8 @@ class Warehouse:
         cuts: Mapping[str, tuple[str, ...]],
         only: Mapping[str, tuple[str, Collection[str]]] | None = None,
     ) -> bool:
-        """Show one recipe: the schemas of its stages, what cuts each stage into partitions, and the values of
-        a column that are shown `only`.
+        """Show one recipe: the schema of each stage, the columns that cut it into partitions, and, of the
+        stages in `only`, the values of one column that are shown.
 
         Returns whether anything had to be built. The views of other recipes stay.
         """
@@ -217,8 +217,10 @@ def _json_of(stages: Mapping[str, pa.Schema], stage: str, other: str) -> str:
 
 
 def identifier(name: str) -> str:
+    """A name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
+    """A text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"

@@ -40,8 +40,8 @@ REFUSALS = ("content_filter", "content_policy_violation")
 
 @dataclass
 class Collected:
-    """What was found. `partitions`: those with batches, each with the key of its latest batch, or None as
-    long as it waits for one."""
+    """What was found. `partitions`: the key of the latest batch of each that has any, or None as long as it
+    waits for one."""
 
     open: list[Batch] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)  # in words
@@ -89,7 +89,7 @@ class _End(NamedTuple):
 
     part: dict[str, Any] | None  # fields of its Answer; None: the provider did not take it on
     spent: int = 1  # attempts; all there are, when another batch would not mend it
-    billed: bool = False  # or may be
+    billed: bool = False  # or may have been
 
 
 class _Collection:
@@ -173,7 +173,7 @@ class _Collection:
         return found
 
     def _settle(self, identities: Sequence[str], end: Callable[[Batched], _End]) -> None:
-        """Write rows, give money back, end claims: all at once, and once for a request, whoever collects."""
+        """Write rows, give money back, end claims: in one transaction, once a request, whoever collects."""
         if not identities:
             return
         with self.log.transaction() as execute:

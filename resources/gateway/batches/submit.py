@@ -59,7 +59,7 @@ def check(model: Model, caps: Sequence[Cap] = ()) -> None:
 
 
 def answers(owner: LanguageModel, model: Model, requests: Iterable[Request]) -> list[Answer]:
-    """One answer a request, in their order, as `LanguageModel.stream` gives them. What the call log does not
+    """One answer a request, in their order, as `LanguageModel.stream` gives them; what the call log does not
     have is submitted.
 
     Raises Pending as long as requests are with the provider. One that failed in ATTEMPTS batches, or so that
@@ -139,7 +139,7 @@ class _Submission:
         return named
 
     def _look(self, rows: Sequence[Row]) -> None:
-        """Take what the log has. What neither the log nor the provider has goes into the file."""
+        """Take what the log has; put into the file what neither the log nor the provider has."""
         while rows:
             known = self.log.find(row.asked for row in rows)
             missing = [row for row in rows if row.asked not in known]
@@ -153,7 +153,7 @@ class _Submission:
             rows = [row for row in rows if row.asked in known and self._take(row, known[row.asked])]
 
     def _give_up(self, rows: Sequence[Row]) -> None:
-        """What has failed for good is an answer too: the last one in the log."""
+        """Take the last answer in the log for what has failed for good."""
         failed = {row["identity"]: row for row in self.log.rows(row.asked for row in rows)}
         for row in rows:
             last = failed[row.asked]
