@@ -20,11 +20,13 @@ from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.budget import Budget, Cap
 from synth_assets.resources.gateway.calls import Calls
 from synth_assets.resources.gateway.models import Model
-from synth_assets.resources.gateway.sending import CHUNK, Sending
+from synth_assets.resources.gateway.sending import Sending
 
 if TYPE_CHECKING:
     from synth_assets.resources.gateway.calls import Progress
     from synth_assets.resources.gateway.request import Request, Row
+
+CHUNK = 500  # requests that are rendered and looked up together
 
 
 class LanguageModel:

@@ -33,7 +33,6 @@ DOUBLINGS = 6  # of the wait between attempts: it stays under a minute
 PATIENCE = 600.0  # seconds that a call lets itself be told to wait (429) before that counts as an attempt
 LOOK_AGAIN = 0.2  # seconds until a request that another process is asking is looked up again
 BACKOFF = 0.5  # seconds before the second attempt; doubles, with jitter
-CHUNK = 500  # requests that are rendered and looked up together
 BACKLOG = 1_000  # requests that wait to be sent, before more are rendered
 AHEAD = 8_000  # answers that may wait for one before them
 FINAL = (*REUSABLE, "over_budget")  # asking again now would bring nothing else

@@ -21,7 +21,7 @@ from synth_assets.core.asking import TokenLogprob
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import seed_from
 from synth_assets.resources.call_log.log import CallLog
-from synth_assets.resources.gateway import sending
+from synth_assets.resources.gateway import language_model, sending
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model, resolve_model
 from synth_assets.resources.gateway.request import Request
@@ -291,7 +291,7 @@ def test_a_progress_callback_that_fails_loses_nothing(
 def test_prompts_are_rendered_a_little_ahead_and_answers_come_as_they_are(
     lm: LanguageModel, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "CHUNK", 10)
+    monkeypatch.setattr(language_model, "CHUNK", 10)
     monkeypatch.setattr(sending, "BACKLOG", 20)
     rendered = []
 
@@ -309,7 +309,7 @@ def test_prompts_are_rendered_a_little_ahead_and_answers_come_as_they_are(
 def test_one_slow_answer_holds_nobody_up_but_those_after_it(
     lm: LanguageModel, model: Model, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "CHUNK", 10)
+    monkeypatch.setattr(language_model, "CHUNK", 10)
     endpoint.say = lambda body: time.sleep(0.5 * (body["seed"] == slow)) or "yes"
     questions = ask(*(f"q{i}" for i in range(100)))
     slow = seed_from(questions[0].identity(model))
@@ -323,7 +323,7 @@ def test_one_slow_answer_holds_nobody_up_but_those_after_it(
 def test_who_leaves_early_starts_nothing_more_and_loses_nothing(
     lm: LanguageModel, model: Model, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "CHUNK", 10)
+    monkeypatch.setattr(language_model, "CHUNK", 10)
     monkeypatch.setattr(sending, "BACKLOG", 10)
     endpoint.delay_s = 0.02
     answers = lm.stream(model, ask(*(f"q{i}" for i in range(200))))
@@ -352,7 +352,7 @@ def test_an_answer_that_the_log_did_not_take_is_tried_once_more(
 def test_a_prompt_that_cannot_be_rendered_loses_nothing(
     lm: LanguageModel, model: Model, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "CHUNK", 10)
+    monkeypatch.setattr(language_model, "CHUNK", 10)
 
     def prompts() -> Iterator[Request]:
         yield from ask(*(f"q{i}" for i in range(25)))
