@@ -8,12 +8,7 @@ from synth_assets.assets import collect, factory, nightly, plan, report
 from synth_assets.assets.alerts import alert_on_failure
 from synth_assets.assets.io import LakeIOManager
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.call_log.log import CallLog
-from synth_assets.resources.encoder import MiniLM
-from synth_assets.resources.gateway.language_model import LanguageModel
-from synth_assets.resources.home import call_log, home
-from synth_assets.resources.storage.lake import Lake
-from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.resources import home
 from synth_assets.stages.graph import graph
 
 
@@ -41,16 +36,14 @@ def recipe_definitions(recipe: Recipe) -> dg.Definitions:
 
 def build(found: Mapping[str, Recipe]) -> dg.Definitions:
     """Definitions of these recipes, on the data home of this process."""
-    lake = Lake(home() / "lake")
+    lake = home.lake()
     return dg.Definitions.merge(
         dg.Definitions(
             resources={
-                "io_manager": LakeIOManager(
-                    lake, Warehouse(home() / "warehouse.duckdb", lake.root), found.__getitem__
-                ),
+                "io_manager": LakeIOManager(lake, home.warehouse(), found.__getitem__),
                 "lake": lake,
-                "language_model": LanguageModel(CallLog(call_log()), home() / "server"),
-                "encoder": MiniLM(),
+                "language_model": home.language_model(),
+                "encoder": home.encoder(),
             },
             sensors=[alert_on_failure()],
             executor=dg.in_process_executor,  # a run is one partition: its steps share the loaded encoder

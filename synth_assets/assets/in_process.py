@@ -25,11 +25,10 @@ from synth_assets.planning.estimates import Line
 from synth_assets.planning.plan import plan
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.call_log.log import CallLog
-from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.batches.collect import collect
 from synth_assets.resources.gateway.batches.submit import check
 from synth_assets.resources.gateway.models import resolve_model
-from synth_assets.resources.home import call_log, home
+from synth_assets.resources.home import call_log, encoder, home
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.process import is_gone, this_process
 from synth_assets.stages.graph import cut_by
@@ -121,12 +120,12 @@ def planned(
 ) -> list[Line]:
     """What `run_round` would make and pay."""
     states = DagsterStates(recipe, round_, stage_assets(recipe), instance, lake)
-    return plan(recipe, round_, lake, log, MiniLM(), states)
+    return plan(recipe, round_, lake, log, encoder(), states)
 
 
 def _wait_for_one(recipe: Recipe, round_: str, cells: list[str]) -> list[str]:
     """The first of these cells whose batches have ended."""
-    log, said = CallLog(call_log()), set[str]()
+    log, said = call_log(), set[str]()
     while True:
         time.sleep(POLL_S)
         waiting = set[str]()

@@ -5,8 +5,7 @@ import dagster as dg
 from synth_assets.assets.factory import follows, key
 from synth_assets.partitions import rounds
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.storage.lake import Lake
-from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.resources.home import warehouse
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
@@ -19,14 +18,14 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         kinds={"html"},
         automation_condition=follows(recipe),
     )
-    def compute(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> dg.MaterializeResult:
+    def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         from synth_assets.report.one_round import place
         from synth_assets.report.pages import markdown
         from synth_assets.report.round import write
 
         round_ = context.partition_key
         path = place(recipe.name, round_)
-        found = write(recipe, Warehouse(lake.root.with_name("warehouse.duckdb"), lake.root), round_, path)
+        found = write(recipe, warehouse(), round_, path)
         return dg.MaterializeResult(
             metadata={
                 "report": dg.MetadataValue.md(markdown(found)),

@@ -13,7 +13,7 @@ from synth_assets.core.errors import UserError
 from synth_assets.evaluation.faithfulness import drawn_for_people
 from synth_assets.evaluation.round import drawn_pairs
 from synth_assets.recipe import columns
-from synth_assets.resources.encoder import MiniLM
+from synth_assets.resources import home
 from synth_assets.stages import tables
 from synth_assets.stages.metrics import last_measured
 from synth_assets.stages.run import Run
@@ -48,7 +48,7 @@ def sample_pairs(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> I
     judge = recipe.metrics.judge
     if judge is None:
         raise UserError(f"{recipe.name} has no judge: write `metrics: {{judge: {{}}}}` into the recipe.")
-    last = last_measured(Run(recipe, lake, MiniLM(), round_))
+    last = last_measured(Run(recipe, lake, home.encoder(), round_))
     if last is None:
         raise UserError(f"{recipe.name} has no round before {round_} that was measured: nothing to compare.")
     pairs = drawn_pairs(_kept(recipe, lake, round_), _kept(recipe, lake, last), judge.rows)
@@ -65,7 +65,6 @@ def _kept(recipe: Recipe, lake: Lake, round_: str) -> pd.DataFrame:
 
 def command(options: argparse.Namespace) -> None:
     from synth_assets.evaluation.faithfulness import sample_size
-    from synth_assets.resources import home
 
     recipe, lake = recipe_named(options.name), home.lake()
     if options.to.exists():
