@@ -55,7 +55,7 @@ WORDS = [
 NEW = {  # columns that stages have had since the golden files were made
     "scores": re.compile(r"\w+_calls"),
     "rejected": re.compile("at_least|at_most"),
-    "metrics": re.compile("set|rows|gold|said|against|attribute|attribute_value"),
+    "metrics": re.compile("set|set_rows|gold|said|against|attribute|attribute_value"),
 }
 NONE = re.compile("(?!)")
 SMALL = {  # a round of three rows teaches no student, and few of its rows may be left

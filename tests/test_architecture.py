@@ -79,7 +79,6 @@ EDGES: dict[str, set[str]] = {
     "commands.clean": {"commands.verify"},
     "generation.steps.tool": {"resources.storage.sources"},
     "recipe.load": {"generation.conditions.files", "generation.steps.kinds"},
-    "recipe.measuring": {"evaluation.task_metrics"},
     "recipe.recipe": {
         "curation.filters.label_agreement",
         "curation.filters.marks",

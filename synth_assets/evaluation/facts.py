@@ -7,15 +7,21 @@ recogniser, sentences for atomic facts. A model does both better: `atomic_facts`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from synth_assets.contracts.measure import Look, Metric, Row, row
 from synth_assets.contracts.measured import Measured
 from synth_assets.core.text.entities import Entity, pattern_entities
 from synth_assets.evaluation.judging import ask
 from synth_assets.evaluation.resampling import bootstrap_mean, ratio
+from synth_assets.recipe.measuring import Facts as Wanted
+from synth_assets.selection.select import ranked
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from synth_assets.contracts.model_spec import NamedModel
     from synth_assets.core.asking import Completes
 
 Split = Callable[[str], Sequence[str]]  # a text -> its atomic facts
@@ -166,3 +172,51 @@ def supported(
 def _verdict(answer: str) -> bool | None:
     found = re.search(r"\b(supported|unsupported|not supported|irrelevant)\b", answer.lower())
     return None if found is None or found[0] == "irrelevant" else found[0] == "supported"
+
+
+class Evidence(Metric):
+    """Entities of the text that another column of the row has to have."""
+
+    name = "evidence"
+
+    wanted: str  # the column
+
+    def measure(self, look: Look) -> Iterator[Row]:
+        """Of the rows that this round kept."""
+        known = [text or "" for text in look.filtered[self.wanted]]
+        yield row("entity_error", "filtered", entity_error(list(look.filtered["text"]), known))
+
+
+class Facts(Metric):
+    """Facts of kept rows, listed by a model and looked up in passages."""
+
+    name = "facts"
+
+    wanted: Wanted
+
+    def models(self) -> Sequence[str | NamedModel | None]:
+        """The one that it names, or the annotator's."""
+        return (self.wanted.model,)
+
+    def measure(self, look: Look) -> Iterator[Row]:
+        """Precision, recall and F1@K. A row without an answer is left out."""
+        found = verdict_scores(self._verdicts(look, look.filtered), self.wanted.k)
+        return (row(name, "filtered", measured) for name, measured in found.items())
+
+    def ask(self, look: Look) -> None:
+        """Of rows that are not there yet: a call each, and one for each of their facts."""
+        if look.filtered is not None:
+            self._verdicts(look, look.filtered)
+            return
+        most = look.recipe.rows * len(look.recipe.cells)
+        look.expect(self._model(look), (1 + self.wanted.k) * min(self.wanted.rows, most))
+
+    def _model(self, look: Look) -> Completes:
+        return look.model(self.wanted.model, "facts", lines=self.wanted.k)
+
+    def _verdicts(self, look: Look, kept: pd.DataFrame) -> list[list[bool | None]]:
+        wanted, model = self.wanted, self._model(look)
+        drawn = ranked(kept["row_id"], look.recipe.seed, "facts")[: wanted.rows]
+        listed = atomic_facts(list(kept.loc[kept["row_id"].isin(drawn), "text"]), model)
+        known = [facts for facts in listed if facts is not None]
+        return supported(known, lambda fact: look.retrieve(wanted.file, fact, wanted.passages), model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from synth_assets.contracts.measure import Look, Metric, Row
 from synth_assets.evaluation.metric_rows import MAIN, against, table
 from synth_assets.evaluation.predictions import errors, learning_curve, of_one
 from synth_assets.evaluation.usefulness import (
@@ -122,19 +123,7 @@ def change(now: Predicted | None, before: Predicted | None, round_: str) -> pd.D
     if now is None or before is None:
         return table([])
     gain = paired_gain(now.right, before.right)
-    return table([("accuracy_change", against(round_), *gain, len(now.gold))])
-
-
-def word_list_hits(test: pd.DataFrame, words: Mapping[str, Sequence[str]]) -> Any:
-    """Whether the hand-made word list is right, one bool a test row."""
-    import numpy as np
-
-    return np.asarray(word_list_labels(list(test["text"]), words)) == np.asarray(test["label"])
-
-
-def drawn_for_the_model(test: pd.DataFrame, n: int, seed: int = 0) -> pd.DataFrame:
-    """The test rows that the model labels by itself."""
-    return test[test["row_id"].isin(ranked(test["row_id"], seed, "model alone")[:n])]
+    return table([Row("accuracy_change", against(round_), *gain, len(now.gold), against=round_)])
 
 
 def model_alone(sample: pd.DataFrame, said: Sequence[LabelLogprobs | None], by_seeds: Any) -> pd.DataFrame:
@@ -154,3 +143,78 @@ def model_alone(sample: pd.DataFrame, said: Sequence[LabelLogprobs | None], by_s
         hits["seeds"] = by_seeds[sample.index]
     rows = compare(hits, len(sample), "seeds")
     return rows[rows["slice"] == "model alone"]
+
+
+class WordList(Metric):
+    """The baseline that a person writes by hand. It stands among the students, where there are some."""
+
+    name = "word_list"
+
+    wanted: dict[str, list[str]]  # label -> words
+
+    def measure(self, look: Look) -> pd.DataFrame:
+        """Its accuracy on the test rows."""
+        import numpy as np
+
+        test = test_of(look)
+        if test.empty:
+            return table([])
+        labels = word_list_labels(list(test["text"]), self.wanted)
+        hits = {"word list": np.asarray(labels) == np.asarray(test["label"])}
+        look.shared["baselines"] = hits
+        return table([]) if look.recipe.metrics.student else compare(hits, len(test), "seeds")
+
+
+class OfStudents(Metric):
+    """What students of the sets do on the test rows, and what they gain on the last round's."""
+
+    name = "student"
+
+    def measure(self, look: Look) -> pd.DataFrame:
+        """Nothing where there are no test rows with labels."""
+        import pandas as pd
+
+        test = test_of(look)
+        if test.empty:
+            return table([])
+        said = look.shared["students"] = predictions(look.sets(), test, look.student)
+        parts = [usefulness(said, look.shared.get("baselines", {}), len(test))]
+        parts.append(curves(look.sets(), test, look.student, look.recipe.seed))
+        if before := look.before():
+            last = {MAIN: before.weighted[before.weighted["origin"] == "synthetic"]}
+            parts.append(change(said[MAIN], predictions(last, test, look.student)[MAIN], before.round))
+        return pd.concat(parts)
+
+
+class ModelAlone(Metric):
+    """The model labels test rows by itself: the baseline without a student."""
+
+    name = "model_alone"
+
+    wanted: int  # test rows
+
+    def models(self) -> Sequence[None]:
+        """The annotator's."""
+        return (None,)
+
+    def measure(self, look: Look) -> pd.DataFrame:
+        """Nothing where there are no test rows with labels."""
+        sample, said = self._asked(look)
+        seeds = look.shared.get("students", {}).get("seeds")
+        return model_alone(sample, said, seeds and seeds.right) if len(sample) else table([])
+
+    def ask(self, look: Look) -> None:
+        """It rests on the seeds alone."""
+        self._asked(look)
+
+    def _asked(self, look: Look) -> tuple[pd.DataFrame, Sequence[LabelLogprobs | None]]:
+        test = test_of(look)
+        drawn = ranked(test["row_id"], look.recipe.seed, "model alone")[: self.wanted]
+        sample = test[test["row_id"].isin(drawn)]
+        return sample, look.annotate(list(sample["text"])) if len(sample) else []
+
+
+def test_of(look: Look) -> pd.DataFrame:
+    """The test rows, of a task that has labels."""
+    test = look.seeds[look.seeds["split"] == "test"].reset_index(drop=True)
+    return test if look.recipe.labels else test[:0]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from synth_assets.contracts.measure import Look, Metric, Row, row
 from synth_assets.evaluation import diversity, privacy, similarity
-from synth_assets.evaluation.metric_rows import row, table
+from synth_assets.evaluation.metric_rows import table
 from synth_assets.selection.select import ranked
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def diversities(sets: Sets, validation: pd.DataFrame, encode: Encode) -> pd.Data
     return table(sorted(found, key=lambda r: list(compared).index(r[1])))
 
 
-def _varied(name: str, rows: pd.DataFrame, vectors: Any) -> Iterator[tuple[Any, ...]]:
+def _varied(name: str, rows: pd.DataFrame, vectors: Any) -> Iterator[Row]:
     words = diversity.Words.of(list(rows["text"]))
     labels = list(rows["label"]) if rows["label"].notna().all() else None
     yield row("vocabulary", name, diversity.vocabulary_size(words))
@@ -59,7 +60,7 @@ def _varied(name: str, rows: pd.DataFrame, vectors: Any) -> Iterator[tuple[Any, 
 
 def _from_real(
     name: str, rows: pd.DataFrame, real: pd.DataFrame, vectors: Any, of_real: Any
-) -> Iterator[tuple[Any, ...]]:
+) -> Iterator[Row]:
     yield row("chamfer_distance", name, similarity.chamfer_distance(vectors, of_real))
     yield row("mauve", name, similarity.mauve(vectors, of_real))
     k = min(50, max(2, len(real) // similarity.CLUSTERED))
@@ -117,3 +118,29 @@ def falls(rows: pd.DataFrame) -> dict[str, float]:
         if len(values) > 1 and values.iloc[:-1].max() > 0:
             found[name] = float(1 - values.iloc[-1] / values.iloc[:-1].max())
     return found
+
+
+class Diversity(Metric):
+    """How varied the sets are, and the rows of each round by itself."""
+
+    name = "diversity"
+
+    def measure(self, look: Look) -> pd.DataFrame:
+        """Rows about the sets, and about the last rounds."""
+        import pandas as pd
+
+        by_round = {str(name): list(rows["text"]) for name, rows in look.so_far("filtered").groupby("round")}
+        latest = dict(sorted(by_round.items())[-1 - ROUNDS :])
+        validation = look.seeds[look.seeds["split"] == "validation"]
+        of_sets = diversities(look.sets(), validation, look.encode)
+        return pd.concat([of_sets, of_rounds(latest, look.encode)])
+
+
+class Privacy(Metric):
+    """What the rows have in common with seeds and test rows."""
+
+    name = "privacy"
+
+    def measure(self, look: Look) -> pd.DataFrame:
+        """Nothing where there are no seeds."""
+        return leaks(look.filtered, look.seeds, look.encode) if len(look.seeds) else table([])

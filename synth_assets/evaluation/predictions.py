@@ -1,14 +1,14 @@
 """What a student says of real rows, and what follows: F1, area under the curve, calibration, errors.
 
-A metric row is (name, slice, value, low, high, n) and, where it has one, a reason. The slice is the set that
-the student was trained on; of a learning curve, `set@rows`.
+The slice of a metric row is the set that the student was trained on; of a learning curve, `set@rows`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from synth_assets.contracts.measure import Row, row
 from synth_assets.contracts.measured import Measured, unknown
 from synth_assets.evaluation.faithfulness import agreement
 from synth_assets.evaluation.resampling import NO_ROWS, interval
@@ -25,7 +25,6 @@ DRAWS = 200  # bootstrap resamples
 SIZES = (0.125, 0.25, 0.5, 1.0)  # of a set, in its learning curve
 REPEATS = 5  # draws of each size
 FEW = 10  # rows of a label below which a curve does not begin
-Row = tuple[Any, ...]
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
@@ -83,19 +82,19 @@ def of_one(name: str, predicted: Predicted) -> Iterator[Row]:
         "auc": area(predicted),
         "calibration_error": calibration(predicted.probabilities.max(axis=1), predicted.right),
     }
-    for metric, m in found.items():
-        yield metric, name, m.value, m.low, m.high, m.n, m.why or None
+    for metric, measured in found.items():
+        yield row(metric, name, measured)
 
 
 def errors(predicted: Predicted) -> Iterator[Row]:
     """Error by class, and the confusion (slice: gold>said) as counts."""
     confusion = predicted.confusion
-    for label, row, true in zip(predicted.classes, confusion, confusion.diagonal(), strict=True):
-        of = int(row.sum())
+    for label, counts, true in zip(predicted.classes, confusion, confusion.diagonal(), strict=True):
+        of = int(counts.sum())
         if of:
-            yield "error", label, 1 - true / of, *wilson(of - int(true), of), of
-        for other, count in zip(predicted.classes, row, strict=True):
-            yield "confusion", f"{label}>{other}", float(count), None, None, of
+            yield Row("error", label, 1 - true / of, *wilson(of - int(true), of), of, gold=label)
+        for other, count in zip(predicted.classes, counts, strict=True):
+            yield Row("confusion", f"{label}>{other}", float(count), n=of, gold=label, said=other)
 
 
 def learning_curve(
@@ -123,7 +122,8 @@ def learning_curve(
         if len(found) > 1:
             half = float(t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
             low, high = max(0.0, mean - half), min(1.0, mean + half)
-        yield "learning_curve", f"{name}@{len(drawn[0])}", mean, low, high, n
+        k = len(drawn[0])
+        yield Row("learning_curve", f"{name}@{k}", mean, low, high, n, set=name, set_rows=k)
 
 
 def _part(rows: pd.DataFrame, share: float, seed: str) -> pd.DataFrame:

@@ -1,22 +1,15 @@
-"""All that is measured of one round, as metric rows.
-
-A metric row is (name, slice, value, low, high, n, reason): what was measured on which set, with its 95 %
-interval, or why it is not known.
-"""
+"""Whether the labels of a round's rows are right, and how many of its rows were kept."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from synth_assets.evaluation.facts import verdict_scores
-from synth_assets.evaluation.faithfulness import agreement, correctness, proportion, right_share
-from synth_assets.evaluation.judging import Verdict, reliability
-from synth_assets.evaluation.metric_rows import row, table
+from synth_assets.contracts.measure import Look, Metric, Row, row
+from synth_assets.evaluation.faithfulness import agreement, correctness, right_share
+from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.of_students import training_set
-from synth_assets.evaluation.preference import position_bias, win_tie_lose
 from synth_assets.evaluation.usefulness import TrainingSet, correct, wilson
-from synth_assets.selection.select import ranked
 from synth_assets.students.classifier import Student
 from synth_assets.students.made import Made
 
@@ -53,46 +46,10 @@ def faithfulness(
         for value in sorted(values.dropna().unique()) if values.nunique() <= 50 else ():
             at = (values == value).to_numpy().nonzero()[0]
             seen = {j: people[i] for j, i in enumerate(at) if i in people} if people else None
-            found.append(row("correctness", f"{attribute}={value}", right_share(list(agrees[at]), seen)))
+            of = {"attribute": attribute, "attribute_value": value}
+            measured = right_share(list(agrees[at]), seen)
+            found.append(row("correctness", f"{attribute}={value}", measured, **of))
     return table(found)
-
-
-def drawn_pairs(now: pd.DataFrame, last: pd.DataFrame, n: int) -> list[tuple[Any, Any]]:
-    """Pairs of a row of this round and one of the last, of the same cell, as dicts: the cells take turns."""
-    by_cell = []
-    for cell, rows in now.groupby("cell"):
-        both = [
-            {r["row_id"]: r for r in side.to_dict("records")} for side in (rows, last[last["cell"] == cell])
-        ]
-        order = [ranked(side, "pairs") for side in both]
-        by_cell.append([(both[0][a], both[1][b]) for a, b in zip(*order, strict=False)])
-    longest = max(map(len, by_cell), default=0)
-    return [pairs[i] for i in range(longest) for pairs in by_cell if i < len(pairs)][:n]
-
-
-def preference(
-    verdicts: Sequence[Verdict], round_: str, people: Sequence[float | None] | None = None
-) -> pd.DataFrame:
-    """How often the judge prefers this round's rows to those of `round_`, how much the order decides, and how
-    far it says what people say of the same pairs."""
-    if not verdicts:
-        return table([])
-    slice_ = f"against {round_}"
-    found = {
-        **win_tie_lose([v.verdict for v in verdicts]),
-        **position_bias([v.forward for v in verdicts], [v.swapped for v in verdicts]),
-        "unread": proportion([v.verdict is None for v in verdicts]),
-    }
-    rows = [row(f"judge_{name}", slice_, measured) for name, measured in found.items()]
-    if people is not None:
-        held = reliability([v.verdict for v in verdicts], people)
-        rows += [row(f"judge_{name}", f"people, {slice_}", measured) for name, measured in held.items()]
-    return table(rows)
-
-
-def facts(verdicts: Sequence[Sequence[bool | None]], k: int) -> pd.DataFrame:
-    """Precision, recall and F1@K of the facts of kept rows, each True, False, or None: it claims nothing."""
-    return table(row(name, "filtered", found) for name, found in verdict_scores(verdicts, k).items())
 
 
 def yields(generations: pd.DataFrame, filtered: pd.DataFrame) -> pd.DataFrame:
@@ -100,4 +57,18 @@ def yields(generations: pd.DataFrame, filtered: pd.DataFrame) -> pd.DataFrame:
     counts = {"all": (len(filtered), len(generations))}
     for cell, asked in generations["cell"].value_counts().sort_index().items():
         counts[str(cell)] = (int((filtered["cell"] == cell).sum()), int(asked))
-    return table(("yield", name, kept / n, *wilson(kept, n), n) for name, (kept, n) in counts.items())
+    return table(Row("yield", name, kept / n, *wilson(kept, n), n) for name, (kept, n) in counts.items())
+
+
+class Faithfulness(Metric):
+    """Whether the labels of the rows are right, by a student of the real rows and by people."""
+
+    name = "faithfulness"
+
+    def measure(self, look: Look) -> pd.DataFrame:
+        """Nothing of a task without labels."""
+        attributes = list(look.recipe.attributes)
+        if not look.recipe.labels:
+            return table([])
+        told = look.labelled.merge(look.filtered[["row_id", *attributes]], on="row_id")
+        return faithfulness(told, look.seeds, attributes, look.encode)

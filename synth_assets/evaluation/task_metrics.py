@@ -18,7 +18,6 @@ from synth_assets.evaluation.privacy import auc as area_under_curve
 from synth_assets.evaluation.resampling import bootstrap, bootstrap_mean, ratio
 
 NO_REFERENCE = "no row has a right answer"
-PASSES = "pass_at_1"
 Metric = Callable[
     [Sequence[str], Sequence[Sequence[str]]], Measured
 ]  # of answers, and the right ones of each

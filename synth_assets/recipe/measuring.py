@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
+from synth_assets.contracts.measure import Metric
 from synth_assets.contracts.section import ModelSpec, Section, wrong
 from synth_assets.contracts.step import Prompted
-from synth_assets.core.errors import unknown
-from synth_assets.evaluation.task_metrics import BY_NAME, PASSES
+from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.registry import METRICS
+
+OF_TEXTS = ("exact_match", "token_f1", "solve_rate", "set_f1", "bleu", "chrf", "rouge_l")  # see task_metrics
+PASSES = "pass_at_1"
 
 
 class Judged(Section):
@@ -78,7 +82,7 @@ class InContext(Prompted):
     @field_validator("by")
     @classmethod
     def _metric(cls, value: str) -> str:
-        if value not in (known := [*BY_NAME, PASSES]):
+        if value not in (known := [*OF_TEXTS, PASSES]):
             raise ValueError(str(unknown("metric", value, known)))
         return value
 
@@ -92,13 +96,35 @@ class Truth(Section):
     @field_validator("by")
     @classmethod
     def _metric(cls, value: str) -> str:
-        if value not in (known := ["label", *BY_NAME]):
+        if value not in (known := ["label", *OF_TEXTS]):
             raise ValueError(str(unknown("metric", value, known)))
         return value
 
 
+def _metric(given: Any) -> Any:
+    """The metric of a word and its section, which may be empty: its defaults."""
+    if not isinstance(given, tuple):
+        return given
+    word, section = given
+    try:
+        kind = METRICS.find(word, Metric)
+    except UserError as error:
+        raise wrong(str(error)) from error
+    return kind.model_validate({} if section in (None, True) else section)
+
+
+AnyMetric = Annotated[SerializeAsAny[Metric], BeforeValidator(_metric)]
+BUILT_IN = (  # in the order of their rows
+    *("word_list", "student", "model_alone", "diversity", "privacy", "evidence", "truth", "faithfulness"),
+    *("in_context", "facts", "judge"),
+)
+
+
 class Metrics(Section):
-    """What the set is measured by."""
+    """What the set is measured by: metrics that are built in, and others by their words."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, AnyMetric] = Field(init=False)
 
     newer = ("truth", "in_context", "facts")
 
@@ -115,3 +141,22 @@ class Metrics(Section):
     truth: dict[str, Truth] = {}  # column -> what it should be
     in_context: InContext | None = None
     facts: Facts | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_word(cls, value: Any) -> Any:
+        """What is no field is a metric by its name, or by its place in a module."""
+        if not isinstance(value, Mapping):
+            return value
+        return {w: said if w in cls.model_fields else (str(w), said) for w, said in value.items()}
+
+    @property
+    def others(self) -> dict[str, Metric]:
+        """The metrics that are not built in, by the words that the recipe has for them."""
+        return dict(self.__pydantic_extra__ or {})
+
+    def chosen(self) -> list[Metric]:
+        """The metrics that the recipe wants, in the order of their rows. Only these are imported."""
+        wanted = {word: getattr(self, word) for word in BUILT_IN}
+        built_in = [METRICS.find(word).of(said) for word, said in wanted.items() if said]
+        return [*built_in, *self.others.values()]

@@ -112,6 +112,9 @@ def _metrics(recipe: Recipe, said: Said) -> Any:
     if shown := wanted.in_context:
         told = recipe.task.told_by(shown)
         part = [part, [told, what_answers(shown.model or recipe.annotator_model)]]
+    for word, metric in wanted.others.items():
+        asked = [what_answers(model or recipe.annotator_model) for model in metric.models()]
+        part = [part, word, asked, made_of(type(metric))]
     return part
 
 

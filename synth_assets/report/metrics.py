@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 
+from synth_assets.evaluation.metric_rows import Parts, parts_of
 from synth_assets.evaluation.of_texts import VARIED
 from synth_assets.report import charts
 from synth_assets.report.pages import Number, Picture, Section, Table, general, interval, number, text
@@ -48,7 +48,6 @@ SIZED = {  # what changes with the size of a set: compared on as many rows only
     *("vocabulary", "distinct_1", "distinct_2", "self_bleu_4", "vendi_score", "mauve", "chamfer_distance"),
     *("cluster_coverage", "cluster_coverage_expected"),
 }
-CURVE = re.compile(r"(.+)@(\d+)")  # a slice: the set, and how many rows of it
 LABELS = 30  # of the picture of a confusion
 LINES = 300  # of the table of other metrics
 PICTURES = 3  # of other metrics
@@ -59,9 +58,10 @@ INDEPENDENT = (
 )
 
 
-def metric_sections(metrics: Metrics, labels: Sequence[str]) -> Iterator[Section]:
-    """Each metric in the first section that knows how to show it. Yields stand in the funnel."""
-    left = dict(metrics)
+def metric_sections(metrics: Metrics, labels: Sequence[str], parts: Parts | None = None) -> Iterator[Section]:
+    """Each metric in the first section that knows how to show it. Yields stand in the funnel. `parts` is what
+    the slices say: by default, what can be read from them."""
+    left, parts = dict(metrics), parts or parts_of(({"name": n, "slice": s} for n, s in metrics), labels)
     _take(left, "yield")
     yield _accuracy(
         _take(left, "accuracy"),
@@ -75,9 +75,11 @@ def metric_sections(metrics: Metrics, labels: Sequence[str]) -> Iterator[Section
     yield _trust({name: _take(left, name) for name in [*TRUST, *of_truth]})
     varied = [name for name in _names(left) if len(_slices(left, name)) > 1 and _slices(left, name) <= SETS]
     yield _diversity({name: _take(left, name) for name in varied})
-    curved = [name for name in _names(left) if all(map(CURVE.fullmatch, _slices(left, name)))]
-    yield _curves({name: _take(left, name) for name in curved})
-    yield _confusion(_take(left, "confusion"), _take(left, "error"), labels)
+    curved = [n for n in _names(left) if all(parts[n, s].get("set_rows") for s in _slices(left, n))]
+    yield _curves({name: _take(left, name) for name in curved}, parts)
+    pairs = {s: (p["gold"], p["said"]) for (n, s), p in parts.items() if n == "confusion" and "said" in p}
+    counts = {pairs[s]: v[0] for s, v in _take(left, "confusion").items() if s in pairs and v[0]}
+    yield _confusion(counts, _take(left, "error"), labels)
     yield _others(left)
 
 
@@ -193,15 +195,15 @@ def _gain(value: Value) -> list[Number]:
     return [Number("") if gain is None else number(gain, sign="+"), interval(low, high, "+")]
 
 
-def _curves(curved: dict[str, dict[str, Value]]) -> Section:
-    """Metrics whose slices are SET@ROWS."""
+def _curves(curved: dict[str, dict[str, Value]], said: Parts) -> Section:
+    """Metrics of parts of a set, by the rows of the part."""
     parts = []
     for name, values in curved.items():
         series: dict[str, list[charts.Point]] = {}
         for part, (value, low, high, _) in values.items():
-            found = CURVE.fullmatch(part)
-            if found and value is not None:
-                series.setdefault(found[1], []).append((float(found[2]), value, low, high))
+            if value is not None:
+                at = said[name, part]
+                series.setdefault(at["set"], []).append((float(at["set_rows"]), value, low, high))
         if series:
             drawn = {part: sorted(points) for part, points in list(series.items())[:9]}
             words = f"{text(name.replace('_', ' '), 60)} by number of rows"
@@ -210,9 +212,10 @@ def _curves(curved: dict[str, dict[str, Value]]) -> Section:
     return Section("curves", "Learning curves", words, parts)
 
 
-def _confusion(values: dict[str, Value], errors_of: dict[str, Value], labels: Sequence[str]) -> Section:
-    """Slices are gold>predicted."""
-    counts = {_pair(part, labels): value[0] for part, value in values.items() if value[0]}
+def _confusion(
+    counts: dict[tuple[str, str], float], errors_of: dict[str, Value], labels: Sequence[str]
+) -> Section:
+    """Counts of gold and predicted label."""
     errors = {pair: n for pair, n in counts.items() if n and pair[0] != pair[1]}
     known = dict.fromkeys([*labels, *(label for pair in counts for label in pair)])
     wrong = {label: sum(n for pair, n in errors.items() if label in pair) for label in known}
@@ -233,12 +236,6 @@ def _confusion(values: dict[str, Value], errors_of: dict[str, Value], labels: Se
         rows = [[text(gold, 60), text(guess, 60), general(n)] for (gold, guess), n in worst]
         parts.append(Table(["gold", "predicted", "rows"], rows, "most frequent errors"))
     return Section("confusion", "Confusion", "", parts)
-
-
-def _pair(part: str, labels: Sequence[str]) -> tuple[str, str]:
-    """Gold and predicted label; a label may have a > of its own."""
-    cuts = [(part[:i], part[i + 1 :]) for i, c in enumerate(part) if c == ">"]
-    return next((cut for cut in cuts if set(cut) <= set(labels)), cuts[0] if cuts else (part, part))
 
 
 def _others(left: Metrics) -> Section:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
+from synth_assets.evaluation.metric_rows import Parts, parts_of
 from synth_assets.report.metrics import Metrics
 from synth_assets.resources.home import reports
 from synth_assets.resources.storage.warehouse import Warehouse, identifier
@@ -26,6 +27,11 @@ class Round:
         sql = sql.replace("{recipe}", identifier(self.recipe.name))
         answer = self._warehouse.query(sql, {"round": round_ or self.day})
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+
+    def slices(self) -> Parts:
+        """What the slices of the metrics say."""
+        rows = self.ask("select * from {recipe}.metrics where round = $round")
+        return parts_of(rows, self.recipe.labels)
 
     def metrics(self, round_: str | None = None) -> Metrics:
         rows = self.ask("select * exclude (round) from {recipe}.metrics where round = $round", round_)

@@ -47,7 +47,7 @@ def sections(round_: Round) -> list[Section]:
     found = [
         _made(round_),
         _funnel(round_),
-        *metric_sections(metrics, round_.recipe.labels),
+        *metric_sections(metrics, round_.recipe.labels, round_.slices()),
         *([of_conditions(round_), of_examples(round_)] if round_.counts["kept"] is not None else []),
         of_labels(round_),
         of_weights(round_),

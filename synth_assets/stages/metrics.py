@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from synth_assets.annotation import annotators
-from synth_assets.evaluation import in_context, of_students, of_texts
+from synth_assets.annotation import annotators, people
+from synth_assets.contracts.measure import Before, Look
+from synth_assets.evaluation import of_students, of_texts
 from synth_assets.evaluation import round as of_round
-from synth_assets.evaluation.facts import entity_error
-from synth_assets.evaluation.metric_rows import MAIN, against, row, table
+from synth_assets.evaluation.metric_rows import MAIN, table
+from synth_assets.generation.conditions.knowledge import retrieve
+from synth_assets.generation.steps.prompt import parsed
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.stages import by_model, feedback
-from synth_assets.stages.run import Run
-from synth_assets.stages.stage import ANSWERED, Chart, Made, Markdown, Stage, Table, Verdict
-from synth_assets.students import made as students
+from synth_assets.stages import feedback
+from synth_assets.stages.run import Run, passes
+from synth_assets.stages.stage import ANSWERED, Chart, Made, Markdown, Stage, Table, Verdict, short
+from synth_assets.students import made
 
 SECTIONS = ["labels", "metrics", "annotator", "feedback", "seed"]
 PLOTTED = (  # over the rounds
@@ -39,136 +41,70 @@ CHECKS = {
 }
 
 
-@dataclass(frozen=True)
-class Before:
-    """The last round that was measured before this one: its kept rows, its training set and its metrics."""
+def compute(run: Run, **now: Table) -> Made:
+    """All that the recipe measures, and the yield of each cell, which the next round is told."""
+    import pandas as pd
 
-    round: str
-    kept: Table
-    weighted: Table
-    metrics: Table
+    recipe, look = run.recipe, looking(run, **now)
+    yields = of_round.yields(now["generations"], now["filtered"])
+    parts = [table(metric.measure(look)) for metric in recipe.metrics.chosen()]
+    own = {name for part in parts[len(parts) - len(recipe.metrics.others) :] for name in part["name"]}
+    rows = pd.concat([*parts, yields], ignore_index=True).assign(round=run.round)
+    by_cell = yields.set_index("slice")["value"].to_dict()
+    next_round = feedback.told({cell: by_cell[cell] for cell in recipe.cells}, recipe.rows, run.round)
+    numbers = {**_numbers(rows, own), **{name: _listed(*lines) for name, lines in look.told.items()}}
+    return Made(rows, numbers, _verdicts(recipe, rows, look.before()), beside={"feedback": Made(next_round)})
 
-    @classmethod
-    def of(cls, run: Run) -> Before | None:
-        round_ = last_measured(run)
-        if round_ is None:
+
+def looking(run: Run, **now: Table) -> Look:
+    """What the metrics look at, by way of a run. What several of them want is worked out once."""
+    recipe, seeds = run.recipe, now["seeds"]
+
+    @cache
+    def so_far(stage: str) -> Table:
+        import pandas as pd
+
+        return pd.concat([run.before(stage), now[stage]], ignore_index=True)
+
+    @cache
+    def sets() -> dict[str, Table]:
+        # `weighted` has the rows of all rounds so far: what it is compared with has them, too
+        rows = {stage: so_far(stage) for stage in ("generations", "filtered", "labelled")}
+        return of_students.training_sets(**rows, weighted=now["weighted"], seeds=seeds, seed=recipe.seed)
+
+    @cache
+    def before() -> Before | None:
+        if (last := last_measured(run)) is None:
             return None
-        place = {"round": round_}
-        return cls(round_, *(run.read(stage, place) for stage in ("filtered", "weighted", "metrics")))
+        return Before(last, *(run.read(s, {"round": last}) for s in ("filtered", "weighted", "metrics")))
+
+    def annotate(texts: Sequence[str]) -> Sequence[Any]:
+        shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
+        return annotators.label_logprobs(texts, shown, recipe.task, run.model())
+
+    return Look(
+        recipe=recipe,
+        round=run.round,
+        so_far=so_far,
+        sets=sets,
+        before=before,
+        encode=run.encode,
+        student=made.build(recipe.student, run.encode, run.encoder.folder),
+        model=run.model,
+        expect=run.expect,
+        annotate=annotate,
+        text_of=lambda answer, one_line: parsed(answer, None, one_line)["text"] or "",
+        retrieve=retrieve,
+        passes=passes,
+        verdicts=people.read_verdicts,
+        **now,
+    )
 
 
 def last_measured(run: Run) -> str | None:
     """The last round before this one that has metrics, and the rows that they are of."""
     measured = [r for r in run.rounds("metrics") if run.there("weighted", {"round": r})]
     return max(measured, default=None)
-
-
-def compute(
-    run: Run, generations: Table, filtered: Table, labelled: Table, weighted: Table, seeds: Table
-) -> Made:
-    """Usefulness, faithfulness, diversity, privacy and yield, with intervals."""
-    import pandas as pd
-
-    recipe = run.recipe
-    made_now = {"generations": generations, "filtered": filtered, "labelled": labelled}
-    # `weighted` has the rows of all rounds so far: what it is compared with has them, too
-    so_far = {stage: so_far_of(run, stage, rows) for stage, rows in made_now.items()}
-    sets = of_students.training_sets(**so_far, weighted=weighted, seeds=seeds, seed=recipe.seed)
-    before = Before.of(run)
-    parts = _usefulness(run, sets, seeds, before)
-    parts += _of_rows(run, sets, so_far["filtered"], filtered, labelled, seeds)
-    parts += _by_model(run, sets, seeds, filtered)
-    judged, told = _judged(run, filtered, before)
-    yields = of_round.yields(generations, filtered)
-    rows = pd.concat([*parts, *judged, yields], ignore_index=True).assign(round=run.round)
-    by_cell = yields.set_index("slice")["value"].to_dict()
-    next_round = feedback.told({cell: by_cell[cell] for cell in recipe.cells}, recipe.rows, run.round)
-    numbers = {**_numbers(rows), **told}
-    return Made(rows, numbers, _verdicts(recipe, rows, before), beside={"feedback": Made(next_round)})
-
-
-def so_far_of(run: Run, stage: str, rows: Table) -> Table:
-    """The rows of a stage in all rounds up to this one."""
-    import pandas as pd
-
-    return pd.concat([run.before(stage), rows], ignore_index=True)
-
-
-def _usefulness(run: Run, sets: dict[str, Table], seeds: Table, before: Before | None) -> list[Table]:
-    """Students and baselines, as far as the recipe wants them and there are test rows with labels."""
-    recipe, test = run.recipe, seeds[seeds["split"] == "test"].reset_index(drop=True)
-    if test.empty or not recipe.labels:
-        return []
-    wanted, others = recipe.metrics, dict[str, Any]()
-    made = students.build(recipe.student, run.encode, run.encoder.folder)
-    said = of_students.predictions(sets, test, made) if wanted.student else {}
-    if wanted.word_list:
-        others["word list"] = of_students.word_list_hits(test, wanted.word_list)
-    parts = [of_students.usefulness(said, others, len(test))]
-    if wanted.student:
-        parts.append(of_students.curves(sets, test, made, recipe.seed))
-    if wanted.student and before:
-        last = {MAIN: before.weighted[before.weighted["origin"] == "synthetic"]}
-        was = of_students.predictions(last, test, made)[MAIN]
-        parts.append(of_students.change(said[MAIN], was, before.round))
-    if wanted.model_alone:
-        by_seeds = said.get("seeds")
-        right = None if by_seeds is None else by_seeds.right
-        parts.append(of_students.model_alone(*_labels_by_model(run, test, seeds), right))
-    return parts
-
-
-def _labels_by_model(run: Run, test: Table, seeds: Table) -> tuple[Table, list[Any]]:
-    """The test rows that the annotator labels by itself, and what it says of each."""
-    recipe = run.recipe
-    sample = of_students.drawn_for_the_model(test, recipe.metrics.model_alone, recipe.seed)
-    shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
-    return sample, annotators.label_logprobs(list(sample["text"]), shown, recipe.task, run.model())
-
-
-def _of_rows(
-    run: Run, sets: dict[str, Table], kept: Table, filtered: Table, labelled: Table, seeds: Table
-) -> Iterator[Table]:
-    """What is measured without a student of each set: diversity (of `kept`, round by round), leaks, faith."""
-    recipe, wanted = run.recipe, run.recipe.metrics
-    if wanted.diversity:
-        by_round = {str(name): list(rows["text"]) for name, rows in kept.groupby("round")}
-        latest = dict(sorted(by_round.items())[-1 - of_texts.ROUNDS :])
-        yield of_texts.diversities(sets, seeds[seeds["split"] == "validation"], run.encode)
-        yield of_texts.of_rounds(latest, run.encode)
-    if wanted.privacy and len(seeds):
-        yield of_texts.leaks(filtered, seeds, run.encode)
-    if wanted.evidence:
-        evidence = [text or "" for text in filtered[wanted.evidence]]
-        found = entity_error(list(filtered["text"]), evidence)
-        yield table([row("entity_error", "filtered", found)])
-    for column, truth in wanted.truth.items():
-        for name in ("generations", "filtered"):
-            yield in_context.truth(truth.by, name, column, sets[name], truth.column)
-    if wanted.faithfulness and recipe.labels:
-        told = labelled.merge(filtered[["row_id", *recipe.attributes]], on="row_id")
-        yield of_round.faithfulness(told, seeds, list(recipe.attributes), run.encode)
-
-
-def _by_model(run: Run, sets: dict[str, Table], seeds: Table, filtered: Table) -> Iterator[Table]:
-    """What a model measures of the sets."""
-    if run.recipe.metrics.in_context:
-        yield by_model.in_context_rows(run, sets, seeds)
-    if looked := run.recipe.metrics.facts:
-        yield of_round.facts(by_model.verdicts_on_facts(run, filtered), looked.k)
-
-
-def _judged(run: Run, filtered: Table, before: Before | None) -> tuple[list[Table], dict[str, Any]]:
-    """What a judge says of this round and the last, and, for people, pairs of which it is not sure."""
-    judge = run.recipe.metrics.judge
-    if judge is None or before is None:
-        return [], {}
-    pairs = of_round.drawn_pairs(filtered, before.kept, judge.rows)
-    verdicts = by_model.judged(run, pairs)
-    lines = by_model.doubted(pairs, verdicts)
-    head = ["| this round | the round before |", "| --- | --- |"]
-    told = {"judge_not_sure": Markdown("\n".join([*head, *lines]))} if lines else {}
-    return [by_model.preference(judge, pairs, verdicts, before.round)], told
 
 
 def asks(
@@ -180,17 +116,10 @@ def asks(
     seeds: Table,
 ) -> None:
     """What is asked of the sets: of those that are not there yet, the most that it may be."""
-    wanted, test = run.recipe.metrics, seeds[seeds["split"] == "test"]
-    if wanted.model_alone and len(test):
-        _labels_by_model(run, test, seeds)
-    if wanted.in_context:
-        by_model.ask_in_context(run, {"generations": generations, "filtered": filtered}, seeds)
-    if wanted.facts:
-        by_model.verdicts_on_facts(run, filtered)
-    last = last_measured(run) if wanted.judge else None
-    if wanted.judge and last:
-        kept, n = run.read("filtered", {"round": last}), wanted.judge.rows
-        by_model.judged(run, None if filtered is None else of_round.drawn_pairs(filtered, kept, n))
+    now = {"generations": generations, "filtered": filtered, "labelled": labelled, "weighted": weighted}
+    look = looking(run, **now, seeds=seeds)
+    for metric in run.recipe.metrics.chosen():
+        metric.ask(look)
 
 
 def _verdicts(recipe: Recipe, rows: Table, before: Before | None) -> dict[str, list[Verdict]]:
@@ -220,7 +149,7 @@ def _accuracy(rows: Table, before: Before | None) -> Verdict:
     if now >= least:
         return Verdict(True, words)
     # the interval alone says "worse" of one round in twelve that is not: it leaves this round's chance out
-    most = _value(rows, "accuracy_change", against(before.round), "high")
+    most = _value(rows, "accuracy_change", before.round, "high", by="against")
     if most is None or most < 0:
         return Verdict(False, words)
     return Verdict(True, f"{words} On the same test rows the fall is within chance (up to {most:+.3f}).")
@@ -235,16 +164,18 @@ def _diversity(rows: Table, most: float) -> Verdict:
     return Verdict(falls[name] <= most, words if falls[name] > 0 else "No round before was more varied.")
 
 
-def _value(rows: Table, name: str, slice_: str, column: str = "value") -> float | None:
-    found = rows.loc[(rows["name"] == name) & (rows["slice"] == slice_), column].dropna()
+def _value(rows: Table, name: str, of: str, column: str = "value", by: str = "slice") -> float | None:
+    found = rows.loc[(rows["name"] == name) & (rows[by] == of), column].dropna()
     return float(found.iloc[0]) if len(found) else None
 
 
-def _numbers(rows: Table) -> dict[str, Any]:
-    """Pictures of this round, and numbers that Dagster plots over rounds."""
+def _numbers(rows: Table, own: set[str]) -> dict[str, Any]:
+    """Pictures of this round, and numbers that Dagster plots over rounds: those of one's own metrics, too."""
     known = rows[rows["value"].notna()]
     tabled = known[known["name"].isin(TABLED)].pivot_table(index="name", columns="slice", values="value")
-    numbers = known[known["name"].isin(PLOTTED) | known["name"].str.startswith(("truth_", "in_context_"))]
+    numbers = known[
+        known["name"].isin({*PLOTTED, *own}) | known["name"].str.startswith(("truth_", "in_context_"))
+    ]
     pictures = {
         "accuracy": ("accuracy on real test rows (95 % interval)", "accuracy"),
         "correctness": ("right labels, by a student of real rows or people (95 % interval)", "correctness"),
@@ -264,8 +195,12 @@ def _numbers(rows: Table) -> dict[str, Any]:
     }
 
 
+def _listed(columns: Sequence[str], *rows: Sequence[str]) -> Markdown:
+    lines = [columns, ["---"] * len(columns), *(map(short, row) for row in rows)]
+    return Markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
 def stage(recipe: Recipe) -> Stage:
-    wanted = recipe.metrics
     return Stage(
         "metrics",
         compute,
@@ -274,5 +209,5 @@ def stage(recipe: Recipe) -> Stage:
         checks={**ANSWERED, **CHECKS},
         asks=asks,
         model=recipe.annotator_model,
-        pays=bool(wanted.model_alone or wanted.in_context or wanted.facts or wanted.judge),
+        pays=any(metric.models() for metric in recipe.metrics.chosen()),
     )

@@ -9,13 +9,35 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from synth_assets.cli import main
-from synth_assets.evaluation.metric_rows import against, table
-from synth_assets.resources.home import warehouse
+from synth_assets.contracts.measure import Row
+from synth_assets.core.registry import METRICS, made_of
+from synth_assets.evaluation.metric_rows import parts_of, table
+from synth_assets.evaluation.task_metrics import BY_NAME
+from synth_assets.recipe.columns import COLUMNS
+from synth_assets.recipe.load import load
+from synth_assets.recipe.measuring import BUILT_IN, OF_TEXTS, Metrics
+from synth_assets.resources.home import home, warehouse
 from synth_assets.stages import metrics
 from tests.endpoint import Endpoint
 
+ENDINGS = """
+import numpy as np
+
+from synth_assets.contracts.measure import Metric, row
+from synth_assets.contracts.measured import mean
+
+
+class Ended(Metric):
+    name = "ended"
+    mark: str = "."
+
+    def measure(self, look):
+        ends = [text.endswith(self.mark) for text in look.filtered["text"]]
+        yield row("ended", "filtered", mean(np.array(ends, dtype=float), 0, 1))
+"""
 FIRST, SECOND = "2026-11-19", "2026-11-20"
 WORDS = "love war cats trains music chess rain bread night snow".split()  # noqa: SIM905
 
@@ -107,11 +129,11 @@ def test_a_set_that_gets_worse_is_stopped(
 def test_a_fall_under_the_last_interval_stops_only_where_the_same_test_rows_say_so(
     most: float | None, holds: bool
 ) -> None:
-    before = SimpleNamespace(round=FIRST, metrics=table([("accuracy", "weighted", 0.75, 0.301, 0.954, 4)]))
+    before = SimpleNamespace(round=FIRST, metrics=table([Row("accuracy", "weighted", 0.75, 0.301, 0.954, 4)]))
     now = table(
         [
-            ("accuracy", "weighted", 0.25, 0.05, 0.7, 4),
-            ("accuracy_change", against(FIRST), -0.5, -1.0, most, 4),
+            Row("accuracy", "weighted", 0.25, 0.05, 0.7, 4),
+            Row("accuracy_change", f"weighted, against {FIRST}", -0.5, -1.0, most, 4, against=FIRST),
         ]
     )
     assert metrics._accuracy(now, before).fine is holds  # type: ignore[arg-type]
@@ -248,3 +270,47 @@ def test_entities_are_looked_up_in_the_evidence_that_the_recipe_names(
     endpoint.say = lambda body: f"We saw it. The film shows Paris and Rome {body['seed']} times."
     main(["run", "reviews", "--round", FIRST])
     assert ask("select value from reviews.metrics where name = 'entity_error'") == [(0.5,)]
+
+
+def test_a_metric_of_ones_own_is_checked_made_and_read_like_any_other(
+    project: Path, edit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (project / "endings.py").write_text(ENDINGS)
+    monkeypatch.syspath_prepend(str(project))
+    edit("schedule:", "metrics: {student: false, diversity: false, 'endings:Ended': {mrk: x}}\nschedule:")
+    assert main(["check", "reviews"]) == 2
+    assert "metrics.endings:Ended.mrk" in capsys.readouterr().err
+    edit("{mrk: x}", "{mark: r}")
+    assert main(["run", "reviews", "--round", FIRST]) == 0
+    ended = "select avg((text like '%r')::int)::double, count(*) from reviews.filtered"
+    assert ask("select value, n from reviews.metrics where name = 'ended'") == ask(ended)
+    recipe = project / "recipes" / "reviews.yaml"
+    before = load(recipe).version("metrics")
+    (project / "endings.py").write_text(ENDINGS + "# another one")
+    made_of.cache_clear()
+    assert load(recipe).version("metrics") != before
+    assert main(["report", "reviews", "--round", FIRST]) == 0
+    assert "ended" in (home() / "reports" / "reviews" / f"{FIRST}.html").read_text(encoding="utf-8")
+
+
+def test_unknown_metrics_are_refused_with_those_that_are_known() -> None:
+    with pytest.raises(ValidationError, match=r"unknown metric 'diversty'. Did you mean 'diversity'"):
+        Metrics.model_validate({"diversty": True})
+    with pytest.raises(ValidationError, match=r"no class with Metric as its base"):
+        Metrics.model_validate({"json:dumps": True})
+
+
+def test_the_words_of_metrics_are_those_of_the_tasks_and_of_the_built_in_classes() -> None:
+    assert tuple(BY_NAME) == OF_TEXTS
+    assert set(METRICS.known) == set(BUILT_IN)
+    assert COLUMNS["metrics"].keys() - {"round"} == set(Row._fields)
+
+
+def test_what_slices_say_is_read_from_their_columns_and_of_old_rounds_from_their_words() -> None:
+    curve, pair = Row("curve", "a@b@20", 0.5), Row("confusion", "a>b>c", 3.0)
+    old = parts_of([curve._asdict(), pair._asdict()], ["a", "b>c"])
+    assert old["curve", "a@b@20"] == {"set": "a@b", "set_rows": 20}
+    assert old["confusion", "a>b>c"] == {"gold": "a", "said": "b>c"}
+    new = parts_of([curve._asdict(), pair._replace(gold="a>b", said="c")._asdict()], ["a", "b>c"])
+    assert new["curve", "a@b@20"] == {}
+    assert new["confusion", "a>b>c"] == {"gold": "a>b", "said": "c"}

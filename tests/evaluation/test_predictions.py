@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.predictions import (
     area,
     calibration,
@@ -70,21 +71,22 @@ def test_the_area_under_the_curve_is_scikit_learns() -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 5])
 def test_few_or_equal_test_rows_give_a_value_or_say_why_not(n: int) -> None:
-    for _, _, value, low, high, rows, why in of_one("set", predicted(["bad"] * n, ["bad"] * n)):
-        assert why
-        assert low is high is None
-        assert rows == n
-        assert value is None or np.isfinite(value)
+    for row in of_one("set", predicted(["bad"] * n, ["bad"] * n)):
+        assert row.reason
+        assert row.low is row.high is None
+        assert row.n == n
+        assert row.value is None or np.isfinite(row.value)
 
 
 def test_errors_by_class_and_the_confusion_add_up() -> None:
     gold = ["bad"] * 10 + ["fine"] * 4 + ["good"] * 6
     said = ["bad"] * 7 + ["good"] * 3 + ["fine"] * 4 + ["good"] * 3 + ["fine"] * 3
-    rows = pd.DataFrame(errors(predicted(said, gold)), columns=["name", "slice", "value", "low", "high", "n"])
+    rows = table(errors(predicted(said, gold)))
     by_class = rows[rows["name"] == "error"].set_index("slice")["value"]
     assert dict(by_class) == pytest.approx({"bad": 0.3, "fine": 0.0, "good": 0.5})
     confusion = rows[rows["name"] == "confusion"].set_index("slice")["value"]
     assert confusion["bad>good"] == 3
+    assert rows.loc[rows["said"].eq("good") & rows["gold"].eq("bad"), "value"].item() == 3
     assert confusion.sum() == len(gold)
     known = rows[rows["low"].notna()]
     assert (known["low"] <= known["value"]).all()
@@ -101,7 +103,8 @@ def test_a_learning_curve_draws_parts_with_all_labels_and_ends_with_the_whole_se
         return 0.5 + len(part) / 1000 + 0.001 * (len(sizes) % 3)
 
     curve = list(learning_curve("set", rows, accuracy, n=50))
-    assert [slice_ for _, slice_, *_ in curve] == ["set@40", "set@80", "set@160"]  # 20 have too few of a
+    assert [row.slice for row in curve] == ["set@40", "set@80", "set@160"]  # 20 have too few of a
+    assert [(row.set, row.set_rows) for row in curve] == [("set", 40), ("set", 80), ("set", 160)]
     assert sizes == [40] * 5 + [80] * 5 + [160]
     spread = np.std([0.541, 0.542, 0.54, 0.541, 0.542], ddof=1) / 5**0.5
     assert curve[0][4] - curve[0][2] == pytest.approx(2.776 * spread, rel=1e-3)  # Student's t of five draws

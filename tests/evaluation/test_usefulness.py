@@ -220,8 +220,10 @@ def test_the_annotators_missing_answers_are_missing_and_not_wrong() -> None:
         known = [dict(zip(("bad", "good"), right[t.split()[0]], strict=True)) for t in texts]
         return [None if "number 0" in t else p for t, p in zip(texts, known, strict=True)]
 
-    table = of_students.model_alone(test, 8, annotate, np.array([True] * 8)).set_index("name")
+    table = of_students.model_alone(test, annotate(list(test["text"])), np.array([True] * 8)).set_index(
+        "name"
+    )
     assert table.loc["accuracy", "value"] == 1.0
     assert table.loc["accuracy", "n"] == 7
-    unknown = of_students.model_alone(test, 8, lambda texts: [None] * len(texts), None)
+    unknown = of_students.model_alone(test, [None] * len(test), None)
     assert unknown["value"].isna().all()
