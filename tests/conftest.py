@@ -78,7 +78,7 @@ def quick_rounds() -> Iterator[None]:
     from dagster._core.storage.runs.sqlite import sqlite_run_storage
 
     from synth_assets.assets import in_process
-    from synth_assets.report import plots
+    from synth_assets.report import charts
 
     @functools.lru_cache(maxsize=64)
     def engine(url: str) -> sqlalchemy.Engine:
@@ -97,8 +97,7 @@ def quick_rounds() -> Iterator[None]:
             patch.setattr(module, "create_engine", lambda url, **_: engine(url))
         patch.setattr(ScriptDirectory, "from_config", made_once(ScriptDirectory.from_config, folder))
         patch.setattr(in_process, "BY_ROUND", [stage for stage in in_process.BY_ROUND if stage != "report"])
-        for name in ("bars", "histogram", "panels", "intervals"):
-            patch.setattr(plots, name, made_once(getattr(plots, name), content))
+        patch.setattr(charts, "markdown", made_once(charts.markdown, content))
         yield
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from synth_assets.report import plots
+from synth_assets.report import charts
 from synth_assets.stages.stage import Chart, Markdown
 
 
@@ -16,5 +16,5 @@ def metadata(numbers: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shown(value: Any) -> Any:
     if isinstance(value, Chart):
-        return dg.MetadataValue.md(getattr(plots, value.kind)(value.title, value.values))
+        return dg.MetadataValue.md(charts.markdown(*value))
     return dg.MetadataValue.md(value) if isinstance(value, Markdown) else value

@@ -28,7 +28,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         found = write(recipe, warehouse(), round_, path)
         return dg.MaterializeResult(
             metadata={
-                "report": dg.MetadataValue.md(markdown(found)),
+                "report": dg.MetadataValue.md("\n".join(markdown(found))),
                 "page": dg.MetadataValue.path(str(path)),
                 "open": f"synth report {recipe.name} --round {round_} --open",
             }

@@ -1,4 +1,4 @@
-"""`synth check`: everything about a recipe that can be known without asking a model."""
+"""`synth check`: say whether a recipe is right, without a model."""
 
 from __future__ import annotations
 
@@ -117,6 +117,10 @@ def _model(recipe: Recipe, spec: str | NamedModel) -> str:
         price = price and price.batched()
     costs = f"${price.prompt:g} and ${price.completion:g} a million tokens" if price else "price not known"
     return f"{model.name} at {model.endpoint}, {model.api}, {'free' if price and price.free else costs}"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
 
 
 def command(options: argparse.Namespace) -> None:

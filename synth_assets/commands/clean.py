@@ -1,5 +1,7 @@
-"""`synth clean`: what of the lake nobody needs any more, and its removal. The call log stays: what was paid
-comes back free."""
+"""`synth clean`: say what nobody needs any more, and remove it with --yes.
+
+The call log stays: what was paid comes back free.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from synth_assets.assets.dagster_internals import forget, rounds_at_work
 from synth_assets.commands.options import as_day, recipes_named
-from synth_assets.commands.verify import marked, version_made
 from synth_assets.core.errors import UserError
 from synth_assets.resources.home import reports
 from synth_assets.stages import tables
+from synth_assets.stages.tables import marked, version_made
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -42,6 +44,7 @@ class Removal:
 
     @property
     def round(self) -> str | None:
+        """The round that it belongs to, if it belongs to one."""
         return self.partition.get("round")
 
 
@@ -93,7 +96,7 @@ def unfinished(lake: Lake) -> Iterator[Removal]:
 
 
 def remove(removals: Iterable[Removal], lake: Lake, instance: dg.DagsterInstance) -> Iterator[str]:
-    """Do it, and tell Dagster which partitions are no longer there. What a run may be writing is left alone;
+    """Remove them, and tell Dagster which partitions are no longer there. What a run may be writing stays;
     yields a line on each of those."""
     busy = rounds_at_work(instance)
     wiped: dict[tuple[str, str], list[Partition]] = {}
@@ -144,13 +147,22 @@ def _whole(kind: str, recipe: str, stage: str, partition: Partition, path: Path)
 
 
 def _without_texts(table: pa.Table) -> pa.Table:
-    """Of rows that were not accepted; of all rows where nothing says which were (`rejected`)."""
+    """The table without the texts of rows that were not accepted; without any where none says so."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     keep = table["accepted"] if "accepted" in table.column_names else pa.scalar(False)
     text = pc.if_else(keep, table["text"], pa.scalar(None, pa.string()))
     return table.set_column(table.column_names.index("text"), "text", text).combine_chunks()
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="default: all recipes")
+    parser.add_argument("--keep-rounds", type=int, metavar="N", help="old rounds: all but the latest N")
+    parser.add_argument("--before", metavar="DATE", type=as_day, help="old rounds: those before this day")
+    parser.add_argument("--rejected-texts", action="store_true", help="texts of rejected rows; reasons stay")
+    parser.add_argument("--gone", action="store_true", help="all rows of recipes whose YAML is gone")
+    parser.add_argument("--yes", action="store_true", help="do it")
 
 
 def command(options: argparse.Namespace) -> None:
@@ -174,7 +186,7 @@ def _removals(options: argparse.Namespace, lake: Lake) -> Iterator[Removal]:
 
     if options.keep_rounds is not None and options.keep_rounds < 1:
         raise UserError(f"--keep-rounds {options.keep_rounds}: keep at least one round.")
-    before, keep = options.before and as_day(options.before), options.keep_rounds
+    before, keep = options.before, options.keep_rounds
     yield from unfinished(lake)
     if options.gone:
         if not recipes().is_dir():

@@ -1,8 +1,15 @@
-"""`synth compare`: two sets side by side."""
+"""`synth compare`: two sets side by side, measured again on the same rows."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("a", help="a recipe, RECIPE@2026-11-22, or the folder of an export")
+    parser.add_argument("b", help="likewise")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write it as a page too")
 
 
 def command(options: argparse.Namespace) -> None:

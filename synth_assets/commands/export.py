@@ -1,4 +1,4 @@
-"""`synth export`: a stage of one round as a data set of its own, with the card that says how it was made."""
+"""`synth export`: write the set into a folder, with its dataset card."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synth_assets.commands.options import as_day, recipe_named
+from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.core.errors import UserError, unknown
-from synth_assets.report.card import FILES, card
+from synth_assets.report.card import CARD, FILES, card, facts
+from synth_assets.report.one_round import latest_round
 from synth_assets.resources.storage.files import beside, flushed, write
 from synth_assets.stages import tables
 
@@ -32,37 +33,26 @@ def export(
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UserError(f"--to {to}: there is something already: remove it, or name another folder.")
-    round_, places = _places(recipe, lake, stage, round_)
+    of_rounds = "round" in tables.stages(recipe)[stage]
+    round_ = latest_round(recipe, stage, round_) if of_rounds else None
+    places = _places(recipe, lake, stage, round_)
     schema = tables.schema(recipe, stage)
     rows = (part for p in places for part in lake.stream(recipe.name, stage, p, schema))
     with beside(to) as folder:
         file = folder / FILES[kind]
         file.parent.mkdir(parents=True)
         written = _write(file, (_of_today(recipe, part) for part in rows), schema, kind)
-        write(folder / "README.md", "\n".join(card(recipe, warehouse, kind, stage, round_, written, schema)))
+        said = facts(recipe, warehouse, stage, round_, written)
+        write(folder / CARD, json.dumps(said, indent=2, ensure_ascii=False))
+        write(folder / "README.md", "\n".join(card(recipe, kind, schema, said)))
     return written
 
 
-def _places(
-    recipe: Recipe, lake: Lake, stage: str, round_: str | None
-) -> tuple[str | None, list[dict[str, str]]]:
-    """The round, by default the latest one, and its partitions."""
-    cut = tables.stages(recipe)[stage]
-    found = [
-        p for p in lake.partitions(recipe.name, stage, cut) if p.get("cell", "all") in (*recipe.cells, "all")
-    ]
-    if "round" in cut:
-        rounds = sorted({p["round"] for p in found})
-        round_ = round_ or (rounds[-1] if rounds else None)
-        found = [p for p in found if p["round"] == round_]
-        if not found:
-            known = ", ".join(rounds[-5:]) or "none"
-            raise UserError(
-                f"{recipe.name}.{stage} has no round {round_ or ''}: the latest are {known}. "
-                f"`synth run {recipe.name}` makes one."
-            )
-        return round_, found
-    return None, found or [{}]
+def _places(recipe: Recipe, lake: Lake, stage: str, round_: str | None) -> list[dict[str, str]]:
+    """The partitions of the round, of cells that the recipe still has."""
+    cells = (*recipe.cells, "all")
+    there = lake.partitions(recipe.name, stage, tables.stages(recipe)[stage])
+    return [p for p in there if p.get("round") == round_ and p.get("cell", "all") in cells] or [{}]
 
 
 def _of_today(recipe: Recipe, rows: pa.Table) -> pa.Table:
@@ -93,6 +83,14 @@ def _write(file: Path, parts: Iterator[pa.Table], schema: pa.Schema, kind: Forma
     return written
 
 
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    parser.add_argument("--to", metavar="DIR", required=True, type=Path, help="a new folder")
+    parser.add_argument("--format", choices=list(FILES), default="hf")
+    parser.add_argument("--stage", default="weighted")
+    add_round(parser)
+
+
 def command(options: argparse.Namespace) -> None:
     from synth_assets.resources.home import lake, warehouse
     from synth_assets.stages.tables import stages
@@ -103,7 +101,7 @@ def command(options: argparse.Namespace) -> None:
         raise unknown("stage", options.stage, stages(recipe))
     if options.stage in ("calls", "feedback"):
         raise UserError(f"--stage {options.stage} has no rows of the set: try weighted, or generations.")
-    round_, to = options.round and as_day(options.round), options.to.expanduser().absolute()
+    to = options.to.expanduser().absolute()
     show(warehouse(), recipe)
-    rows = export(recipe, lake(), warehouse(), to, options.format, options.stage, round_)
+    rows = export(recipe, lake(), warehouse(), to, options.format, options.stage, options.round)
     print(f"{rows:,} rows and their card are in {to}")

@@ -1,4 +1,4 @@
-"""`synth new`: a commented recipe to start from."""
+"""`synth new`: write a commented recipe to start from."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from datetime import date
 from pathlib import Path
 
 from synth_assets.core.errors import UserError, unknown
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    parser.add_argument(
+        "--like", metavar="SYSTEM", help="one of the gallery, such as attrprompt, with its data"
+    )
 
 
 def command(options: argparse.Namespace) -> None:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from datetime import date
 from typing import TYPE_CHECKING
 
 from synth_assets.core.errors import UserError
-from synth_assets.recipe import columns
 
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
-    from synth_assets.resources.storage.lake import Lake
     from synth_assets.resources.storage.warehouse import Warehouse
 
 
+def add_round(parser: argparse._ActionsContainer, default: str = "the latest one") -> None:
+    """--round: a day. Where the default is today, it is checked against the recipe's start."""
+    kind = as_day if default == "the latest one" else str
+    parser.add_argument("--round", metavar="DATE", type=kind, help=f"2026-11-22; default: {default}")
+
+
+def add_rows(parser: argparse.ArgumentParser) -> None:
+    """--rows: see `with_rows`."""
+    parser.add_argument("--rows", type=int, metavar="N", help="rows a cell instead of the recipe's number")
+
+
 def recipe_named(name: str) -> Recipe:
+    """The recipe of this name as it is now. UserError says what is wrong with it."""
     from synth_assets.recipe.load import load
     from synth_assets.resources.home import recipes
 
@@ -23,6 +34,7 @@ def recipe_named(name: str) -> Recipe:
 
 
 def with_rows(recipe: Recipe, rows: int | None) -> Recipe:
+    """The recipe with so many rows a cell, if a number is given."""
     if rows is None:
         return recipe
     if rows < 1:
@@ -52,15 +64,8 @@ def recipes_named(name: str | None) -> list[Recipe]:
 
 
 def as_day(text: str) -> str:
+    """A date as rounds have it. UserError says how to write one."""
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError:
         raise UserError(f"{text!r} is no date: write it as {date.today().isoformat()}.") from None
-
-
-def latest(recipe: Recipe, lake: Lake) -> str:
-    """The last round that has scores."""
-    found = lake.partitions(recipe.name, "scores", columns.STAGES["scores"])
-    if not found:
-        raise UserError(f"{recipe.name} has no scores yet: run `synth run {recipe.name}` first.")
-    return max(place["round"] for place in found)

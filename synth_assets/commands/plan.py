@@ -1,11 +1,19 @@
-"""`synth plan`: what a round would make and cost."""
+"""`synth plan`: say what a round would make and cost, without a model."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from synth_assets.commands.options import recipe_named, with_rows
+from synth_assets.commands.options import add_round, add_rows, recipe_named, with_rows
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    add_round(parser, "today")
+    add_rows(parser)
+    parser.add_argument("--diff", metavar="FILE", help="as if the recipe were this file")
+    parser.add_argument("--json", action="store_true", help="for programs")
 
 
 def command(options: argparse.Namespace) -> None:

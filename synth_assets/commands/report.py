@@ -1,11 +1,19 @@
-"""`synth report`: a page on a round."""
+"""`synth report`: write a page on a round: cost, funnel, metrics, examples."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
-from synth_assets.commands.options import as_day, recipe_named
+from synth_assets.commands.options import add_round, recipe_named
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    add_round(parser)
+    parser.add_argument("--to", metavar="FILE", type=Path, help="default: among the reports in the data home")
+    parser.add_argument("--open", action="store_true", help="in the browser")
 
 
 def command(options: argparse.Namespace) -> None:
@@ -18,8 +26,7 @@ def command(options: argparse.Namespace) -> None:
 
     recipe = recipe_named(options.name)
     show(warehouse(), recipe)
-    asked = options.round and as_day(options.round)
-    round_ = latest_round(recipe, warehouse(), "generations", asked)
+    round_ = latest_round(recipe, "generations", options.round)
     to = options.to.expanduser().absolute() if options.to else place(recipe.name, round_)
     write(recipe, warehouse(), round_, to)
     print(to)

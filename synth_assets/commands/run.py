@@ -1,11 +1,22 @@
-"""`synth run`: one round or several, in this process."""
+"""`synth run`: make one round: all stages, in this process."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from synth_assets.commands.options import recipe_named, with_rows
+from synth_assets.commands.options import add_round, add_rows, recipe_named, with_rows
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    which = parser.add_mutually_exclusive_group()
+    add_round(which, "today")
+    which.add_argument("--rounds", metavar="A..B", help="2026-11-01..2026-11-22, one after the other")
+    add_rows(parser)
+    parser.add_argument(
+        "--wait", action="store_true", help="with `mode: batch`: until the provider has answered"
+    )
 
 
 def command(options: argparse.Namespace) -> int:
@@ -13,7 +24,7 @@ def command(options: argparse.Namespace) -> int:
 
     from synth_assets.assets.in_process import RoundFailed, check_rounds, dagster_instance, run_round
     from synth_assets.partitions import today
-    from synth_assets.report.summary import summary
+    from synth_assets.report.round import summary
 
     rounds = check_rounds(recipe, options.rounds or options.round or today(recipe.timezone))
     pending: list[str] = []
@@ -30,5 +41,5 @@ def command(options: argparse.Namespace) -> int:
         again = f"synth run {recipe.name} {which}{rows}"
         print("\n".join(["", *pending, "", f"Go on later: {again}", f"Or wait:     {again} --wait"]))
         return 0
-    print("\n".join(["", *summary(recipe.name, rounds[-1])]))
+    print("\n".join(["", *summary(recipe, rounds[-1])]))
     return 0

@@ -1,4 +1,4 @@
-"""`synth sample`: rows for people to label, or pairs for people to compare, as a CSV file to fill in."""
+"""`synth sample`: draw kept rows for people to label: labelled.human."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.annotation.people import BETTER, pairs_to_judge
-from synth_assets.commands.options import as_day, recipe_named
+from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.core.errors import UserError
 from synth_assets.evaluation.faithfulness import drawn_for_people
 from synth_assets.evaluation.judge import drawn_pairs
-from synth_assets.recipe import columns
+from synth_assets.report.one_round import latest_round
 from synth_assets.resources import home
 from synth_assets.stages import tables
 from synth_assets.stages.metrics import last_measured
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 
     from synth_assets.recipe.recipe import Recipe
     from synth_assets.resources.storage.lake import Lake
-
-
-def latest(recipe: Recipe, lake: Lake) -> str:
-    """The last round that kept rows."""
-    rounds = [p["round"] for p in lake.partitions(recipe.name, "filtered", columns.STAGES["filtered"])]
-    if not rounds:
-        raise UserError(f"{recipe.name} has no rows yet: run `synth run {recipe.name}` first.")
-    return max(rounds)
 
 
 def sample_rows(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> Iterator[str]:
@@ -63,6 +55,18 @@ def _kept(recipe: Recipe, lake: Lake, round_: str) -> pd.DataFrame:
     return lake.read(recipe.name, "filtered", [{"round": round_}], tables.schema(recipe, "filtered"))
 
 
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("-n", type=int, metavar="ROWS")
+    size.add_argument("--width", type=float, default=0.1, help="of the interval of the share of right ones")
+    parser.add_argument(
+        "--pairs", action="store_true", help="pairs that the judge compares, for people: metrics.judge.people"
+    )
+    add_round(parser)
+    parser.add_argument("--to", metavar="FILE", required=True, type=Path, help="a new CSV file")
+
+
 def command(options: argparse.Namespace) -> None:
     from synth_assets.evaluation.faithfulness import sample_size
 
@@ -75,7 +79,7 @@ def command(options: argparse.Namespace) -> None:
         raise UserError(f"--width {options.width}: it is between 0 and 1.")
     if options.n is not None and options.n < 1:
         raise UserError(f"-n {options.n}: people are shown one row or more.")
-    round_ = as_day(options.round) if options.round else latest(recipe, lake)
+    round_ = latest_round(recipe, "filtered", options.round)
     n = sample_size(options.width) if options.n is None else options.n
     for line in (sample_pairs if options.pairs else sample_rows)(recipe, lake, round_, n, options.to):
         print(line)

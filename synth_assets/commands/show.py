@@ -1,4 +1,4 @@
-"""`synth show`: rows of a stage."""
+"""`synth show`: print rows of a stage."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import argparse
 
 from synth_assets.commands.options import recipe_named
 from synth_assets.core.errors import unknown
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    parser.add_argument("--stage", default="weighted")
+    parser.add_argument("-n", type=int, default=5, metavar="ROWS")
 
 
 def command(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""`synth sql`: a query to the warehouse."""
+"""`synth sql`: ask the warehouse: a query, a .sql file, or a named query."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import argparse
 from pathlib import Path
 
 from synth_assets.commands.options import current_warehouse
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("sql", nargs="?", help="SQL, or the path of a .sql file")
+    what.add_argument("--query", metavar="NAME", help="a query that is there already: see --list")
+    what.add_argument("--list", action="store_true", help="the named queries, with their parameters")
+    parser.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="$NAME in the query"
+    )
+    parser.add_argument("--csv", action="store_true", help="print as CSV")
 
 
 def command(options: argparse.Namespace) -> None:

@@ -1,10 +1,15 @@
-"""`synth trace`: the whole story of a row."""
+"""`synth trace`: tell the whole story of a row."""
 
 from __future__ import annotations
 
 import argparse
 
 from synth_assets.commands.options import current_warehouse
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("row_id", help="how the id starts, at least 6 characters; or RECIPE.ROW_ID")
+    parser.add_argument("--json", action="store_true", help="for a program")
 
 
 def command(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""`synth tune`: what a filter's threshold does to the rows that are kept, and to a student of them.
+"""`synth tune`: what a filter's threshold does to kept rows and to a student.
 
 Nothing is scored again and no model is asked: the rules run over the scores that the lake has, with one bound
 moved. Accuracy is on the validation split: the test split stays unseen.
@@ -9,11 +9,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import nan
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synth_assets.commands.options import as_day, recipe_named
+from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.contracts.filter import Filter
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.curation.keep import ended, keep
@@ -95,7 +93,7 @@ class Tuning:
                 yield Point(threshold, len(kept), self._accuracy(kept), threshold == own)
 
     def _accuracy(self, kept: pd.DataFrame) -> tuple[float, float, float] | None:
-        """Of a student of these rows, with its interval; unknown where a label has no row."""
+        """The accuracy of a student of these rows, with its interval; unknown where a label has no row."""
         if self._validation.empty or kept.empty:
             return None
         said = predictions({"kept": kept}, self._validation, self._student)["kept"]
@@ -130,37 +128,22 @@ def report(sweep: Sweep) -> Iterator[str]:
         yield f"{p.threshold:>12.4g}{kept:>20}{words}{why}{'  <- now' if p.current else ''}"
 
 
-def draw(sweep: Sweep, path: Path) -> None:
-    """The sweep as a picture (PNG)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, sharex=True)
-    at = [p.threshold for p in sweep.points]
-    above.plot(at, [nan if p.kept is None else p.kept for p in sweep.points], marker="o", color="#3b6fb6")
-    above.set(ylabel="rows kept", ylim=(0, None), title=f"{sweep.filter}: {sweep.bound.replace('_', ' ')}")
-    for t, value, low, high in [(p.threshold, *p.accuracy) for p in sweep.points if p.accuracy]:
-        below.errorbar(t, value, [[value - low], [high - value]], marker="o", color="#3b6fb6", capsize=3)
-    below.set(xlabel="threshold", ylabel="validation accuracy")
-    for axes in (above, below):
-        axes.spines[["top", "right"]].set_visible(False)
-        for p in sweep.points:
-            if p.current:
-                axes.axvline(p.threshold, color="#9aa3af", linestyle=":", zorder=0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    parser.add_argument("--filter", metavar="NAME", help="default: every filter that has a threshold")
+    add_round(parser)
 
 
 def command(options: argparse.Namespace) -> None:
-    from synth_assets.commands.options import latest
+    from synth_assets.report import charts
+    from synth_assets.report.one_round import latest_round
     from synth_assets.resources import home
+    from synth_assets.resources.storage.files import replacing
     from synth_assets.students.made import build
 
     recipe, lake = recipe_named(options.name), home.lake()
     names = tunable(recipe, options.filter)
-    round_ = as_day(options.round) if options.round else latest(recipe, lake)
+    round_ = latest_round(recipe, "scores", options.round)
     encoder = home.encoder()
     student = build(recipe.student, encoder.encode, encoder.folder)
     tuning = Tuning(Run(recipe, lake, encoder, round_), student)
@@ -168,5 +151,7 @@ def command(options: argparse.Namespace) -> None:
     for name in names:
         for sweep in tuning.sweeps(name):
             picture = home.reports(recipe.name) / f"tune_{name}_{sweep.bound}.png"
-            draw(sweep, picture)
+            title = f"{name}: {sweep.bound.replace('_', ' ')}"
+            with replacing(picture) as file:
+                file.write(charts.png(title, charts.sweep(sweep.points)))
             print("\n".join(["", *report(sweep), f"picture: {picture}"]))

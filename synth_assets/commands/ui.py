@@ -1,4 +1,4 @@
-"""`synth ui`: the Dagster UI on the same data."""
+"""`synth ui`: open the Dagster UI on the same data."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", default="3000")
 
 
 def command(options: argparse.Namespace) -> None:

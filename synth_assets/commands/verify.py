@@ -1,9 +1,8 @@
-"""`synth verify`: does the lake hold what Dagster says was made? And the repair of what is lost."""
+"""`synth verify`: is all of the call log and the lake there, and unchanged?"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +18,12 @@ from synth_assets.stages import tables
 
 if TYPE_CHECKING:
     import dagster as dg
-    import pyarrow as pa
 
     from synth_assets.recipe.recipe import Recipe
     from synth_assets.resources.call_log.log import CallLog
     from synth_assets.resources.storage.lake import Lake, Partition
 
 DATA_VERSION = "dagster/data_version"
-MARK = b"synth"  # in the metadata of a file whose rows are not as they were made: see `marked`
 
 
 @dataclass(frozen=True)
@@ -39,21 +36,8 @@ class Damage:
     readable: bool
 
 
-def marked(table: pa.Table, version: str) -> pa.Table:
-    """A table that was changed on purpose after it was made, when its data version was `version`."""
-    return table.replace_schema_metadata(
-        {MARK: json.dumps({"made": version, "now": tables.content_hash(table)})}
-    )
-
-
-def version_made(table: pa.Table) -> str:
-    """The data version that a table from the lake was made with; `marked` or not."""
-    version, mark = tables.content_hash(table), json.loads((table.schema.metadata or {}).get(MARK, "{}"))
-    return mark["made"] if mark.get("now") == version else version
-
-
 def damages(recipe: Recipe, lake: Lake, instance: dg.DagsterInstance) -> Iterator[Damage]:
-    """What of the recipe's partitions is not on disk as it was made last."""
+    """The recipe's partitions that are not on disk as they were made last."""
     for stage in tables.stages(recipe):
         made = versions(recipe, stage, instance)
         asking = [s for s, step in recipe.step_stages.items() if recipe.steps[step].asks]
@@ -76,7 +60,7 @@ def _look(
         yield Damage(stage, partition, str(error), readable=False)
         return
     path = lake.path(recipe.name, stage, partition)
-    if version is not None and version_made(table) != version:
+    if version is not None and tables.version_made(table) != version:
         why = "holds other rows than those that were made last"
     elif not lake.is_as_written(recipe.name, stage, partition):
         why = "has changed since it was written"
@@ -141,6 +125,11 @@ def repair(
             continue
         run_round(recipe, round_, instance)
         yield f"round {round_} was made again from the call log"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="default: all recipes")
+    parser.add_argument("--repair", action="store_true", help="make what is lost again, from the call log")
 
 
 def command(options: argparse.Namespace) -> int:

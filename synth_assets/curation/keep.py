@@ -106,5 +106,7 @@ def _rejected(rows: pd.DataFrame, rule: Filter) -> pd.DataFrame:
         scorer=rule.name,
         value=value,
         threshold=rule.threshold(),
+        at_least=rule.at_least,
+        at_most=rule.at_most,
         reason=words,
     )

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_assets.core.errors import UserError
+from synth_assets.report.one_round import ask
+from synth_assets.report.pages import Section, Table, general, in_card, markdown
 from synth_assets.resources.gateway.models import resolve_model
-from synth_assets.resources.storage.warehouse import identifier
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,6 +23,7 @@ FILES: Mapping[str, str] = {
     "jsonl": "train.jsonl",
     "hf": "train/train-00000-of-00001.parquet",
 }
+CARD = "card.json"  # beside README.md: the same as data
 DAYS = ("round", "made_in")
 SIZES = {"n<1K": 10**3, "1K<n<10K": 10**4, "10K<n<100K": 10**5, "100K<n<1M": 10**6, "1M<n<10M": 10**7}
 SYNTHETIC = (
@@ -31,39 +33,55 @@ SYNTHETIC = (
 )
 
 
-def card(
-    recipe: Recipe,
-    warehouse: Warehouse,
-    kind: Format,
-    stage: str,
-    round_: str | None,
-    rows: int,
-    schema: pa.Schema,
-) -> Iterator[str]:
+def facts(recipe: Recipe, warehouse: Warehouse, stage: str, round_: str | None, rows: int) -> dict[str, Any]:
+    """What the card says, as data."""
+    asked = recipe.model_dump(mode="json", include={"conditions", "demonstrations", "rows"})
+    return {
+        "recipe": recipe.name,
+        "stage": stage,
+        "round": round_,
+        "rows": rows,
+        "text": recipe.task.text,
+        "label": recipe.task.label if recipe.labels else None,
+        "labels": {name: label.definition for name, label in recipe.task.classify.items()},
+        "seeds": {"source": recipe.seeds.source, "license": recipe.seeds.license},
+        "steps": {
+            name: {"models": [_model(m) for m in recipe.models_of(name)], "template": step.template}
+            for name, step in recipe.steps.items()
+        },
+        "annotator": _model(recipe.annotator_model),
+        "asked": asked,
+        "measured": measured(recipe, warehouse, round_),
+    }
+
+
+def measured(recipe: Recipe, warehouse: Warehouse, round_: str | None) -> dict[str, list[dict[str, Any]]]:
+    """Title of SECTIONS -> its rows."""
+    return {
+        title: ask(warehouse, recipe.name, sql, round=round_ or "9999-12-31") for title, _, sql in SECTIONS
+    }
+
+
+def card(recipe: Recipe, kind: Format, schema: pa.Schema, data: Mapping[str, Any]) -> Iterator[str]:
     """The dataset card, as the Hugging Face hub reads it."""
-    labelled = f", with {recipe.task.label}" if recipe.labels else ""
-    yield from ["---", _front_matter(recipe, kind, rows, schema).rstrip(), "---", ""]
-    yield from [
-        f"# {recipe.name}",
-        "",
-        f"{rows:,} rows: {recipe.task.text}{labelled}. {SYNTHETIC}",
-        "",
-    ]
-    made = f"`{stage}`" + (f", round {round_}" if round_ else "")
-    yield from [f"Exported from the stage {made} of the recipe `{recipe.name}`.", ""]
-    yield from _labels(recipe)
-    yield from _origins(recipe)
-    yield from _how(recipe)
+    labelled = f", with {data['label']}" if data["label"] else ""
+    made = f"`{data['stage']}`" + (f", round {data['round']}" if data["round"] else "")
+    yield from ("---", _front_matter(recipe, kind, data["rows"], schema).rstrip(), "---", "")
+    yield from (f"# {recipe.name}", "", f"{data['rows']:,} rows: {data['text']}{labelled}. {SYNTHETIC}", "")
+    yield from (f"Exported from the stage {made} of the recipe `{recipe.name}`.", "")
+    if data["labels"]:
+        labels = Table(["label", "what it means"], list(data["labels"].items()))
+        yield from markdown([Section("labels", "Labels", "", [labels])], "##", in_card)
+    yield from _origins(data["seeds"])
+    yield from _how(data)
+    yield from markdown(
+        [_section(title, words, data["measured"][title]) for title, words, _ in SECTIONS], "##", in_card
+    )
 
-    def ask(sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        relation = warehouse.query(
-            sql.replace("{recipe}", identifier(recipe.name)), {"round": round_ or "9999-12-31"}
-        )
-        return relation.columns, relation.fetchall()
 
-    for title, words, sql in SECTIONS:
-        columns, found = ask(sql)
-        yield from [f"## {title}", "", words, "", *(_table(columns, found) if found else ["None."]), ""]
+def _section(title: str, words: str, rows: Sequence[Mapping[str, Any]]) -> Section:
+    cells = [[v if isinstance(v, str) else general(v) for v in row.values()] for row in rows]
+    return Section("", title, words, [Table(list(rows[0]), cells) if rows else Table(["None."], [])])
 
 
 SECTIONS = (
@@ -116,8 +134,8 @@ def _front_matter(recipe: Recipe, kind: Format, rows: int, schema: pa.Schema) ->
 
 
 def _feature(field: pa.Field, kind: Format) -> dict[str, Any]:
-    """A column in the words of `datasets`, so that one which is all null has its type too. Days in JSON are
-    read as points of time, whatever is said here of text."""
+    """A column as `datasets` names it, so that a column of nulls has its type too. Days in JSON it reads as
+    points of time, even where this says text."""
     if kind == "jsonl" and field.name in DAYS:
         return {"name": field.name, "dtype": "date32"}
     return {"name": field.name, **_type(field.type)}
@@ -134,34 +152,22 @@ def _type(kind: pa.DataType) -> dict[str, Any]:
     return {"dtype": {"double": "float64"}.get(str(kind), str(kind))}
 
 
-def _labels(recipe: Recipe) -> Iterator[str]:
-    found = [(name, label.definition) for name, label in recipe.task.classify.items()]
-    if found:
-        yield from ["## Labels", "", *_table(["label", "what it means"], found), ""]
-
-
-def _origins(recipe: Recipe) -> Iterator[str]:
+def _origins(seeds: Mapping[str, str | None]) -> Iterator[str]:
     """The seeds are somebody's: their licence goes with the rows that come of them."""
-    yield from [
-        "## Seeds",
-        "",
-        "Real rows that the model was shown; in `weighted` their `origin` is `seed`.",
-        "",
-    ]
-    yield f"- source: {recipe.seeds.source or 'not stated'}"
-    yield from [f"- license: {recipe.seeds.license or 'not stated'}", ""]
+    words = "Real rows that the model was shown; in `weighted` their `origin` is `seed`."
+    yield from ("## Seeds", "", words, "", f"- source: {seeds['source'] or 'not stated'}")
+    yield from (f"- license: {seeds['license'] or 'not stated'}", "")
 
 
-def _how(recipe: Recipe) -> Iterator[str]:
+def _how(data: Mapping[str, Any]) -> Iterator[str]:
     import yaml
 
-    yield from ["## How it was made", "", "What the model was asked, step by step (templates):", ""]
-    for name, step in recipe.steps.items():
-        by = " and ".join(map(_model, recipe.models_of(name))) or "without a model"
-        yield from [f"Step `{name}`, {by}:", "", *_fenced(step.template), ""]
-    yield from [f"Annotator: {_model(recipe.annotator_model)}.", "", "Conditions:", ""]
-    said = recipe.model_dump(mode="json", include={"conditions", "demonstrations", "rows"})
-    yield from [*_fenced(yaml.safe_dump(said, sort_keys=False, allow_unicode=True)), ""]
+    yield from ("## How it was made", "", "What the model was asked, step by step (templates):", "")
+    for name, step in data["steps"].items():
+        by = " and ".join(step["models"]) or "without a model"
+        yield from (f"Step `{name}`, {by}:", "", *_fenced(step["template"]), "")
+    yield from (f"Annotator: {data['annotator']}.", "", "Conditions:", "")
+    yield from (*_fenced(yaml.safe_dump(data["asked"], sort_keys=False, allow_unicode=True)), "")
 
 
 def _model(spec: str | NamedModel) -> str:
@@ -188,17 +194,3 @@ def _fenced(text: str) -> list[str]:
     while fence in text:
         fence += "`"
     return [fence, *text.rstrip().splitlines(), fence]
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Iterator[str]:
-    yield f"| {' | '.join(columns)} |"
-    yield f"|{'---|' * len(columns)}"
-    for row in rows:
-        yield f"| {' | '.join(map(_cell, row))} |"
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "unknown"
-    text = f"{value:,.4g}" if isinstance(value, float) else str(value)
-    return " ".join(text.split()).replace("|", "\\|")

@@ -1,17 +1,18 @@
-"""Pictures of a page: inline SVG by matplotlib, in the page's own colours: light or dark."""
+"""All pictures, by matplotlib: a function makes a drawing, another one prints it.
+
+`svg` prints it in the page's own colours, light or dark; `png` and `markdown` dark on white.
+"""
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 WIDTH = 5.4  # inches
 LONGEST = 30  # characters of a name at an axis
-# colours that nothing else has, and what the page puts in their place
-INK, SOFT, ACCENT, OTHER, FAINT = "#010101", "#020202", "#030303", "#040404", "#050505"
-THEME = {INK: "ink", SOFT: "soft", ACCENT: "accent", OTHER: "other", FAINT: "faint"}
 LIGHT = {
     "paper": "#ffffff",
     "ink": "#1d2127",
@@ -28,6 +29,7 @@ DARK = {
     "accent": "#7fb0ee",
     "other": "#e59a5c",
 }
+INK, SOFT, FAINT, ACCENT, OTHER = (LIGHT[name] for name in ("ink", "soft", "faint", "accent", "other"))
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.sans-serif": ["DejaVu Sans"],
@@ -43,24 +45,41 @@ SETTINGS: dict[Any, Any] = {
 Point = tuple[float, float, float | None, float | None]  # x, value, low, high
 
 
-def intervals(title: str, rows: Sequence[tuple[str, float, float | None, float | None, bool]]) -> str:
+class Drawing(NamedTuple):
+    """What is drawn onto axes, and how many inches it is high."""
+
+    draw: Callable[[Any], None]
+    height: float
+
+
+def intervals(rows: Sequence[tuple[Any, ...]]) -> Drawing:
     """Values with their intervals (name, value, low, high, whether it is a baseline), in the order given."""
 
     def draw(axes: Any) -> None:
-        names = [_short(name) for name, *_ in rows]
-        for y, (_, value, low, high, baseline) in enumerate(rows):
-            colour = OTHER if baseline else ACCENT
+        for y, (_, value, low, high, *baseline) in enumerate(rows):
+            colour = OTHER if any(baseline) else ACCENT
             if low is not None and high is not None:
                 axes.plot([low, high], [y, y], color=colour, linewidth=1.4)
-            axes.plot([value], [y], "s" if baseline else "o", color=colour, markersize=5)
-        axes.set_yticks(range(len(rows)), names)
-        axes.set_ylim(len(rows) - 0.4, -0.6)
+            axes.plot([value], [y], "s" if any(baseline) else "o", color=colour, markersize=5)
+        _name_lines(axes, [name for name, *_ in rows])
         axes.grid(axis="x")
 
-    return _svg(title, draw, 0.6 + 0.27 * len(rows))
+    return Drawing(draw, 0.6 + 0.27 * len(rows))
 
 
-def stacked(title: str, parts: Mapping[str, Sequence[int]], names: Sequence[str]) -> str:
+def bars(counts: Mapping[str, float]) -> Drawing:
+    """Horizontal bars with their numbers, in the order given."""
+
+    def draw(axes: Any) -> None:
+        drawn = axes.barh(range(len(counts)), list(counts.values()), color=ACCENT, height=0.62)
+        axes.bar_label(drawn, fmt="%g", padding=3)
+        _name_lines(axes, list(counts))
+        axes.margins(x=0.15)
+
+    return Drawing(draw, 0.6 + 0.32 * max(1, len(counts)))
+
+
+def stacked(parts: Mapping[str, Sequence[int]], names: Sequence[str]) -> Drawing:
     """Horizontal bars, one a name, that are the sum of up to three parts."""
 
     def draw(axes: Any) -> None:
@@ -68,16 +87,15 @@ def stacked(title: str, parts: Mapping[str, Sequence[int]], names: Sequence[str]
         for (part, counts), colour in zip(parts.items(), (ACCENT, SOFT, FAINT), strict=False):
             axes.barh(range(len(names)), counts, left=left, color=colour, height=0.62, label=part)
             left = [a + b for a, b in zip(left, counts, strict=True)]
-        axes.set_yticks(range(len(names)), [_short(name) for name in names])
-        axes.set_ylim(len(names) - 0.4, -0.6)
+        _name_lines(axes, names)
         axes.set_xlabel("rows")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        _legend(axes, len(parts))
+        _legend(axes)
 
-    return _svg(title, draw, 1.0 + 0.27 * len(names))
+    return Drawing(draw, 1.0 + 0.27 * len(names))
 
 
-def curves(title: str, series: Mapping[str, Sequence[Point]]) -> str:
+def curves(series: Mapping[str, Sequence[Point]]) -> Drawing:
     """One line a name over numbers of rows, with the band of its intervals."""
 
     def draw(axes: Any) -> None:
@@ -90,12 +108,12 @@ def curves(title: str, series: Mapping[str, Sequence[Point]]) -> str:
                 axes.fill_between(*zip(*known, strict=True), color=colour, alpha=0.15, linewidth=0)
         axes.set_xlabel("rows")
         axes.grid()
-        _legend(axes, len(series))
+        _legend(axes)
 
-    return _svg(title, draw, 2.9)
+    return Drawing(draw, 2.9)
 
 
-def heat(title: str, counts: Mapping[tuple[str, str], float], names: Sequence[str]) -> str:
+def heat(counts: Mapping[tuple[str, str], float], names: Sequence[str]) -> Drawing:
     """A square of counts, (line, column) -> count, each line shaded by its shares."""
 
     def draw(axes: Any) -> None:
@@ -105,75 +123,147 @@ def heat(title: str, counts: Mapping[tuple[str, str], float], names: Sequence[st
         for (a, b), n in counts.items():
             if not n:
                 continue
-            x, y, share = names.index(b), names.index(a), n / totals[a]
+            x, y, shade = names.index(b), names.index(a), 0.15 + 0.7 * n / totals[a]
             colour = ACCENT if a == b else OTHER
-            axes.add_patch(
-                Rectangle((x - 0.5, y - 0.5), 1, 1, color=colour, alpha=0.15 + 0.7 * share, linewidth=0)
-            )
+            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=colour, alpha=shade, linewidth=0))
             if len(names) <= 12:
                 axes.text(x, y, f"{n:,.0f}", ha="center", va="center")
         ticks = [_short(name) for name in names]
         axes.set_xticks(range(len(names)), ticks, rotation=90 if len(names) > 3 else 0)
         axes.set_yticks(range(len(names)), ticks)
         axes.tick_params(labelsize=9 if len(names) <= 20 else 6, length=0)
-        axes.set_xlim(-0.5, len(names) - 0.5)
-        axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("gold")
+        axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
+        axes.set(xlabel="predicted", ylabel="gold")
 
-    return _svg(title, draw, min(5.6, 1.6 + 0.34 * len(names)))
+    return Drawing(draw, min(5.6, 1.6 + 0.34 * len(names)))
 
 
-def histogram(title: str, edges: Sequence[float], counts: Mapping[str, Sequence[int]]) -> str:
-    """One outline a name, of counts between the edges."""
+def outlines(edges: Sequence[float], counts: Mapping[str, Sequence[int]], of: str = "") -> Drawing:
+    """One outline a name, of counts between the edges; `of` names the values."""
 
     def draw(axes: Any) -> None:
-        for (name, values), colour in zip(counts.items(), (ACCENT, OTHER, INK), strict=False):
+        for (name, values), colour in zip(counts.items(), (ACCENT, OTHER, INK, SOFT), strict=False):
             axes.stairs(values, edges, color=colour, linewidth=1.4, label=_short(name))
-        axes.set_xlabel("weight")
-        axes.set_ylabel("rows")
-        _legend(axes, len(counts))
+        axes.set(xlabel=of, ylabel="rows")
+        _legend(axes)
 
-    return _svg(title, draw, 2.4)
+    return Drawing(draw, 2.4)
+
+
+def histogram(values: Mapping[str, Sequence[float]]) -> Drawing:
+    """One outline a name, on common bins."""
+    import numpy as np
+
+    known = {name: [v for v in vs if v is not None and v == v] for name, vs in values.items()}
+    everything = [v for vs in known.values() for v in vs] or [0]
+    edges = np.linspace(min(everything), max(everything) + 1e-9, 25)
+    return outlines(edges, {f"{name} ({len(vs)})": np.histogram(vs, edges)[0] for name, vs in known.items()})
+
+
+def panels(values: Mapping[str, Sequence[float]]) -> Drawing:
+    """One small histogram a name, each on its own axis, three a line."""
+    lines = max(1, -(-len(values) // 3))
+
+    def draw(axes: Any) -> None:
+        figure = _cleared(axes)
+        for i, (name, column) in enumerate(values.items(), 1):
+            part = figure.add_subplot(lines, 3, i)
+            part.hist([v for v in column if v is not None and v == v], bins=20, color=ACCENT)
+            part.set_title(name, fontsize=8)
+
+    return Drawing(draw, 1.7 * lines)
+
+
+def sweep(points: Sequence[Any]) -> Drawing:
+    """Rows kept and accuracy over the thresholds of a filter (commands.tune.Point)."""
+
+    def draw(axes: Any) -> None:
+        above, below = _cleared(axes).subplots(2, 1, sharex=True)
+        kept = [float("nan") if p.kept is None else p.kept for p in points]
+        above.plot([p.threshold for p in points], kept, marker="o", color=ACCENT)
+        above.set(ylabel="rows kept", ylim=(0, None))
+        for at, value, low, high in [(p.threshold, *p.accuracy) for p in points if p.accuracy]:
+            below.errorbar(at, value, [[value - low], [high - value]], marker="o", color=ACCENT, capsize=3)
+        below.set(xlabel="threshold", ylabel="validation accuracy")
+        for p in points:
+            if p.current:
+                above.axvline(p.threshold, color=SOFT, linestyle=":", zorder=0)
+                below.axvline(p.threshold, color=SOFT, linestyle=":", zorder=0)
+
+    return Drawing(draw, 4.2)
+
+
+def svg(title: str, drawing: Drawing) -> str:
+    """The drawing as an element of a page; the same drawing is the same text."""
+    from markupsafe import escape
+
+    unsaid = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    options = {"hashsalt": title, "transparent": True, "metadata": unsaid}
+    drawn = _saved(drawing, "svg", **options).decode()
+    drawn = drawn[drawn.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
+    for name, colour in LIGHT.items():
+        drawn = drawn.replace(colour, f"var(--{name})")
+    mark = re.sub(r"\W+", "_", title)  # two pictures of a page may not share an id
+    return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{mark}-", drawn)
 
 
 def alone(svg: str) -> str:
-    """The picture as a data URL, dark on white: for where there is no page around it."""
-    import base64
-
+    """The picture of a page as a data URL, dark on white: for where there is no page around it."""
     for name, colour in LIGHT.items():
         svg = svg.replace(f"var(--{name})", colour)
     svg = svg.replace("<svg", f'<svg style="background: {LIGHT["paper"]}"', 1)
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
-def _legend(axes: Any, columns: int) -> None:
-    axes.legend(
-        frameon=False, fontsize=8, ncols=min(3, columns), loc="lower left", bbox_to_anchor=(0, 1), borderpad=0
+def png(title: str, drawing: Drawing, dpi: int = 120) -> bytes:
+    """The drawing under its title."""
+    return _saved(drawing, "png", title, dpi=dpi)
+
+
+def markdown(kind: str, title: str, values: Any) -> str:
+    """A chart of a stage (stages.stage.Chart) as a small picture inside Markdown."""
+    picture = png(
+        title, {"bars": bars, "histogram": histogram, "panels": panels}.get(kind, intervals)(values), 90
     )
+    return f"![{title}](data:image/png;base64,{base64.b64encode(picture).decode()})"
 
 
-def _short(name: str) -> str:
-    words = " ".join("".join(c if c.isprintable() else " " for c in name).split())
-    return words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"
-
-
-def _svg(title: str, draw: Callable[[Any], None], height: float) -> str:
-    from markupsafe import escape
+def _saved(
+    drawing: Drawing, kind: str, title: str = "", hashsalt: str | None = None, **options: Any
+) -> bytes:
     from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    out = io.StringIO()
-    with rc_context({**SETTINGS, "svg.hashsalt": title}):  # the same picture is the same text
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        draw(figure.add_subplot())
-        unsaid = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(out, format="svg", transparent=True, metadata=unsaid)
-    svg = out.getvalue()
-    svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
-    for colour, name in THEME.items():
-        svg = svg.replace(colour, f"var(--{name})")
-    mark = re.sub(r"\W+", "_", title)  # two pictures of a page may not share an id
-    return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{mark}-", svg)
+    out = io.BytesIO()
+    with rc_context({**SETTINGS, "svg.hashsalt": hashsalt}):
+        height = drawing.height + (0.3 if title else 0)
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")  # no pyplot: it keeps figures for ever
+        drawing.draw(figure.add_subplot())
+        if title:
+            figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+        figure.savefig(out, format=kind, **options)
+    return out.getvalue()
+
+
+def _cleared(axes: Any) -> Any:
+    """The figure, for a drawing that has more than one pair of axes."""
+    figure = axes.figure
+    axes.remove()
+    return figure
+
+
+def _name_lines(axes: Any, names: Sequence[str]) -> None:
+    """The first on top."""
+    axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+
+
+def _legend(axes: Any) -> None:
+    columns = min(3, len(axes.get_legend_handles_labels()[0]))
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderpad": 0}
+    axes.legend(frameon=False, fontsize=8, ncols=columns or 1, **place)
+
+
+def _short(name: object) -> str:
+    words = " ".join("".join(c if c.isprintable() else " " for c in str(name)).split())
+    return words if len(words) <= LONGEST else words[: LONGEST - 1] + "…"

@@ -6,19 +6,18 @@ students of one kind on the same test rows, diversity of equally many rows.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
-from synth_assets.report.card import FILES, SECTIONS
+from synth_assets.report.card import CARD, FILES, measured
 from synth_assets.report.metrics import INDEPENDENT, Metrics, differences
-from synth_assets.report.one_round import latest_round
-from synth_assets.report.pages import Number, Section, Table, dollars, general, interval, number, text
+from synth_assets.report.one_round import ask, by_name, latest_round
+from synth_assets.report.pages import Number, Section, Table, dollars, general, interval, number, text, total
 from synth_assets.resources.home import recipes, warehouse
 from synth_assets.resources.storage.warehouse import identifier, literal
 from synth_assets.stages.views import show
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 TRAINED = 5_000  # rows of a set that its student sees
 VARIED = 1_000  # rows of a set whose diversity is measured
 METRICS = 200  # rows of their table
-ORIGIN = re.compile(r"^Exported from the stage `(.+)`(?:, round (.+))? of the recipe `(.+)`\.$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -46,16 +44,14 @@ class Side:
     size: int
     synthetic: int
     rows: pd.DataFrame  # row_id, text, label, weight, origin and more; TRAINED at the most
-    card: Mapping[str, list[dict[str, Any]]]  # title of exporting.SECTIONS -> its rows
+    card: Mapping[str, list[dict[str, Any]]]  # title of card.SECTIONS -> its rows
     recipe: Recipe | None  # of a set that is not a folder
     made_by: str  # what makes its metrics
 
     @property
     def metrics(self) -> Metrics:
-        return {
-            (row["name"], row["slice"]): (row["value"], row["low"], row["high"], row["n"])
-            for row in self.card["Metrics"]
-        }
+        """What was measured when the set was made."""
+        return by_name(self.card["Metrics"])
 
 
 def compare(a: str, b: str, encoder: MiniLM) -> list[Section]:
@@ -89,22 +85,18 @@ def _side(words: str) -> Side:
 def _of_recipe(words: str, recipe: Recipe, round_: str | None) -> Side:
     target = warehouse()
     show(target, recipe)
-    day = latest_round(recipe, target, "weighted", round_)
-
-    def ask(sql: str) -> list[dict[str, Any]]:
-        answer = target.query(sql.replace("{recipe}", identifier(recipe.name)), {"round": day})
-        return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
-
-    (counts,) = ask(f"select {COUNTS} from {{recipe}}.weighted where round = $round")
-    sql = f"select * from {{recipe}}.weighted where round = $round {SAMPLED}"
-    rows = target.query(sql.replace("{recipe}", identifier(recipe.name)), {"round": day}).df()
+    day = latest_round(recipe, "weighted", round_)
+    (counts,) = ask(
+        target, recipe.name, f"select {COUNTS} from {{recipe}}.weighted where round = $round", round=day
+    )
+    sql = f"select * from {identifier(recipe.name)}.weighted where round = $round {SAMPLED}"
     return Side(
         f"{recipe.name}@{day}",
         frozenset(recipe.labels),
         counts["size"],
         counts["synthetic"],
-        rows,
-        {title: ask(sql) for title, _, sql in SECTIONS},
+        target.query(sql, {"round": day}).df(),
+        measured(recipe, target, day),
         recipe,
         f"`synth run {recipe.name} --round {day}` measures it.",
     )
@@ -117,36 +109,45 @@ SAMPLED = f"order by md5(row_id), row_id limit {TRAINED}"
 def _of_folder(words: str, folder: Path, reader: str, file: Path) -> Side:
     import duckdb
 
-    card = (folder / "README.md").read_text(encoding="utf-8")
-    origin = ORIGIN.search(card)
-    if origin is None:
-        raise UserError(f"{folder}/README.md is not the card of an export: export the set again.")
+    card = _card(folder)
     try:
         with duckdb.connect() as connection:
             there = set(connection.sql(f"from {reader}({literal(str(file))})").columns)
             if not {"row_id", "text"} <= there:
                 raise UserError(
-                    f"{file} of the stage {origin[1]} has no rows with row_id and text: export weighted, "
+                    f"{file} of the stage {card['stage']} has no rows with row_id and text: export weighted, "
                     "filtered or generations."
                 )
-            made = "seed" if origin[1] == "seeds" else "synthetic"
+            made = "seed" if card["stage"] == "seeds" else "synthetic"
             rows = _rows(f"{reader}({literal(str(file))})", there, made)
             ((size, synthetic),) = connection.sql(f"select {COUNTS} from ({rows})").fetchall()
             sample = connection.sql(f"from ({rows}) {SAMPLED}").df()
     except duckdb.Error as error:
         why = str(error).partition("\n")[0]
         raise UserError(f"{file} cannot be read, export the set again: {why}") from error
-    tables = dict(_tables(card))
     return Side(
         words,
-        frozenset(row["label"] for row in tables.get("Labels", [])),
+        frozenset(card["labels"]),
         size,
         synthetic,
         sample,
-        {title: [_values(row) for row in tables.get(title, [])] for title, *_ in SECTIONS},
+        card["measured"],
         None,
         "Its card has none: export a round that was measured.",
     )
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """What the card of an export says."""
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} has no {CARD}, which exports have by now: export the set again.") from None
+    except ValueError:
+        card = None
+    if not isinstance(card, dict) or not {"stage", "labels", "measured"} <= set(card):
+        raise UserError(f"{folder / CARD} is not the card of an export: export the set again.")
+    return card
 
 
 def _rows(file: str, there: Collection[str], origin: str) -> str:
@@ -156,35 +157,6 @@ def _rows(file: str, there: Collection[str], origin: str) -> str:
     columns.append("weight::double as weight" if "weight" in there else "1.0 as weight")
     columns.append("origin" if "origin" in there else f"{literal(origin)} as origin")
     return f"select {', '.join(columns)} from {file}{' where accepted' if 'accepted' in there else ''}"
-
-
-def _tables(card: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """Title -> rows of the table of each section."""
-    for part in re.split(r"^## ", card, flags=re.MULTILINE)[1:]:
-        title, *lines = part.splitlines()
-        cells = [
-            [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-            for line in lines
-            if line.startswith("| ")
-        ]
-        yield title, [dict(zip(cells[0], row, strict=False)) for row in cells[1:]]
-
-
-def _values(row: Mapping[str, str]) -> dict[str, Any]:
-    """What the card says in words and rounded numbers."""
-    found: dict[str, Any] = {}
-    for name, value in row.items():
-        found[name] = None if value == "unknown" else value
-        if name not in ("name", "slice", "filter", "wanted", "stage", "model", "endpoint", "round"):
-            with suppress(ValueError):
-                found[name] = float(value.replace(",", ""))
-    return found
-
-
-def _sum(rows: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    """The sum of a column, if all of it is known."""
-    values = [row[name] for row in rows]
-    return None if any(v is None for v in values) else float(sum(values))
 
 
 def _sets(sides: Sequence[Side]) -> Section:
@@ -198,7 +170,7 @@ def _sets(sides: Sequence[Side]) -> Section:
         ("accepted", "rows accepted"),
         ("kept", "rows kept"),
     ):
-        lines.append([words, *(number(_sum(s.card["Rounds"], column), 0) for s in sides)])
+        lines.append([words, *(number(total(s.card["Rounds"], column), 0) for s in sides)])
     yields = [_yield(side) for side in sides]
     lines += [["yield", *(y[0] for y in yields)], ["95 % interval", *(y[1] for y in yields)]]
     columns = ["", *(f"{letter}: {s.name}" for letter, s in zip("AB", sides, strict=True))]
@@ -208,7 +180,7 @@ def _sets(sides: Sequence[Side]) -> Section:
 def _yield(side: Side) -> tuple[Number, Number]:
     from synth_assets.evaluation.usefulness import wilson
 
-    kept, asked = (_sum(side.card["Rounds"], column) for column in ("kept", "generated"))
+    kept, asked = (total(side.card["Rounds"], column) for column in ("kept", "generated"))
     if kept is None or not asked:
         return number(None), Number("")
     return number(kept / asked), interval(*wilson(int(kept), int(asked)))
@@ -217,7 +189,7 @@ def _yield(side: Side) -> tuple[Number, Number]:
 def _funnel(sides: Sequence[Side]) -> Section:
     """Dropped rows by filter, with their share of what was asked for."""
     dropped = [{(r["filter"], r["wanted"] or ""): r["dropped"] for r in s.card["Filters"]} for s in sides]
-    asked = [_sum(s.card["Rounds"], "generated") for s in sides]
+    asked = [total(s.card["Rounds"], "generated") for s in sides]
     lines = []
     for name, wanted in dict.fromkeys(key for of_side in dropped for key in of_side):
         cells: list[object] = []
@@ -243,9 +215,9 @@ def _cost(sides: Sequence[Side]) -> Section:
 
 
 def _paid(rows: Sequence[Mapping[str, Any]]) -> list[object]:
-    prompt, completion = (_sum(rows, name) for name in ("prompt_tokens", "completion_tokens"))
+    prompt, completion = (total(rows, name) for name in ("prompt_tokens", "completion_tokens"))
     tokens = None if prompt is None or completion is None else prompt + completion
-    return [number(_sum(rows, "calls"), 0), number(tokens, 0), dollars(_sum(rows, "dollars"))]
+    return [number(total(rows, "calls"), 0), number(tokens, 0), dollars(total(rows, "dollars"))]
 
 
 def _students(sides: Sequence[Side], encoder: MiniLM) -> Section:

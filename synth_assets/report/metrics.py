@@ -38,7 +38,10 @@ TRUST = {
     "fact_recall_at_k": "facts of a row that passages support, of those wanted",
     "fact_f1_at_k": "both in one (F1@K)",
 }
-TERMINAL = ("correctness", "contamination", "membership_signal", "entity_error", "fact_precision")  # of these
+SHORT = {  # what a terminal is shown of the metrics, beside accuracy and the answers of a model
+    *("correctness", "contamination", "membership_signal", "entity_error", "fact_precision"),
+    *("vocabulary", "distinct_1", "distinct_2", "self_bleu_4", "average_pairwise_similarity"),
+}
 WORDS = dict(ORDER)
 SETS = set(VARIED)
 ANSWERED_FIRST = ("no rows", "seeds")  # baselines of a model that is shown rows
@@ -83,6 +86,13 @@ def metric_sections(metrics: Metrics, labels: Sequence[str], parts: Parts | None
     yield _others(left)
 
 
+def in_short(name: str, part: str) -> bool:
+    """Whether a terminal is shown the metric."""
+    if name in ("accuracy", "accuracy_gain"):
+        return part in WORDS
+    return name.startswith("in_context_") or (name in SHORT and (name not in TRUST or part == "filtered"))
+
+
 def _names(metrics: Metrics) -> list[str]:
     return list(dict.fromkeys(name for name, _ in metrics))
 
@@ -110,7 +120,7 @@ def _diversity(measured: dict[str, dict[str, Value]]) -> Section:
     counts = [value[3] for values in measured.values() for value in values.values()]
     n = number(max(set(counts), key=counts.count), 0)
     words = f"Of {n} rows of each set: most measures depend on the size of a set. What is real are seeds."
-    return Section("diversity", "Diversity", words, [Table(["measure", *columns], rows)])
+    return Section("diversity", "Diversity", words, [Table([f"diversity of {n} rows", *columns], rows)])
 
 
 def _bounded(value: Value) -> list[Number]:
@@ -129,11 +139,12 @@ def _accuracy(
         rows.append([WORDS.get(s, text(s, 80)), *cells])
         if value is not None:
             drawn.append((s, value, low, high, s in BASELINES))
-    columns = ["trained on", "accuracy", "95 % interval", "against seeds", "95 % interval", "test rows"]
+    first = "accuracy of a student trained on"
+    columns = [first, "accuracy", "95 % interval", "against seeds", "95 % interval", "test rows"]
     parts: list[Table | Picture] = [Table(columns, rows)] if rows else []
     if drawn:
-        svg = charts.intervals("accuracy on real test rows", drawn)
-        parts.append(Picture(svg, "Accuracy with its 95 % interval; squares are baselines"))
+        caption = "Accuracy with its 95 % interval; squares are baselines"
+        parts.append(Picture("accuracy on real test rows", charts.intervals(drawn), caption))
     if change:
         lines = [[text(part, 80), *_gain(value), number(value[3], 0)] for part, value in change.items()]
         parts.append(Table(["on the same test rows", "gain", "95 % interval", "test rows"], lines))
@@ -185,7 +196,7 @@ def _answers(measured: dict[str, dict[str, Value]]) -> Section:
         drawn = [(s, v[0], v[1], v[2], s in ANSWERED_FIRST) for s, v in values.items() if v[0] is not None]
         if drawn:
             caption = f"{words} with its 95 % interval; squares are baselines"
-            parts.append(Picture(charts.intervals(f"{words} when shown rows of", drawn), caption))
+            parts.append(Picture(f"{words} when shown rows of", charts.intervals(drawn), caption))
     words = "Real test rows that a model answers, shown rows of each set. A gain is paired, row by row."
     return Section("answers", "Answers of a model that is shown rows", words, parts)
 
@@ -207,7 +218,7 @@ def _curves(curved: dict[str, dict[str, Value]], said: Parts) -> Section:
         if series:
             drawn = {part: sorted(points) for part, points in list(series.items())[:9]}
             words = f"{text(name.replace('_', ' '), 60)} by number of rows"
-            parts.append(Picture(charts.curves(words, drawn), words))
+            parts.append(Picture(words, charts.curves(drawn), words))
     words = "Accuracy is that of students of parts of a set, a mean over draws. Bands are 95 % intervals."
     return Section("curves", "Learning curves", words, parts)
 
@@ -227,7 +238,7 @@ def _confusion(
     caption = "Gold labels by predicted labels; the stronger the colour, the more of the gold label"
     if len(known) > len(names):
         caption += f". The {LABELS} labels with the most errors, of {len(known):,}"
-    parts: list[Table | Picture] = [Picture(charts.heat("confusion", shown, names), caption)]
+    parts: list[Table | Picture] = [Picture("confusion", charts.heat(shown, names), caption)]
     by_class = [[text(y, 60), *_bounded(v), number(v[3], 0)] for y, v in list(errors_of.items())[:LABELS]]
     if by_class:
         parts.append(Table(["gold", "error", "95 % interval", "test rows"], by_class))
@@ -258,7 +269,7 @@ def _others(left: Metrics) -> Section:
         ]
         if 1 < len(drawn) <= LABELS and len(parts) <= PICTURES:
             words = text(name.replace("_", " "), 60)
-            parts.append(Picture(charts.intervals(words, drawn), f"{words} with its 95 % interval"))
+            parts.append(Picture(words, charts.intervals(drawn), f"{words} with its 95 % interval"))
     return Section("metrics", "Other metrics", "", parts)
 
 
@@ -281,8 +292,8 @@ def differences(a: Metrics, b: Metrics, first: str, second: str, most: int) -> T
 
 
 def _difference(a: Value, b: Value, sized: bool) -> tuple[float | None, float | None, float | None]:
-    """b - a, with the interval that theirs give (square-and-add; Zou and Donner 2008); none of a measure that
-    is `sized` and rests on other numbers of rows."""
+    """b - a, with the interval that follows from theirs (square-and-add; Zou and Donner 2008). There is none
+    for a measure that is `sized` where the two rest on different numbers of rows."""
     (x, x_low, x_high, x_rows), (y, y_low, y_high, y_rows) = a, b
     if x is None or y is None or (sized and x_rows != y_rows):
         return None, None, None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
 from synth_assets.evaluation.metric_rows import Parts, parts_of
 from synth_assets.report.metrics import Metrics
-from synth_assets.resources.home import reports
+from synth_assets.resources.home import lake, reports
 from synth_assets.resources.storage.warehouse import Warehouse, identifier
+from synth_assets.stages import tables
 
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
@@ -24,9 +27,7 @@ class Round:
 
     def ask(self, sql: str, round_: str | None = None) -> list[dict[str, Any]]:
         """Rows of a query about {recipe} and $round, by default this one."""
-        sql = sql.replace("{recipe}", identifier(self.recipe.name))
-        answer = self._warehouse.query(sql, {"round": round_ or self.day})
-        return [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+        return ask(self._warehouse, self.recipe.name, sql, round=round_ or self.day)
 
     def slices(self) -> Parts:
         """What the slices of the metrics say."""
@@ -34,25 +35,39 @@ class Round:
         return parts_of(rows, self.recipe.labels)
 
     def metrics(self, round_: str | None = None) -> Metrics:
-        rows = self.ask("select * exclude (round) from {recipe}.metrics where round = $round", round_)
-        return {
-            (row["name"], row["slice"]): (row["value"], row["low"], row["high"], row["n"]) for row in rows
-        }
+        """What was measured of a round, by default of this one."""
+        return by_name(self.ask("select * from {recipe}.metrics where round = $round", round_))
 
 
-def latest_round(recipe: Recipe, warehouse: Warehouse, stage: str, round_: str | None = None) -> str:
-    """This round, or the latest one that has rows of the stage. UserError names the rounds that are there."""
-    sql = f"select distinct round::varchar from {identifier(recipe.name)}.{identifier(stage)} order by 1"
-    rounds = [day for (day,) in warehouse.query(sql).fetchall()]
+def ask(warehouse: Warehouse, recipe: str, sql: str, **given: Any) -> list[dict[str, Any]]:
+    """Rows of a query about {recipe}, as JSON can hold them."""
+    answer = warehouse.query(sql.replace("{recipe}", identifier(recipe)), given)
+    return [
+        {n: v.isoformat() if isinstance(v, date) else v for n, v in zip(answer.columns, row, strict=True)}
+        for row in answer.fetchall()
+    ]
+
+
+def by_name(rows: Iterable[Mapping[str, Any]]) -> Metrics:
+    """Rows of metrics by their name and slice."""
+    return {(row["name"], row["slice"]): (row["value"], row["low"], row["high"], row["n"]) for row in rows}
+
+
+def latest_round(recipe: Recipe, stage: str, asked: str | None = None) -> str:
+    """The round that is asked for, or the latest one that has rows of the stage. UserError names those that
+    are there."""
+    there = lake().partitions(recipe.name, stage, tables.stages(recipe)[stage])
+    rounds = sorted({p["round"] for p in there if p.get("cell", "all") in (*recipe.cells, "all")})
     if not rounds:
-        raise UserError(f"{recipe.name}.{stage} has no rows yet: `synth run {recipe.name}` makes a round.")
-    if round_ and round_ not in rounds:
+        raise UserError(f"{recipe.name}.{stage} has no rows yet: run `synth run {recipe.name}` first.")
+    if asked and asked not in rounds:
         raise UserError(
-            f"{recipe.name}.{stage} has no round {round_}: the latest are {', '.join(rounds[-5:])}. "
+            f"{recipe.name}.{stage} has no round {asked}: the latest are {', '.join(rounds[-5:])}. "
             f"`synth run {recipe.name}` makes one."
         )
-    return round_ or rounds[-1]
+    return asked or rounds[-1]
 
 
 def place(recipe: str, round_: str) -> Path:
+    """Where the page of a round is."""
     return reports(recipe) / f"{round_}.html"

@@ -7,9 +7,10 @@ content security policy forbids the rest.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from synth_assets.report import charts
 
@@ -39,8 +40,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    svg: str  # of charts.py: safe to put into a page
+    """A drawing of charts.py; it is drawn when it is printed."""
+
+    title: str  # for those who cannot see it
+    drawing: charts.Drawing
     caption: str
+
+    @property
+    def svg(self) -> str:
+        """Safe to put into a page."""
+        return charts.svg(self.title, self.drawing)
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,7 @@ def general(value: float | None, sign: str = "") -> Number:
 
 
 def dollars(value: float | None) -> Number:
+    """US dollars."""
     return Number("unknown" if value is None or value != value else f"${value:,.4f}")
 
 
@@ -80,6 +90,12 @@ def interval(low: float | None, high: float | None, sign: str = "") -> Number:
         return Number("")
     digits = 3 if max(abs(low), abs(high)) < 10 else 1
     return Number(f"{low:{sign},.{digits}f} to {high:{sign},.{digits}f}")
+
+
+def total(rows: Iterable[Mapping[str, Any]], name: str) -> float | None:
+    """The sum of a column, if all of it is known."""
+    values = [row[name] for row in rows]
+    return None if any(v is None for v in values) else float(sum(values))
 
 
 def text(value: object, longest: int = LONGEST) -> str:
@@ -92,6 +108,7 @@ def text(value: object, longest: int = LONGEST) -> str:
 
 
 def html(title: str, words: str, sections: Sequence[Section]) -> str:
+    """The sections as a page of their own."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     files = FileSystemLoader(Path(__file__).parent)
@@ -112,10 +129,11 @@ def lines(sections: Sequence[Section]) -> Iterator[str]:
             yield from ("", section.title, *([section.words] if section.words else []))
         for part in section.parts:
             if isinstance(part, Table):
-                yield from ("", *([part.caption] if part.caption else []), *_aligned(part))
+                yield from ("", *([part.caption] if part.caption else []), *aligned(part))
 
 
-def _aligned(table: Table) -> Iterator[str]:
+def aligned(table: Table) -> Iterator[str]:
+    """A table for a terminal: numbers to the right, texts to the left."""
     rows = [table.columns, *table.rows]
     widths = [max(len(str(row[i])) for row in rows) for i in range(len(table.columns))]
     right = [any(isinstance(row[i], Number) for row in table.rows) for i in range(len(widths))]
@@ -126,22 +144,27 @@ def _aligned(table: Table) -> Iterator[str]:
         yield f"  {'  '.join(cells)}".rstrip()
 
 
-def markdown(sections: Sequence[Section]) -> str:
-    """The same for the Dagster UI."""
-    found: list[str] = []
+def inert(value: object) -> str:
+    """What Markdown takes as text, and as one cell."""
+    return "".join(f"&#{ord(c)};" if c in "|<>[]`*_\\$" else c for c in str(value))
+
+
+def in_card(value: object) -> str:
+    """The same for a card, which people also read as it is: what is in it is less wild."""
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def markdown(
+    sections: Sequence[Section], level: str = "###", cell: Callable[[object], str] = inert
+) -> Iterator[str]:
+    """The sections for the Dagster UI, or for a card."""
     for section in sections:
         if section.parts:
-            found += [f"### {section.title}", _inert(section.words), ""]
+            yield from (f"{level} {section.title}", cell(section.words), "")
         for part in section.parts:
-            found += [_inert(part.caption), ""] if part.caption else []
+            yield from (cell(part.caption), "") if part.caption else ()
             if isinstance(part, Picture):
-                found += [f"![{_inert(part.caption)}]({charts.alone(part.svg)})", ""]
+                yield from (f"![{cell(part.caption)}]({charts.alone(part.svg)})", "")
             else:
-                rows = [f"| {' | '.join(map(_inert, row))} |" for row in (part.columns, *part.rows)]
-                found += [rows[0], f"|{'---|' * len(part.columns)}", *rows[1:], ""]
-    return "\n".join(found)
-
-
-def _inert(cell: object) -> str:
-    """What Markdown takes as text, and as one cell."""
-    return "".join(f"&#{ord(c)};" if c in "|<>[]`*_\\$" else c for c in str(cell))
+                names, *rows = (f"| {' | '.join(map(cell, row))} |" for row in (part.columns, *part.rows))
+                yield from (names, f"|{'---|' * len(part.columns)}", *rows, "")

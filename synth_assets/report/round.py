@@ -12,26 +12,43 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.evaluation.usefulness import wilson
 from synth_assets.report import charts
-from synth_assets.report.metrics import INDEPENDENT, Metrics, differences, metric_sections
+from synth_assets.report.metrics import INDEPENDENT, Metrics, differences, in_short, metric_sections
 from synth_assets.report.one_round import Round
 from synth_assets.report.pages import (
     Number,
     Picture,
     Section,
     Table,
+    aligned,
     dollars,
     general,
     html,
     interval,
     number,
     text,
+    total,
 )
 from synth_assets.report.rows import SHOWN, of_conditions, of_examples, of_labels, of_weights
+from synth_assets.resources.home import lake, warehouse
 from synth_assets.resources.storage import files
 from synth_assets.resources.storage.warehouse import Warehouse, literal
 
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
+
+
+def summary(recipe: Recipe, round_: str) -> Iterator[str]:
+    """Lines for a terminal: the main tables of the page, and where to read on."""
+    at = Round(recipe, warehouse(), round_)
+    metrics = {key: value for key, value in at.metrics().items() if value[0] is not None and in_short(*key)}
+    calls = at.ask("select * from {recipe}.cost where round = $round")
+    shown = [part for section in (_funnel(at), *metric_sections(metrics, [])) for part in section.parts]
+    yield f"{recipe.name}, round {round_}"
+    for table in [*shown, *([_cost(calls)] if calls else [])]:
+        yield from ("", *aligned(table)) if isinstance(table, Table) else ()
+    query = f"select text, label, weight from {recipe.name}.weighted where round = '{round_}' limit 5"
+    yield from ("", f"Files    {lake().root / recipe.name}", f'SQL      synth sql "{query}"')
+    yield from (f"Report   synth report {recipe.name} --round {round_} --open", "UI       make ui")
 
 
 def write(recipe: Recipe, warehouse: Warehouse, round_: str, to: Path) -> list[Section]:
@@ -43,6 +60,7 @@ def write(recipe: Recipe, warehouse: Warehouse, round_: str, to: Path) -> list[S
 
 
 def sections(round_: Round) -> list[Section]:
+    """Everything that is known of the round."""
     metrics = round_.metrics()
     found = [
         _made(round_),
@@ -89,19 +107,14 @@ def _cost(calls: Sequence[Mapping[str, Any]]) -> Table:
 
 def _calls(stage: str, model: str, rows: Sequence[Mapping[str, Any]]) -> list[object]:
     names = ("calls", "prompt_tokens", "completion_tokens", "cost")
-    *counts, cost = (_sum([row[name] for row in rows]) for name in names)
+    *counts, cost = (total(rows, name) for name in names)
     return [stage, model, *(number(n, 0) for n in counts), dollars(cost)]
-
-
-def _sum(values: Sequence[float | None]) -> float | None:
-    """The sum, if all of it is known."""
-    return None if any(v is None for v in values) else float(sum(v for v in values if v is not None))
 
 
 def _funnel(round_: Round) -> Section:
     cells = round_.ask("select * from {recipe}.yield where round = $round order by yield, cell")
-    total = {"cell": "all"} | {n: _sum([row[n] for row in cells]) for n in ("generated", "rejected", "kept")}
-    rows = [_yield(row) for row in [total, *cells[:SHOWN]]]
+    whole = {"cell": "all"} | {n: total(cells, n) for n in ("generated", "rejected", "kept")}
+    rows = [_yield(row) for row in [whole, *cells[:SHOWN]]]
     columns = ["cell", "generated", "accepted", "kept", "yield", "95 % interval"]
     caption = f"the {SHOWN} cells of the lowest yield, of {len(cells):,}" if len(cells) > SHOWN else ""
     parts: list[Table | Picture] = [Table(columns, rows, caption)]
@@ -129,8 +142,8 @@ def _funnel(round_: Round) -> Section:
 def _fates(cells: Sequence[Mapping[str, Any]]) -> Picture:
     fates = {"kept": "kept", "dropped by a filter": "dropped", "failed": "rejected"}
     bars = {words: [int(row[name]) for row in cells] for words, name in fates.items()}
-    svg = charts.stacked("rows by cell", bars, [row["cell"] for row in cells])
-    return Picture(svg, "What became of the rows of each cell")
+    drawing = charts.stacked(bars, [row["cell"] for row in cells])
+    return Picture("rows by cell", drawing, "What became of the rows of each cell")
 
 
 def _yield(row: Mapping[str, Any]) -> list[object]:

@@ -32,6 +32,7 @@ def _scores(recipe: Recipe) -> dict[str, str]:
 
 
 def of_conditions(round_: Round) -> Section:
+    """Yield and mean scores by the values that were asked for."""
     recipe, scores = round_.recipe, _scores(round_.recipe)
     attributes = [*(["label"] if recipe.labels else []), *recipe.attributes]
     if not attributes:
@@ -95,6 +96,7 @@ def _shaded(means: Sequence[float | None]) -> list[Number]:
 
 
 def of_examples(round_: Round) -> Section:
+    """Rows at the ends of each score, kept and dropped."""
     recipe, scores = round_.recipe, _scores(round_.recipe)
     found = [*_kept_ends(round_, scores), *_nearest_dropped(round_)]
     parts, same = [], []
@@ -138,19 +140,18 @@ def _kept_ends(round_: Round, scores: Mapping[str, str]) -> list[dict[str, Any]]
 
 
 def _nearest_dropped(round_: Round) -> list[dict[str, Any]]:
-    bound = "try_cast(regexp_extract(threshold, '{} (\\S+)', 1) as double)"
-    low, high = (f"abs(value - {bound.format(words)})" for words in ("at least", "at most"))
     return round_.ask(f"""
         select scorer as score, '{DROPPED}' as what, value, label, text
         from {{recipe}}.rejected
         where round = $round and value is not null
         qualify row_number() over (
-          partition by scorer order by least({low}, {high}) nulls last, row_id
+          partition by scorer order by least(abs(value - at_least), abs(value - at_most)) nulls last, row_id
         ) <= {EXAMPLES}
         order by all""")
 
 
 def of_labels(round_: Round) -> Section:
+    """Whose labels the rows have, and which were changed."""
     if not round_.recipe.labels:
         return Section("labels", "Labels", "", [])
     changed = "label is distinct from former_label"
@@ -175,6 +176,7 @@ def of_labels(round_: Round) -> Section:
 
 
 def of_weights(round_: Round) -> Section:
+    """How much weight the rows have, by origin."""
     rows = round_.ask("""
         select origin, count(*) as rows, sum(weight) as weight, min(weight) as least, max(weight) as most,
           sum(weight) ** 2 / sum(weight ** 2) as effective
@@ -214,4 +216,4 @@ def _histogram(round_: Round, least: float, most: float) -> Picture:
     for row in found:
         counts.setdefault(row["origin"], [0] * BINS)[row["bin"]] = row["rows"]
     edges = [least + i * width for i in range(BINS + 1)]
-    return Picture(charts.histogram("weights", edges, counts), "Rows by weight")
+    return Picture("weights", charts.outlines(edges, counts, "weight"), "Rows by weight")

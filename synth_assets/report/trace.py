@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import textwrap
-from collections.abc import Iterator, Mapping
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.filter import FILTERS
 from synth_assets.core.errors import UserError
+from synth_assets.report.one_round import ask
 from synth_assets.resources.storage.warehouse import identifier
 
 if TYPE_CHECKING:
     from synth_assets.resources.storage.warehouse import Warehouse
 
+CALLS = "_calls"  # what the columns of a filter's calls end with
 SHORTEST = 6  # characters of an id
 MATCHES = 10  # that an error lists
 CALL = ("model", "endpoint", "outcome", "prompt_tokens", "completion_tokens", "tokens_from", "cost")
@@ -27,21 +29,22 @@ def story(warehouse: Warehouse, row_id: str) -> dict[str, Any]:
 
     UserError when no row or more than one has such an id.
     """
-    ask = _Asker(warehouse, *_find(warehouse, row_id))
-    (row,) = ask("select * from {recipe}.lineage where row_id = $row_id")
-    scores = json.loads(row["scores"] or "{}")
+    recipe, row_id = _find(warehouse, row_id)
+    about = partial(ask, warehouse, recipe, row_id=row_id)
+    (row,) = about("select * from {recipe}.lineage where row_id = $row_id")
+    scores = {n: v for n, v in json.loads(row["scores"] or "{}").items() if not n.endswith(CALLS)}
     return {
-        "recipe": ask.recipe,
+        "recipe": recipe,
         **{name: row[name] for name in ("row_id", "round", "cell", "outcome", "text")},
         "conditions": json.loads(row["conditions"]),
-        "demonstrations": ask(DEMONSTRATIONS),
-        "steps": [_step(step) for step in ask(STEPS)],
+        "demonstrations": about(DEMONSTRATIONS),
+        "steps": [_step(step) for step in about(STEPS)],
         "scores": scores,
-        "scored_by": [_step(step) for step in ask(SCORED_BY, **_shown(row["text"]))],
-        "filters": list(_verdicts(row, scores, _scored(warehouse, ask.recipe))),
+        "scored_by": list(_scored_by(about, row)),
+        "filters": list(_verdicts(row, scores, _scored(warehouse, recipe))),
         "label": row["final_label"],
         **{name: row[name] for name in ("former_label", "label_source", "confidence")},
-        "training_sets": ask(
+        "training_sets": about(
             "select round, label, weight from {recipe}.weighted where row_id = $row_id order by round"
         ),
     }
@@ -66,36 +69,31 @@ left join {recipe}.calls as c
 where s.row_id = $row_id and s.call_id is not null
 order by s.position
 """
-# the annotator's calls name no row: they are those whose prompt ends with its text
 SCORED_BY = """
 select c.used_by as step, true as accepted, null as reason, c.*
 from {recipe}.calls as c
 join {recipe}.generations as g on g.round = c.round
-where g.row_id = $row_id and (c.used_by = 'labelled' or (c.used_by = 'scores' and c.cell = g.cell))
-  and contains(right(c.messages, length($shown) + 200), $shown)
+where g.row_id = $row_id and (
+  (c.used_by = 'scores' and c.cell = g.cell and contains($calls, c.call_id))
+  or ((c.used_by = 'labelled' or ($unknown and c.used_by = 'scores' and c.cell = g.cell))
+    and contains(right(c.messages, length($shown) + 200), $shown))
+)
 order by c.time
 """
 
 
-class _Asker:
-    """Queries about one row of one recipe; answers as dictionaries that JSON can hold."""
-
-    def __init__(self, warehouse: Warehouse, recipe: str, row_id: str) -> None:
-        self._warehouse, self.recipe, self._row_id = warehouse, recipe, row_id
-
-    def __call__(self, sql: str, **given: str) -> list[dict[str, Any]]:
-        answer = self._warehouse.query(
-            sql.replace("{recipe}", identifier(self.recipe)), {"row_id": self._row_id, **given}
-        )
-        return [
-            {n: v.isoformat() if isinstance(v, date) else v for n, v in zip(answer.columns, row, strict=True)}
-            for row in answer.fetchall()
-        ]
-
-
-def _shown(text: str | None) -> dict[str, str]:
-    """A text as it stands in the JSON of the annotator's prompt."""
-    return {"shown": json.dumps(f": {text}\n", ensure_ascii=False)[1:-1]}
+def _scored_by(
+    about: Callable[..., list[dict[str, Any]]], row: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """The calls that scores and the label of a row rest on, and which filter asked. Rows from before scores
+    noted their calls: those whose prompt ends with the row's text."""
+    (scores,) = about("select * from {recipe}.scores where row_id = $row_id") or [{}]
+    noted = {name.removesuffix(CALLS): ids for name, ids in scores.items() if name.endswith(CALLS)}
+    filter_of = {call: name for name, ids in noted.items() for call in ids or ()}
+    unknown = all(ids is None for ids in noted.values())
+    shown = json.dumps(f": {row['text']}\n", ensure_ascii=False)[1:-1]
+    for call in about(SCORED_BY, shown=shown, calls=" ".join(filter_of), unknown=unknown):
+        yield {**_step(call), "filter": filter_of.get(call["call_id"])}
 
 
 def _find(warehouse: Warehouse, words: str) -> tuple[str, str]:
@@ -187,7 +185,8 @@ def tell(row: Mapping[str, Any]) -> Iterator[str]:
         yield from ("", f"{step['step']}: {_plain(step['reason'] or 'accepted')}")
         yield from _call(step, width)
     for call in row["scored_by"]:
-        yield from ("", f"{call['step']}: the annotator was asked")
+        of = f", for {_plain(call['filter'])}" if call["filter"] else ""
+        yield from ("", f"{call['step']}: the annotator was asked{of}")
         yield from _call(call, width)
     yield from _curation(row)
 
@@ -214,7 +213,7 @@ def _curation(row: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "filters")
     for verdict in row["filters"]:
         wanted = f", wanted {verdict['threshold']}" if verdict["threshold"] else ""
-        # of a dropped row, the lake has no score that depends on the other rows
+        # the lake keeps no score of a dropped row that depends on the other rows
         gone = verdict["value"] is None and verdict["verdict"] == "passed" and row["outcome"] != "kept"
         value = "not kept" if gone else _value(verdict["value"])
         yield f"  {verdict['scorer']:24}{value:>10}  {verdict['verdict']}{wanted}"

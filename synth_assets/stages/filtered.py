@@ -55,7 +55,7 @@ def _with_failed_calls(dropped: Table, generations: Table) -> Table:
         stage=failed.get("stage", "generations"),  # of a chain, one of its steps
         scorer=failed["reason"],
         value=None,
-        threshold=None,
+        **dict.fromkeys(("threshold", "at_least", "at_most")),
         reason=why,
     )
     return pd.concat([table for table in (failed, dropped) if len(table)] or [failed], ignore_index=True)

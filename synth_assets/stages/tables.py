@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from synth_assets.recipe.recipe import Recipe
+
+
+MARK = b"synth"  # in the metadata of a file whose rows are not as they were made: see `marked`
 
 
 def stages(recipe: Recipe) -> dict[str, tuple[str, ...]]:
@@ -110,6 +114,17 @@ def _digest(array: pa.Array, update: Callable[[bytes], None]) -> None:
         update("".join(values.to_pylist()).encode())
     else:
         update(f"{values.type}\n".encode() + values.to_numpy(zero_copy_only=False).tobytes())
+
+
+def marked(table: pa.Table, version: str) -> pa.Table:
+    """A table that was changed on purpose after it was made, when its data version was `version`."""
+    return table.replace_schema_metadata({MARK: json.dumps({"made": version, "now": content_hash(table)})})
+
+
+def version_made(table: pa.Table) -> str:
+    """The data version that a table from the lake was made with; `marked` or not."""
+    version, mark = content_hash(table), json.loads((table.schema.metadata or {}).get(MARK, "{}"))
+    return mark["made"] if mark.get("now") == version else version
 
 
 def schemas(recipe: Recipe) -> dict[str, pa.Schema]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from itertools import product
@@ -108,6 +109,11 @@ def test_the_card_says_how_it_was_made_and_what_is_not_known(
     assert "witty" in text
     assert f"| {BEFORE} | 12 |" in text
     assert f"| {ROUND} |" not in text
+    card = json.loads((to / "card.json").read_text())
+    assert (card["recipe"], card["stage"], card["round"]) == ("reviews", "weighted", BEFORE)
+    assert card["steps"]["text"]["template"] in text
+    assert [(row["round"], row["generated"]) for row in card["measured"]["Rounds"]] == [(BEFORE, 12)]
+    assert card["measured"]["Models and cost"][0]["dollars"] is None
     edit("seeds: {file", "seeds: {license: CC-BY-4.0, source: a survey, file")
     assert main(["export", "reviews", "--to", str(project / "newer")]) == 0
     assert "- license: CC-BY-4.0" in (project / "newer" / "README.md").read_text()
@@ -126,7 +132,7 @@ def test_an_export_is_there_whole_or_not_at_all(
     to = project / "set"
     export = ["export", "reviews", "--to", str(to)]
     assert main(export) == 2
-    assert "`synth run reviews` makes one" in capsys.readouterr().err
+    assert "run `synth run reviews` first" in capsys.readouterr().err
     main(["run", "reviews", "--round", ROUND])
     assert main([*export, "--round", BEFORE]) == 2
     assert f"the latest are {ROUND}" in capsys.readouterr().err

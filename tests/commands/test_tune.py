@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from synth_assets.cli import main
-from synth_assets.commands.tune import Tuning, draw, report
+from synth_assets.commands.tune import Tuning, report
 from synth_assets.recipe.load import load
+from synth_assets.report import charts
 from synth_assets.resources.home import home, warehouse
 from synth_assets.resources.storage.lake import Lake
+from synth_assets.stages.run import Run
 from synth_assets.students.classifier import Student
 from synth_assets.students.made import Made
 from tests.endpoint import Endpoint
@@ -41,6 +44,11 @@ def test_kept_rows_and_accuracy_over_a_thresholds_range(
     assert len(endpoint.requests) == asked
 
 
+def tuned(recipe: Path, encode: Any) -> Tuning:
+    run = Run(load(recipe), Lake(home() / "lake"), SimpleNamespace(encode=encode), ROUND)
+    return Tuning(run, Made(encode, Student))
+
+
 def lengths(texts: Sequence[str]) -> Any:
     return np.array([[1.0, len(text)] for text in texts])
 
@@ -50,7 +58,7 @@ def test_a_higher_threshold_keeps_no_more_rows_and_the_recipes_own_keeps_what_th
 ) -> None:
     path = edit("  duplicate: {}", "  judge: {at_least: 4}")
     main(["run", "reviews", "--round", ROUND])
-    tuning = Tuning(load(path), Lake(home() / "lake"), ROUND, lengths, Made(lengths, Student))
+    tuning = tuned(path, lengths)
     (sweep,) = tuning.sweeps("judge")
     counts = [point.kept for point in sweep.points]
     assert counts == sorted(counts, reverse=True)
@@ -93,16 +101,16 @@ def test_where_a_filter_behind_it_cannot_be_applied_kept_rows_are_unknown(
     def encode(texts: list[str]) -> np.ndarray:
         return np.array([[t.startswith("p"), t.startswith("n")] for t in texts], dtype=np.float32)
 
-    tuning = Tuning(load(path), Lake(home() / "lake"), ROUND, encode, Made(encode, Student))
+    tuning = tuned(path, encode)
     (sweep,) = tuning.sweeps("words")
     assert [p.kept for p in sweep.points] == [24, *[None] * (len(sweep.points) - 1)]
     assert "there are 9 negative, 9 positive" in sweep.points[1].why
     assert "unknown: the filter student_confidence needs 10 rows" in list(report(sweep))[3]
-    draw(sweep, project / "sweep.png")
+    assert charts.png("sweep", charts.sweep(sweep.points))
     path.write_text(
         path.read_text().replace("words: {at_least: 3}", "words: {at_least: 6}"), encoding="utf-8"
     )
-    tuning = Tuning(load(path), Lake(home() / "lake"), ROUND, encode, Made(encode, Student))
+    tuning = tuned(path, encode)
     (sweep,) = tuning.sweeps("student_confidence")
     assert [(p.threshold, p.kept) for p in sweep.points] == [(0, None)]
     assert "there are 3 negative, 3 positive" in sweep.points[0].why

@@ -63,7 +63,7 @@ def test_two_rounds_side_by_side(made: Path, compared: Callable[..., str]) -> No
     said = compared(f"reviews@{BEFORE}", "reviews", "--html", "page.html")
     assert [title for title in said.splitlines() if title in TITLES] == TITLES
     assert line(said, "rows", "asked", "for") == ["12", "24"]
-    assert line(said, "words", "at", "least", "2", "and", "at", "most", "40") == ["4", "0.333", "8", "0.333"]
+    assert line(said, "words", "at", "least", "2", "and", "at", "most", "40") == ["3", "0.250", "5", "0.208"]
     assert line(said, "generations", "scripted") == ["12", "84", "unknown", "24", "168", "unknown"]
     assert "tested on 4 real rows" in said
     page = Page((made / "page.html").read_text(encoding="utf-8"))
@@ -74,7 +74,7 @@ def test_two_rounds_side_by_side(made: Path, compared: Callable[..., str]) -> No
 @pytest.mark.parametrize("folder", ["hf", "jsonl"])
 def test_an_export_is_as_good_as_its_round(compared: Callable[..., str], folder: str) -> None:
     said = compared(folder, f"reviews@{BEFORE}")
-    assert line(said, "rows", "kept") == ["8", "8"]
+    assert line(said, "rows", "kept") == ["9", "9"]
     assert line(said, "all")[:3] == line(said, "all")[3:]
     assert line(said, "B", "against", "A") == ["+0.000", "-0.490", "to", "+0.490"]  # of four test rows
     assert "the fast one (by: logistic), as the folder of an export does not say" in said
@@ -136,8 +136,10 @@ def test_metrics_that_are_missing_are_said_with_what_makes_them(
 def test_what_is_not_there_is_said_with_what_is(made: Path, compared: Callable[..., str]) -> None:
     assert "Recipes are: reviews." in compared("reviews", "revues", code=2)
     assert f"the latest are {BEFORE}, {ROUND}" in compared("reviews@2026-11-01", "reviews", code=2)
-    (made / "hf" / "README.md").write_text("# another card")
+    (made / "hf" / "card.json").write_text("[]")
     assert "not the card of an export" in compared("hf", "reviews", code=2)
+    (made / "hf" / "card.json").unlink()  # as exports were before
+    assert "hf has no card.json" in compared("hf", "reviews", code=2)
     main(["export", "reviews", "--to", "scores", "--stage", "scores"])
     assert "of the stage scores has no rows with row_id" in compared("scores", "reviews", code=2)
     (made / "jsonl" / "train.jsonl").write_text('{"row_id": 1, "text": "fine", "weight": "heavy"}')

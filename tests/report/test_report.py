@@ -282,8 +282,8 @@ def test_the_asset_writes_the_page_and_shows_it_in_the_ui(made: Path) -> None:
 
 def test_tables_in_markdown_have_their_rule_under_the_names() -> None:
     sections = [Section("s", "S", "", [Table(["a", "b"], [["x|y", Number("1")]]), Table(["c"], [])])]
-    assert markdown(sections).splitlines() == [
-        *("### S", "", "", "| a | b |", "|---|---|", "| x&#124;y | 1 |", "", "| c |", "|---|")
+    assert list(markdown(sections)) == [
+        *("### S", "", "", "| a | b |", "|---|---|", "| x&#124;y | 1 |", "", "| c |", "|---|", "")
     ]
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from synth_assets.cli import main
-from tests.assets.test_round import ROUND, ask, endpoint, one_in
+from synth_assets.resources.home import home
+from synth_assets.resources.storage.lake import Lake
+from tests.assets.test_round import ROUND, ask, endpoint, one_in, reviewer
 from tests.endpoint import Endpoint
 
 __all__ = ["endpoint"]
@@ -148,3 +150,27 @@ def test_a_story_has_the_annotators_call(
     (call,) = told["scored_by"]
     assert call["messages"][-1]["content"].endswith(f"Review: {told['text']}\nSentiment:")
     assert "scores: the annotator was asked" in trace(capsys, told["row_id"])
+
+
+def test_a_story_has_the_call_of_a_judge_whose_rubric_goes_on_behind_the_text(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    behind = "Think of tone, of words, of sense. " * 9
+    assert len(behind) > 300
+    edit("  duplicate: {}", f"  judge: {{rubric: 'How good is {{{{ text }}}}? {behind}From 1 to 5.'}}")
+    endpoint.say = lambda body: "5" if behind.strip() in str(body) else reviewer(body)
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    row_id = row_where("outcome = 'kept'")
+    told = json.loads(trace(capsys, row_id, "--json"))
+    (call,) = told["scored_by"]
+    assert f"How good is {told['text']}? {behind}" in call["messages"][-1]["content"]
+    assert (call["filter"], call["answer"], call["cost"], call["prompt_tokens"]) == ("judge", "5", None, 5)
+    assert "judge_calls" not in told["scores"]
+    words = trace(capsys, row_id)
+    assert "scores: the annotator was asked, for judge" in words
+    assert "cost unknown" in words
+    lake = Lake(home() / "lake")
+    for place in lake.partitions("reviews", "scores", ["round", "cell"]):  # as before they noted their calls
+        table = lake.table("reviews", "scores", place)
+        lake.write("reviews", "scores", place, table.drop_columns(["judge_calls"]))
+    assert json.loads(trace(capsys, row_id, "--json"))["scored_by"] == []
