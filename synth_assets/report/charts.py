@@ -156,8 +156,9 @@ def histogram(values: Mapping[str, Sequence[float]]) -> Drawing:
 
     known = {name: [v for v in vs if v is not None and v == v] for name, vs in values.items()}
     everything = [v for vs in known.values() for v in vs] or [0]
-    edges = np.linspace(min(everything), max(everything) + 1e-9, 25)
-    return outlines(edges, {f"{name} ({len(vs)})": np.histogram(vs, edges)[0] for name, vs in known.items()})
+    edges = np.linspace(min(everything), max(everything) + 1e-9, 25).tolist()
+    counts = {f"{name} ({len(vs)})": np.histogram(vs, edges)[0].tolist() for name, vs in known.items()}
+    return outlines(edges, counts)
 
 
 def panels(values: Mapping[str, Sequence[float]]) -> Drawing:
@@ -198,8 +199,7 @@ def svg(title: str, drawing: Drawing) -> str:
     from markupsafe import escape
 
     unsaid = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    options = {"hashsalt": title, "transparent": True, "metadata": unsaid}
-    drawn = _saved(drawing, "svg", **options).decode()
+    drawn = _saved(drawing, "svg", hashsalt=title, transparent=True, metadata=unsaid).decode()
     drawn = drawn[drawn.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
     for name, colour in LIGHT.items():
         drawn = drawn.replace(colour, f"var(--{name})")
@@ -222,9 +222,8 @@ def png(title: str, drawing: Drawing, dpi: int = 120) -> bytes:
 
 def markdown(kind: str, title: str, values: Any) -> str:
     """A chart of a stage (stages.stage.Chart) as a small picture inside Markdown."""
-    picture = png(
-        title, {"bars": bars, "histogram": histogram, "panels": panels}.get(kind, intervals)(values), 90
-    )
+    kinds: dict[str, Callable[[Any], Drawing]] = {"bars": bars, "histogram": histogram, "panels": panels}
+    picture = png(title, kinds.get(kind, intervals)(values), 90)
     return f"![{title}](data:image/png;base64,{base64.b64encode(picture).decode()})"
 
 
