@@ -124,6 +124,5 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
-
     for line in check_recipe(recipe_named(options.name)):
         print(line)

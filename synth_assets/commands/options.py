@@ -56,11 +56,8 @@ def recipes_named(name: str | None) -> list[Recipe]:
     """This recipe, or all of them."""
     from synth_assets.resources.home import recipes
 
-    return (
-        [recipe_named(name)]
-        if name
-        else [recipe_named(path.stem) for path in sorted(recipes().glob("*.yaml"))]
-    )
+    names = [name] if name else sorted(path.stem for path in recipes().glob("*.yaml"))
+    return [recipe_named(each) for each in names]
 
 
 def as_day(text: str) -> str:

@@ -165,12 +165,8 @@ def _sets(sides: Sequence[Side]) -> Section:
         ["synthetic rows", *(number(s.synthetic, 0) for s in sides)],
         ["rounds", *(number(len(s.card["Rounds"]), 0) for s in sides)],
     ]
-    for column, words in (
-        ("generated", "rows asked for"),
-        ("accepted", "rows accepted"),
-        ("kept", "rows kept"),
-    ):
-        lines.append([words, *(number(total(s.card["Rounds"], column), 0) for s in sides)])
+    for column, words in {"generated": "asked for", "accepted": "accepted", "kept": "kept"}.items():
+        lines.append([f"rows {words}", *(number(total(s.card["Rounds"], column), 0) for s in sides)])
     yields = [_yield(side) for side in sides]
     lines += [["yield", *(y[0] for y in yields)], ["95 % interval", *(y[1] for y in yields)]]
     columns = ["", *(f"{letter}: {s.name}" for letter, s in zip("AB", sides, strict=True))]
@@ -230,11 +226,8 @@ def _students(sides: Sequence[Side], encoder: MiniLM) -> Section:
     test = _test_rows(sides)
     title = "Students on the same test rows"
     if test is None or test.empty:
-        why = (
-            "Both are folders, which have no test rows."
-            if test is None
-            else "Their recipes have no test row in common that neither set has."
-        )
+        why = "Their recipes have no test row in common that neither set has."
+        why = "Both are folders, which have no test rows." if test is None else why
         return Section("students", title, why, [Table(["", "accuracy"], [["both", number(None)]])])
     student, why = _student(sides)
     made = build(student, encoder.encode, encoder.folder)

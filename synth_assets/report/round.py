@@ -125,13 +125,8 @@ def _funnel(round_: Round) -> Section:
         from {recipe}.dropped where round = $round group by all order by rows desc, scorer limit 100""")
     if dropped:
         lines = [
-            [
-                text(row["scorer"], 60),
-                text(row["stage"], 60),
-                text(row["threshold"] or "", 60),
-                number(row["rows"], 0),
-                number(row["share"], share=row["share"]),
-            ]
+            [text(row[name] or "", 60) for name in ("scorer", "stage", "threshold")]
+            + [number(row["rows"], 0), number(row["share"], share=row["share"])]
             for row in dropped
         ]
         parts.append(Table(["dropped by", "stage", "wanted", "rows", "of all dropped"], lines))

@@ -184,17 +184,10 @@ def of_weights(round_: Round) -> Section:
     everything = next((row for row in rows if row["origin"] is None and row["rows"]), None)
     if everything is None:
         return Section("weights", "Weights", "", [])
-    lines = [
-        [
-            row["origin"] or "all",
-            number(row["rows"], 0),
-            number(row["effective"], 1),
-            number(row["weight"] / everything["weight"]),
-            general(row["least"]),
-            general(row["most"]),
-        ]
-        for row in rows
-    ]
+    lines = []
+    for r in rows:
+        counts = [number(r["rows"], 0), number(r["effective"], 1), number(r["weight"] / everything["weight"])]
+        lines.append([r["origin"] or "all", *counts, general(r["least"]), general(r["most"])])
     columns = ["origin", "rows", "effective size", "share of the weight", "lightest", "heaviest"]
     parts: list[Table | Picture] = [Table(columns, lines)]
     if everything["least"] < everything["most"]:
