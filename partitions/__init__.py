@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -42,11 +42,6 @@ def columns(partition: str) -> dict[str, str]:
         by_dimension = partition.keys_by_dimension
         return {name: by_dimension[name] for name in ("round", "cell")}
     return {"round": partition}
-
-
-def previous_round(round_: str) -> str:
-    """The round of the day before."""
-    return (date.fromisoformat(round_) - timedelta(days=1)).isoformat()
 
 
 def previous_round_same_cell() -> dg.MultiPartitionMapping:

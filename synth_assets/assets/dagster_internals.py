@@ -12,21 +12,13 @@ from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView, Temp
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.definitions.events import AssetKeyPartitionKey
-from dagster._core.errors import DagsterAssetCheckFailedError as CheckFailed
+from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster._utils.schedules import cron_string_iterator
 
 if TYPE_CHECKING:
     from synth_assets.resources.storage.lake import Partition
 
-__all__ = [
-    "CheckFailed",
-    "forget",
-    "is_missing",
-    "is_stale",
-    "rounds_at_work",
-    "scheduled",
-    "staleness",
-]
+CheckFailed = DagsterAssetCheckFailedError  # what a blocking check raises in the run of one process
 
 
 def scheduled(cron: str, timezone: str, after: date, until: date) -> list[str]:

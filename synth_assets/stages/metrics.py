@@ -107,17 +107,9 @@ def last_measured(run: Run) -> str | None:
     return max(measured, default=None)
 
 
-def asks(
-    run: Run,
-    generations: Table | None,
-    filtered: Table | None,
-    labelled: Table | None,
-    weighted: Table | None,
-    seeds: Table,
-) -> None:
+def asks(run: Run, **now: Table | None) -> None:
     """What is asked of the sets: of those that are not there yet, the most that it may be."""
-    now = {"generations": generations, "filtered": filtered, "labelled": labelled, "weighted": weighted}
-    look = looking(run, **now, seeds=seeds)
+    look = looking(run, **now)
     for metric in run.recipe.metrics.chosen():
         metric.ask(look)
 

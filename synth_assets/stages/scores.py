@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,7 @@ from synth_assets.stages.run import Run
 from synth_assets.stages.stage import ANSWERED, Chart, Made, Stage, Table
 
 if TYPE_CHECKING:
-    from synth_assets.core.answer_schema import Schema
-    from synth_assets.core.asking import Answer, Completes, LabelLogprobs, Message
+    from synth_assets.core.asking import Answer, Completes, LabelLogprobs
 
 JUDGING = {"temperature": 0.0, "max_tokens": 256}
 Heard = dict[str, list[str]]  # row id, or text, -> identities of the calls about it
@@ -92,15 +91,8 @@ class _Noted:
     def name(self) -> str:
         return self.model.name
 
-    def complete(
-        self,
-        messages: Iterable[Sequence[Message]],
-        sampling: Mapping[str, Any],
-        replicates: Iterable[str],
-        schema: Schema | None = None,
-    ) -> Iterator[Answer]:
-        answers = self.model.complete(messages, sampling, replicates, schema)
-        for about, answer in zip(self.about, answers, strict=True):
+    def complete(self, *asked: Any, **named: Any) -> Iterator[Answer]:
+        for about, answer in zip(self.about, self.model.complete(*asked, **named), strict=True):
             self.heard.setdefault(about, []).append(answer.identity)
             yield answer
 
