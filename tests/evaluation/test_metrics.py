@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,21 +24,6 @@ from synth_assets.resources.home import home, warehouse
 from synth_assets.stages import metrics
 from tests.endpoint import Endpoint
 
-ENDINGS = """
-import numpy as np
-
-from synth_assets.contracts.measure import Metric, row
-from synth_assets.contracts.measured import mean
-
-
-class Ended(Metric):
-    name = "ended"
-    mark: str = "."
-
-    def measure(self, look):
-        ends = [text.endswith(self.mark) for text in look.filtered["text"]]
-        yield row("ended", "filtered", mean(np.array(ends, dtype=float), 0, 1))
-"""
 FIRST, SECOND = "2026-11-19", "2026-11-20"
 WORDS = "love war cats trains music chess rain bread night snow".split()  # noqa: SIM905
 
@@ -275,7 +261,9 @@ def test_entities_are_looked_up_in_the_evidence_that_the_recipe_names(
 def test_a_metric_of_ones_own_is_checked_made_and_read_like_any_other(
     project: Path, edit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    (project / "endings.py").write_text(ENDINGS)
+    guide = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n([^`]*class Ended.*?)```", guide, re.DOTALL)
+    (project / "endings.py").write_text(example)
     monkeypatch.syspath_prepend(str(project))
     edit("schedule:", "metrics: {student: false, diversity: false, 'endings:Ended': {mrk: x}}\nschedule:")
     assert main(["check", "reviews"]) == 2
@@ -286,7 +274,7 @@ def test_a_metric_of_ones_own_is_checked_made_and_read_like_any_other(
     assert ask("select value, n from reviews.metrics where name = 'ended'") == ask(ended)
     recipe = project / "recipes" / "reviews.yaml"
     before = load(recipe).version("metrics")
-    (project / "endings.py").write_text(ENDINGS + "# another one")
+    (project / "endings.py").write_text(f"{example}# another one")
     made_of.cache_clear()
     assert load(recipe).version("metrics") != before
     assert main(["report", "reviews", "--round", FIRST]) == 0
