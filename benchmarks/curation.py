@@ -298,7 +298,8 @@ def heuristics_of(path: str) -> Line:
     """
     import pandas as pd
 
-    from synth_assets.contracts.filter import FILTERS, Context, RowFilter
+    from synth_assets.contracts.filter import Context, RowFilter
+    from synth_assets.core.registry import FILTERS
     from synth_assets.curation.filters import copies, language, personal, phrases, rules
 
     table = pd.DataFrame({"text": read(path)}).assign(label="positive")
@@ -307,7 +308,7 @@ def heuristics_of(path: str) -> Line:
     context = Context(verbalizers=verbalizers, demonstrations=shown, held_out=held_out)
     found: dict[str, float] = {}
     modules = {module.__name__ for module in (copies, language, personal, phrases, rules)}
-    for kind in FILTERS.values():
+    for kind in map(FILTERS.find, FILTERS.known):
         if issubclass(kind, RowFilter) and kind.__module__ in modules and kind is not copies.CopiedMeaning:
             rule = kind.model_validate({"pattern": "[a-z].*"} if kind is rules.Pattern else {})
             rule.measure(table.head(10_000), context)
@@ -337,7 +338,7 @@ def rules_of(rows: str) -> Line:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from synth_assets.contracts.filter import FILTERS
+    from synth_assets.core.registry import FILTERS
 
     n, rng = int(rows), np.random.default_rng(0)
     scores = {
@@ -348,7 +349,7 @@ def rules_of(rows: str) -> Line:
     }
     ids = pa.array(np.char.add("row-", np.arange(n).astype(str)))
     pq.write_table(pa.table({"row_id": ids, **scores}), "scores.parquet")
-    limits = [FILTERS[name].model_validate({}) for name in scores]
+    limits = [FILTERS.find(name).model_validate({}) for name in scores]
     breaks = [
         f"not coalesce({' and '.join(f'{f.name} {sign} {v}' for sign, v in bounds if v is not None)}, false)"
         for f in limits

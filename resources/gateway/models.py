@@ -52,11 +52,7 @@ def named_models(path: Path) -> dict[str, NamedModel]:
     try:
         return TypeAdapter(dict[str, NamedModel]).validate_python(document.content)
     except ValidationError as error:
-        raise strict_yaml.refusal(document, error.errors(), _fields) from error
-
-
-def _fields(where: strict_yaml.Place) -> list[str]:
-    return ["from", "prompt", "completion", "batch"] if "prices" in where else list(NamedModel.model_fields)
+        raise strict_yaml.refusal(document, error.errors()) from error
 
 
 @dataclass(frozen=True)

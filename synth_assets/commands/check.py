@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from synth_assets.annotation.people import read_human, read_verdicts
 from synth_assets.commands.options import recipe_named
 from synth_assets.contracts.provider import Around
-from synth_assets.core import templates
 from synth_assets.core.errors import UserError
 from synth_assets.generation.conditions.asking import questions
 from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.conditions.table import design
-from synth_assets.generation.steps import chain, dialogue, prompt
+from synth_assets.generation.steps import chain
 from synth_assets.partitions import today
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.gateway.batches import submit
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.contracts.model_spec import NamedModel
-    from synth_assets.generation.steps.kinds import AnyStep
 
 
 def check_recipe(recipe: Recipe) -> Iterator[str]:
@@ -42,7 +40,7 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
     around = Around({"seeds": seeds}, encoder().encode, lambda name, given: [f"<{name}>"])
     for name, _, given, question in questions(recipe):
         yield f"values       {name}{f' for {given}' if given else ''}: {question}"
-    yield f"fields       {', '.join(prompt.fields(recipe.task, list(recipe.attributes)))}"
+    yield f"fields       {', '.join(chain.fields(recipe))}"
     for cell in recipe.cells:
         row = design(recipe, seeds, round_=today(recipe.timezone), cell=cell, rows=1, around=around)
         yield f"cell         {cell}: {recipe.rows:,} rows a round; the first prompt is"
@@ -53,8 +51,8 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
     for name, step in recipe.steps.items():
         for model in recipe.models_of(name):
             yield f"model        {_model(recipe, model)}" + _of(recipe, name)
-        if step.kind == "tool":
-            yield f"tool         {step.tool}" + _of(recipe, name)
+        for tool in step.tools:
+            yield f"tool         {tool}" + _of(recipe, name)
     if recipe.mode == "batch":
         each = " a step" if len(recipe.steps) > 1 else ""
         yield f"mode         batch: rows go through the Batch API and are collected within a day{each}"
@@ -74,10 +72,10 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
 
 def _prompts(recipe: Recipe, row: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[str]:
     """The prompt of each step. What stands for answers need not suit a later one: then, its template."""
-    said, first = chain.placeholders(recipe, row), next(iter(recipe.steps))
+    first = next(iter(recipe.steps))
     for name, step in recipe.steps.items():
         try:
-            text = "\n".join(_texts(step, recipe, row, seeds, said))
+            text = "\n".join(chain.shown(recipe, name, row, seeds))
         except UserError:
             if name == first:
                 raise
@@ -85,20 +83,6 @@ def _prompts(recipe: Recipe, row: pd.DataFrame, seeds: pd.DataFrame) -> Iterator
         if name != first:
             yield f"             and of {name}, without the answers before it,"
         yield "\n".join(f"    | {line}" for line in text.splitlines())
-
-
-def _texts(
-    step: AnyStep, recipe: Recipe, row: pd.DataFrame, seeds: pd.DataFrame, said: prompt.Said
-) -> Iterator[str]:
-    """What a step is asked, or works on."""
-    if step.kind == "prompt":
-        for message in next(prompt.messages(step, recipe.task, row, seeds, "completions", said)):
-            yield message["content"]
-        return
-    fields = next(prompt.values(recipe.task, row, seeds, said))
-    inside = dialogue.EXAMPLE if step.kind == "turns" else {}
-    for template in step.templates:
-        yield templates.render(template, {**fields, **inside})
 
 
 def _of(recipe: Recipe, step: str) -> str:

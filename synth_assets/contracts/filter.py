@@ -1,6 +1,6 @@
 """What a filter is: a score and a rule over it; every dropped row keeps scorer, value and threshold.
 
-A new filter is one class in one module: it is found in a recipe by its `name`.
+A filter is one class with a `name`; docs/plugins.md has an example.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from synth_assets.contracts.section import Strict
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.core.asking import Encode, LabelLogprobs
 
-FILTERS: dict[str, type[Filter]] = {}
 LIMITS = {"at_least", "at_most", "top", "share"}  # one that is given replaces the defaults of all
 RULE = {*LIMITS, "lowest", "per"}  # what moves without another score
 
@@ -44,20 +45,22 @@ class Context:
     ask: Callable[[str, pd.DataFrame, Mapping[str, str], str | None], Sequence[str | None]] | None = None
 
 
-class Filter(BaseModel):
+class Filter(Strict):
     """Base of all filters: keeps a row when at_least <= score <= at_most, and of those rows the `top` (a
     number) or the `share` with the highest score, or with the `lowest`. An unknown score is dropped.
 
     `per` is what that number or share is of: each label, each cell, or all rows of the round. By default each
     label, where rows have one. A share is rounded up; of rows with the same score the first ones are taken.
-    """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    An author writes the `name`, the fields of the section and, for what depends on the row alone, the `value`
+    of a RowFilter, else `score`. A default of a limit is a field again: `at_least: float | None = 3`.
+    """
 
     name: ClassVar[str] = ""
     raw: ClassVar[Mapping[str, str]] = {}  # columns of the asset `scores` -> type (see recipe/columns.py)
     columns: ClassVar[Mapping[str, str]] = {}  # columns of the asset `filtered` -> type
     asks: ClassVar[bool] = False  # whether `measure` asks a language model
+    of_labels: ClassVar[bool] = False  # whether it says something of the row's label
     least: ClassVar[int] = 1  # rows of each label that it needs; above 1, of two labels at least
     renamed: ClassVar[Mapping[str, str]] = {}  # column of its kind -> its own (see named.py)
 
@@ -70,9 +73,8 @@ class Filter(BaseModel):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.name and not cls.renamed:
-            cls.columns = cls.columns or {cls.name: "double"}
-            FILTERS[cls.name] = cls
+        if cls.name and not cls.columns:
+            cls.columns = {cls.name: "double"}
 
     @model_validator(mode="before")
     @classmethod
@@ -173,7 +175,8 @@ class Filter(BaseModel):
 
 
 class RowFilter(Filter):
-    """A filter whose score depends on the row alone: scored once, its threshold moves for nothing."""
+    """A filter whose score depends on the row alone: scored once, its threshold moves for nothing. An author
+    writes `value`, of one text, or `measure`, of a table."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator
+
+from synth_assets.contracts.section import Strict
 
 # what a request says itself, and is no sampling
 OURS = ("messages", "prompt", "model", "seed", "n", "stream", "logprobs", "response_format", "json_schema")
 
 
-class Price(BaseModel):
+class Price(Strict):
     """US dollars for a million tokens, valid from a day on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     since: date = Field(alias="from")
     prompt: float = Field(ge=0)
@@ -39,10 +41,8 @@ class Price(BaseModel):
         return self.model_copy(update=lower)
 
 
-class NamedModel(BaseModel):
+class NamedModel(Strict):
     """One entry of models.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
     base_url: str | None = None  # default: OPENAI_BASE_URL, else OpenAI
@@ -68,3 +68,11 @@ class NamedModel(BaseModel):
         """The price of that day: the latest entry that had begun."""
         begun = [p for p in self.prices if p.since <= day]
         return max(begun, key=lambda p: p.since) if begun else None
+
+
+def _spec(value: Any) -> Any:
+    """Errors are those of one form alone."""
+    return value if isinstance(value, str) else NamedModel.model_validate(value)
+
+
+ModelSpec = Annotated[str | NamedModel, BeforeValidator(_spec)]

@@ -1,8 +1,9 @@
-"""What a source of condition values is: a section of a recipe, found by its first word.
+"""What a source of condition values is: a section of a recipe that has the source's word as a field.
 
 A *pool* knows its values before any row is drawn: a design spreads them over the rows. A *draw* makes a value
 for each row, from a hash of the row's place, so that a row keeps its value when others are added. What a
 provider says of its files is resolved by the caller: nothing here opens the network or asks a model.
+docs/plugins.md has an example.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from synth_assets.contracts.section import Strict
 from synth_assets.core.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from synth_assets.core.asking import Encode
+    from synth_assets.core.asking import Completes, Encode
 
-PROVIDERS: dict[str, type[Provider]] = {}
 Weights = Mapping[str, float]
 SEPARATOR = ", "  # between several words of one value
 
@@ -50,17 +51,18 @@ class Around:
         return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
 
 
-class Provider(BaseModel):
-    """Base of all: `key` is the field by which a recipe names it."""
+class Provider(Strict):
+    """Base of all. An author writes the `name`, which is also the field by which a recipe names it, the other
+    fields of its section, and what a Pool or a Draw needs."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: ClassVar[str] = ""
+    knows: ClassVar[tuple[str, ...]] = ()  # what its templates know besides the conditions above
+    in_turn: ClassVar[bool] = False  # whether it is drawn once, whatever the constraints refuse
 
-    key: ClassVar[str] = ""
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if cls.key:
-            PROVIDERS[cls.key] = cls
+    @property
+    def takes_kept(self) -> bool:
+        """Whether values are rows that earlier rounds kept."""
+        return False
 
     def files(self) -> list[Path]:
         """Files whose content decides the values: a change of one makes the conditions stale."""
@@ -70,8 +72,14 @@ class Provider(BaseModel):
         """Templates that may name conditions written above this one."""
         return []
 
+    def rests_on(self) -> str | None:
+        """The condition above, if any, on whose value the values rest."""
+        return None
+
 
 class Pool(Provider):
+    """Values that are known before any row is drawn. An author writes `pool`."""
+
     def pool(self, name: str, row: Mapping[str, str], around: Around) -> Weights:
         """Value -> weight, for a row that has these values of the attributes above."""
         raise NotImplementedError
@@ -83,13 +91,16 @@ class Pool(Provider):
 
 
 class Draw(Provider):
+    """Values that are drawn row by row. An author writes `draw`."""
+
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
         """The value of one row; `parts` are seed, round, cell, number of the question, attribute."""
         raise NotImplementedError
 
 
 class Listed(Pool):
-    """Values that a model lists: the asset `values` asks for them, a person may edit them."""
+    """Values that a model lists: the asset `values` asks for them, a person may edit them. An author writes
+    `question`, `wanted` and `answers`."""
 
     temperature: float = Field(default=0.7, ge=0)
     max_tokens: int = Field(default=512, ge=1)
@@ -103,6 +114,18 @@ class Listed(Pool):
     def named(self) -> set[str]:
         """The conditions that the question names: it is asked for each combination of their values."""
         return set()
+
+    def question(self, fields: Mapping[str, Any]) -> str:
+        """What the model is asked, of the task and the conditions that are named."""
+        raise NotImplementedError
+
+    def answers(self, question: str, model: Completes, replicate: str) -> list[str]:
+        """The values that the model lists."""
+        raise NotImplementedError
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        return {"temperature": self.temperature, "max_tokens": self.max_tokens}
 
     def given(self, row: Mapping[str, Any]) -> str:
         return SEPARATOR.join(str(row[name]) for name in sorted(self.named & set(row)))

@@ -1,32 +1,63 @@
-"""What the parts of a recipe have in common."""
+"""What the parts of a recipe have in common: what people write, read strictly."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Tag, ValidationError, model_serializer
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from synth_assets.contracts.model_spec import NamedModel
+from synth_assets.core.errors import unknown
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-ModelSpec = Annotated[
-    Annotated[str, Tag("name")] | Annotated[NamedModel, Tag("endpoint")],
-    Discriminator(lambda value: "name" if isinstance(value, str) else "endpoint"),  # errors of one form only
-]
 
 
 def wrong(why: str, *where: str) -> ValidationError:
     """What a validator raises about a field further down: pydantic puts its own place in front."""
-    error = PydanticCustomError("recipe", "{why}", {"why": why})
-    return ValidationError.from_exception_data("recipe", [{"type": error, "loc": where, "input": None}])
+    return _refused([_line("recipe", why, where)])
 
 
-class Section(BaseModel):
-    """A part of a recipe: unknown fields are errors, and a parsed recipe does not change."""
+def _refused(lines: list[InitErrorDetails]) -> ValidationError:
+    return ValidationError.from_exception_data("recipe", lines)
+
+
+def _line(kind: str, why: str, where: tuple[int | str, ...], value: Any = None) -> InitErrorDetails:
+    return {"type": PydanticCustomError(kind, "{why}", {"why": why}), "loc": where, "input": value}
+
+
+class Strict(BaseModel):
+    """Data that does not change once it is read. A field that it does not have is an error that says which
+    it has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _alternatives(cls, value: Any, handler: Any) -> Any:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+            if all(each["type"] != "extra_forbidden" for each in found):
+                raise
+            raise _refused([cls._told(each) for each in found]) from None
+
+    @classmethod
+    def _told(cls, error: Any) -> InitErrorDetails:
+        """The error again, with all fields where one is not known."""
+        if error["type"] != "extra_forbidden":
+            return _line(error["type"], error["msg"], error["loc"], error["input"])
+        return _line("unknown_field", str(unknown("field", error["loc"][-1], cls.fields_of())), error["loc"])
+
+    @classmethod
+    def fields_of(cls) -> list[str]:
+        """The fields, as they are written."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+
+class Section(Strict):
+    """A part of a recipe."""
 
     newer: ClassVar[tuple[str, ...]] = ()  # fields that enter a version once they are written
 

@@ -16,13 +16,10 @@ from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.identity import tagged_hash
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoints
 
 OURS = __name__.partition(".")[0]
 FUNCTION = re.compile(r"^def ([a-z]\w*)", re.MULTILINE)
@@ -56,10 +53,7 @@ class Registry:
         found: dict[str, Entry] = {}
         for word, entry in self._all():
             if word in found:
-                raise UserError(
-                    f"{self.what} {word!r} is there twice: {found[word]} and {entry}: give one of them"
-                    " another name, or uninstall its package."
-                )
+                raise self._twice(word, found[word], entry)
             found[word] = entry
         return found
 
@@ -70,17 +64,38 @@ class Registry:
             package = f"{point.dist.name} {point.dist.version}" if point.dist else "a plug-in"
             yield point.name, Entry(point.value, package)
 
+    def unknown(self, word: object) -> UserError:
+        """There is none of this word: all that are known, and where those of plug-ins come from."""
+        packages = {name: entry.package for name, entry in self.known.items() if entry.package}
+        return unknown(self.what, word, self.known, origins=packages)
+
     def find(self, word: str, base: type | None = None) -> Any:
-        """The class or function of this word, imported. UserError lists all that are known, and where those
-        of plug-ins come from; or says that what is found is no class with this `base`."""
+        """The class or function of this word, imported. UserError if there is none, or no class with this
+        `base`."""
         if word not in self.known and ":" not in word:
-            packages = {name: entry.package for name, entry in self.known.items() if entry.package}
-            raise unknown(self.what, word, self.known, origins=packages)
+            raise self.unknown(word)
         found = imported(self.what, self.known[word].target if word in self.known else word)
         if not callable(found) or (base and not (isinstance(found, type) and issubclass(found, base))):
             wanted = f"class with {base.__name__} as its base" if base else "function"
             raise UserError(f"{self.what} {word!r}: it is a {type(found).__name__}, and no {wanted}.")
+        if base:
+            self._check_name(word, found)
         return found
+
+    def _check_name(self, word: str, found: Any) -> None:
+        """A class goes by the word that it gives itself, and no other has that."""
+        names = [name for name in (getattr(found, "name", ""), *getattr(found, "words", ())) if name]
+        if word in self.known and word not in names:
+            raise UserError(f"{self.what} {word!r}: {self.known[word]} has another `name`: {names}.")
+        for name in names if ":" in word else ():
+            if name in self.known and self.known[name].target != word:
+                raise self._twice(name, self.known[name], Entry(word, "in the recipe"))
+
+    def _twice(self, word: str, first: Entry, second: Entry) -> UserError:
+        return UserError(
+            f"{self.what} {word!r} is there twice: {first} and {second}: give one of them another name, or"
+            " uninstall its package."
+        )
 
 
 @cache
@@ -126,7 +141,7 @@ def _source(module: str) -> str:
 
 
 @cache
-def _plugged_in() -> EntryPoints:
+def _plugged_in() -> Any:
     from importlib.metadata import entry_points
 
     return entry_points()
@@ -155,4 +170,10 @@ VALUES = Registry("source of values", "values", f"{OURS}.generation.conditions")
 LABELS = Registry("way to label", "labels", f"{OURS}.curation.labels")
 WEIGHTS = Registry("way to weigh", "weights", f"{OURS}.curation.weights")
 METRICS = Registry("metric", "metrics", f"{OURS}.evaluation")
+TOOLS = Registry(
+    "tool",
+    "tools",
+    f"{OURS}.generation.steps.tools",
+    dict.fromkeys(("function", "python", "retrieve", "sql"), f"{OURS}.generation.steps.tool:ToolStep"),
+)
 STEPS = Registry("step", "steps", f"{OURS}.generation.steps")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.errors import UserError
 
 Place = tuple[str, ...]  # the path of a field: ("filters", "words", "at_least")
-Fields = Callable[[Place], list[str]]  # the fields that the section at a place may have
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,9 @@ def read(path: Path) -> Document:
         raise UserError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}.") from error
 
 
-def refusal(
-    document: Document, errors: Iterable[Any], fields: Fields, tags: tuple[str, ...] = ()
-) -> UserError:
-    """One error from pydantic's, a line each. `tags` are names that pydantic puts into places and that stand
-    nowhere in the file."""
-    return UserError("\n".join(_explain(document, e, fields, tags) for e in errors))
+def refusal(document: Document, errors: Iterable[Any]) -> UserError:
+    """One error from pydantic's, a line each."""
+    return UserError("\n".join(_explain(document, error) for error in errors))
 
 
 def _lines(node: yaml.MappingNode, path: Path, above: Place = ()) -> Iterator[tuple[Place, int]]:
@@ -58,13 +54,11 @@ def _lines(node: yaml.MappingNode, path: Path, above: Place = ()) -> Iterator[tu
             yield from _lines(value, path, (*above, name))
 
 
-def _explain(document: Document, error: Any, fields: Fields, tags: tuple[str, ...]) -> str:
-    where = tuple(str(part) for part in error["loc"] if part not in tags)
+def _explain(document: Document, error: Any) -> str:
+    where = tuple(str(part) for part in error["loc"])
     known = (document.lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in document.lines)
     field, message = ".".join(where), error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        message = str(unknown("field", where[-1], fields(where[:-1])))
-    elif error["type"] == "missing":
+    if error["type"] == "missing":
         message = "is missing"
     elif error["type"] == "string_type" and isinstance(error["input"], bool):
         message = "yes, no, on and off are truth values in YAML: put the word in quotes"

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
 
 from synth_assets.contracts.measure import Metric
-from synth_assets.contracts.section import ModelSpec, Section, wrong
+from synth_assets.contracts.model_spec import ModelSpec
+from synth_assets.contracts.section import Section, wrong
 from synth_assets.contracts.step import Prompted
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.registry import METRICS

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from synth_assets.contracts.labelling import Labelling
-from synth_assets.contracts.section import ModelSpec, Section, wrong
+from synth_assets.contracts.model_spec import ModelSpec
+from synth_assets.contracts.section import Section, wrong
 from synth_assets.contracts.weighing import Weighing
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.registry import LABELS, WEIGHTS, Registry
@@ -105,9 +106,6 @@ def _way(registry: Registry, base: type[Section], default: str) -> BeforeValidat
             kind = registry.find(by, base)
         except UserError as error:
             raise wrong(str(error), "by") from error
-        for field in map(str, value):
-            if field not in kind.model_fields:
-                raise wrong(str(unknown("field", field, kind.model_fields)), field)
         return kind.model_validate({**value, "by": by})
 
     return BeforeValidator(found)

@@ -1,19 +1,38 @@
-"""The short forms in which filters and conditions may be written."""
+"""The sections that are of the class that a word in them says, and the short forms in which they may be
+written. What is wrong in one is a ValidationError, and pydantic puts the section's place in front.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from synth_assets.contracts.filter import FILTERS, Filter
+from pydantic import BeforeValidator, Field, SerializeAsAny, TypeAdapter
+
+from synth_assets.contracts.filter import Filter
 from synth_assets.contracts.named import named
+from synth_assets.contracts.provider import Provider
 from synth_assets.contracts.section import NAME, wrong
-from synth_assets.core.errors import unknown
-from synth_assets.generation.conditions.files import provider
+from synth_assets.contracts.step import StepBase
+from synth_assets.core.errors import UserError
+from synth_assets.core.registry import FILTERS, STEPS, VALUES, Registry
+
+Weighed = dict[str, Annotated[float, Field(gt=0)]]  # value -> weight
+ONE_WAY = (
+    "give exactly one of `prompt` (a chat message), `complete` (text to go on with), `tool`, `vote` and"
+    " `turns`"
+)
+
+
+def _class(registry: Registry, word: Any, base: type, *where: str, hint: str = "") -> Any:
+    try:
+        return registry.find(str(word), base)
+    except UserError as error:
+        raise wrong(f"{error}{hint}", *where) from error
 
 
 def filter_of(name: str, section: Any) -> Filter:
-    """The filter of a section, which may be empty: its defaults. ValidationError, with the place in it."""
+    """The filter of a section, which may be empty: its defaults."""
     kind = filter_class(name, section)
     if not kind.renamed and isinstance(section, Mapping):
         section = {field: value for field, value in section.items() if field != "filter"}
@@ -22,25 +41,61 @@ def filter_of(name: str, section: Any) -> Filter:
 
 def filter_class(name: str, section: Any) -> type[Filter]:
     """The filter that a section names by `filter`, or else by its own name."""
-    says = isinstance(section, Mapping) and "filter" in section
-    kind = str(section["filter"] if says else name)
-    if kind not in FILTERS:
-        other = "" if says else f" Under another name, say which it is: `{name}: {{filter: judge}}`."
-        raise wrong(f"{unknown('filter', kind, FILTERS)}{other}", *(["filter"] if says else []))
-    if kind == name:
-        return FILTERS[kind]
-    if name in FILTERS:
-        raise wrong(f"{name} is a filter itself: give this {kind} another name")
-    if not NAME.fullmatch(str(name)):
-        raise wrong(f"filter {str(name)!r}: use lower-case letters, digits and _")
-    return named(name, FILTERS[kind])
+    if not isinstance(section, Mapping) or "filter" not in section:
+        other = f" Under another name, say which it is: `{name}: {{filter: judge}}`."
+        return _class(FILTERS, name, Filter, hint="" if ":" in name else other)
+    kind = _class(FILTERS, section["filter"], Filter, "filter")
+    if name == kind.name:
+        return kind
+    if name in FILTERS.known:
+        raise wrong(f"{name} is a filter itself: give this {section['filter']} another name")
+    if not NAME.fullmatch(name):
+        raise wrong(f"filter {name!r}: use lower-case letters, digits and _")
+    return named(name, kind)
 
 
-def condition_values(values: Any) -> Any:
-    """A list, or values with weights, as value -> weight; a section that names a provider as that."""
-    if isinstance(values, list):
-        return {str(value): 1.0 for value in values}
-    if isinstance(values, Mapping):
-        found = provider(values)
-        return found.model_validate(dict(values)) if found else {str(v): w for v, w in values.items()}
-    return values
+def values_of(section: Any) -> Any:
+    """Of a condition: a list, or values with weights, as value -> weight; or the source of values that the
+    section names by `source`, or by the source's own word."""
+    if isinstance(section, list):
+        return {str(value): 1.0 for value in section}
+    if section == "labels" or isinstance(section, Provider):
+        return section
+    if not isinstance(section, Mapping):
+        raise wrong("write a list of values, `value: weight`, or where they come from: `{file: PATH}`")
+    numbers = [isinstance(v, int | float) and not isinstance(v, bool) for v in section.values()]
+    word = next((word for word in section if word in VALUES.known), None)
+    if not all(numbers) and "source" in section:
+        rest = {field: value for field, value in section.items() if field != "source"}
+        return _class(VALUES, section["source"], Provider, "source").model_validate(rest)
+    if not all(numbers) and word is not None:
+        return _class(VALUES, word, Provider).model_validate(dict(section))
+    if not any(numbers):
+        raise wrong(f"{VALUES.unknown(next(iter(section)))} Or write a list, or `value: weight`.")
+    return TypeAdapter(Weighed).validate_python({str(v): weight for v, weight in section.items()})
+
+
+def step_of(section: Any) -> StepBase:
+    """The step of a section, which names it by `step`, or by its own word. A text is a prompt."""
+    if isinstance(section, StepBase):
+        return section
+    if not isinstance(section, Mapping):
+        section = {"prompt": section}
+    if "step" in section:
+        rest = {field: value for field, value in section.items() if field != "step"}
+        return _class(STEPS, section["step"], StepBase, "step").model_validate(rest)
+    own = [word for word in section if word in STEPS.known]
+    built_in = [word for word in own if not STEPS.known[word].package]
+    words = built_in or own  # a plug-in's word may be a field of a built-in step
+    if len(words) != 1:
+        more = [f"`{word}` ({entry.package})" for word, entry in STEPS.known.items() if entry.package]
+        raise wrong(", or ".join([ONE_WAY, *more]))
+    return _class(STEPS, words[0], StepBase).model_validate(dict(section))
+
+
+AnyFilter = Annotated[
+    SerializeAsAny[Filter],
+    BeforeValidator(lambda given: filter_of(*given) if isinstance(given, tuple) else given),
+]
+AnyValues = Annotated[Literal["labels"] | Weighed | SerializeAsAny[Provider], BeforeValidator(values_of)]
+AnyStep = Annotated[SerializeAsAny[StepBase], BeforeValidator(step_of)]

@@ -9,8 +9,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from synth_assets.contracts.section import Section
-from synth_assets.contracts.step import Prompted
-from synth_assets.generation.steps.kinds import AnyStep
+from synth_assets.contracts.step import StepBase
 
 
 class Label(Section):
@@ -57,7 +56,7 @@ class Task(Section):
             "verbalizers": self.verbalizers(),
         }
 
-    def told_by(self, step: AnyStep | Prompted) -> dict[str, Any]:
+    def told_by(self, step: StepBase) -> dict[str, Any]:
         """What of it stands in the prompts of a step; the role stands over every chat."""
         words = set(re.findall(r"\w+", step.template)) | ({"role"} if step.under_role else set())
         return {name: value for name, value in self.fields().items() if name in words}

@@ -40,6 +40,12 @@ def _part(recipe: Recipe, said: Said, section: str) -> Any:
     return PARTS[section](recipe, said) if section in PARTS else said[section]
 
 
+def _plugged(part: Any, *methods: Any) -> Any:
+    """A part of the recipe, and what the plug-ins are made of that it names."""
+    made = [of for method in methods if (of := made_of(method))]
+    return [part, *made] if made else part
+
+
 def _seeds(recipe: Recipe, said: Said) -> Any:
     seeds = dict(said["seeds"])
     if not recipe.seeds.fields:
@@ -50,32 +56,28 @@ def _seeds(recipe: Recipe, said: Said) -> Any:
 def _labelled(recipe: Recipe, said: Said) -> Any:
     human = recipe.labelled.human
     part = [said["labelled"], fingerprint(human)] if human else said["labelled"]
-    return _plugged(part, recipe.labelled)
-
-
-def _plugged(part: Any, method: Any) -> Any:
-    """A part, and what the method that it names is made of where that is a plug-in."""
-    made = made_of(method.__class__)
-    return [part, made] if made else part
+    return _plugged(part, type(recipe.labelled))
 
 
 def _conditions(recipe: Recipe, said: Said) -> Any:
     files = [path for v in recipe.attributes.values() if isinstance(v, Provider) for path in v.files()]
     written = recipe.model_fields_set & {"constraints", "design", "cell", "shards"}
     extra = {name: said[name] for name in written}
-    if not files and not extra:
-        return said["conditions"]
-    return [said["conditions"], extra, [fingerprint(str(path)) for path in files]]
+    part = said["conditions"]
+    if files or extra:
+        part = [part, extra, [fingerprint(str(path)) for path in files]]
+    return _plugged(part, *map(type, recipe.attributes.values()))
 
 
 def _values(recipe: Recipe, said: Said) -> Any:
     edited = [path for path in sorted(recipe.reviews.glob("*.yaml")) if was_edited(path)]
-    return [
+    part = [
         {name: v.model_dump(mode="json") for name, v in recipe.listed.items()},
         said["task"],
         what_answers(recipe.model),
         [fingerprint(str(path)) for path in edited],
     ]
+    return _plugged(part, *map(type, recipe.listed.values()))
 
 
 def _step(recipe: Recipe, name: str) -> Any:
@@ -85,11 +87,10 @@ def _step(recipe: Recipe, name: str) -> Any:
         said.pop("logprobs", None)
     asked = [what_answers(model) for model in recipe.models_of(name)]
     part = [said, *asked, recipe.task.told_by(step)]
-    if step.kind == "tool":
-        part.append(step.works_with)
-    if step.kind == "vote" or recipe.shared(name):
+    part += [file and fingerprint(file) for file in step.works_with]
+    if step.votes or recipe.shared(name):
         part.append({"samples": recipe.samples})
-    return part
+    return _plugged(part, *step.methods)
 
 
 def _annotator(recipe: Recipe, said: Said) -> Any:
@@ -121,7 +122,8 @@ def _metrics(recipe: Recipe, said: Said) -> Any:
 def _scorers(recipe: Recipe, said: Said) -> Any:
     scorers = {name: rule for name, rule in recipe.filters.items() if rule.raw}
     asked = {f"{n}.models": [what_answers(m) for m in f.models()] for n, f in scorers.items() if f.models()}
-    return {n: f.model_dump(mode="json", exclude=RULE) for n, f in scorers.items()} | asked
+    part = {n: f.model_dump(mode="json", exclude=RULE) for n, f in scorers.items()} | asked
+    return _plugged(part, *map(type, scorers.values()))
 
 
 PARTS: Mapping[str, Callable[[Recipe, Said], Any]] = {
@@ -133,8 +135,9 @@ PARTS: Mapping[str, Callable[[Recipe, Said], Any]] = {
     "conditions": _conditions,
     "values": _values,
     "labelled": _labelled,
-    "weights": lambda recipe, said: _plugged(said["weights"], recipe.weights),
+    "weights": lambda recipe, said: _plugged(said["weights"], type(recipe.weights)),
     "annotator": _annotator,
     "metrics": _metrics,
+    "filters": lambda recipe, said: _plugged(said["filters"], *map(type, recipe.filters.values())),
     "scorers": _scorers,
 }

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.contracts.filter import FILTERS
 from synth_assets.core.errors import UserError
+from synth_assets.core.registry import FILTERS
 from synth_assets.report.one_round import ask
 from synth_assets.resources.storage.warehouse import identifier
 
@@ -133,8 +133,9 @@ def _scored(warehouse: Warehouse, recipe: str) -> dict[str, str]:
     filtered, before = columns["filtered"], set(columns["generations"].columns)
     typed = zip(filtered.columns, filtered.types, strict=True)
     numbers = [name for name, kind in typed if str(kind) == "DOUBLE" and name not in before]
-    filter_of = {kind.score_column(): name for name, kind in FILTERS.items()}
-    beside = {column for kind in FILTERS.values() for column in kind.columns} - set(filter_of)
+    filters = {name: FILTERS.find(name) for name in FILTERS.known}
+    filter_of = {kind.score_column(): name for name, kind in filters.items()}
+    beside = {column for kind in filters.values() for column in kind.columns} - set(filter_of)
     return {column: filter_of.get(column, column) for column in numbers if column not in beside}
 
 
@@ -218,7 +219,7 @@ def _curation(row: Mapping[str, Any]) -> Iterator[str]:
         value = "not kept" if gone else _value(verdict["value"])
         yield f"  {verdict['scorer']:24}{value:>10}  {verdict['verdict']}{wanted}"
     judged = {verdict["scorer"] for verdict in row["filters"]}
-    judged |= {FILTERS[name].score_column() for name in judged & set(FILTERS)}
+    judged |= {FILTERS.find(name).score_column() for name in judged & set(FILTERS.known)}
     for name, value in row["scores"].items():
         if name not in judged:
             yield f"  {name:24}{_value(value)}"

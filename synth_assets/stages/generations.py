@@ -67,8 +67,8 @@ def check_steps(recipe: Recipe) -> None:
     """UserError when a step cannot be done: its template names what it cannot know, its tool has no file."""
     chain.check(recipe)
     for step in recipe.steps.values():
-        if step.kind == "tool":
-            check_tool(step.tool, step.settings)
+        for tool, settings in step.tools.items():
+            check_tool(tool, settings)
 
 
 def _verdicts(recipe: Recipe, rows: Table) -> list[Verdict]:

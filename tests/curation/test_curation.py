@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from synth_assets.annotation.annotators import read
-from synth_assets.contracts.filter import FILTERS, Context
+from synth_assets.contracts.filter import Context
 from synth_assets.core.errors import UserError
+from synth_assets.core.registry import FILTERS
 from synth_assets.curation.keep import keep
 from synth_assets.curation.weights.weigh import effective_size
 from synth_assets.students.calibration import batch_calibrated
@@ -26,7 +27,7 @@ def table(*texts: str, label: str = "negative") -> pd.DataFrame:
 
 
 def run(rows: pd.DataFrame, context: Context = CONTEXT, **rules: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
-    filters = [FILTERS[name].model_validate(rule) for name, rule in rules.items()]
+    filters = [FILTERS.find(name).model_validate(rule) for name, rule in rules.items()]
     for rule in filters:
         rows = rows.assign(**rule.measure(rows, context))
     return keep(rows, filters, context)
@@ -73,7 +74,10 @@ def test_duplicates_of_kept_rows_are_dropped_within_and_across_rounds() -> None:
 
 def test_a_dropped_row_is_no_reason_to_drop_its_duplicate() -> None:
     rows = table("good", "good", "one two three four").assign(words=[1.0, 9.0, 4.0])
-    filters = [FILTERS["words"].model_validate({"at_least": 4}), FILTERS["duplicate"].model_validate({})]
+    filters = [
+        FILTERS.find("words").model_validate({"at_least": 4}),
+        FILTERS.find("duplicate").model_validate({}),
+    ]
     kept, rejected = keep(rows, filters, CONTEXT)
     assert list(kept["row_id"]) == ["r1", "r2"]
     assert list(rejected["scorer"]) == ["words"]
@@ -88,7 +92,7 @@ def test_near_duplicates() -> None:
 
 def test_an_unknown_score_is_dropped_and_says_so() -> None:
     rows = table("a", "b").assign(label_logprobs=[None, {"negative": -1.0, "positive": -2.0}])
-    kept, rejected = keep(rows, [FILTERS["label_agreement"].model_validate({"at_least": 0.0})], CONTEXT)
+    kept, rejected = keep(rows, [FILTERS.find("label_agreement").model_validate({"at_least": 0.0})], CONTEXT)
     assert list(kept["row_id"]) == ["r1"]
     assert "label_agreement is unknown" in rejected["reason"].iloc[0]
 
@@ -99,7 +103,7 @@ def test_label_agreement_is_calibrated_on_the_batch() -> None:
         label=["negative", "positive"],
         label_logprobs=[{"negative": -3.0, "positive": -1.0}, {"negative": -5.0, "positive": -1.0}],
     )
-    kept, _ = keep(rows, [FILTERS["label_agreement"].model_validate({})], CONTEXT)
+    kept, _ = keep(rows, [FILTERS.find("label_agreement").model_validate({})], CONTEXT)
     assert kept["label_agreement"].tolist() == pytest.approx([1 / (1 + math.exp(-1))] * 2)
 
 
@@ -183,7 +187,7 @@ def test_a_row_among_rows_of_another_label_is_dropped(name: str) -> None:
     texts = [f"{side} {n}" for side in ("good", "bad") for n in range(20)]
     labels = ["positive"] * 20 + ["negative"] * 19 + ["positive"]  # the last one is wrong
     rows = table(*texts).assign(label=labels)
-    rule = FILTERS[name].model_validate({})
+    rule = FILTERS.find(name).model_validate({})
     _, dropped = keep(rows, [rule], Context(verbalizers={}, encode=encode))
     assert list(dropped["text"]) == ["bad 19"]
 

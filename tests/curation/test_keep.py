@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from synth_assets.cli import main
-from synth_assets.contracts.filter import FILTERS, Context
+from synth_assets.contracts.filter import Context
+from synth_assets.core.registry import FILTERS
 from synth_assets.curation.keep import ended, keep
 from synth_assets.recipe.load import load
 from tests.assets.test_round import ROUND, ask, endpoint
@@ -27,7 +28,7 @@ def scored(*words: float | None, label: str = "a") -> pd.DataFrame:
 
 
 def kept_by(rows: pd.DataFrame, **rule: object) -> tuple[list[str], set[str]]:
-    kept, dropped = keep(rows, [FILTERS["words"].model_validate(rule)], CONTEXT)
+    kept, dropped = keep(rows, [FILTERS.find("words").model_validate(rule)], CONTEXT)
     return list(kept["row_id"]), set(dropped["threshold"])
 
 
@@ -65,12 +66,12 @@ def test_rows_without_a_label_are_one_group() -> None:
 )
 def test_rules_that_mean_nothing_are_refused(rule: dict, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        FILTERS["words"].model_validate(rule)
+        FILTERS.find("words").model_validate(rule)
 
 
 def test_filters_end_where_a_cell_has_no_row_left() -> None:
     rules = {"words": {"at_least": 3}, "duplicate": {}}
-    filters = [FILTERS[name].model_validate(rule) for name, rule in rules.items()]
+    filters = [FILTERS.find(name).model_validate(rule) for name, rule in rules.items()]
     kept, dropped = keep(scored(3, 4, 1, 2, label="aabb").assign(text="same"), filters, CONTEXT)
     assert list(kept["row_id"]) == ["r0", "r1"]  # copies, which nobody looked for any more
     assert list(kept["duplicate"]) == [None, None]
@@ -83,7 +84,7 @@ def test_filters_end_where_a_cell_has_no_row_left() -> None:
 def test_filters_end_before_one_that_needs_more_rows_than_are_left() -> None:
     """Students need ten rows of each label; twelve of b are left, and four of a."""
     rules = {"words": {"at_least": 3}, "student_agreement": {}, "duplicate": {}}
-    filters = [FILTERS[name].model_validate(rule) for name, rule in rules.items()]
+    filters = [FILTERS.find(name).model_validate(rule) for name, rule in rules.items()]
     kept, dropped = keep(scored(*[1] * 8, *[3] * 16, label="a" * 12 + "b" * 12), filters, CONTEXT)
     assert kept["label"].value_counts().to_dict() == {"b": 12, "a": 4}
     assert kept[["student_agreement", "student_label", "duplicate"]].isna().all(axis=None)
@@ -149,4 +150,4 @@ def test_a_filter_that_needs_more_rows_than_are_left_is_a_red_check_too(
 @pytest.mark.parametrize("bound", ["at_least", "at_most"])
 def test_a_bound_is_a_number(bound: str) -> None:
     with pytest.raises(ValidationError, match="is a number"):
-        FILTERS["words"].model_validate({bound: float("nan")})
+        FILTERS.find("words").model_validate({bound: float("nan")})

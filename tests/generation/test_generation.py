@@ -12,11 +12,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from synth_assets.contracts.step import COLUMNS, Work
 from synth_assets.core import templates
 from synth_assets.core.answer_schema import Schema
 from synth_assets.core.errors import UserError
 from synth_assets.generation.conditions.table import design
-from synth_assets.generation.steps import prompt as steps_prompt
+from synth_assets.generation.steps import chain
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.storage.sources import read_rows
@@ -74,9 +75,9 @@ def seeds(recipe: Recipe) -> pd.DataFrame:
 
 def step_rows(step: Any, task: Any, table: pd.DataFrame, seeds: pd.DataFrame, model: Any) -> pd.DataFrame:
     """The rows that one step makes of a condition table."""
-    return table.drop(columns=steps_prompt.DROPPED).assign(
-        **steps_prompt.answered(step, task, table, seeds, model)
-    )
+    work = Work(table, seeds, task.fields(), model=model)
+    made = chain._made(step, work, [*COLUMNS, *step.columns_of(None)])
+    return table.drop(columns=chain.DROPPED).assign(**made)
 
 
 def conditions(recipe: Recipe, seeds: pd.DataFrame, cell: str = "negative", rows: int = 6, **changes: Any):

@@ -22,6 +22,7 @@ class LabelAgreement(Filter):
     name = "label_agreement"
     raw: ClassVar[Mapping[str, str]] = {"label_logprobs": "labels"}
     asks = True
+    of_labels = True
     columns: ClassVar[Mapping[str, str]] = {"label_agreement": "double", "label_probabilities": "labels"}
     at_least: float | None = 0.5
 

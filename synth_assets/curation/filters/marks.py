@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from synth_assets.contracts.filter import Context, Filter
+from synth_assets.contracts.section import Strict
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class OneOf(BaseModel):
+class OneOf(Strict):
     """A model as annotator, and how many seeds it is shown; default: as many as the recipe's annotator."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str
     k: int | None = Field(default=None, ge=0)
@@ -29,6 +28,7 @@ class Annotators(Filter):
     raw: ClassVar[Mapping[str, str]] = {"annotator_labels": "list<string>"}
     columns: ClassVar[Mapping[str, str]] = {"annotators": "double", "annotator_labels": "list<string>"}
     asks = True
+    of_labels = True
     of: dict[str, OneOf] = Field(min_length=2)
 
     @field_validator("of", mode="before")

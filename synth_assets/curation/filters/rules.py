@@ -76,6 +76,7 @@ class LeakedLabel(Screened):
     """Number of words that name a label: a student would learn the word instead of the task."""
 
     name = "leaked_label"
+    of_labels = True
     at_most: float | None = 0
 
     def screen(self, context: Context) -> str | None:

@@ -23,6 +23,7 @@ class OfStudents(Filter):
     Rows of earlier rounds teach them nothing: a round is judged by itself.
     """
 
+    of_labels = True
     least = LEAST
 
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.contracts.provider import Listed
 from synth_assets.core import templates
 from synth_assets.core.errors import UserError
-from synth_assets.generation.conditions.listed import Asked, Tree
 
 if TYPE_CHECKING:
+    from synth_assets.contracts.provider import Listed
     from synth_assets.core.asking import Answer, Completes
     from synth_assets.recipe.recipe import Recipe
 
@@ -46,23 +45,13 @@ def questions(recipe: Recipe) -> Iterator[tuple[str, Listed, str, str]]:
             row: dict[str, str] = dict(zip(columns, map(str, values), strict=True))
             if label := recipe.task.classify.get(row.get("label", "")):
                 row |= {"definition": label.definition, "verbalizer": words[row["label"]]}
-            if isinstance(section, Tree):
-                yield name, section, section.given(row), section.tree
-            elif isinstance(section, Asked):
-                fields = {**recipe.task.fields(), **row, "n": section.n}
-                yield name, section, section.given(row), templates.render(section.ask, fields)
+            asked = section.question({**recipe.task.fields(), **row})
+            yield name, section, section.given(row), asked
 
 
 def answers(name: str, section: Listed, given: str, question: str, model: Completes) -> list[str]:
-    """The values that the model lists; of a tree the paths of its leaves."""
-    sampling = {"temperature": section.temperature, "max_tokens": section.max_tokens}
-    replicate = f"values/{name}/{given}"
-    if isinstance(section, Asked):
-        return ask(question, section.n, model, sampling, replicate)
-    assert isinstance(section, Tree)
-    paths = tree(section.root, section.depth, section.breadth, question, model, sampling, replicate)
-    inner = {path[:-1] for path in paths}
-    return [" / ".join(path) for path in paths if path not in inner]
+    """The values that the model lists."""
+    return section.answers(question, model, f"values/{name}/{given}")
 
 
 def ask(question: str, n: int, model: Completes, sampling: Mapping[str, Any], replicate: str) -> list[str]:

@@ -1,31 +1,26 @@
-"""Where condition values come from (the condition providers of a recipe), found by their first word.
-
-A *pool* knows its values before any row is drawn: a design spreads them over the rows. A *draw* makes a value
-for each row, from a hash of the row's place, so that a row keeps its value when others are added. What a
-provider says of its files is resolved by the caller: nothing here opens the network or asks a model.
-"""
+"""Condition values from files: lines, words, a taxonomy, snippets of code."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from synth_assets.contracts.provider import PROVIDERS, SEPARATOR, Draw, Pool
+from synth_assets.contracts.provider import SEPARATOR, Draw, Pool
 from synth_assets.core.errors import UserError
 from synth_assets.generation.conditions import drawn
 
 if TYPE_CHECKING:
-    from synth_assets.contracts.provider import Around, Provider, Weights
+    from synth_assets.contracts.provider import Around, Weights
 
 
 class Lines(Pool):
     """The lines of a text file."""
 
-    key = "file"
+    name = "file"
     file: str
 
     def files(self) -> list[Path]:
@@ -41,7 +36,7 @@ class Lines(Pool):
 class Leaves(Pool):
     """The leaves of a folder tree of examples (LAB, Sudalairaj et al. 2024)."""
 
-    key = "taxonomy"
+    name = "taxonomy"
     taxonomy: str
 
     def files(self) -> list[Path]:
@@ -54,7 +49,7 @@ class Leaves(Pool):
 class Words(Draw):
     """`k` words of each part of speech of a file of lines `word,pos` (TinyStories, Eldan and Li 2023)."""
 
-    key = "words"
+    name = "words"
     words: str
     k: int = Field(default=1, ge=1)
 
@@ -68,7 +63,7 @@ class Words(Draw):
 class Snippets(Draw):
     """Consecutive lines of one of some files (OSS-Instruct, Wei et al. 2023)."""
 
-    key = "snippets"
+    name = "snippets"
     snippets: str  # a glob
     lines: tuple[int, int] = (1, 15)
 
@@ -108,10 +103,3 @@ def _read(file: str, _: int) -> list[str]:
 @lru_cache(maxsize=8)
 def _vocabulary(file: str, _: int) -> Mapping[str, Sequence[str]]:
     return drawn.read_words(Path(file))
-
-
-def provider(section: Mapping[str, Any]) -> type[Provider] | None:
-    """The provider that a section of a recipe names; None where it is values with their weights."""
-    found = [key for key in PROVIDERS if key in section]
-    weights = all(isinstance(v, int | float) and not isinstance(v, bool) for v in section.values())
-    return PROVIDERS[found[0]] if found and not weights else None

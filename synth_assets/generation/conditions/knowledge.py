@@ -24,7 +24,7 @@ class Triples(Draw):
     """A connected set of `size` triples of a knowledge graph, its relations covered evenly (SynthIE,
     Josifoski et al. 2023), `head | relation | tail` a line."""
 
-    key = "triples"
+    name = "triples"
     triples: str
     size: int = Field(default=3, ge=1)
 
@@ -41,7 +41,7 @@ class Passages(Draw):
     """The passage of a corpus (a text file with one a line, or a column `text`) that answers a query best, by
     BM25; with `k` one of the best k (ReGen, Yu et al. 2023; retrieved knowledge)."""
 
-    key = "passages"
+    name = "passages"
     passages: str
     query: str
     k: int = Field(default=1, ge=1)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Column(Pool):
     """The values that a field of the seeds has (`seeds.fields`)."""
 
-    key = "column"
+    name = "column"
     column: str
 
     def pool(self, name: str, row: Mapping[str, Any], around: Around) -> Weights:
@@ -34,9 +34,12 @@ class Column(Pool):
 class Given(Pool):
     """A list of values for each value of another attribute (AttrPrompt's class-dependent attributes)."""
 
-    key = "by"
+    name = "by"
     by: str
     values: dict[str, Annotated[list[str | int | float], Field(min_length=1)]]
+
+    def rests_on(self) -> str:
+        return self.by
 
     @property
     def depends(self) -> bool:
@@ -54,7 +57,7 @@ class Given(Pool):
 class SomeOf(Draw):
     """Several of the listed values, between two numbers of them or exactly `k` (TinyStories' features)."""
 
-    key = "some_of"
+    name = "some_of"
     some_of: list[str | int | float] = Field(min_length=1)
     k: int | tuple[int, int] = 1
 

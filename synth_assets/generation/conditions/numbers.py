@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Number(Draw):
     """A number between two bounds."""
 
-    key = "number"
+    name = "number"
     number: tuple[float, float]
     whole: bool = True
     distribution: Literal["uniform", "normal", "log_uniform"] = "uniform"
@@ -30,7 +30,7 @@ class Number(Draw):
 class Day(Draw):
     """A day between two days, both included."""
 
-    key = "day"
+    name = "day"
     day: tuple[date, date]
 
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:

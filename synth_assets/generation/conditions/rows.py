@@ -17,10 +17,15 @@ class Rows(Draw):
     """The text of a row as a condition: a seed, or a row that an earlier round kept. Each is taken before any
     is taken twice (annotation, Evol-Instruct, DataTune). `label`: the row's own, another one, or any."""
 
-    key = "rows"
+    name = "rows"
+    in_turn = True
     rows: Literal["seeds", "kept"]
     split: Literal["demonstration", "validation", "unlabeled"] = "demonstration"
     label: Literal["same", "other", "any"] = "any"
+
+    @property
+    def takes_kept(self) -> bool:
+        return self.rows == "kept"
 
     def draw(self, row: Mapping[str, Any], around: Around, *parts: object) -> str:
         *place, number, name = parts
@@ -47,9 +52,12 @@ class Rows(Draw):
 class FieldOf(Draw):
     """Another field of the row that a condition above took (`rows`): its label, its answer."""
 
-    key = "of"
+    name = "of"
     of: str
     field: str
+
+    def rests_on(self) -> str:
+        return self.of
 
     def draw(self, row: Mapping[str, Any], around: Around, *parts: object) -> str:
         for table in around.rows.values():

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.contracts.provider import Around, Draw, Pool
+from synth_assets.contracts.provider import Around, Draw, Pool, Provider
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import row_id
 from synth_assets.generation.conditions.demonstrations import demonstrations_of
 from synth_assets.generation.conditions.design import draw
 from synth_assets.generation.conditions.drawn import allowed
-from synth_assets.generation.conditions.rows import Rows
 from synth_assets.selection.select import pick
 
 if TYPE_CHECKING:
@@ -123,7 +122,11 @@ def _row(
         row |= {"definition": label.definition, "verbalizer": label.verbalizer or cell}
     for name, values in recipe.attributes.items():
         # a row is taken in its turn, whatever the constraints refused
-        parts = (*(place[:PLACE] if isinstance(values, Rows) else place), question, name)
+        parts = (
+            *(place[:PLACE] if isinstance(values, Provider) and values.in_turn else place),
+            question,
+            name,
+        )
         if name == recipe.cell:
             row[name] = cell
         elif name in counted:

@@ -4,39 +4,51 @@ the answers before, and which rows it asks about. A recipe with one step is a ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from synth_assets.contracts.step import COLUMNS, Work
 from synth_assets.core import templates
 from synth_assets.core.errors import UserError
-from synth_assets.generation.steps import dialogue, prompt, tool, vote
-from synth_assets.generation.steps.tools import own_function
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from synth_assets.contracts.step import Said, StepBase
     from synth_assets.core.asking import Completes, RunsTools
-    from synth_assets.generation.steps.kinds import AnyStep
     from synth_assets.recipe.recipe import Recipe
 
 Columns = Mapping[str, list[Any]]  # column -> a value a row
 CARRIED = ["row_id", "text", "reason", "error", "stage"]  # of a dropped row, to the stages after
+DROPPED = ["replicate", "demonstration_set", "demonstration_ids"]  # of the conditions
+
+
+def fields(recipe: Recipe) -> list[str]:
+    """The names that the template of the first step may use."""
+    of_label = ["label", "definition", "verbalizer"] if recipe.labels else []
+    return [*recipe.task.fields(), *of_label, "demonstrations", *recipe.attributes]
 
 
 def check(recipe: Recipe) -> None:
-    """UserError when a step's prompt uses a field that it cannot know."""
-    known: dict[str, list[str] | None] = dict.fromkeys(prompt.fields(recipe.task, list(recipe.attributes)))
+    """UserError when a step's prompt uses a field that it cannot know, or what it needs is not there."""
+    known: dict[str, list[str] | None] = dict.fromkeys(fields(recipe))
     for name, step in recipe.steps.items():
-        inside = dict.fromkeys(dialogue.EXAMPLE) if step.kind == "turns" else {}
         for template in step.templates:
-            templates.check(template, {**known, **inside}, f"steps.{name}")
-        if step.kind == "tool" and step.function:
-            own_function(step.function)
-        known[name] = list(step.output) if step.kind == "prompt" and step.output else None
+            templates.check(template, {**known, **dict.fromkeys(step.inside)}, f"steps.{name}")
+        step.prepare()
+        schema = step.answer_schema
+        known[name] = [field for field, _ in schema.fields] if schema else None
 
 
-def placeholders(recipe: Recipe, conditions: pd.DataFrame) -> prompt.Said:
+def shown(recipe: Recipe, step: str, conditions: pd.DataFrame, seeds: pd.DataFrame) -> list[str]:
+    """What a step is asked, or works on, for the first row, with placeholders for the answers before it."""
+    work = Work(conditions, seeds, recipe.task.fields(), placeholders(recipe, conditions))
+    return list(recipe.steps[step].shown(work))
+
+
+def placeholders(recipe: Recipe, conditions: pd.DataFrame) -> Said:
     """What stands in a prompt for the answers of steps that were not asked: `<their name>`, or an answer
     that fits."""
     said: dict[str, dict[str, Any]] = {}
@@ -65,80 +77,47 @@ def run(
     row was not asked there yet.
     """
     name = recipe.step_stages[stage]
-    if tools is None and not recipe.steps[name].asks:
-        return foresee(recipe, stage, conditions, seeds, before or {})
-    step, task, suffix = recipe.steps[name], recipe.task, "" if name == "text" else f"/{name}"
-
-    def make(asked: pd.DataFrame, said: prompt.Said) -> Columns:
-        if step.kind == "vote":
-            return vote.run_vote(step, task, asked, seeds, recipe.samples, said)
-        if step.kind == "tool":
-            assert tools is not None
-            return tool.run_tool(step, task, asked, seeds, tools, said)
-        assert model is not None
-        if step.kind == "turns":
-            return dialogue.run(step, task, asked, seeds, model, user or model, suffix, said)
-        return prompt.answered(step, task, asked, seeds, model, suffix, said)
-
-    return _rows(recipe, stage, conditions, seeds, before or {}, make)
-
-
-def foresee(
-    recipe: Recipe,
-    stage: str,
-    conditions: pd.DataFrame,
-    seeds: pd.DataFrame,
-    before: Mapping[str, pd.DataFrame],
-) -> pd.DataFrame:
-    """The rows of a step that asks no model, before there is what it works on: its tool is not run, and of
-    each question the samples agree. Only what composes a text from answers is done."""
-    step, task = recipe.steps[recipe.step_stages[stage]], recipe.task
-
-    def make(asked: pd.DataFrame, said: prompt.Said) -> Columns:
-        if step.kind == "vote":
-            return vote.run_vote(step, task, asked, seeds, recipe.samples, said, foresee=True)
-        assert step.kind == "tool"
-        if step.tool == "compose":
-            return tool.run_tool(step, task, asked, seeds, lambda *_: (), said)
-        return tool.foreseen(step, asked, said)
-
-    return _rows(recipe, stage, conditions, seeds, before, make)
-
-
-def _rows(
-    recipe: Recipe,
-    stage: str,
-    conditions: pd.DataFrame,
-    seeds: pd.DataFrame,
-    before: Mapping[str, pd.DataFrame],
-    make: Callable[[pd.DataFrame, prompt.Said], Columns],
-) -> pd.DataFrame:
-    """The rows that are asked, as `make` makes their columns, with those that were dropped before."""
-    name = recipe.step_stages[stage]
-    step, gone = recipe.steps[name], _dropped(conditions, before)
+    step, before = recipe.steps[name], before or {}
+    gone = _dropped(conditions, before)
     said = {recipe.step_stages[s]: _said(recipe.steps[recipe.step_stages[s]], t) for s, t in before.items()}
-    asked = conditions[~conditions["row_id"].isin(gone)]
-    if said and step.kind != "turns":  # a dialogue's prompts are made one after the other
-        gone |= {row: {**why, "stage": stage} for row, why in _unasked(step, recipe, asked, seeds, said)}
-        asked = asked[~asked["row_id"].isin(gone)]
-    made = _once(asked, recipe.samples, said, make) if recipe.shared(name) else make(asked, said)
-    rows = asked.drop(columns=prompt.DROPPED).assign(**made)
+    work = Work(
+        conditions[~conditions["row_id"].isin(gone)],
+        seeds,
+        recipe.task.fields(),
+        said,
+        recipe.samples,
+        "" if name == "text" else f"/{name}",
+        model,
+        user,
+        tools,
+    )
+    if said and not step.in_turns:
+        gone |= {row: {**why, "stage": stage} for row, why in _unasked(step, work)}
+        work = replace(work, rows=work.rows[~work.rows["row_id"].isin(gone)])
+    columns = [*COLUMNS, *recipe.columns_of(name)]
+    made = _once(step, work, columns) if recipe.shared(name) else _made(step, work, columns)
+    rows = work.rows.drop(columns=DROPPED).assign(**made)
     rows = rows.assign(stage=[None if fine else stage for fine in rows["reason"].isna()])
     rows = _with(rows, conditions, gone) if gone else rows
     return rows.assign(accepted=rows["reason"].isna())
 
 
-def _once(
-    asked: pd.DataFrame,
-    samples: int,
-    said: prompt.Said,
-    make: Callable[[pd.DataFrame, prompt.Said], Columns],
-) -> Columns:
+def _made(step: StepBase, work: Work, columns: Sequence[str]) -> Columns:
+    made: dict[str, list[Any]] = {name: [] for name in columns}
+    foreseen = work.tools is None and not step.asks
+    for row in step.foresee(work) if foreseen else step.run(work):
+        for name, values in made.items():
+            values.append(row.get(name))
+    return made
+
+
+def _once(step: StepBase, work: Work, columns: Sequence[str]) -> Columns:
     """Of each question one row is asked, by the number of its first; the others have the same answer."""
-    questions = asked["replicate"] // samples
+    questions = work.rows["replicate"] // work.samples
     first = ~questions.duplicated()
-    made = make(asked.assign(replicate=questions * samples)[first], said)
+    rows = work.rows.assign(replicate=questions * work.samples)[first]
     places = {question: place for place, question in enumerate(questions[first])}
+    made = _made(step, replace(work, rows=rows), columns)
     return {name: [values[places[q]] for q in questions] for name, values in made.items()}
 
 
@@ -153,7 +132,7 @@ def _dropped(conditions: pd.DataFrame, before: Mapping[str, pd.DataFrame]) -> di
     return gone
 
 
-def _said(step: AnyStep, table: pd.DataFrame) -> dict[str, Any]:
+def _said(step: StepBase, table: pd.DataFrame) -> dict[str, Any]:
     """Row id -> what a prompt finds under the step's name: the text, or the answer's fields."""
     rows = table[table["accepted"].astype(bool)]
     schema = step.answer_schema
@@ -185,13 +164,10 @@ def _plain(value: Any, kind: str) -> Any:
     return int(value) if kind == "int64" else value
 
 
-def _unasked(
-    step: AnyStep, recipe: Recipe, asked: pd.DataFrame, seeds: pd.DataFrame, said: Mapping[str, Any]
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def _unasked(step: StepBase, work: Work) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of whose earlier answers no prompt can be made (the third of two keywords, say), and why. They
     fail alone; where a prompt has nothing to do with answers, its mistake is the recipe's."""
-    values = prompt.values(recipe.task, asked, seeds, said)
-    for row_id, fields in zip(asked["row_id"], values, strict=True):
+    for row_id, fields in zip(work.rows["row_id"], work.fields(), strict=True):
         try:
             templates.render(step.template, fields)
         except UserError as error:

@@ -6,24 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from synth_assets.contracts.section import ModelSpec, wrong
-from synth_assets.contracts.step import Sampled
+from synth_assets.contracts.model_spec import ModelSpec, NamedModel
+from synth_assets.contracts.section import Strict, wrong
+from synth_assets.contracts.step import Sampled, Work
 from synth_assets.core import templates
 from synth_assets.core.errors import UserError
 from synth_assets.generation.steps import prompt
 from synth_assets.selection.select import pick
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from synth_assets.core.asking import Answer, Completes, Message
-    from synth_assets.recipe.task import Task
-
-EXAMPLE: Mapping[str, Any] = {"history": [{"role": "user", "text": "<user>"}], "turn": 1}
 
 
 @dataclass
@@ -53,42 +49,6 @@ class _Talk:
             "turns": said if self.reason is None else None,
             "turn_calls": [answer.identity for answer in self.answers],
         }
-
-
-def run(
-    step: TurnsStep,
-    task: Task,
-    conditions: pd.DataFrame,
-    seeds: pd.DataFrame,
-    model: Completes,
-    user: Completes,
-    suffix: str,
-    said: prompt.Said,
-) -> dict[str, list[Any]]:
-    """Column -> a value a condition row. In each round all rows that go on are asked together: first `user`,
-    then the assistant, `model`. A row whose turn fails is rejected alone."""
-    talks = list(_talks(step, task, conditions, seeds, suffix, said))
-    for turn in range(1, step.turns.between[1] + 1):
-        for role, template, asked in (("user", step.user, user), ("assistant", step.assistant, model)):
-            going = [talk for talk in talks if talk.rounds >= turn and talk.reason is None]
-            _turn(step, role, template, asked, going, turn, told=bool(said))
-    rows = [talk.row() for talk in talks]
-    return {name: [row[name] for row in rows] for name in (*prompt.COLUMNS, *step.columns)}
-
-
-def _talks(
-    step: TurnsStep,
-    task: Task,
-    conditions: pd.DataFrame,
-    seeds: pd.DataFrame,
-    suffix: str,
-    said: prompt.Said,
-) -> Iterator[_Talk]:
-    low, high = step.turns.between
-    lengths = {str(n): 1.0 for n in range(low, high + 1)}
-    filled = prompt.values(task, conditions, seeds, said)
-    for fields, replicate in zip(filled, prompt.replicates(conditions, suffix), strict=True):
-        yield _Talk(fields, replicate, int(pick(lengths, "turns", fields["row_id"])))
 
 
 def _turn(
@@ -143,13 +103,8 @@ def _sum(counts: Sequence[int | None]) -> int | None:
     return sum(known) if known and len(known) == len(counts) else None
 
 
-IN_A_DIALOGUE = ("history", "turn")  # what its templates know besides
-
-
-class Turns(BaseModel):
+class Turns(Strict):
     """How many rounds a dialogue has: a number is short for `between: [number, number]`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     between: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1, le=100)]]
 
@@ -163,11 +118,10 @@ class Turns(BaseModel):
 class TurnsStep(Sampled):
     """A dialogue of a simulated user and an assistant (UltraChat, Ding et al. 2023), round after round."""
 
-    kind: ClassVar[Literal["turns"]] = "turns"
-    samples: ClassVar[int] = 1
-    answer_schema: ClassVar[None] = None
-    under_role: ClassVar[bool] = False
+    name = "turns"
     columns: ClassVar[Mapping[str, str]] = {"turns": "list<string>", "turn_calls": "list<string>"}
+    in_turns = True
+    inside: ClassVar[Mapping[str, Any]] = {"history": [{"role": "user", "text": "<user>"}], "turn": 1}
 
     turns: Turns
     user: str = Field(min_length=1)  # what the model is asked that plays the user
@@ -180,9 +134,34 @@ class TurnsStep(Sampled):
         return {"between": [value, value]} if isinstance(value, int) else value
 
     @property
-    def template(self) -> str:
-        return f"{self.user}\n{self.assistant}"
-
-    @property
     def templates(self) -> tuple[str, ...]:
         return self.user, self.assistant
+
+    def models(self, default: str | NamedModel) -> list[str | NamedModel]:
+        return [*super().models(default), *([self.user_model] if self.user_model else [])]
+
+    def check(self, recipe: Any, name: str) -> None:
+        if recipe.mode == "batch":
+            why = "a round takes a batch of its own, up to a day: a dialogue needs `mode: online`"
+            raise wrong(why, "steps", name)
+        for taken in set(self.inside) & {*recipe.steps, *recipe.attributes}:
+            why = f"in a dialogue, {taken} means something else: rename the condition or step"
+            raise wrong(why, "steps", name)
+
+    def run(self, work: Work) -> Iterator[Mapping[str, Any]]:
+        """In each round all rows that go on are asked together: first who plays the user, then the model as
+        assistant. A row whose turn fails is rejected alone."""
+        assert work.model is not None
+        talks = list(self._talks(work))
+        parts = (("user", self.user, work.user or work.model), ("assistant", self.assistant, work.model))
+        for turn in range(1, self.turns.between[1] + 1):
+            for role, template, asked in parts:
+                going = [talk for talk in talks if talk.rounds >= turn and talk.reason is None]
+                _turn(self, role, template, asked, going, turn, told=bool(work.said))
+        return (talk.row() for talk in talks)
+
+    def _talks(self, work: Work) -> Iterator[_Talk]:
+        low, high = self.turns.between
+        lengths = {str(n): 1.0 for n in range(low, high + 1)}
+        for fields, replicate in zip(work.fields(), work.replicates(), strict=True):
+            yield _Talk(fields, replicate, int(pick(lengths, "turns", fields["row_id"])))

@@ -6,97 +6,17 @@ A call that failed is a row with its reason, never a missing row and never an em
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_serializer, field_validator, model_validator
 
 from synth_assets.contracts.section import NAME, wrong
-from synth_assets.contracts.step import Prompted
+from synth_assets.contracts.step import Prompted, Work
 from synth_assets.core import templates
 from synth_assets.core.answer_schema import Kind, Schema, SchemaError, kind_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from synth_assets.core.asking import Answer, Completes, Message
-    from synth_assets.recipe.task import Task
-
-Said = Mapping[str, Mapping[str, Any]]  # name of an earlier step -> row id -> its text, or its fields
-COLUMNS = ("text", "reason", "error", "call_id", "prompt_tokens", "completion_tokens")  # from an answer
-DROPPED = ["replicate", "demonstration_set", "demonstration_ids"]  # of the conditions
-
-
-def fields(task: Task, attributes: list[str]) -> list[str]:
-    """The names that a step's template may use."""
-    of_label = ["label", "definition", "verbalizer"] if task.classify else []
-    return [*task.fields(), *of_label, "demonstrations", *attributes]
-
-
-def values(
-    task: Task, conditions: pd.DataFrame, seeds: pd.DataFrame, said: Said | None = None
-) -> Iterator[dict[str, Any]]:
-    """What the template of each condition row is filled with."""
-    common = task.fields()
-    shown = {row["row_id"]: row for row in seeds.to_dict("records")}
-    columns = list(conditions)
-    for condition in conditions.itertuples(index=False, name=None):
-        row = dict(zip(columns, condition, strict=True))
-        yield {
-            **common,
-            **row,
-            "demonstrations": [shown[i] for i in row["demonstration_ids"]],
-            **{name: answers[row["row_id"]] for name, answers in (said or {}).items()},
-        }
-
-
-def messages(
-    step: Step,
-    task: Task,
-    conditions: pd.DataFrame,
-    seeds: pd.DataFrame,
-    api: str,
-    said: Said | None = None,
-) -> Iterator[list[Message]]:
-    """The rendered messages of each condition row (p = E(e_task, e_condition, e_demo), Eq. 1)."""
-    for fields in values(task, conditions, seeds, said):
-        text = templates.render(step.template, fields)
-        yield templates.chat(text, task.role) if step.prompt is not None else templates.completion(text, api)
-
-
-def answered(
-    step: Step,
-    task: Task,
-    conditions: pd.DataFrame,
-    seeds: pd.DataFrame,
-    model: Completes,
-    suffix: str = "",
-    said: Said | None = None,
-) -> dict[str, list[Any]]:
-    """Column -> a value a condition row, in the same order: what is left of the answers, or why none is.
-
-    `said` are the answers of the steps before; `suffix` tells this step's samples from those of other steps.
-
-    Prompts are rendered as the model takes them, and of an answer stays what its row needs. Rows are asked
-    in the table's order, in which neighbours show different demonstrations: an inference server then reads
-    each of these prefixes about once, and not once in every slot.
-    """
-    schema = step.answer_schema
-    answers = model.complete(
-        messages(step, task, conditions, seeds, model.api, said),
-        step.sampling(),
-        replicates(conditions, suffix),
-        schema,
-    )
-    made: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, *step.columns)}
-    for answer in answers:
-        row = parsed(answer, schema, one_line="\n" in step.stop)
-        for name, values in made.items():
-            values.append(row.get(name))
-    return made
-
-
-def replicates(conditions: pd.DataFrame, suffix: str) -> list[str]:
-    return [f"{r.round}/{r.cell}/{r.replicate}{suffix}" for r in conditions.itertuples()]
+    from synth_assets.core.asking import Answer, Message
 
 
 def parsed(answer: Answer, schema: Schema | None, one_line: bool) -> dict[str, Any]:
@@ -143,7 +63,7 @@ class Step(Prompted):
     """One prompted sub-task: a row's only one, or one of a chain (sample-wise decomposition, Long et al.
     2024, section 3.1.2)."""
 
-    kind: ClassVar[Literal["prompt"]] = "prompt"
+    words = ("prompt", "complete")
 
     samples: int = Field(default=1, ge=1)  # answers to each question: rows with the same condition values
     logprobs: bool = False  # a column `logprob`: the mean log-probability of the answer's tokens
@@ -181,12 +101,40 @@ class Step(Prompted):
         return self
 
     @property
-    def answer_schema(self) -> Schema | None:
-        """What the answer has to be; None for any text."""
-        return Schema.of(self.output) if self.output else None
+    def per_question(self) -> int:
+        return self.samples
 
     @property
-    def columns(self) -> dict[str, str]:
-        """What its table has besides the text: column -> type."""
+    def answer_schema(self) -> Schema | None:
+        return Schema.of(self.output) if self.output else None
+
+    def columns_of(self, recipe: Any) -> dict[str, str]:
         schema, known = self.answer_schema, {"logprob": "double"} if self.logprobs else {}
         return {n: kind for n, kind in (schema.columns if schema else {}).items() if n != "text"} | known
+
+    def check(self, recipe: Any, name: str) -> None:
+        if name == "text" and self.output and "text" not in self.output:
+            raise wrong(OUTPUT, "steps", name, "output")
+
+    def messages(self, work: Work, api: str) -> Iterator[list[Message]]:
+        """The rendered messages of each row (p = E(e_task, e_condition, e_demo), Eq. 1)."""
+        for fields in work.fields():
+            text = templates.render(self.template, fields)
+            chat = self.prompt is not None
+            yield templates.chat(text, work.task["role"]) if chat else templates.completion(text, api)
+
+    def shown(self, work: Work) -> Iterator[str]:
+        yield from (message["content"] for message in next(self.messages(work, "completions")))
+
+    def run(self, work: Work) -> Iterator[Mapping[str, Any]]:
+        """What is left of each answer, or why there is none.
+
+        Prompts are rendered as the model takes them, and of an answer stays what its row needs. Rows are
+        asked in the table's order, in which neighbours show different demonstrations: an inference server
+        then reads each of these prefixes about once, and not once in every slot.
+        """
+        schema, model = self.answer_schema, work.model
+        assert model is not None
+        asked = self.messages(work, model.api)
+        for answer in model.complete(asked, self.sampling(), work.replicates(), schema):
+            yield parsed(answer, schema, one_line="\n" in self.stop)

@@ -1,27 +1,28 @@
-"""Steps that ask no model: a tool makes something of a text, the samples of a question vote."""
+"""Steps in which a tool makes something of a text, without a model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
 from synth_assets.contracts.section import NAME, wrong
-from synth_assets.contracts.step import Unasked
-from synth_assets.core import templates
-from synth_assets.core.errors import unknown
-from synth_assets.generation.conditions.knowledge import retrieve
-from synth_assets.generation.steps import prompt
-from synth_assets.generation.steps.tools import OF_A_TEXT, own_function
-from synth_assets.resources.storage.sources import fingerprint
+from synth_assets.contracts.step import StepBase, Work
+from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.registry import TOOLS, imported
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from synth_assets.core.asking import Result
 
-    from synth_assets.core.asking import Result, RunsTools
-    from synth_assets.recipe.task import Task
+# tools that are more than a function of a text -> their settings
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "function": ("function",),
+    "retrieve": ("file", "k"),
+    "python": ("timeout_s", "memory_mib"),
+    "sql": ("file", "timeout_s", "ordered"),
+}
 
 
 class Made(NamedTuple):
@@ -32,104 +33,12 @@ class Made(NamedTuple):
     error: str | None = None
 
 
-def rendered(
-    template: str, task: Task, conditions: pd.DataFrame, seeds: pd.DataFrame, said: prompt.Said
-) -> list[str]:
-    filled = prompt.values(task, conditions, seeds, said)
-    return [templates.render(template, fields).strip() for fields in filled]
+class ToolStep(StepBase):
+    """A tool makes the text of `input`: one of SETTINGS, of tools.py, or a plug-in, which is a function of a
+    text. `fields` are answers' fields that become columns."""
 
-
-def run_tool(
-    step: ToolStep,
-    task: Task,
-    conditions: pd.DataFrame,
-    seeds: pd.DataFrame,
-    tools: RunsTools,
-    said: prompt.Said,
-) -> dict[str, list[Any]]:
-    """Column -> a value a condition row: the text that the tool made, or the reason why it made none."""
-    inputs = rendered(step.input, task, conditions, seeds, said)
-    own = _own(step)
-    results = map(_tried(own), inputs) if own else tools(step.tool, step.settings, inputs)
-    columns = empty_columns([*prompt.COLUMNS, *step.fields])
-    for row_id, result in zip(conditions["row_id"], results, strict=True):
-        row = _row(result)
-        if row["reason"] is None:
-            row |= {name: _field(said, field, row_id) for name, field in step.fields.items()}
-        add_row(columns, row)
-    return columns
-
-
-def _own(step: ToolStep) -> Callable[[str], Any] | None:
-    """The tool as a function of a text; None where it needs a process or a data base."""
-    if step.function:
-        return own_function(step.function)
-    if step.tool == "retrieve":
-        return lambda query: "\n".join(retrieve(str(step.file), query, step.k))
-    return OF_A_TEXT.get(step.tool)
-
-
-def foreseen(step: ToolStep, conditions: pd.DataFrame, said: prompt.Said) -> dict[str, list[Any]]:
-    """The same without the tool: a text that is there for no other row."""
-    columns = empty_columns([*prompt.COLUMNS, *step.fields])
-    for row_id in conditions["row_id"]:
-        fields = {name: _field(said, field, row_id) for name, field in step.fields.items()}
-        add_row(columns, {"text": f"a result that is not there yet {row_id}", **fields})
-    return columns
-
-
-def _tried(function: Any) -> Any:
-    """The function; of a text that it cannot work on, the reason."""
-
-    def tried(text: str) -> Made:
-        try:
-            made = function(text)
-            if isinstance(made, str):
-                made.encode()  # half a character (a lone surrogate) fits no table
-        except Exception as error:
-            words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            return Made("error", error=words[:500])
-        if not isinstance(made, str):
-            return Made("error", error=f"the function gave a {type(made).__name__}, not a text")
-        return Made("ok", made)
-
-    return tried
-
-
-def _row(result: Result) -> dict[str, Any]:
-    text = (result.text or "").strip() or None
-    reason = result.reason if result.reason != "ok" else None if text else "empty"
-    return {"text": text, "reason": reason, "error": result.error}
-
-
-def _field(said: prompt.Said, field: str, row_id: str) -> Any:
-    name, _, part = field.partition(".")
-    return getattr(said[name][row_id], part)
-
-
-def empty_columns(names: Iterable[str]) -> dict[str, list[Any]]:
-    return {name: [] for name in names}
-
-
-def add_row(columns: Mapping[str, list[Any]], row: Mapping[str, Any]) -> None:
-    for name, values in columns.items():
-        values.append(row.get(name))
-
-
-# every tool -> its settings
-TOOLS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(OF_A_TEXT, ()),
-    "function": ("function",),
-    "retrieve": ("file", "k"),
-    "python": ("timeout_s", "memory_mib"),
-    "sql": ("file", "timeout_s", "ordered"),
-}
-
-
-class ToolStep(Unasked):
-    """A tool of TOOLS makes the text of `input`. `fields` are answers' fields that become columns."""
-
-    kind: ClassVar[Literal["tool"]] = "tool"
+    name = "tool"
+    columns_in = "fields"
 
     tool: str
     input: str = Field(min_length=1)
@@ -151,9 +60,11 @@ class ToolStep(Unasked):
 
     @model_validator(mode="after")
     def _settings(self) -> ToolStep:
-        if self.tool not in TOOLS:
-            raise wrong(str(unknown("tool", self.tool, TOOLS)), "tool")
-        known = TOOLS[self.tool]
+        try:
+            _ = self.methods
+        except UserError as error:
+            raise wrong(str(error), "tool") from error
+        known = SETTINGS.get(self.tool, ())
         for name in sorted(self.model_fields_set - {"tool", "input", "fields", *known}):
             raise wrong(str(unknown(f"setting of {self.tool}", name, known)), name)
         for name in {"file", "function"} & set(known):
@@ -162,26 +73,102 @@ class ToolStep(Unasked):
         return self
 
     @property
-    def settings(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in TOOLS[self.tool]}
+    def methods(self) -> list[Any]:
+        return [type(self), *([] if self.tool in SETTINGS else [TOOLS.find(self.tool)])]
 
     @property
-    def template(self) -> str:
-        return self.input
+    def tools(self) -> Mapping[str, Mapping[str, Any]]:
+        return {self.tool: {name: getattr(self, name) for name in SETTINGS.get(self.tool, ())}}
 
     @property
     def templates(self) -> tuple[str, ...]:
         return (self.input,)
 
     @property
-    def works_with(self) -> str | None:
-        """Hash of the file that decides its results: the data base, or the module of the function."""
-        if self.file is not None:
-            return fingerprint(self.file)
+    def works_with(self) -> list[str | None]:
+        """The data base, the text or the module of the function."""
         if self.function is None:
-            return None
+            return [self.file]
         try:
             module = find_spec(self.function.partition(":")[0])
-        except Exception:  # of a package on the way; chain.check says what is wrong
-            return None
-        return fingerprint(module.origin) if module and module.origin else None
+        except Exception:  # of a package on the way; `prepare` says what is wrong
+            return [None]
+        return [module.origin if module else None]
+
+    def columns_of(self, recipe: Any) -> dict[str, str]:
+        parts = {column: field.partition(".") for column, field in self.fields.items()}
+        return {column: recipe.columns_of(name)[field] for column, (name, _, field) in parts.items()}
+
+    def check(self, recipe: Any, name: str) -> None:
+        names = list(recipe.steps)
+        known = {f"{n}.{f}" for n in names[: names.index(name)] for f in recipe.columns_of(n)}
+        for column, field in self.fields.items():
+            if field not in known:
+                why = str(unknown("field of an earlier step", field, known))
+                raise wrong(why, "steps", name, "fields", column)
+
+    def prepare(self) -> None:
+        if self.function:
+            own_function(self.function)
+
+    def run(self, work: Work) -> Iterator[Mapping[str, Any]]:
+        inputs, own = work.rendered(self.input), self._own()
+        if own is None:
+            assert work.tools is not None
+            results = work.tools(self.tool, self.tools[self.tool], inputs)
+        else:
+            results = (_tried(own, text) for text in inputs)
+        for row_id, result in zip(work.rows["row_id"], results, strict=True):
+            row = _row(result)
+            yield row if row["reason"] else row | self._beside(work, row_id)
+
+    def foresee(self, work: Work) -> Iterator[Mapping[str, Any]]:
+        """Only what composes a text from answers is done."""
+        if self.tool == "compose":
+            yield from self.run(work)
+            return
+        for row_id, row in zip(work.rows["row_id"], super().foresee(work), strict=True):
+            yield {**row, **self._beside(work, row_id)}
+
+    def _own(self) -> Callable[[str], Any] | None:
+        """The tool as a function of a text; None where it needs a process or a data base."""
+        if self.function:
+            return own_function(self.function)
+        if self.tool == "retrieve":
+            from synth_assets.generation.conditions.knowledge import retrieve
+
+            return lambda query: "\n".join(retrieve(str(self.file), query, self.k))
+        return None if self.tool in SETTINGS else TOOLS.find(self.tool)
+
+    def _beside(self, work: Work, row_id: str) -> dict[str, Any]:
+        parts = {column: field.partition(".") for column, field in self.fields.items()}
+        return {c: getattr(work.said[name][row_id], field) for c, (name, _, field) in parts.items()}
+
+
+def own_function(path: str) -> Callable[..., Any]:
+    """The user's function `package.module:function`. It runs in this process, as trusted as the recipe."""
+    found = imported("function", path)
+    if not callable(found):
+        name = path.partition(":")[2]
+        raise UserError(f"function {path!r}: {name} is a {type(found).__name__}, not a function.")
+    return found
+
+
+def _tried(function: Callable[[str], Any], text: str) -> Made:
+    """What the function makes of a text; where it cannot work on it, the reason."""
+    try:
+        made = function(text)
+        if isinstance(made, str):
+            made.encode()  # half a character (a lone surrogate) fits no table
+    except Exception as error:
+        words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        return Made("error", error=words[:500])
+    if not isinstance(made, str):
+        return Made("error", error=f"the function gave a {type(made).__name__}, not a text")
+    return Made("ok", made)
+
+
+def _row(result: Result) -> dict[str, Any]:
+    text = (result.text or "").strip() or None
+    reason = result.reason if result.reason != "ok" else None if text else "empty"
+    return {"text": text, "reason": reason, "error": result.error}

@@ -4,41 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from synth_assets.contracts.step import Unasked
-from synth_assets.generation.steps import prompt
-from synth_assets.generation.steps.tool import add_row, empty_columns, rendered
-from synth_assets.generation.steps.tools import vote
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from synth_assets.recipe.task import Task
+from synth_assets.contracts.section import wrong
+from synth_assets.contracts.step import StepBase, Work
 
 
-def run_vote(
-    step: VoteStep,
-    task: Task,
-    conditions: pd.DataFrame,
-    seeds: pd.DataFrame,
-    samples: int,
-    said: prompt.Said,
-    foresee: bool = False,
-) -> dict[str, list[Any]]:
-    """Column -> a value a condition row: what the rows of each question voted for in the first row of the
-    winners; the others are `outvoted`, or all have `no_majority`. `foresee`: all are taken to agree."""
-    texts = rendered(step.vote, task, conditions, seeds, said)
-    columns = empty_columns([*prompt.COLUMNS, "votes"])
-    for group in _groups([replicate // samples for replicate in conditions["replicate"]]):
-        voted = ["foreseen" if foresee else texts[place] for place in group]
-        ballot = _ballot(voted, 1 if foresee else step.at_least)
-        for place, (reason, error, votes) in zip(group, ballot, strict=True):
-            row = {"text": texts[place] or None, "reason": reason, "error": error, "votes": votes}
-            add_row(columns, row)
-    return columns
+def vote(results: Sequence[str | None], at_least: int = 1) -> list[int]:
+    """Places of the candidates in the largest group of equal results (self-consistency, Wang 2022; execution
+    agreement, SymGen). None is no result and votes for nothing; of equal groups the one that came first wins;
+    [] where no group has `at_least` members.
+    """
+    groups: dict[str, list[int]] = {}
+    for place, result in enumerate(results):
+        if result is not None:
+            groups.setdefault(result, []).append(place)
+    largest = max(groups.values(), key=len, default=[])
+    return largest if len(largest) >= at_least else []
 
 
 def _ballot(texts: Sequence[str], at_least: int) -> Iterator[tuple[str | None, str | None, int | None]]:
@@ -69,20 +53,40 @@ def _groups(questions: Sequence[int]) -> Iterator[list[int]]:
         yield group
 
 
-class VoteStep(Unasked):
+class VoteStep(StepBase):
     """Self-consistency (Wang et al. 2022) and SymGen's vote (Ye et al. 2023): of the samples of a question,
-    the first of the largest group of equal texts goes on, if the group has `at_least` members."""
+    the first of the largest group of equal texts goes on, if the group has `at_least` members; the others are
+    `outvoted`, or all have `no_majority`."""
 
-    kind: ClassVar[Literal["vote"]] = "vote"
+    name = "vote"
+    votes = True
     columns: ClassVar[Mapping[str, str]] = {"votes": "int64"}
 
     vote: str = Field(min_length=1)
     at_least: int = Field(default=1, ge=1)
 
     @property
-    def template(self) -> str:
-        return self.vote
-
-    @property
     def templates(self) -> tuple[str, ...]:
         return (self.vote,)
+
+    def check(self, recipe: Any, name: str) -> None:
+        names = list(recipe.steps)
+        if all(recipe.steps[n].per_question == 1 for n in names[: names.index(name)]):
+            raise wrong("a vote is of several rows: give a step before it `samples`", "steps", name)
+
+    def run(self, work: Work) -> Iterator[Mapping[str, Any]]:
+        texts = work.rendered(self.vote)
+        return self._voted(work, texts, texts, self.at_least)
+
+    def foresee(self, work: Work) -> Iterator[Mapping[str, Any]]:
+        """All are taken to agree."""
+        texts = work.rendered(self.vote)
+        return self._voted(work, texts, ["foreseen"] * len(texts), 1)
+
+    def _voted(
+        self, work: Work, texts: Sequence[str], voted: Sequence[str], at_least: int
+    ) -> Iterator[Mapping[str, Any]]:
+        for group in _groups([replicate // work.samples for replicate in work.rows["replicate"]]):
+            ballot = _ballot([voted[place] for place in group], at_least)
+            for place, (reason, error, votes) in zip(group, ballot, strict=True):
+                yield {"text": texts[place] or None, "reason": reason, "error": error, "votes": votes}

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from synth_assets.contracts.filter import FILTERS, Context, RowFilter
+from synth_assets.contracts.filter import Context, RowFilter
+from synth_assets.core.registry import FILTERS
 from synth_assets.curation.filters import language
 from synth_assets.curation.filters.screens import FOLDED, seen
 from synth_assets.curation.keep import keep
@@ -111,7 +112,7 @@ def table(texts: Sequence[str]) -> pd.DataFrame:
 
 
 def rule(name: str, **given: object) -> RowFilter:
-    found = FILTERS[name].model_validate({**RULES.get(name, {}), **given})
+    found = FILTERS.find(name).model_validate({**RULES.get(name, {}), **given})
     assert isinstance(found, RowFilter)
     return found
 
@@ -254,12 +255,12 @@ def test_texts_in_several_chunks_are_looked_at_as_one() -> None:
     rows = pd.concat(
         [pd.DataFrame({"text": ["As an AI, no."]}), pd.DataFrame({"text": ["a fine film", "as an AI"]})]
     )
-    found = FILTERS["refusal"].model_validate({}).measure(rows, CONTEXT)
+    found = FILTERS.find("refusal").model_validate({}).measure(rows, CONTEXT)
     assert [bool(n) for n in found["refusal"]] == [True, False, True]
 
 
 def test_each_word_that_names_a_label_is_counted_once() -> None:
     looks = Context(verbalizers={"Positive": "positive", "not_good": "bad"})
-    rule = FILTERS["leaked_label"]()
+    rule = FILTERS.find("leaked_label")()
     texts = ["positive", "bad bad", "bad, bad and bad", "it is not good", "goodness", "POSITIVE!"]
     assert [rule.value(text, looks) for text in texts] == [1, 2, 3, 1, 0, 1]  # type: ignore[attr-defined]

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from synth_assets.contracts.filter import FILTERS, Context
+from synth_assets.contracts.filter import Context
 from synth_assets.contracts.named import named
+from synth_assets.core.registry import FILTERS
 from synth_assets.curation import noise
 from synth_assets.curation.keep import ended, keep
 from synth_assets.students.boosting import Boosting
@@ -35,7 +36,7 @@ def clouds() -> pd.DataFrame:
 
 def apply(name: str, rows: pd.DataFrame | None = None, **rule: object) -> tuple[pd.DataFrame, pd.DataFrame]:
     given = clouds() if rows is None else rows
-    return keep(given, [FILTERS[name].model_validate(rule)], Context(verbalizers={}, encode=encode))
+    return keep(given, [FILTERS.find(name).model_validate(rule)], Context(verbalizers={}, encode=encode))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_learning_dynamics_drops_the_region_alone(tau: float | str, stay: str) -
     rows = pd.DataFrame(
         {"checkpoint_confidence": [0.2, 0.2, 0.21, 0.5], "aleatoric": [0.05, 0.16, 0.08, 0.17]}
     )
-    passed = FILTERS["learning_dynamics"].model_validate({"tau": tau}).passes(rows)
+    passed = FILTERS.find("learning_dynamics").model_validate({"tau": tau}).passes(rows)
     assert "".join(name for name, yes in zip("abcd", passed, strict=True) if yes) == stay
 
 
@@ -79,7 +80,7 @@ def test_what_learning_dynamics_drops_says_why() -> None:
     labels = np.array(["a", "b", "c"])[(at + wrong * draw.integers(1, 3, 1500)) % 3]
     rows = pd.DataFrame({"label": labels, "text": [f"row {i}" for i in range(1500)], "wrong": wrong})
     context = Context(verbalizers={}, encode=lambda _: x)
-    _, dropped = keep(rows, [FILTERS["learning_dynamics"].model_validate({})], context)
+    _, dropped = keep(rows, [FILTERS.find("learning_dynamics").model_validate({})], context)
     assert len(dropped) >= 30
     assert dropped["wrong"].mean() > 0.9
     words = (
@@ -89,12 +90,12 @@ def test_what_learning_dynamics_drops_says_why() -> None:
 
 
 def test_learning_dynamics_says_what_it_drops() -> None:
-    rule = FILTERS["learning_dynamics"].model_validate({"tau": "adaptive"})
+    rule = FILTERS.find("learning_dynamics").model_validate({"tau": "adaptive"})
     assert rule.threshold() == "above 0.2, or an aleatoric uncertainty above .75 of its range"
     assert rule.why({"aleatoric": 0.1234}) == "its aleatoric uncertainty is 0.123"
     for wrong in ({"at_least": 0.5}, {"share": 0.5}, {"top": 3}, {"between": [0, 1]}):
         with pytest.raises(ValidationError, match="it drops a region that tau alone bounds"):
-            FILTERS["learning_dynamics"].model_validate(wrong)
+            FILTERS.find("learning_dynamics").model_validate(wrong)
 
 
 def test_the_ambiguous_rows_are_those_where_the_clouds_meet() -> None:
@@ -120,7 +121,7 @@ def test_the_row_that_is_far_from_all_others_is_an_outlier() -> None:
 )
 def test_students_need_rows_to_learn_of(name: str) -> None:
     """Where there are too few, no student is asked, and all rows stay."""
-    rows, rule = clouds(), FILTERS[name].model_validate({})
+    rows, rule = clouds(), FILTERS.find(name).model_validate({})
     for given, few in ((rows.head(N + 9), {"negative": 9}), (rows.head(N), {"positive": N})):
         kept, dropped = apply(name, given)
         assert kept[[*rule.columns]].isna().all(axis=None)
@@ -139,8 +140,8 @@ def test_of_rows_that_are_all_copies_no_student_says_anything(name: str) -> None
 
 
 def test_a_filter_under_a_name_of_its_own_has_columns_of_that_name() -> None:
-    rule = named("unsure", FILTERS["learning_dynamics"]).model_validate({"filter": "learning_dynamics"})
-    both = [FILTERS["learning_dynamics"].model_validate({"tau": "adaptive"}), rule]
+    rule = named("unsure", FILTERS.find("learning_dynamics")).model_validate({"filter": "learning_dynamics"})
+    both = [FILTERS.find("learning_dynamics").model_validate({"tau": "adaptive"}), rule]
     kept, _ = keep(clouds(), both, Context(verbalizers={}, encode=encode))
     assert rule.columns == {"unsure": "double", "unsure_aleatoric": "double"}
     assert kept["unsure_aleatoric"].equals(kept["aleatoric"].rename("unsure_aleatoric"))

@@ -20,10 +20,10 @@ import pytest
 from synth_assets.annotation.people import read_human
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
-from synth_assets.contracts.filter import FILTERS, Context
+from synth_assets.contracts.filter import Context
 from synth_assets.contracts.weighing import WeighContext
 from synth_assets.core.errors import UserError
-from synth_assets.core.registry import made_of
+from synth_assets.core.registry import FILTERS, made_of
 from synth_assets.curation import noise
 from synth_assets.curation.labels import aggregation, relabel
 from synth_assets.curation.labels.enhance import enhance
@@ -290,7 +290,7 @@ def test_the_demonstration_pool_has_100_different_rows_that_are_nearly_all_right
 
 
 def test_an_answer_that_names_no_label_is_missing_and_never_a_class() -> None:
-    rule = FILTERS["annotators"].model_validate({"of": {"small": "s", "big": {"model": "b", "k": 8}}})
+    rule = FILTERS.find("annotators").model_validate({"of": {"small": "s", "big": {"model": "b", "k": 8}}})
     said = {"s": [{"negative": -0.1, "positive": -2.0}, None], "b": [None, None]}
     asked = []
 

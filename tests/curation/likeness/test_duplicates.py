@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synth_assets.contracts.filter import FILTERS, Context
+from synth_assets.contracts.filter import Context
+from synth_assets.core.registry import FILTERS
 from synth_assets.core.text.normal_form import normal_form
 from synth_assets.curation.keep import keep
 from synth_assets.curation.likeness import duplicates, similarity_join
@@ -231,7 +232,7 @@ def test_a_filter_sees_paraphrases_of_this_round_and_of_rounds_before():
 
     rows = pd.DataFrame({"row_id": ["a", "b", "c", "d"], "text": ["money back", "card", "lost", "hours"]})
     context = Context(verbalizers={}, earlier=["refund"], encode=encode)
-    rule = FILTERS["semantic_duplicate"].model_validate({})
+    rule = FILTERS.find("semantic_duplicate").model_validate({})
     kept, dropped = keep(rows, [rule], context)
     assert list(kept["row_id"]) == ["b", "d"]
     assert list(dropped["value"]) == [1.0, 1.0]
@@ -240,11 +241,11 @@ def test_a_filter_sees_paraphrases_of_this_round_and_of_rounds_before():
 def test_a_filter_says_which_words_it_compares():
     rows = pd.DataFrame({"row_id": ["a", "b"], "text": ["one two three four", "one two three five"]})
     scores = {
-        grams: FILTERS["near_duplicate"]
+        grams: FILTERS.find("near_duplicate")
         .model_validate({"grams": grams})
         .score(rows, Context(verbalizers={}))["near_duplicate"][1]
         for grams in ((1, 1), (3, 3))
     }
     assert scores == pytest.approx({(1, 1): 3 / 5, (3, 3): 1 / 3})
     with pytest.raises(ValueError, match="the shortest n-gram, then the longest"):
-        FILTERS["near_duplicate"].model_validate({"grams": [3, 2]})
+        FILTERS.find("near_duplicate").model_validate({"grams": [3, 2]})

@@ -15,7 +15,8 @@ import pytest
 from synth_assets.core.errors import UserError
 from synth_assets.core.text.arithmetic import calculate, check_annotations, final_answer, normalise
 from synth_assets.core.text.entities import pattern_entities
-from synth_assets.generation.steps.tools import own_function, vote
+from synth_assets.generation.steps.tool import own_function
+from synth_assets.generation.steps.vote import vote
 from synth_assets.resources.sandbox.sql import Queried, result_key, run_sql
 
 DATA = Path(__file__).parents[4] / "shared/data"

@@ -1,0 +1,198 @@
+"""What the sections of a recipe need of each other. Each check raises ValueError or ValidationError, the
+latter with the place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from synth_assets.contracts.provider import Listed, Provider
+from synth_assets.contracts.section import wrong
+from synth_assets.core import templates
+from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.registry import made_of
+from synth_assets.recipe.names import NO_CELL, OF_ROWS, check_cell
+from synth_assets.recipe.sections import GOLD
+
+if TYPE_CHECKING:
+    from synth_assets.recipe.measuring import InContext
+    from synth_assets.recipe.recipe import Recipe
+
+
+def _check_template(template: str, known: Iterable[str], *where: str) -> None:
+    try:
+        templates.check(template, dict.fromkeys(known), "its template")
+    except UserError as error:
+        raise wrong(str(error), *where) from error
+
+
+def labels(recipe: Recipe) -> None:
+    labels = set(recipe.task.classify)
+    for value, label in recipe.seeds.label_values.items():
+        if label not in labels:
+            raise ValueError(str(unknown("label", label, labels, f"seeds.label_values.{value}")))
+    for label in recipe.metrics.word_list:
+        if label not in labels:
+            raise ValueError(str(unknown("label", label, labels, "metrics.word_list")))
+    for label in labels:
+        if NO_CELL.search(label):
+            raise ValueError(f"label {label!r} names a partition: leave out | , [ ] quotes and ...")
+    for way in (recipe.weights, recipe.labelled):
+        for needed, written in way.needs.items():
+            if needed not in recipe.filters:
+                add = f"add `{needed}: {written}` to filters"
+                raise ValueError(f"{way.place} needs that filter: {add}")
+    if recipe.weights.labelled_by and recipe.labelled.by not in recipe.weights.labelled_by:
+        why = f"{recipe.labelled.place} gives other confidences: weigh by `confidence` or `none`"
+        raise wrong(why, "weights", "by")
+    gold = any(recipe.seeds.splits.get(split) for split in GOLD)
+    if recipe.weights.needs_gold and not gold:
+        raise wrong(f"it needs seeds in the split {' or '.join(GOLD)}", "weights", "by")
+
+
+def without_labels(recipe: Recipe) -> None:
+    """What rests on labels needs some; what cuts a round is one thing."""
+    if recipe.labels:
+        if recipe.cell or recipe.shards > 1:
+            raise wrong("the labels cut a round: leave it out", "cell" if recipe.cell else "shards")
+        return
+    resting = {
+        "conditions": "label" in recipe.conditions,
+        "filters": any(rule.of_labels for rule in recipe.filters.values()),
+        "labelled": recipe.labelled.by != "condition" or recipe.labelled.human is not None,
+        "metrics": bool(recipe.metrics.model_alone or recipe.metrics.word_list),
+        "weights": recipe.weights.needs_labels,
+    }
+    for section, rests in resting.items():
+        if rests:
+            raise wrong("this rests on labels: write them as `task.classify`", section)
+    if recipe.cell:
+        if not isinstance(recipe.attributes.get(recipe.cell), dict):
+            listed = [name for name, values in recipe.attributes.items() if isinstance(values, dict)]
+            raise wrong(str(unknown("attribute with listed values", recipe.cell, listed)), "cell")
+        for name in recipe.cells:
+            check_cell(name)
+
+
+def values_above(recipe: Recipe) -> None:
+    """A condition may depend on those written above it, and on the label."""
+    above = ["label", "definition", "verbalizer", *recipe.task.fields()]
+    for name, values in recipe.attributes.items():
+        if isinstance(values, Provider):
+            _check_provider(recipe, name, values, above)
+        above.append(name)
+
+
+def _check_provider(recipe: Recipe, name: str, values: Provider, above: list[str]) -> None:
+    for template in values.templates():
+        _check_template(template, [*above, *values.knows], "conditions", name)
+    other = values.rests_on()
+    if other is not None and other not in above:
+        raise wrong(str(unknown("condition", other, above)), "conditions", name)
+    listed = [a for a in above if isinstance(recipe.attributes.get(a), dict)]
+    for other in (values.named if isinstance(values, Listed) else set()) - {"label", *listed}:
+        raise wrong(str(unknown("condition with listed values", other, listed)), "conditions", name)
+
+
+def chain(recipe: Recipe) -> None:
+    """What a step may be called, and where it may stand."""
+    for name in set(recipe.steps) & set(recipe.attributes):
+        raise wrong("a condition has the same name: choose another one", "steps", name)
+    sampled = [name for name, step in recipe.steps.items() if step.per_question > 1]
+    if len(sampled) > 1:
+        why = f"one step is where rows part that share a question: write it here or at {sampled[0]}"
+        raise wrong(why, "steps", sampled[1], "samples")
+
+
+def kinds(recipe: Recipe) -> None:
+    """What a step needs around it."""
+    for name, step in recipe.steps.items():
+        step.check(recipe, name)
+
+
+def filter_names(recipe: Recipe) -> None:
+    """Scores become columns of their row, beside those that are there."""
+    columns = {name: [*rule.raw, *rule.columns] for name, rule in recipe.filters.items()}
+    for name, rule in recipe.filters.items():
+        taken = {c: f"the filter {n}" for n, others in columns.items() if n != name for c in others}
+        taken |= dict.fromkeys(recipe.attributes, "the conditions")
+        if rule.renamed or made_of(type(rule)):
+            taken |= dict.fromkeys([*OF_ROWS, *recipe.row_columns], "the row")
+            taken |= dict.fromkeys(rule.renamed, "this kind of filter")
+        for column in columns[name]:
+            if column in taken:
+                why = f"{column} is a column of {taken[column]}: choose another name"
+                raise wrong(why, "filters", name)
+
+
+def output_names(recipe: Recipe) -> None:
+    """Fields of an answer become columns of its row, beside those that are there."""
+    taken = dict.fromkeys(OF_ROWS, "the platform")
+    for name, rule in recipe.filters.items():
+        taken |= dict.fromkeys([*rule.raw, *rule.columns], f"the filter {name}")
+    taken |= dict.fromkeys(recipe.attributes, "the conditions")
+    for step, spec in recipe.steps.items():
+        for name in recipe.columns_of(step):
+            if name in taken:
+                why = f"{name} is a column of {taken[name]}: choose another name"
+                raise wrong(why, "steps", step, spec.columns_in, name)
+
+
+def filter_columns(recipe: Recipe) -> None:
+    """Columns that a filter reads are conditions or fields of the last step, of a type that it reads."""
+    columns = recipe.row_columns
+    told = {*recipe.task.fields(), *columns, *(("definition", "verbalizer") if recipe.labels else ())}
+    known = [name for name, kind in columns.items() if kind == "string"]
+    if recipe.metrics.evidence not in (None, *known):
+        raise wrong(str(unknown("column", str(recipe.metrics.evidence), known)), "metrics", "evidence")
+    if recipe.metrics.judge:
+        _check_template(recipe.metrics.judge.question, sorted(told), "metrics", "judge", "question")
+    for name, rule in recipe.filters.items():
+        for template, more in rule.templates().items():
+            _check_template(template, [*sorted(told), *more], "filters", name)
+        for column, types in rule.columns_needed().items():
+            if columns.get(column) not in types:
+                known = [c for c, kind in columns.items() if kind in types]
+                what = f"column ({' or '.join(sorted(types))})"
+                raise wrong(str(unknown(what, column, known)), "filters", name)
+
+
+def answers(recipe: Recipe) -> None:
+    """What is held against the truth, and what a model answers that is shown rows."""
+    for column, truth in recipe.metrics.truth.items():
+        for name in (column, truth.column):
+            if name not in recipe.row_columns:
+                why = str(unknown("column", name, recipe.row_columns))
+                raise wrong(why, "metrics", "truth", column)
+    if recipe.metrics.in_context:
+        _check_in_context(recipe, recipe.metrics.in_context)
+
+
+def _check_in_context(recipe: Recipe, wanted: InContext) -> None:
+    place, shown = ("metrics", "in_context"), recipe.shown_fields
+    if wanted.answer not in shown:
+        raise wrong(str(unknown("field of seeds and rows", wanted.answer, shown)), *place, "answer")
+    if not recipe.seeds.splits.get("test"):
+        raise wrong("it needs seeds in the split test", *place)
+    blank = dict.fromkeys(shown, "")
+    told = {**recipe.task.fields(), **blank, "demonstrations": [blank]}
+    told.pop(wanted.answer)
+    field = "complete" if wanted.prompt is None else "prompt"
+    _check_template(wanted.template, told, *place, field)
+    try:
+        templates.render(wanted.template, told)
+    except UserError as error:
+        raise wrong(str(error), *place, field) from error
+
+
+CHECKS: Sequence[Callable[[Recipe], None]] = (
+    labels,
+    without_labels,
+    values_above,
+    chain,
+    kinds,
+    filter_names,
+    output_names,
+    filter_columns,
+    answers,
+)
