@@ -25,9 +25,7 @@ from tests.generation.test_generation import ROUND, Said, Scripted
 from tests.test_docs import examples
 
 MODULE = "\n\n".join(examples("python", "docs/plugins.md"))
-(SECTIONS,) = [
-    yaml.safe_load(e) for e in examples("yaml", "docs/plugins.md") if e.startswith("conditions:")
-]
+(SECTIONS,) = [yaml.safe_load(e) for e in examples("yaml", "docs/plugins.md") if e.startswith("conditions:")]
 
 
 def forget() -> None:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from synth_assets.contracts.section import NAME, wrong
 from synth_assets.contracts.step import StepBase, Work
+from synth_assets.core.asking import Result
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.registry import TOOLS, imported
-
-if TYPE_CHECKING:
-    from synth_assets.core.asking import Result
 
 # tools that are more than a function of a text -> their settings
 SETTINGS: Mapping[str, tuple[str, ...]] = {
@@ -23,14 +21,6 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "python": ("timeout_s", "memory_mib"),
     "sql": ("file", "timeout_s", "ordered"),
 }
-
-
-class Made(NamedTuple):
-    """What a function made of one text."""
-
-    reason: str
-    text: str | None = None
-    error: str | None = None
 
 
 class ToolStep(StepBase):
@@ -154,7 +144,7 @@ def own_function(path: str) -> Callable[..., Any]:
     return found
 
 
-def _tried(function: Callable[[str], Any], text: str) -> Made:
+def _tried(function: Callable[[str], Any], text: str) -> Result:
     """What the function makes of a text; where it cannot work on it, the reason."""
     try:
         made = function(text)
@@ -162,10 +152,10 @@ def _tried(function: Callable[[str], Any], text: str) -> Made:
             made.encode()  # half a character (a lone surrogate) fits no table
     except Exception as error:
         words = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        return Made("error", error=words[:500])
+        return Result("error", error=words[:500])
     if not isinstance(made, str):
-        return Made("error", error=f"the function gave a {type(made).__name__}, not a text")
-    return Made("ok", made)
+        return Result("error", error=f"the function gave a {type(made).__name__}, not a text")
+    return Result("ok", made)
 
 
 def _row(result: Result) -> dict[str, Any]:
