@@ -1,0 +1,169 @@
+"""The seven kinds of methods of one's own, as a user has them: in a package that is installed beside the
+wheel into a new environment, named by their entry points; and in a module on the path."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SEEDS
+from tests.endpoint import Endpoint
+from tests.test_docs import ROOT, examples
+
+ROUND = "2026-11-22"
+POINTS = {
+    "filters": {"exclamations": "Exclamations"},
+    "values": {"csv": "Column"},
+    "steps": {"mask": "Mask"},
+    "tools": {"shout": "shout"},
+    "labels": {"keywords": "Keywords"},
+    "weights": {"short": "Short"},
+    "metrics": {"ended": "Ended"},
+}
+RECIPE = """
+task:
+  classify: {negative: the reviewer did not like it, positive: the reviewer liked it}
+  text: review
+seeds: {file: seeds.csv, splits: {demonstration: 4, test: 4}}
+conditions: {label: labels, place: PLACE}
+steps:
+  draft: "{{ definition }}: write a film review by someone from {{ place }}."
+  loud: {tool: TOOL, input: "{{ draft }}"}
+  text: MASK
+rows: 3
+model: {name: scripted, base_url: URL}
+filters: {FILTER: {at_most: 3}, calm: {filter: "FILTER", at_most: 5}}
+minimum_yield: 0.0
+labelled: {by: "LABEL", words: {positive: [WONDERFUL], negative: [DULL]}}
+weights: {by: "WEIGH", words: 4, power: 2}
+metrics: {student: false, diversity: false, privacy: false, faithfulness: false, METRIC: {mark: "!"}}
+"""
+BY_NAME = {
+    "PLACE": "{csv: places.csv, field: city}",
+    "TOOL": "shout",
+    "MASK": '{mask: "{{ loud }}", every: 4}',
+    "FILTER": "exclamations",
+    "LABEL": "keywords",
+    "WEIGH": "short",
+    "METRIC": "ended",
+}
+BY_PLACE = {
+    "PLACE": '{source: "my_methods:Column", csv: places.csv, field: city}',
+    "TOOL": '"my_methods:shout"',
+    "MASK": '{step: "my_methods:Mask", mask: "{{ loud }}", every: 4}',
+    "FILTER": "my_methods:Exclamations",
+    "LABEL": "my_methods:Keywords",
+    "WEIGH": "my_methods:Short",
+    "METRIC": '"my_methods:Ended"',
+}
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment with the wheel, and with what it needs from this one."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder / "wheels", ROOT)
+    packages = next((folder / "venv").glob("lib/python*/site-packages"))
+    install(folder / "venv", next((folder / "wheels").glob("synth_assets-*.whl")))
+    (packages / "shared.pth").write_text("\n".join(shared()) + "\n")
+    return folder / "venv"
+
+
+def shared() -> list[str]:
+    """Where this environment's libraries are; ours is not among them: it is there as an editable install."""
+    return [p for p in sys.path if p.endswith("site-packages")] or [sysconfig.get_path("purelib")]
+
+
+def pip(*arguments: object) -> None:
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *map(str, arguments)]
+    subprocess.run(command, check=True)
+
+
+def install(venv: Path, what: Path) -> None:
+    pip(
+        "--python",
+        venv / "bin" / "python",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        what,
+    )
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """The examples of the guide as a package that declares them."""
+    folder = tmp_path / "package"
+    folder.mkdir()
+    module = "\n\n".join(examples("python", "docs/plugins.md"))
+    (folder / "my_methods.py").write_text(module, encoding="utf-8")
+    lines = ["[project]", 'name = "my-methods"', 'version = "1.0"']
+    lines += ["[tool.setuptools]", 'py-modules = ["my_methods"]']
+    for kind, points in POINTS.items():
+        lines.append(f'[project.entry-points."synth_assets.{kind}"]')
+        lines += [f'{word} = "my_methods:{name}"' for word, name in points.items()]
+    (folder / "pyproject.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def answer(body: dict) -> str:
+    prompt = body["messages"][-1]["content"]
+    return "dull, dull, dull!" if "not" in prompt else "what a wonderful film it was!"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("named", ["by name", "by place"])
+def test_every_command_knows_methods_of_ones_own(
+    environment: Path, package: Path, tmp_path: Path, named: str
+) -> None:
+    if named == "by name":
+        install(environment, package)
+    settings = BY_NAME if named == "by name" else BY_PLACE
+    ours = ("SYNTH_", "OPENAI_", "DAGSTER_", "PYTHON")
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    variables |= {"OPENAI_API_KEY": "scripted", "PYTHONPATH": str(package) if named == "by place" else ""}
+
+    def synth(*arguments: str) -> str:
+        command = [environment / "bin" / "synth", *arguments]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == 0, f"synth {' '.join(arguments)}: {done.stderr}{done.stdout}"
+        return done.stdout
+
+    (tmp_path / "seeds.csv").write_text(SEEDS, encoding="utf-8")
+    (tmp_path / "places.csv").write_text("city,country\nOslo,Norway\nLima,Peru\n", encoding="utf-8")
+    (tmp_path / "recipes").mkdir()
+    with Endpoint(say=answer) as endpoint:
+        recipe = RECIPE.replace("URL", endpoint.url)
+        for word, text in settings.items():
+            recipe = recipe.replace(word, text)
+        (tmp_path / "recipes" / "own.yaml").write_text(recipe, encoding="utf-8")
+        assert "own is right" in synth("check", "own")
+        assert "6 calls to make" in synth("plan", "own", "--round", ROUND)
+        synth("run", "own", "--round", ROUND)
+        assert len(endpoint.requests) == 6
+    assert "0 calls to make" in synth("plan", "own", "--round", ROUND)
+    rows = synth("sql", "select place, text, masked, exclamations, calm from own.filtered", "--csv")
+    assert re.search(r"(Oslo|Lima),WHAT A WONDERFUL \[MASK\] IT WAS!,1,1\.0,1\.0", rows)
+    labels = synth("sql", "select distinct label_source from own.labelled order by 1", "--csv")
+    assert "condition" in labels or "keywords" in labels
+    assert "0.4" in synth("sql", "select round(min(weight), 2) from own.weighted", "--csv")
+    measured = synth("sql", "select name, value from own.metrics where name = 'ended'", "--csv")
+    assert "ended,1.0" in measured
+    row_id = synth("sql", "select row_id from own.filtered limit 1", "--csv").split()[-1]
+    story = synth("trace", row_id)
+    assert "exclamations" in story
+    synth("report", "own", "--to", "page.html")
+    assert "ended" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    synth("export", "own", "--to", "set")
+    assert json.loads((tmp_path / "set" / "card.json").read_text(encoding="utf-8"))
