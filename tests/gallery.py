@@ -25,7 +25,7 @@ from synth_assets.resources.sandbox import tools
 from synth_assets.stages.run import Run
 from synth_assets.stages.scores import scoring
 from synth_assets.stages.seeds import seed_rows
-from synth_assets.students.crossfit import LEAST
+from synth_assets.students import LEAST
 
 ROUND = "2026-11-22"
 Answer = str | Mapping[str, Any]

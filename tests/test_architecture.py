@@ -30,8 +30,22 @@ HEAVY = [
 
 LATE = {
     "curation.filters.naive_bayes",
+    "curation.labels.aggregation",
+    "curation.labels.relabel",
+    "curation.likeness.duplicates",
+    "curation.likeness.novelty",
     "curation.likeness.similarity_join",
+    "curation.noise",
+    "curation.weights.bilevel",
+    "curation.weights.token_transformer",
+    "curation.weights.token_weights",
     "evaluation.huggingface",
+    "selection.methods",
+    "students.boosting",
+    "students.crossfit",
+    "students.softmax",
+    "students.tfidf",
+    "students.transformer",
 }
 
 GROUND = {"core", "contracts"}

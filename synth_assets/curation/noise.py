@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from synth_assets.students import softmax
 from synth_assets.students.crossfit import folds, one_thread, out_of_fold, shares
-
-if TYPE_CHECKING:
-    import numpy as np
 
 BLOCK_ENTRIES = 4_000_000  # similarities held at once, at most
 HARD = 0.2  # the confidence up to which CLLM drops a row
@@ -24,22 +23,8 @@ def cross_fitted(features: np.ndarray, labels: Sequence[str], copies: Sequence[o
 
 def given(probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
     """(n,): the probability of each row's own label; of out-of-fold probabilities, its confidence."""
-    import numpy as np
-
     _, at = np.unique(np.asarray(labels), return_inverse=True)
     return probabilities[np.arange(len(at)), at]
-
-
-def agreement(probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-    """1.0 where the student's likeliest label is the row's, else 0.0 (ReGen: Yu et al. 2023)."""
-    return (given(probabilities, labels) >= probabilities.max(axis=1)).astype(float)
-
-
-def dynamics(confidences: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of (E, n) probabilities of the row's label at E checkpoints: mean confidence, aleatoric uncertainty
-    (CLLM: mean of p (1 - p), at most .25) and variability (WANLI: standard
-    deviation, at most .5; high is ambiguous)."""
-    return confidences.mean(0), (confidences * (1 - confidences)).mean(0), confidences.std(0)
 
 
 def hard(confidence: np.ndarray, aleatoric: np.ndarray, tau: float | None = 0.2) -> np.ndarray:
@@ -53,7 +38,8 @@ def hard(confidence: np.ndarray, aleatoric: np.ndarray, tau: float | None = 0.2)
 
 
 def watched(confidences: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence and aleatoric uncertainty of `dynamics`, of checkpoints (n,) that are not held together."""
+    """Of probabilities (n,) of the rows' labels, a checkpoint at a time: mean confidence, and aleatoric
+    uncertainty (CLLM: mean of p (1 - p), at most .25)."""
     count = 0
     confidence: Any = 0.0
     aleatoric: Any = 0.0
@@ -67,8 +53,6 @@ def max_variability(
 ) -> np.ndarray:
     """(n,), in [0, .5]: standard deviation of a label's probability over the checkpoints of a student that
     was trained on the other folds, of the label where it is highest (WANLI: Liu et al. 2022)."""
-    import numpy as np
-
     fold, y, classes = folds(groups, k, seed), np.asarray(labels), sorted(set(labels))
     found = np.empty(len(y))
     for f in np.unique(fold):
@@ -81,15 +65,12 @@ def max_variability(
 
 def loss(confidence: np.ndarray) -> np.ndarray:
     """(n,): cross-entropy of rows whose label has this probability."""
-    import numpy as np
-
     return -np.log(np.maximum(confidence.astype(float), 1e-12))
 
 
 def loss_mixture(confidence: np.ndarray, labels: Sequence[str], seed: int = 0) -> np.ndarray:
     """(n,): the posterior of the component of small loss, of two a class on -log confidence (FreeAL:
     Xiao et al. 2023). Unknown (NaN) for a class of fewer than two rows."""
-    import numpy as np
     from sklearn.mixture import GaussianMixture
 
     losses = loss(confidence)[:, None]
@@ -111,8 +92,6 @@ def neighbours(
     (low is an outlier). Vectors (n, d) float32 have length 1; neither the row itself is a neighbour nor its
     copies, rows of the same name in `copies`. Fewer than k where there are no more; unknown (NaN) without
     any."""
-    import numpy as np
-
     _, y = np.unique(np.asarray(labels), return_inverse=True)
     names = np.arange(len(y)) if copies is None else np.unique(np.asarray(copies), return_inverse=True)[1]
     n, k = len(y), min(k, len(y) - 1)
@@ -159,8 +138,6 @@ def by_the_other_half(
     seed: int,
 ) -> np.ndarray:
     """(n,): what `judge` says of each half of the rows, given the other: the two share no group."""
-    import numpy as np
-
     x, y = softmax.floats(features), np.asarray(labels)
     classes, half = [str(c) for c in np.unique(y)], folds(groups, 2, seed)
     found = np.empty(len(y))

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from synth_assets.contracts.measured import Measured, jackknife, mean, unknown, with_error
-from synth_assets.selection.methods import clusters
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,6 +169,8 @@ def cluster_coverage(
     """
     import numpy as np
 
+    from synth_assets.selection.methods import clusters
+
     if why := unfit(matrix, 1) or unfit(real, 1):
         return unknown(why, len(matrix)), unknown(why, len(real))
     of_real, centres = clusters(np.asarray(real), min(k, len(real)), seed)
@@ -191,6 +192,8 @@ def mauve(matrix: np.ndarray, real: np.ndarray, seed: int = 0) -> Measured:
     so many drawn rows beyond. Falls with fewer rows: compare sets of one size only. Without an interval.
     """
     import numpy as np
+
+    from synth_assets.selection.methods import clusters
 
     if why := unfit(matrix) or unfit(real):
         return unknown(why, len(matrix))

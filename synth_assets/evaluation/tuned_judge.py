@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import tagged_hash
-from synth_assets.students.crossfit import out_of_fold
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +65,8 @@ class TunedJudge:
 
 def held_out(rated: Sequence[Rated], student: Made, k: int = 5, seed: int = 0) -> list[Judged]:
     """Each answer as rated by a judge that was tuned on other questions: one of `k` judges."""
+    from synth_assets.students.crossfit import out_of_fold
+
     names, texts = _names(rated), _read([r[:2] for r in rated])
     questions = [r.question for r in rated]
     if len(set(questions)) < k:

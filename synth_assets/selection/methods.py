@@ -7,11 +7,11 @@ compared in blocks: the n x n similarities are never held at once.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
+from threadpoolctl import threadpool_limits
 
 BLOCK_ENTRIES = 4_000_000  # similarities held at once, at most: 16 MB
 ROUNDS = 100  # of k-medoids, at most; a few are enough but where rows fit alike
@@ -20,8 +20,6 @@ FULL_VOTE = 10**12  # a vote before any discount; whole numbers add up without r
 
 def nearest(vectors: np.ndarray, query: np.ndarray, k: int) -> list[int]:
     """The k rows most similar to the query, the most similar first (KATE: Liu et al. 2022)."""
-    import numpy as np
-
     return np.argsort(-(vectors @ query), kind="stable")[:k].tolist()
 
 
@@ -40,11 +38,8 @@ def cluster_nearest(vectors: np.ndarray, query: np.ndarray, k: int, seed: int) -
 
 def clusters(vectors: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """k-means: each row's cluster (n,) and the centres (k, d). Clusters of rows that repeat may be empty."""
-    import warnings
-
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
 
     with warnings.catch_warnings(), threadpool_limits(1):  # threads add up in no fixed order
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than clusters
@@ -54,8 +49,6 @@ def clusters(vectors: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.nda
 
 def k_means(vectors: np.ndarray, k: int, seed: int) -> list[int]:
     """The row nearest to each of the k centres of k-means, among those not yet chosen."""
-    import numpy as np
-
     _, centres = clusters(vectors, k, seed)
     chosen: list[int] = []
     for centre in centres:
@@ -71,8 +64,6 @@ def k_medoids(vectors: np.ndarray, k: int, seed: int) -> list[int]:
     It begins with k-means' rows. A row's similarities to a cluster add up to its product with the cluster's
     sum: no pair is compared.
     """
-    import numpy as np
-
     medoids = k_means(vectors, k, seed)
     for _ in range(ROUNDS):
         cluster = (vectors @ vectors[medoids].T).argmax(axis=1)
@@ -97,8 +88,6 @@ def vote_k(vectors: np.ndarray, scores: Sequence[float | None], k: int, neighbou
     Scores are confidences. Rows of unknown confidence stand with the most confident, of whom so many stay in
     as the bins need.
     """
-    import numpy as np
-
     votes = Votes(neighbour_graph(vectors, neighbours))
     chosen = votes.elect(min(k, max(1, k // 10)))
     first, bins = set(chosen), k - len(chosen)
@@ -113,8 +102,6 @@ def vote_k(vectors: np.ndarray, scores: Sequence[float | None], k: int, neighbou
 
 def neighbour_graph(vectors: np.ndarray, neighbours: int) -> np.ndarray:
     """For each row the places of its most similar other rows: (n, min(neighbours, n - 1))."""
-    import numpy as np
-
     n = len(vectors)
     size = min(neighbours, n - 1)
     graph = np.empty((n, size), dtype=np.int64)
@@ -134,8 +121,6 @@ class Votes:
     """
 
     def __init__(self, graph: np.ndarray) -> None:
-        import numpy as np
-
         n, m = graph.shape
         self.graph = graph
         self.score = np.bincount(graph.ravel(), minlength=n) * FULL_VOTE
@@ -153,8 +138,6 @@ class Votes:
 
     def discount(self, chosen: int) -> None:
         """A row is chosen: it votes no more and gets no more votes, its voters' votes fall to a tenth."""
-        import numpy as np
-
         voters = self._voters[self._ends[chosen - 1] if chosen else 0 : self._ends[chosen]]
         before = self._vote.copy()
         self._vote[voters] //= 10
@@ -171,8 +154,6 @@ def facility_location(vectors: np.ndarray, k: int) -> list[int]:
     Lazy (Minoux 1978): a row's gain never grows, so that only rows whose last known gain is above the best
     new one are looked at again.
     """
-    import numpy as np
-
     n = len(vectors)
     covered = np.full(n, -1.0, dtype=np.float32)  # highest similarity to a chosen row; -1 is the lowest
     # gains of the first row, without comparing pairs; float64, or the gains of 20,000 rows are off by 0.001
@@ -196,8 +177,6 @@ def facility_location(vectors: np.ndarray, k: int) -> list[int]:
 def dissimilar(vectors: np.ndarray, against: np.ndarray | None, k: int) -> list[int]:
     """k rows, each time the one whose highest similarity to `against` and to the rows chosen before is the
     lowest (greedy max-min: Gonzalez 1985). With nothing against it, the first row begins."""
-    import numpy as np
-
     closest = np.full(len(vectors), -np.inf, dtype=np.float32)
     if against is not None and len(against):
         for rows in _blocks(len(vectors), len(against)):

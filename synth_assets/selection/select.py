@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import unknown
 from synth_assets.core.identity import seed_from, tagged_hash
-from synth_assets.selection import methods
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,6 +79,8 @@ def select(
     (KATE, Liu et al. 2022) or first. `parts` fix what is random. UserError for an unknown `by`; ValueError
     where something that it needs is missing.
     """
+    from synth_assets.selection import methods
+
     if by not in METHODS:
         raise unknown("way to select", by, METHODS)
     given = {"vectors": vectors, "query": query, "scores": scores}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from synth_assets.students.crossfit import one_thread, shares
-
-if TYPE_CHECKING:
-    import numpy as np
 
 TREES = 100  # a class: the checkpoint e of CLLM (Seedat et al. 2023) is the first e of 100
 RATE = 0.15  # what a tree adds of its values
@@ -67,8 +66,6 @@ class Boosting:
 
     def _placed(self, found: np.ndarray) -> np.ndarray:
         """A label without a row has probability 0."""
-        import numpy as np
-
         placed = np.zeros((len(found), len(self.labels)), dtype=np.float32)
         placed[:, np.searchsorted(self.labels, self._model.classes_)] = found
         return placed

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    import numpy as np
-
-
-LEAST = 10  # rows of a label, of which a student can learn
+import numpy as np
+from threadpoolctl import threadpool_limits
 
 
 class Model(Protocol):
@@ -20,15 +17,7 @@ class Model(Protocol):
         """(n, K): probabilities of the classes, in the order of their sorted names."""
 
 
-class Fit(Protocol):
-    """Trains a student: `Student(classes).fit` and `SoftmaxRegression(classes).fit` are two."""
-
-    def __call__(
-        self,
-        features: np.ndarray,
-        labels: Sequence[str],
-        weights: Sequence[float] | np.ndarray | None = None,
-    ) -> Model: ...
+Fit = Callable[..., Model]  # features, labels, weights: `Student(classes).fit` is one
 
 
 def one_thread(function: Any) -> Any:
@@ -36,8 +25,6 @@ def one_thread(function: Any) -> Any:
 
     @functools.wraps(function)
     def limited(*args: Any, **kwargs: Any) -> Any:
-        from threadpoolctl import threadpool_limits
-
         with threadpool_limits(1):
             return function(*args, **kwargs)
 
@@ -46,8 +33,6 @@ def one_thread(function: Any) -> Any:
 
 def shares(weights: Sequence[float] | np.ndarray | None, n: int) -> np.ndarray:
     """Weights (n,) float32 that add up to 1. ValueError: negative, not finite or all zero."""
-    import numpy as np
-
     w = np.ones(n) if weights is None else np.asarray(weights, dtype=float)
     if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
         raise ValueError(f"wanted {n} weights that are finite, not negative and not all zero")
@@ -56,8 +41,6 @@ def shares(weights: Sequence[float] | np.ndarray | None, n: int) -> np.ndarray:
 
 def folds(groups: Sequence[object], k: int, seed: int) -> np.ndarray:
     """Each row's fold (n,), 0 to k - 1. Rows of one group are in one fold."""
-    import numpy as np
-
     _, group = np.unique(np.asarray(groups), return_inverse=True)
     count = int(group.max()) + 1
     return (np.random.default_rng(seed).permutation(count) % k)[group]
@@ -72,8 +55,6 @@ def out_of_fold(
     seed: int = 0,
 ) -> np.ndarray:
     """(n, K): each row's probabilities from the student trained on the other folds."""
-    import numpy as np
-
     fold, y, parts = folds(groups, k, seed), np.asarray(labels), {}
     for f in np.unique(fold):
         out = fold == f

@@ -6,41 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from synth_assets.students.boosting import Boosting
 from synth_assets.students.classifier import Student
-from synth_assets.students.softmax import SoftmaxRegression
-from synth_assets.students.tfidf import Tfidf
-from synth_assets.students.transformer import Transformer
 
 if TYPE_CHECKING:
     import numpy as np
 
     from synth_assets.core.asking import Encode
-    from synth_assets.students.crossfit import Model
 
 
-class Spec(Protocol):
-    """What a recipe says of its student."""
-
-    @property
-    def by(self) -> str: ...
-    @property
-    def features(self) -> str: ...
-    @property
-    def smoothing(self) -> float: ...
-    @property
-    def ensembling(self) -> bool: ...
-    @property
-    def soft(self) -> bool: ...
-
-
-class Untrained(Protocol):
-    def fit(self, features: Any, labels: Any, weights: Any = None) -> Model: ...
-
-
-New = Callable[[Sequence[str]], Untrained]  # labels -> a student of them
+New = Callable[[Sequence[str]], Any]  # labels -> a student of them, to be fitted
 
 
 @dataclass(frozen=True)
@@ -53,18 +29,22 @@ class Made:
     soft: bool = False  # it learns the probabilities of a row's labels, where they are known
 
 
-def build(spec: Spec, encode: Encode, folder: Callable[[], Path]) -> Made:
-    """`folder` has the encoder's weights, which a transformer starts from."""
+def build(spec: Any, encode: Encode, folder: Callable[[], Path]) -> Made:
+    """What a recipe says of its student (recipe/measuring.py). `folder` has the encoder's weights, which a
+    transformer starts from."""
+    from synth_assets.students import boosting, softmax, tfidf, transformer
+
     if spec.by == "transformer":
-        return Made(texts_alone, lambda labels: Transformer(labels, folder(), spec.smoothing), spec.soft)
+        tuned = transformer.Transformer
+        return Made(texts_alone, lambda labels: tuned(labels, folder(), spec.smoothing), spec.soft)
     models: dict[str, New] = {
         "logistic": Student,
-        "softmax": partial(SoftmaxRegression, smoothing=spec.smoothing, ensembling=spec.ensembling),
-        "boosting": Boosting,
+        "softmax": partial(softmax.SoftmaxRegression, smoothing=spec.smoothing, ensembling=spec.ensembling),
+        "boosting": boosting.Boosting,
     }
     model = models[spec.by]
     if spec.features == "tfidf":
-        return Made(texts_alone, lambda labels: Tfidf(model(labels)), spec.soft)
+        return Made(texts_alone, lambda labels: tfidf.Tfidf(model(labels)), spec.soft)
     return Made(encode, model, spec.soft)
 
 

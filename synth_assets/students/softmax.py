@@ -9,12 +9,10 @@ class without a row does no harm. All in float32 and passes over the features, w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from synth_assets.students.crossfit import one_thread, shares
-
-if TYPE_CHECKING:
-    import numpy as np
 
 ROUNDS = 15  # Newton steps of a fit, at most
 SOLVE = 15  # steps of conjugate gradients a Newton step, at most
@@ -66,15 +64,11 @@ class SoftmaxRegression:
 
 
 def floats(features: np.ndarray) -> np.ndarray:
-    import numpy as np
-
     return np.ascontiguousarray(features, dtype=np.float32)
 
 
 def targets(labels: Sequence[str] | np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """(n, K) float32: 1 at each row's label; probabilities (n, K) stay as they are."""
-    import numpy as np
-
     if isinstance(labels, np.ndarray) and labels.ndim == 2:
         return labels.astype(np.float32, copy=False)
     at = {y: k for k, y in enumerate(classes)}
@@ -88,8 +82,6 @@ def smoothed(wanted: np.ndarray, smoothing: float) -> np.ndarray:
 
 @one_thread
 def probabilities(features: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-    import numpy as np
-
     scores = features @ parameters[:-1] + parameters[-1]
     scores -= scores.max(axis=1, keepdims=True)
     np.exp(scores, out=scores)
@@ -99,8 +91,6 @@ def probabilities(features: np.ndarray, parameters: np.ndarray) -> np.ndarray:
 
 def gradient(features: np.ndarray, residuals: np.ndarray) -> np.ndarray:
     """Of sum_i f_i in the parameters, where `residuals` (n, K) are those of f_i in the row's scores."""
-    import numpy as np
-
     return np.vstack([features.T @ residuals, residuals.sum(axis=0, keepdims=True)])
 
 
@@ -114,8 +104,6 @@ def descend(
     rounds: int = ROUNDS,
 ) -> np.ndarray:
     """Parameters of least loss, by Newton's method from `start`, each step halved until the loss falls."""
-    import numpy as np
-
     at = start
     if at is None:
         at = np.zeros((features.shape[1] + 1, wanted.shape[1]), dtype=np.float32)
@@ -140,8 +128,6 @@ def descend(
 def _loss(
     p: np.ndarray, wanted: np.ndarray, weights: np.ndarray, penalty: float, parameters: np.ndarray
 ) -> float:
-    import numpy as np
-
     entropy = (wanted * np.log(np.maximum(p, 1e-30))).sum(axis=1)
     return float(-weights.astype(float) @ entropy + penalty / 2 * (parameters.astype(float) ** 2).sum())
 
@@ -160,7 +146,6 @@ def solve(
 
     Conjugate gradients: each step is two passes over the features, and the Hessian is never held.
     """
-    import numpy as np
 
     def curved(v: np.ndarray) -> np.ndarray:
         u = features @ v[:-1] + v[-1]
@@ -202,8 +187,6 @@ def checkpoints(
     With `ensembling` (temporal ensembling: Laine and Aila 2017), a row of which the mean of the epochs'
     predictions is confident is pulled to that mean as well.
     """
-    import numpy as np
-
     x, y = floats(features), targets(labels, classes)
     w = shares(weights, len(x)) * len(x)
     draw = np.random.default_rng(seed)
@@ -224,8 +207,6 @@ def checkpoints(
 
 def _ensembled(said: np.ndarray, p: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
     """The rows' mean predictions (n, K), the newest among them, and how much each is pulled (n,)."""
-    import numpy as np
-
     said = said * (1 - MOMENTUM**epoch)  # as it was before it was made a mean
     said = (MOMENTUM * said + (1 - MOMENTUM) * p) / (1 - MOMENTUM ** (epoch + 1))
     return said, np.float32(PULL) * (said.max(axis=1) > CONFIDENT)
@@ -235,15 +216,11 @@ class Adam:
     """Adam's steps (Kingma and Ba 2015) for one array of parameters."""
 
     def __init__(self, shape: tuple[int, ...], rate: float) -> None:
-        import numpy as np
-
         self._rate, self._count = rate, 0
         self._mean, self._square = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
 
     def step(self, slope: np.ndarray) -> np.ndarray:
         """What to take from the parameters, given the gradient."""
-        import numpy as np
-
         self._count += 1
         self._mean += np.float32(0.1) * (slope - self._mean)
         self._square += np.float32(0.001) * (slope**2 - self._square)

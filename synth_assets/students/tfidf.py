@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from synth_assets.students.crossfit import one_thread
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from synth_assets.students.crossfit import Model
 
 DIMENSIONS = 256
@@ -49,7 +49,6 @@ class Tfidf:
 
     def _vectors(self, texts: Sequence[str] | np.ndarray) -> np.ndarray:
         """(n, d) float32."""
-        import numpy as np
         from sklearn.preprocessing import normalize
 
         found = self._words.transform(texts)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from synth_assets.core.errors import UserError
 from synth_assets.students import softmax
 from synth_assets.students.crossfit import shares
-
-if TYPE_CHECKING:
-    import numpy as np
 
 EPOCHS = 3
 BATCH = 32
@@ -48,7 +48,6 @@ class Transformer:
         weights: Sequence[float] | np.ndarray | None = None,
     ) -> Transformer:
         """A label a text, or (n, K) probabilities of the labels."""
-        import numpy as np
         import torch
 
         wanted = softmax.smoothed(softmax.targets(labels, self.labels), self._smoothing)
@@ -71,7 +70,6 @@ class Transformer:
         return self
 
     def predict_proba(self, texts: Sequence[str] | np.ndarray) -> np.ndarray:
-        import numpy as np
         import torch
 
         if self._network is None:
@@ -97,8 +95,6 @@ def require_torch(what: str = "student.by: transformer", instead: str = "take an
 
 
 def _batches(n: int, epochs: int, seed: int) -> Iterator[np.ndarray]:
-    import numpy as np
-
     draw = np.random.default_rng(seed)
     for _ in range(epochs):
         order = draw.permutation(n)
@@ -109,8 +105,6 @@ class _Network:
     """The transformer and what stands above it, in torch."""
 
     def __init__(self, folder: Path) -> None:
-        import json
-
         from safetensors.torch import load_file
         from tokenizers import Tokenizer
 

@@ -45,10 +45,9 @@ def test_soft_labels_train_as_rows_repeated_with_weights() -> None:
 
 def test_the_dropped_region_is_low_confidence_with_low_uncertainty() -> None:
     table = np.array([[0.1, 0.0, 0.9], [0.1, 0.6, 0.9], [0.1, 0.0, 0.9]])
-    confidence, aleatoric, variability = noise.dynamics(table)
+    confidence, aleatoric = noise.watched(table)
     assert confidence == pytest.approx([0.1, 0.2, 0.9])
     assert aleatoric == pytest.approx([0.09, 0.08, 0.09])
-    assert variability == pytest.approx([0.0, 0.08**0.5, 0.0])
     assert noise.hard(np.array([0.2, 0.2, 0.21]), np.array([0.2, 0.21, 0.0])).tolist() == [True, False, False]
 
 

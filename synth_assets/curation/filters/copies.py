@@ -11,7 +11,6 @@ from pydantic import Field
 from synth_assets.contracts.filter import Context, RowFilter
 from synth_assets.core.text.normal_form import normal_form
 from synth_assets.curation.filters.screens import BASE, SPREAD, Runs, runs
-from synth_assets.curation.likeness.duplicates import ngram_overlap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +61,8 @@ class CopiedMeaning(RowFilter):
 def overlap(texts: Sequence[str], references: Sequence[str], n: int) -> list[float]:
     """What `ngram_overlap` gives, in arrays: n-grams are told apart by 64 bits."""
     import numpy as np
+
+    from synth_assets.curation.likeness.duplicates import ngram_overlap
 
     if not references:
         return [0.0] * len(texts)

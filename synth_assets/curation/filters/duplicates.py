@@ -9,9 +9,6 @@ from pydantic import Field, model_validator
 
 from synth_assets.contracts.filter import Context, Filter
 from synth_assets.core.text.normal_form import normal_form
-from synth_assets.curation import noise
-from synth_assets.curation.likeness.duplicates import exact_duplicates, near_duplicates, semantic_duplicates
-from synth_assets.curation.likeness.novelty import Pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +21,8 @@ class Duplicate(Filter):
     at_most: float | None = 0
 
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        from synth_assets.curation.likeness.duplicates import exact_duplicates
+
         same = exact_duplicates(list(rows["text"]), context.earlier)
         return {self.name: [0.0 if i is None else 1.0 for i in same]}
 
@@ -45,6 +44,8 @@ class NearDuplicate(Filter):
         return self
 
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        from synth_assets.curation.likeness.duplicates import near_duplicates
+
         return {self.name: near_duplicates(list(rows["text"]), self.at_most, context.earlier, self.grams)[0]}
 
 
@@ -59,6 +60,8 @@ class SemanticDuplicate(Filter):
     at_most: float | None = 0.95
 
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        from synth_assets.curation.likeness.duplicates import semantic_duplicates
+
         if context.encode is None or rows.empty:
             return {self.name: [None] * len(rows)}
         earlier = context.encode(list(context.earlier)) if context.earlier else None
@@ -78,10 +81,14 @@ class Novelty(Filter):
     at_most: float | None = 0.7
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        from synth_assets.curation.likeness.novelty import Pool
+
         pool = Pool(context.demonstrations)
         return {"seed_rouge_l": [pool.nearest(text)[0] for text in rows["text"]]}
 
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        from synth_assets.curation.likeness.novelty import Pool
+
         limit = 1.0 if self.at_most is None else self.at_most
         pool, scores = Pool(context.earlier), []
         for text, to_seeds in zip(rows["text"], rows["seed_rouge_l"], strict=True):
@@ -104,9 +111,11 @@ class Outlier(Filter):
     share: float | None = Field(0.95, gt=0, le=1)
 
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+        from synth_assets.curation.noise import neighbours
+
         if len(rows) < 2 or context.encode is None:
             return {self.name: [None] * len(rows)}
         vectors = context.encode(list(rows["text"]))
         copies = [normal_form(text) for text in rows["text"]]
-        near = noise.neighbours(vectors, [""] * len(rows), self.k, copies)[1]
+        near = neighbours(vectors, [""] * len(rows), self.k, copies)[1]
         return {self.name: [None if v != v else v for v in near.tolist()]}

@@ -9,9 +9,7 @@ from pydantic import Field, model_validator
 
 from synth_assets.contracts.filter import RULE, Context, Filter
 from synth_assets.core.text.normal_form import normal_form
-from synth_assets.curation import noise
-from synth_assets.students.boosting import Boosting
-from synth_assets.students.crossfit import LEAST
+from synth_assets.students import LEAST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +48,8 @@ class StudentConfidence(OfStudents):
     at_least: float | None = 0.2
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
+        from synth_assets.curation import noise
+
         return [noise.given(noise.cross_fitted(vectors, labels, copies), labels)]
 
 
@@ -62,8 +62,11 @@ class StudentAgreement(OfStudents):
     at_least: float | None = 1
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
+        from synth_assets.curation import noise
+
         p, classes = noise.cross_fitted(vectors, labels, copies), sorted(set(labels))
-        return [noise.agreement(p, labels), [classes[k] for k in p.argmax(axis=1)]]
+        agrees = noise.given(p, labels) >= p.max(axis=1)
+        return [agrees.astype(float), [classes[k] for k in p.argmax(axis=1)]]
 
     def why(self, row: Mapping[str, Any]) -> str:
         return f"the student says {row['student_label']}, not {row['label']}"
@@ -78,6 +81,8 @@ class LossMixture(OfStudents):
     at_least: float | None = 0.5
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
+        from synth_assets.curation import noise
+
         confidence = noise.given(noise.cross_fitted(vectors, labels, copies), labels)
         return [noise.loss_mixture(confidence, labels), noise.loss(confidence)]
 
@@ -109,14 +114,21 @@ class LearningDynamics(OfStudents):
         return self
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
+        from synth_assets.curation import noise
+        from synth_assets.students.boosting import Boosting
+
         student = Boosting(sorted(set(labels))).fit(vectors, labels)
         return noise.watched(noise.given(p, labels) for p in student.checkpoints(vectors))
 
     def passes(self, rows: pd.DataFrame) -> pd.Series:
+        from synth_assets.curation import noise
+
         tau = None if self.tau == "adaptive" else self.tau
         return ~noise.hard(rows["checkpoint_confidence"], rows["aleatoric"], tau)
 
     def threshold(self) -> str:
+        from synth_assets.curation import noise
+
         tau = ".75 of its range" if self.tau == "adaptive" else f"{self.tau:g}"
         return f"above {noise.HARD:g}, or an aleatoric uncertainty above {tau}"
 
@@ -132,6 +144,8 @@ class Influence(OfStudents):
     at_least: float | None = 0
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
+        from synth_assets.curation import noise
+
         return [noise.influence(vectors, labels, copies)]
 
 
@@ -143,6 +157,8 @@ class Variability(OfStudents):
     share: float | None = Field(0.5, gt=0, le=1)
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
+        from synth_assets.curation import noise
+
         return [noise.max_variability(vectors, labels, copies)]
 
 
@@ -154,4 +170,6 @@ class NeighbourAgreement(OfStudents):
     at_least: float | None = 0.2
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
+        from synth_assets.curation import noise
+
         return [noise.neighbours(vectors, labels, self.k, copies)[0]]

@@ -6,10 +6,8 @@ An answer that names no label is missing (None), never a class. A row without an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 Answers = Sequence[Sequence[str | None]]  # a list a row, the annotators in one order
 
@@ -20,23 +18,17 @@ TRUST = 4.0  # prior count of right answers that an annotator gives to rows of a
 
 def codes(answers: Answers, classes: Sequence[str]) -> np.ndarray:
     """(n, annotators): each answer's class, -1 where it is missing."""
-    import numpy as np
-
     at = {y: k for k, y in enumerate(classes)}
     return np.array([[at.get(y, -1) if y is not None else -1 for y in row] for row in answers], dtype=int)
 
 
 def votes(code: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """(n, annotators, K): 1 at the class of each answer; a missing one has none."""
-    import numpy as np
-
     return (code[:, :, None] == np.arange(len(classes))).astype(float)
 
 
 def majority(answers: Answers, classes: Sequence[str]) -> np.ndarray:
     """Shares of the known answers."""
-    import numpy as np
-
     counts = votes(codes(answers, classes), classes).sum(axis=1)
     known = counts.sum(axis=1, keepdims=True)
     return np.divide(counts, known, out=np.full_like(counts, np.nan), where=known > 0)
@@ -49,8 +41,6 @@ def dawid_skene(answers: Answers, classes: Sequence[str]) -> np.ndarray:
     The prior answers are the same for every annotator and class, and more of them right than wrong: without
     them few annotators, or few rows a class, may end with fewer classes than there are.
     """
-    import numpy as np
-
     said = votes(codes(answers, classes), classes)
     p = majority(answers, classes)
     known = ~np.isnan(p).any(axis=1)
@@ -76,7 +66,6 @@ def label_model(answers: Answers, student: np.ndarray, classes: Sequence[str]) -
 
     ValueError where no row has answers of two annotators: they cannot be compared.
     """
-    import numpy as np
     from cleanlab.multiannotator import get_label_quality_multiannotator
 
     code = codes(answers, classes)

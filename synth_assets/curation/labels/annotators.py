@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from synth_assets.contracts.labelling import LabelContext, Labelling, Labels
 from synth_assets.core.errors import UserError
-from synth_assets.curation.labels import aggregation
 from synth_assets.curation.labels.enhance import likeliest
-from synth_assets.curation.labels.students import Students
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +28,10 @@ class OfAnnotators(Labelling):
         return Labels(p, "annotators")
 
     def aggregate(self, answers: Answers, rows: pd.DataFrame, context: LabelContext) -> np.ndarray:
-        """(n, K) probabilities."""
-        raise NotImplementedError
+        """(n, K) probabilities: by default, what the function of its name in aggregation.py says."""
+        from synth_assets.curation.labels import aggregation
+
+        return getattr(aggregation, self.name)(answers, context.classes)
 
 
 class Majority(OfAnnotators):
@@ -39,17 +39,11 @@ class Majority(OfAnnotators):
 
     name = "majority"
 
-    def aggregate(self, answers: Answers, rows: pd.DataFrame, context: LabelContext) -> np.ndarray:
-        return aggregation.majority(answers, context.classes)
-
 
 class DawidSkene(OfAnnotators):
     """By each annotator's confusion matrix, for annotators of unequal skill."""
 
     name = "dawid_skene"
-
-    def aggregate(self, answers: Answers, rows: pd.DataFrame, context: LabelContext) -> np.ndarray:
-        return aggregation.dawid_skene(answers, context.classes)
 
 
 class LabelModel(OfAnnotators):
@@ -58,9 +52,12 @@ class LabelModel(OfAnnotators):
     name = "label_model"
 
     def aggregate(self, answers: Answers, rows: pd.DataFrame, context: LabelContext) -> np.ndarray:
+        from synth_assets.curation.labels import aggregation
+        from synth_assets.curation.labels.relabel import Students
+
         classes, shares = context.classes, aggregation.majority(answers, context.classes)
         most = [likeliest(y, p, classes) for y, p in zip(rows["label"], shares, strict=True)]
-        student = Students(rows, self.place, context).out_of_fold(most)
+        student = Students(rows, self.place, context).say(most)
         try:
             return aggregation.label_model(answers, student, classes)
         except ValueError as error:

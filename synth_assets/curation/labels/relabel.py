@@ -2,26 +2,62 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from synth_assets.core.errors import UserError
+from synth_assets.core.text.normal_form import normal_form
 from synth_assets.curation.noise import loss_mixture
 from synth_assets.selection.methods import k_medoids
-from synth_assets.students.crossfit import out_of_fold
+from synth_assets.students import LEAST
+from synth_assets.students.crossfit import Fit, out_of_fold
+from synth_assets.students.softmax import SoftmaxRegression
 
 if TYPE_CHECKING:
-    import numpy as np
+    import pandas as pd
 
-    from synth_assets.students.crossfit import Fit
+    from synth_assets.contracts.labelling import LabelContext
 
+LEARNS_ROWS = 10.0  # C of a student that can learn single rows
 CLEAN = 0.5  # least posterior of the component of small loss
 CONFIDENT = 0.5  # share of a class's clean rows that demonstrations are taken from
+
+
+class Students:
+    """Students of these rows. UserError, which names `place`, where they are too few."""
+
+    def __init__(self, rows: pd.DataFrame, place: str, context: LabelContext) -> None:
+        self._place, self._classes = place, context.classes
+        self.vectors = context.encode(list(rows["text"]))
+        self.copies = [normal_form(text) for text in rows["text"]]
+
+    def say(self, labels: Sequence[str], stages: int = 1, c: float = 1.0) -> np.ndarray:
+        """(n, K): probabilities of all classes, 0 of one without a row, after stages of `cross_partition`."""
+        counts = Counter(y for _, y in set(zip(self.copies, labels, strict=True)))
+        if len(counts) < 2 or min(counts.values()) < LEAST:
+            few = ", ".join(f"{n} {y}" for y, n in sorted(counts.items()))
+            raise UserError(
+                f"{self._place}: students need {LEAST} different rows of each of two labels or more, "
+                f"there are {few}: ask for more rows, or label by something else."
+            )
+        found = np.zeros((len(labels), len(self._classes)))
+        student = SoftmaxRegression(sorted(counts), c)
+        found[:, self.columns(labels)] = cross_partition(
+            self.vectors, labels, self.copies, student.fit, stages
+        )
+        return found
+
+    def columns(self, labels: Sequence[str]) -> list[int]:
+        """Places of these labels, sorted, among all classes."""
+        return [self._classes.index(y) for y in sorted(set(labels))]
 
 
 def label_issues(probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
     """(n,) bool: rows whose label is likely wrong, by out-of-fold probabilities (n, K) of the labels
     (confident learning: Northcutt et al. 2021, as cleanlab has it)."""
-    import numpy as np
     from cleanlab.filter import find_label_issues
 
     _, at = np.unique(np.asarray(labels), return_inverse=True)
@@ -43,8 +79,6 @@ def cross_partition(
     The student may learn single rows: a part that it labelled itself would then keep its noise. One with a
     strong penalty loses the rare classes stage by stage.
     """
-    import numpy as np
-
     classes = np.unique(np.asarray(labels))
     found = list(labels)
     for stage in range(stages):
@@ -67,8 +101,6 @@ def demonstration_pool(
 
     Fewer rows of a class where it has fewer; a class with few clean rows takes its most confident ones.
     """
-    import numpy as np
-
     y, keep, chosen = np.asarray(labels), clean(confidence, labels), list[int]()
     for number, name in enumerate(classes := np.unique(y)):
         quota = size // len(classes) + (number < size % len(classes))

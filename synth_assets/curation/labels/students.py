@@ -2,70 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from synth_assets.contracts.labelling import LabelContext, Labelling, Labels
-from synth_assets.core.errors import UserError
-from synth_assets.core.text.normal_form import normal_form
-from synth_assets.curation import noise
-from synth_assets.curation.labels import relabel
 from synth_assets.curation.labels.condition import annotator, probabilities
 from synth_assets.students.calibration import batch_calibrated
-from synth_assets.students.crossfit import LEAST, out_of_fold
-from synth_assets.students.softmax import SoftmaxRegression
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-LEARNS_ROWS = 10.0  # C of a student that can learn single rows
-
-
-class Students:
-    """Students of these rows. UserError, which names `place`, where they are too few."""
-
-    def __init__(self, rows: pd.DataFrame, place: str, context: LabelContext) -> None:
-        self._place, self._classes = place, context.classes
-        self.vectors = context.encode(list(rows["text"]))
-        self.copies = [normal_form(text) for text in rows["text"]]
-
-    def out_of_fold(self, labels: Sequence[str]) -> np.ndarray:
-        """(n, K): probabilities of all classes."""
-        student = SoftmaxRegression(self._present(labels))
-        return self._spread(student.labels, out_of_fold(self.vectors, labels, self.copies, student.fit))
-
-    def after(self, stages: int, labels: Sequence[str]) -> np.ndarray:
-        """(n, K): probabilities after stages of cross-partition relabelling."""
-        student = SoftmaxRegression(self._present(labels), LEARNS_ROWS)
-        p = relabel.cross_partition(self.vectors, labels, self.copies, student.fit, stages)
-        return self._spread(student.labels, p)
-
-    def _present(self, labels: Sequence[str]) -> list[str]:
-        """The labels, sorted. UserError where one has too few different rows, or there is one alone."""
-        counts = Counter(y for _, y in set(zip(self.copies, labels, strict=True)))
-        if len(counts) < 2 or min(counts.values()) < LEAST:
-            few = ", ".join(f"{n} {y}" for y, n in sorted(counts.items()))
-            raise UserError(
-                f"{self._place}: students need {LEAST} different rows of each of two labels or more, "
-                f"there are {few}: ask for more rows, or label by something else."
-            )
-        return sorted(counts)
-
-    def _spread(self, present: Sequence[str], p: np.ndarray) -> np.ndarray:
-        """With a column of 0 for each class that has no row."""
-        import numpy as np
-
-        found = np.zeros((len(p), len(self._classes)))
-        found[:, _at(present, self._classes)] = p
-        return found
-
-
-def _at(labels: Sequence[str], classes: Sequence[str]) -> list[int]:
-    return [classes.index(y) for y in sorted(set(labels))]
+    from synth_assets.curation.labels.relabel import Students
 
 
 class ConfidentLearning(Labelling):
@@ -74,10 +24,11 @@ class ConfidentLearning(Labelling):
     name = "confident_learning"
 
     def label(self, rows: pd.DataFrame, context: LabelContext) -> Labels:
-        former = list(rows["label"])
-        p = Students(rows, self.place, context).out_of_fold(former)
-        issues = relabel.label_issues(p[:, _at(former, context.classes)], former)
-        return Labels(p, "student", issues)
+        from synth_assets.curation.labels import relabel
+
+        former, students = list(rows["label"]), relabel.Students(rows, self.place, context)
+        p = students.say(former)
+        return Labels(p, "student", relabel.label_issues(p[:, students.columns(former)], former))
 
 
 class CrossPartition(Labelling):
@@ -88,7 +39,10 @@ class CrossPartition(Labelling):
     stages: int = Field(default=3, ge=1)
 
     def label(self, rows: pd.DataFrame, context: LabelContext) -> Labels:
-        return Labels(Students(rows, self.place, context).after(self.stages, list(rows["label"])), "student")
+        from synth_assets.curation.labels.relabel import LEARNS_ROWS, Students
+
+        students = Students(rows, self.place, context)
+        return Labels(students.say(list(rows["label"]), self.stages, LEARNS_ROWS), "student")
 
 
 class CleanPool(Labelling):
@@ -107,9 +61,12 @@ class CleanPool(Labelling):
     def label(self, rows: pd.DataFrame, context: LabelContext) -> Labels:
         import numpy as np
 
-        former, students = list(rows["label"]), Students(rows, self.place, context)
-        p = students.out_of_fold(former)
-        confidence = noise.given(p[:, _at(former, context.classes)], former)
+        from synth_assets.curation.labels import relabel
+        from synth_assets.curation.noise import given
+
+        former, students = list(rows["label"]), relabel.Students(rows, self.place, context)
+        p = students.say(former)
+        confidence = given(p[:, students.columns(former)], former)
         doubtful = ~relabel.clean(confidence, former)
         known = annotator(rows, context.classes)
         if context.annotate and self.asks:

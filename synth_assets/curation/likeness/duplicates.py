@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from synth_assets.core.text.normal_form import normal_form
 from synth_assets.students.crossfit import one_thread
 
 if TYPE_CHECKING:
-    import numpy as np
     from scipy.sparse import csr_matrix
 
 SMALL = 20_000  # texts: a larger set is worth loading compiled code
@@ -74,8 +75,6 @@ def _all_pairs(
     texts: Sequence[str], at_most: float | None, earlier: int, grams: tuple[int, int]
 ) -> tuple[list[float], list[int | None]]:
     """`near_duplicates` by a sparse matrix product, in blocks of rows."""
-    import numpy as np
-
     matrix = _shingles(texts, *grams)
     sizes = np.diff(matrix.indptr)
     kept = np.ones(len(sizes), dtype=bool)
@@ -100,7 +99,6 @@ def _all_pairs(
 
 def _shingles(texts: Sequence[str], shortest: int, longest: int) -> csr_matrix:
     """Which text holds which word n-gram, n = `shortest` to `longest`: binary, (texts, n-grams)."""
-    import numpy as np
     from scipy.sparse import csr_matrix
 
     numbers: dict[str, int] = {}
@@ -136,8 +134,6 @@ def semantic_duplicates(
     (m, d) are the rows that are there already. Up to SMALL_VECTORS rows every cosine is computed; of more,
     the nearest row is looked for in a graph (HNSW: Malkov and Yashunin 2018), which now and then misses it.
     """
-    import numpy as np
-
     x = vectors if earlier is None else np.concatenate([earlier, vectors])
     known, kept = len(x) - len(vectors), np.ones(len(x), dtype=bool)
     scores, nearest = np.zeros(len(x)), np.full(len(x), -1)
@@ -160,7 +156,6 @@ Search = Callable[[slice], "tuple[np.ndarray, np.ndarray]"]  # rows -> cosine an
 
 def _cosines(x: np.ndarray, kept: np.ndarray) -> Search:
     """The nearest of all kept rows before a block, by all cosines."""
-    import numpy as np
 
     def search(block: slice) -> tuple[np.ndarray, np.ndarray]:
         cosines = np.zeros((block.stop - block.start, block.start + 1), dtype=x.dtype)
@@ -174,7 +169,6 @@ def _cosines(x: np.ndarray, kept: np.ndarray) -> Search:
 
 def _graph(x: np.ndarray, kept: np.ndarray) -> Search:
     """The nearest of the kept rows before a block, by a graph to which they are added block by block."""
-    import numpy as np
     from usearch.index import Index
 
     index, added = Index(ndim=x.shape[1], metric="cos", dtype="i8"), 0

@@ -14,8 +14,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 WORD = re.compile("[a-z0-9]+")
@@ -58,8 +59,6 @@ class Pool:
 
         0.0 and None if no row shares a word; None and None if the text has no word.
         """
-        import numpy as np
-
         words = WORD.findall(text.lower())
         if not words:
             return None, None
@@ -77,8 +76,6 @@ class Pool:
 
     def _masks(self, words: Sequence[str]) -> NDArray[np.uint64]:
         """Where each word of the pool stands in `words`: (lanes, terms), a bit a place."""
-        import numpy as np
-
         masks = np.zeros((-(-len(words) // LANE), len(self.terms)), dtype=np.uint64)
         for place, word in enumerate(words):
             number = self.terms.get((word, 1))
@@ -92,8 +89,6 @@ class Pool:
         Bit-parallel (Hyyrö 2004), all rows at once, a word of each at a time: bits that are 0 count the
         longest common subsequence. The longest rows come first, so those that still have a word are a slice.
         """
-        import numpy as np
-
         lengths = _view(self.lengths)[rows]
         order = np.argsort(-lengths, kind="stable")
         starts, falling = _view(self.starts)[rows[order]], -lengths[order]
@@ -124,15 +119,11 @@ def _terms(words: Iterable[str]) -> list[tuple[str, int]]:
 
 def _view(numbers: array[int]) -> NDArray[np.int64]:
     """The array itself: it cannot grow while the view is there."""
-    import numpy as np
-
     return np.frombuffer(numbers, dtype=np.int64)
 
 
 def _highest(bounds: NDArray[np.float64]) -> NDArray[np.int64]:
     """Rows of the highest bounds: FIRST of them or somewhat more, or all."""
-    import numpy as np
-
     at_least = np.bincount((bounds * STEPS).astype(np.int64))[::-1].cumsum()  # from the highest step down
     step = len(at_least) - 1 - np.searchsorted(at_least, FIRST)  # -1 if there are fewer rows
     return np.flatnonzero(bounds >= step / STEPS)

@@ -1,19 +1,22 @@
-"""Weights by students: rows that help on other rows weigh more. All weights have mean 1."""
+"""Weights by students: rows that help on other rows weigh more. The means are 1, but for confidence."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from synth_assets.curation.noise import by_the_other_half, influence, outer_residuals
+import numpy as np
+
+from synth_assets.curation.noise import by_the_other_half, cross_fitted, given, influence, outer_residuals
 from synth_assets.students import softmax
 from synth_assets.students.crossfit import one_thread, shares
 
-if TYPE_CHECKING:
-    import numpy as np
-
 OUTER_STEPS = 5
 OUTER_RATE = 0.25  # mean length of a step of the weights' logits (SunGen's rate)
+
+
+def confidence_weights(features: np.ndarray, labels: Sequence[str], groups: Sequence[object]) -> np.ndarray:
+    """(n,): the probability of each row's label by a student that saw no row of its group."""
+    return given(cross_fitted(features, labels, groups), labels)
 
 
 def bilevel_weights(
@@ -27,8 +30,6 @@ def bilevel_weights(
 
 @one_thread
 def _weigh(x: np.ndarray, y: np.ndarray, x_out: np.ndarray, y_out: np.ndarray, loss: str) -> np.ndarray:
-    import numpy as np
-
     logits, at, way, penalty = np.zeros(len(x), np.float32), None, None, 1 / len(x)
     for step in range(OUTER_STEPS):
         raw = 1 / (1 + np.exp(-logits))
@@ -58,8 +59,6 @@ def learning_to_reweight(
     In a batch, a row weighs what its gradient and that of the gold loss have in common, at least 0; the batch
     weighs 1 a row, all the same where nothing helps. The student then takes the step so weighted.
     """
-    import numpy as np
-
     classes = sorted({*labels, *gold_labels})
     x, y = softmax.floats(features), softmax.targets(labels, classes)
     x_gold, y_gold = softmax.floats(gold_features), softmax.targets(gold_labels, classes)
@@ -87,8 +86,6 @@ def influence_weights(
     A harmful row weighs little and not 0: influence finds a wrong label only mostly, and a set without the
     rows that seemed harmful taught less than the whole set where labels are six (TREC with 40 % of noise).
     """
-    import numpy as np
-
     by = influence(features, labels, groups, seed=seed)
     found = 1 / (1 + np.exp(-2 * by / max(float(by.std()), 1e-30)))
     return found / found.mean()

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from synth_assets.contracts.weighing import WeighContext, Weighing
 from synth_assets.core.errors import UserError
 from synth_assets.core.text.normal_form import normal_form
-from synth_assets.curation import noise
-from synth_assets.curation.weights import bilevel
-from synth_assets.curation.weights.token_weights import row_weights
-from synth_assets.students.crossfit import LEAST
+from synth_assets.students import LEAST
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-
-class Rows(NamedTuple):
-    """What students learn from; texts of the same name in `copies` are copies of each other."""
-
-    texts: Sequence[str]
-    labels: Sequence[str]
-    copies: Sequence[str]
 
 
 class OfStudents(Weighing):
@@ -38,11 +27,16 @@ class OfStudents(Weighing):
                 f"{different}, of {', '.join(sorted(set(rows['label'].dropna()))) or 'no label'}: ask for "
                 "more rows, or weigh by something else."
             )
-        return self.learned(Rows(list(rows["text"]), list(rows["label"]), copies), context)
+        return self.learned(list(rows["text"]), list(rows["label"]), copies, context)
 
-    def learned(self, rows: Rows, context: WeighContext) -> np.ndarray:
-        """(n,) what each row weighs."""
-        raise NotImplementedError
+    def learned(
+        self, texts: Sequence[str], labels: Sequence[str], copies: Sequence[str], context: WeighContext
+    ) -> np.ndarray:
+        """(n,) what each row weighs: by default, what the function of its name in bilevel.py says. Texts of
+        the same name in `copies` are copies of each other."""
+        from synth_assets.curation.weights import bilevel
+
+        return getattr(bilevel, f"{self.name}_weights")(context.encode(texts), labels, copies)
 
 
 class Confidence(OfStudents):
@@ -50,27 +44,17 @@ class Confidence(OfStudents):
 
     name = "confidence"
 
-    def learned(self, rows: Rows, context: WeighContext) -> np.ndarray:
-        p = noise.cross_fitted(context.encode(rows.texts), rows.labels, rows.copies)
-        return noise.given(p, rows.labels)
-
 
 class Influence(OfStudents):
     """How the row changes a student on rows that it was not trained with."""
 
     name = "influence"
 
-    def learned(self, rows: Rows, context: WeighContext) -> np.ndarray:
-        return bilevel.influence_weights(context.encode(rows.texts), rows.labels, rows.copies)
-
 
 class Bilevel(OfStudents):
     """Weights that lower the loss of a student so weighted on rows that it was not trained with."""
 
     name = "bilevel"
-
-    def learned(self, rows: Rows, context: WeighContext) -> np.ndarray:
-        return bilevel.bilevel_weights(context.encode(rows.texts), rows.labels, rows.copies)
 
 
 class LearningToReweight(OfStudents):
@@ -79,15 +63,18 @@ class LearningToReweight(OfStudents):
     name = "learning_to_reweight"
     needs_gold = True
 
-    def learned(self, rows: Rows, context: WeighContext) -> np.ndarray:
-        gold, encode = context.gold, context.encode
-        if absent := set(rows.labels) - set(gold["label"]):
+    def learned(
+        self, texts: Sequence[str], labels: Sequence[str], copies: Sequence[str], context: WeighContext
+    ) -> np.ndarray:
+        from synth_assets.curation.weights.bilevel import learning_to_reweight
+
+        shown, right = list(context.gold["text"]), list(context.gold["label"])
+        if absent := set(labels) - set(right):
             raise UserError(
                 f"{self.place} learns from validation seeds, and has none of {', '.join(sorted(absent))}: "
                 "raise seeds.splits.validation, or weigh by something else."
             )
-        shown, right = encode(list(gold["text"])), list(gold["label"])
-        return bilevel.learning_to_reweight(encode(rows.texts), rows.labels, shown, right)
+        return learning_to_reweight(context.encode(texts), labels, context.encode(shown), right)
 
 
 class TokenWeights(OfStudents):
@@ -95,5 +82,9 @@ class TokenWeights(OfStudents):
 
     name = "token_weights"
 
-    def learned(self, rows: Rows, context: WeighContext) -> np.ndarray:
-        return row_weights(*rows)
+    def learned(
+        self, texts: Sequence[str], labels: Sequence[str], copies: Sequence[str], context: WeighContext
+    ) -> np.ndarray:
+        from synth_assets.curation.weights.token_weights import row_weights
+
+        return row_weights(texts, labels, copies)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from synth_assets.students.crossfit import folds
 from synth_assets.students.transformer import require_torch
-
-if TYPE_CHECKING:
-    import numpy as np
 
 PREFIX = 10  # vectors of a label, as many as FewGen's
 WIDTH = 64
@@ -45,8 +44,6 @@ def row_weights(
 
     `folder` has tokenizer.json and model.safetensors of a BERT, whose word pieces and their vectors are used.
     """
-    import numpy as np
-
     y, rows = _numbers(labels), _Rows(texts, folder)
     fold, weights = folds(groups, k, seed), np.ones(len(y))
     for f in np.unique(fold):
@@ -61,16 +58,12 @@ def token_weights(
     texts: Sequence[str], labels: Sequence[str], folder: Path, seed: int = 0
 ) -> list[list[tuple[str, float]]]:
     """The word pieces of each text and what they weigh in it; the mean over all tokens is 1."""
-    import numpy as np
-
     rows, everyone = _Rows(texts, folder), np.arange(len(texts))
     each = _Generators(rows, everyone, _numbers(labels), seed).weights(everyone)
     return [list(zip(pieces, w.tolist(), strict=True)) for pieces, w in zip(rows.pieces, each, strict=True)]
 
 
 def _numbers(labels: Sequence[str]) -> np.ndarray:
-    import numpy as np
-
     return np.unique(np.asarray(labels), return_inverse=True)[1]
 
 
@@ -79,7 +72,6 @@ class _Rows:
 
     def __init__(self, texts: Sequence[str], folder: Path) -> None:
         require_torch("token_transformer", "weigh by token_weights")
-        import numpy as np
         import torch
         from safetensors import safe_open
         from tokenizers import Tokenizer
@@ -208,8 +200,6 @@ def _standard(loss: Any) -> Any:
 
 
 def _batches(rows: np.ndarray, steps: int, seed: int) -> Iterator[np.ndarray]:
-    import numpy as np
-
     draw = np.random.default_rng(seed)
     for _ in range(steps):
         yield draw.choice(rows, size=min(BATCH, len(rows)), replace=False)

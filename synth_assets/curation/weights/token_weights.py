@@ -9,13 +9,12 @@ softmax, so that the weights of rows can be compared.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from synth_assets.students.crossfit import folds
 from synth_assets.students.softmax import Adam
-
-if TYPE_CHECKING:
-    import numpy as np
 
 STEPS = 20  # the generators still learn then: after it, a step changes nothing, and the slope loses its sign
 RATE = 0.3  # of the generators' scores
@@ -28,7 +27,6 @@ def row_weights(
     texts: Sequence[str], labels: Sequence[str], groups: Sequence[object], k: int = 5, seed: int = 0
 ) -> np.ndarray:
     """(n,): the mean weight of a row's tokens, which was learned on the other folds; the mean is 1."""
-    import numpy as np
     from sklearn.feature_extraction.text import CountVectorizer
 
     found = CountVectorizer(token_pattern=TOKENS).fit_transform([*texts, "."])[:-1]  # so that there is a word
@@ -44,16 +42,12 @@ def row_weights(
 
 def _counts(found: Any, y: np.ndarray, labels: int) -> np.ndarray:
     """(K, V): how often each word stands in the rows of each label."""
-    import numpy as np
-
     return np.array([found[y == label].sum(axis=0).A1 for label in range(labels)], dtype=float)
 
 
 def token_weights(counts: np.ndarray) -> np.ndarray:
     """(K, V): what a word weighs in a text of a label, where it stands `counts` (K, V) times. The mean over
     all tokens is 1."""
-    import numpy as np
-
     base = counts.sum(axis=0) + SMOOTHING
     base /= base.sum()
     scores, slope, adam = np.tile(np.log(base), (len(counts), 1)), 0.0, Adam((1,), META_RATE)
@@ -81,15 +75,11 @@ def _loss(scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def _gradient(scores: np.ndarray, mass: np.ndarray, base: np.ndarray) -> np.ndarray:
     """Of the generators' loss, where tokens have this mass (K, V), over the words' frequencies: without it,
     frequent words alone would be learned."""
-    import numpy as np
-
     return (mass.sum(axis=1, keepdims=True) * np.exp(_log_softmax(scores, 1)) - mass) / base
 
 
 def _discriminative_gradient(scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Of the mean discriminative loss of the tokens, in the generators' scores."""
-    import numpy as np
-
     log_p = _log_softmax(scores, 1)
     residuals = (counts.sum(axis=0) * np.exp(_log_softmax(log_p, 0)) - counts) / counts.sum()
     return residuals - np.exp(log_p) * residuals.sum(axis=1, keepdims=True)
@@ -97,22 +87,16 @@ def _discriminative_gradient(scores: np.ndarray, counts: np.ndarray) -> np.ndarr
 
 def _along(scores: np.ndarray, slope: np.ndarray, base: np.ndarray) -> np.ndarray:
     """(K, V): what the gradient of one token's loss has in common with `slope` (K, V)."""
-    import numpy as np
-
     slope = slope / base
     return (np.exp(_log_softmax(scores, 1)) * slope).sum(axis=1, keepdims=True) - slope
 
 
 def _softmax(scores: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The weight of each token: over all tokens, they add up to 1."""
-    import numpy as np
-
     weights = np.exp(scores - scores.max())
     return weights / (counts * weights).sum()
 
 
 def _log_softmax(scores: np.ndarray, axis: int) -> np.ndarray:
-    import numpy as np
-
     scores = scores - scores.max(axis=axis, keepdims=True)
     return scores - np.log(np.exp(scores).sum(axis=axis, keepdims=True))
