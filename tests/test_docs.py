@@ -19,11 +19,11 @@ from synth_assets.recipe.load import load
 from synth_assets.recipe.measuring import Metrics
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.short_forms import values_of
+from synth_assets.report.views import current
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.models import named_models
 from synth_assets.resources.home import warehouse
 from synth_assets.resources.storage.warehouse import VIEWS
-from synth_assets.stages.views import current
 
 ROOT = Path(__file__).parents[1]
 

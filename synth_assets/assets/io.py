@@ -7,10 +7,10 @@ import dagster as dg
 
 from synth_assets.partitions import columns
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.report.views import show
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages import tables
-from synth_assets.stages.views import show
 
 
 class LakeIOManager(dg.IOManager):

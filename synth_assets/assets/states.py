@@ -1,18 +1,21 @@
-"""Which partitions of a round are there, and which would come out otherwise: for `synth plan`."""
+"""What Dagster knows of partitions: which are there, which would come out otherwise, which rows they hold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from synth_assets.assets.dagster_internals import is_missing, is_stale, staleness
-from synth_assets.assets.factory import Assets, key
-from synth_assets.partitions import cell_key
+from synth_assets.assets.factory import Assets, key, partitions_of
+from synth_assets.partitions import cell_key, columns
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.lake import Lake, Partition
 from synth_assets.stages import tables
 from synth_assets.stages.graph import cut_by
+
+DagsterInstance = dg.DagsterInstance  # for those who only hand it on
+DATA_VERSION = "dagster/data_version"
 
 
 class DagsterStates:
@@ -50,3 +53,33 @@ class DagsterStates:
                 for place in self._lake.partitions(self._recipe.name, stage, cut, round=self._round):
                     if place["cell"] not in self._recipe.cells:
                         yield stage, place["cell"]
+
+
+def versions(recipe: Recipe, stage: str, instance: dg.DagsterInstance) -> list[tuple[Partition, str]]:
+    """The partitions of a stage that Dagster says were made, with their last data versions."""
+    asset, parts = key(recipe, stage), partitions_of(recipe, stage)
+    if stage == "calls":
+        return []
+    if parts is None:
+        event = instance.get_latest_materialization_event(asset)
+        made = event.asset_materialization if event else None
+        return [({}, (made.tags or {})[DATA_VERSION])] if made else []
+    happened = dg.DagsterEventType.ASSET_MATERIALIZATION
+    if stage == "feedback":  # is not made by itself: metrics report it
+        happened = dg.DagsterEventType.ASSET_OBSERVATION
+    tags = instance.event_log_storage.get_latest_tags_by_partition(asset, happened, [DATA_VERSION])
+    return [(place, tags[name][DATA_VERSION]) for name, place in _places(recipe, parts, tags)]
+
+
+def _places(
+    recipe: Recipe, parts: dg.PartitionsDefinition, names: Mapping[str, object]
+) -> Iterator[tuple[str, Partition]]:
+    """Partition keys with the lake's columns, sorted; cells that the recipe no longer has are left out."""
+    for name in sorted(names):
+        place = columns(
+            parts.get_partition_key_from_str(name)
+            if isinstance(parts, dg.MultiPartitionsDefinition)
+            else name
+        )
+        if place.get("cell", recipe.cells[0]) in recipe.cells:
+            yield name, place

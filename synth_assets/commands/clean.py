@@ -19,9 +19,9 @@ from synth_assets.stages import tables
 from synth_assets.stages.tables import marked, version_made
 
 if TYPE_CHECKING:
-    import dagster as dg
     import pyarrow as pa
 
+    from synth_assets.assets.states import DagsterInstance
     from synth_assets.recipe.recipe import Recipe
     from synth_assets.resources.storage.lake import Lake, Partition
 
@@ -95,7 +95,7 @@ def unfinished(lake: Lake) -> Iterator[Removal]:
         yield Removal(LEFT, recipe, stage, {}, path, 0, path.stat().st_size)
 
 
-def remove(removals: Iterable[Removal], lake: Lake, instance: dg.DagsterInstance) -> Iterator[str]:
+def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -> Iterator[str]:
     """Remove them, and tell Dagster which partitions are no longer there. What a run may be writing stays;
     yields a line on each of those."""
     busy = rounds_at_work(instance)

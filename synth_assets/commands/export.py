@@ -92,9 +92,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
+    from synth_assets.report.views import show
     from synth_assets.resources.home import lake, warehouse
     from synth_assets.stages.tables import stages
-    from synth_assets.stages.views import show
 
     recipe = recipe_named(options.name)
     if options.stage not in stages(recipe):

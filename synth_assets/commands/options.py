@@ -44,7 +44,7 @@ def with_rows(recipe: Recipe, rows: int | None) -> Recipe:
 
 def current_warehouse() -> Warehouse:
     """The warehouse with all recipes as they are now; what is wrong with some of them is no obstacle."""
-    from synth_assets.stages.views import current
+    from synth_assets.report.views import current
 
     warehouse, wrong = current()
     for words in wrong:

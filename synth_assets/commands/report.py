@@ -21,8 +21,8 @@ def command(options: argparse.Namespace) -> None:
 
     from synth_assets.report.one_round import latest_round, place
     from synth_assets.report.round import write
+    from synth_assets.report.views import show
     from synth_assets.resources.home import warehouse
-    from synth_assets.stages.views import show
 
     recipe = recipe_named(options.name)
     show(warehouse(), recipe)

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from synth_assets.assets.factory import key, partitions_of
 from synth_assets.assets.in_process import planned, run_round
+from synth_assets.assets.states import versions
 from synth_assets.commands.options import recipes_named
 from synth_assets.core.errors import UserError
-from synth_assets.partitions import columns
-from synth_assets.recipe import columns as recipe_columns
+from synth_assets.recipe import columns
 from synth_assets.stages import tables
+from synth_assets.stages.graph import graph
 
 if TYPE_CHECKING:
-    import dagster as dg
-
+    from synth_assets.assets.states import DagsterInstance
     from synth_assets.recipe.recipe import Recipe
     from synth_assets.resources.call_log.log import CallLog
     from synth_assets.resources.storage.lake import Lake, Partition
-
-DATA_VERSION = "dagster/data_version"
 
 
 @dataclass(frozen=True)
@@ -36,17 +33,15 @@ class Damage:
     readable: bool
 
 
-def damages(recipe: Recipe, lake: Lake, instance: dg.DagsterInstance) -> Iterator[Damage]:
+def damages(recipe: Recipe, lake: Lake, instance: DagsterInstance) -> Iterator[Damage]:
     """The recipe's partitions that are not on disk as they were made last."""
+    asking = {stage.name for stage in graph(recipe) if stage.model is not None}
     for stage in tables.stages(recipe):
-        made = versions(recipe, stage, instance)
-        asking = [s for s, step in recipe.step_stages.items() if recipe.steps[step].asks]
-        asks = stage in [*asking, "scores", "metrics", *(["labelled"] if recipe.labelled.asks else [])]
-        for partition, version in made:
+        for partition, version in versions(recipe, stage, instance):
             yield from _look(recipe, lake, stage, partition, version)
-            if asks:
+            if stage in asking and "round" in partition:
                 place = {"used_by": stage, "cell": "all", **partition}
-                place = {column: place[column] for column in recipe_columns.STAGES["calls"]}
+                place = {column: place[column] for column in columns.STAGES["calls"]}
                 yield from _look(recipe, lake, "calls", place, None)
 
 
@@ -70,42 +65,8 @@ def _look(
     yield Damage(stage, partition, f"{recipe.name}.{stage}: {path} {why}: {repair}.", readable=True)
 
 
-def versions(recipe: Recipe, stage: str, instance: dg.DagsterInstance) -> list[tuple[Partition, str]]:
-    """The partitions of a stage that Dagster says were made, with their last data versions."""
-    import dagster as dg
-
-    asset, parts = key(recipe, stage), partitions_of(recipe, stage)
-    if stage == "calls":
-        return []
-    if parts is None:
-        event = instance.get_latest_materialization_event(asset)
-        made = event.asset_materialization if event else None
-        return [({}, (made.tags or {})[DATA_VERSION])] if made else []
-    happened = dg.DagsterEventType.ASSET_MATERIALIZATION
-    if stage == "feedback":  # is not made by itself: metrics report it
-        happened = dg.DagsterEventType.ASSET_OBSERVATION
-    tags = instance.event_log_storage.get_latest_tags_by_partition(asset, happened, [DATA_VERSION])
-    return [(place, tags[name][DATA_VERSION]) for name, place in _places(recipe, parts, tags)]
-
-
-def _places(
-    recipe: Recipe, parts: dg.PartitionsDefinition, names: Mapping[str, object]
-) -> Iterator[tuple[str, Partition]]:
-    """Partition keys with the lake's columns, sorted; cells that the recipe no longer has are left out."""
-    import dagster as dg
-
-    for name in sorted(names):
-        place = columns(
-            parts.get_partition_key_from_str(name)
-            if isinstance(parts, dg.MultiPartitionsDefinition)
-            else name
-        )
-        if place.get("cell", recipe.cells[0]) in recipe.cells:
-            yield name, place
-
-
 def repair(
-    recipe: Recipe, found: Sequence[Damage], lake: Lake, instance: dg.DagsterInstance, log: CallLog
+    recipe: Recipe, found: Sequence[Damage], lake: Lake, instance: DagsterInstance, log: CallLog
 ) -> Iterator[str]:
     """Make the rounds of these partitions again, the earliest first, as long as the call log has all their
     answers; yields what it does."""

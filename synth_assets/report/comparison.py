@@ -18,9 +18,9 @@ from synth_assets.report.card import CARD, FILES, measured
 from synth_assets.report.metrics import INDEPENDENT, Metrics, differences
 from synth_assets.report.one_round import ask, by_name, latest_round
 from synth_assets.report.pages import Number, Section, Table, dollars, general, interval, number, text, total
+from synth_assets.report.views import show
 from synth_assets.resources.home import recipes, warehouse
 from synth_assets.resources.storage.warehouse import identifier, literal
-from synth_assets.stages.views import show
 
 if TYPE_CHECKING:
     import pandas as pd

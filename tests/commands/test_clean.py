@@ -14,9 +14,9 @@ import pytest
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 from synth_assets.partitions import cell_key
+from synth_assets.report.views import current
 from synth_assets.resources.home import home
 from synth_assets.resources.storage.lake import Lake
-from synth_assets.stages.views import current
 from tests.assets.test_round import ROUND, one_in, reviewer
 from tests.commands.test_verify import files
 from tests.endpoint import Endpoint

@@ -19,11 +19,11 @@ import pytest
 from synth_assets.cli import main
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
+from synth_assets.report.views import current
 from synth_assets.resources.home import warehouse
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.sql.named import QUERIES, queries
 from synth_assets.stages import tables
-from synth_assets.stages.views import current
 from tests.assets.test_round import ROUND, endpoint, one_in
 from tests.endpoint import Endpoint
 
