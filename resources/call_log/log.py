@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,20 +25,11 @@ from synth_assets.resources.call_log.tables import make_tables
 from synth_assets.resources.call_log.where import open_database
 from synth_assets.resources.storage.process import is_gone, this_process
 
-FOUND = (  # the columns that make an Answer
-    "identity",
-    "outcome",
-    "text",
-    "finish_reason",
-    "logprobs",
-    "prompt_tokens",
-    "completion_tokens",
-    "tokens_from",
-    "cost",
-    "latency_s",
-    "attempts",
-    "error",
+PLAIN = (  # columns that are fields of an Answer
+    *("identity", "outcome", "text", "finish_reason", "prompt_tokens", "completion_tokens", "tokens_from"),
+    *("cost", "latency_s", "attempts", "error"),
 )
+FOUND = (*PLAIN, "logprobs")  # the columns that make an Answer
 COLUMNS = (*FOUND, "messages", "parameters", "model", "endpoint", "run_id", "asset", "partition_key", "time")
 
 
@@ -223,18 +215,8 @@ def _row(entry: Entry, now: str) -> tuple[Any, ...]:
     """The values of COLUMNS."""
     answer, context = entry.answer, entry.context
     return (
-        answer.identity,
-        answer.outcome,
-        answer.text,
-        answer.finish_reason,
+        *_plain(answer),
         _dump(answer.logprobs),
-        answer.prompt_tokens,
-        answer.completion_tokens,
-        answer.tokens_from,
-        answer.cost,
-        answer.latency_s,
-        answer.attempts,
-        answer.error,
         clean(_json(list(entry.messages))),
         clean(_json_sorted(entry.parameters)),
         entry.model,
@@ -246,6 +228,7 @@ def _row(entry: Entry, now: str) -> tuple[Any, ...]:
     )
 
 
+_plain = attrgetter(*PLAIN)
 _json = json.JSONEncoder(ensure_ascii=False, default=dict).encode
 _json_sorted = json.JSONEncoder(ensure_ascii=False, default=dict, sort_keys=True).encode
 

@@ -41,6 +41,10 @@ class Lake:
         folders = [f"{column}={quote(value, safe='')}" for column, value in partition.items()]
         return self.root.joinpath(recipe, stage, *folders, FILE)
 
+    def folder(self, recipe: str) -> Path:
+        """Where all rows of a recipe are."""
+        return self.root / recipe
+
     def write(
         self, recipe: str, stage: str, partition: Partition, rows: pa.Table | Iterable[pa.Table]
     ) -> Path:

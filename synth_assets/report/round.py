@@ -47,7 +47,7 @@ def summary(recipe: Recipe, round_: str) -> Iterator[str]:
     for table in [*shown, *([_cost(calls)] if calls else [])]:
         yield from ("", *aligned(table)) if isinstance(table, Table) else ()
     query = f"select text, label, weight from {recipe.name}.weighted where round = '{round_}' limit 5"
-    yield from ("", f"Files    {lake().root / recipe.name}", f'SQL      synth sql "{query}"')
+    yield from ("", f"Files    {lake().folder(recipe.name)}", f'SQL      synth sql "{query}"')
     yield from (f"Report   synth report {recipe.name} --round {round_} --open", "UI       make ui")
 
 

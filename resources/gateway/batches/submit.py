@@ -20,7 +20,7 @@ from synth_assets.resources.call_log.database import chunks
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.batches import api, records
 from synth_assets.resources.gateway.batches.api import Unavailable
-from synth_assets.resources.gateway.batches.collect import LEASE_S, Collected, collect
+from synth_assets.resources.gateway.batches.collect import LEASE_S
 from synth_assets.resources.gateway.batches.records import Batch, Batched
 from synth_assets.resources.gateway.budget import Cap, Use
 from synth_assets.resources.gateway.language_model import LanguageModel
@@ -29,8 +29,6 @@ from synth_assets.resources.gateway.request import Request, Row
 from synth_assets.resources.gateway.sending import ATTEMPTS, LOOK_AGAIN, most_of
 from synth_assets.resources.gateway.transport import connect
 from synth_assets.resources.gateway.wire import body_of
-
-__all__ = ["Batch", "Collected", "Pending", "answers", "check", "collect", "not_in_batches"]
 
 MAX_REQUESTS = 50_000  # of a file
 MAX_BYTES = 100_000_000
