@@ -21,7 +21,13 @@ COPIED = ("given prompt", "rewritten prompt", "created prompt")
 
 
 class Constraint(RowFilter):
-    """Base: `check` says of one row its score and, in words, what is wrong with it."""
+    """Base: `check` says of one row its score and, in words, what is wrong with it. Where there is a
+    field `of`, that is the column which it reads."""
+
+    types: ClassVar[set[str]] = {"string"}  # that the column `of` may have
+
+    def columns_needed(self) -> dict[str, set[str]]:
+        return {self.of: self.types} if hasattr(self, "of") else {}
 
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
         raise NotImplementedError(f"{type(self).__name__} needs check()")
@@ -40,9 +46,6 @@ class Mentions(Constraint):
     of: str
     at_least: float | None = 1
 
-    def columns_needed(self) -> dict[str, set[str]]:
-        return {self.of: {"string"}}
-
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
         if not isinstance(row[self.of], str):
             return None, ""
@@ -56,12 +59,10 @@ class Spans(Constraint):
     """Share of the strings of a list that stand in the text, letter by letter."""
 
     name = "spans"
+    types: ClassVar[set[str]] = {"list<string>"}
     columns: ClassVar[Mapping[str, str]] = {"spans_found": "double"}  # a field may be called spans
     of: str
     at_least: float | None = 1
-
-    def columns_needed(self) -> dict[str, set[str]]:
-        return {self.of: {"list<string>"}}
 
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
         if row[self.of] is None:
@@ -97,11 +98,9 @@ class Alternation(Constraint):
     """1 when a dialogue has whole pairs of turns, none empty, and no role repeats its former turn; else 0."""
 
     name = "alternation"
+    types: ClassVar[set[str]] = {"list<string>"}
     of: str = "turns"
     at_least: float | None = 1
-
-    def columns_needed(self) -> dict[str, set[str]]:
-        return {self.of: {"list<string>"}}
 
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
         if row[self.of] is None:
@@ -119,10 +118,8 @@ class OfField(Constraint):
     """The value of a numeric field of the answer (AlpaGasus keeps what is rated high enough)."""
 
     name = "field"
+    types = NUMERIC
     of: str
-
-    def columns_needed(self) -> dict[str, set[str]]:
-        return {self.of: NUMERIC}
 
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
         value = row[self.of]
@@ -178,9 +175,6 @@ class Eliminator(Constraint):
     name = "eliminator"
     of: str
     at_least: float | None = 1
-
-    def columns_needed(self) -> dict[str, set[str]]:
-        return {self.of: {"string"}}
 
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
         text = row["text"]

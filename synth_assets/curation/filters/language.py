@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from py3langid.langid import LanguageIdentifier
 
+    from synth_assets.curation.filters.naive_bayes import Model
+
 MANY = (
     5_000  # texts from which on a compiled loop is quicker, its compilation (once, 3 s) and loading included
 )
@@ -66,7 +68,7 @@ def probabilities(texts: Sequence[str], language: str) -> np.ndarray:
     ends = np.cumsum([0, *map(len, parts)])
     wanted = np.array([name == language for name in _identifier().nb_classes])
     data = np.frombuffer(b"".join(parts) or b"\0", dtype=np.uint8)
-    return naive_bayes.probabilities(data, ends, *_model(), wanted)
+    return naive_bayes.probabilities(data, ends, _model(), wanted)
 
 
 def _bytes(text: str) -> bytes:
@@ -77,19 +79,18 @@ def _bytes(text: str) -> bytes:
 
 
 @cache
-def _model() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
-    """The automaton (next state by row and byte, row by state, feature by state); log P(feature | class) and
-    log P(class), both in units of `unit`; and `unit`.
-
-    Of a feature's row the mean is taken off: probabilities stay the same, sums stay small. In that unit the
-    half floats are whole numbers of 16 bits: half of the memory that floats take, and no less exact.
-    """
+def _model() -> Model:
+    """The identifier's. Of a feature's row the mean is taken off: probabilities stay the same, sums stay
+    small. In its unit the half floats are whole numbers of 16 bits: half of the memory that floats take, and
+    no less exact."""
     import numpy as np
+
+    from synth_assets.curation.filters.naive_bayes import Model
 
     identifier, unit = _identifier(), 1 / 2048
     likelihood = np.rint(identifier.nb_ptc.astype(np.float32) / unit)
     likelihood -= np.rint(likelihood.mean(axis=1, keepdims=True))
-    return (
+    return Model(
         np.frombuffer(identifier.tk_nextmove, dtype=np.uint32).copy(),  # numpy's memory has large pages
         np.array(identifier.tk_row, dtype=np.int32) << 8,
         np.array(identifier.tk_output, dtype=np.int32),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -13,18 +14,19 @@ NOTHING = -25.0  # the logarithm of a part that changes no sum: 1e-11
 LOGS = np.log1p(np.arange(256).astype(np.float32))  # of counts
 
 
+class Model(NamedTuple):
+    """An automaton over bytes, and the features of classes that it finds."""
+
+    following: np.ndarray  # next state, by row and byte
+    rows: np.ndarray  # row, by state
+    features: np.ndarray  # feature, by state, negative for none
+    likelihood: np.ndarray  # (features, classes) log P(feature | class) in units of `unit`
+    prior: np.ndarray  # (classes,) log P(class) in units of `unit`
+    unit: float
+
+
 @njit(cache=True)
-def probabilities(
-    data: np.ndarray,
-    ends: np.ndarray,
-    following: np.ndarray,
-    rows: np.ndarray,
-    features: np.ndarray,
-    likelihood: np.ndarray,
-    prior: np.ndarray,
-    unit: float,
-    wanted: np.ndarray,
-) -> np.ndarray:
+def probabilities(data: np.ndarray, ends: np.ndarray, model: Model, wanted: np.ndarray) -> np.ndarray:
     """(texts,) P(a class of `wanted`). Text i is data[ends[i] : ends[i + 1]].
 
     From state s a byte b leads to following[rows[s] + b], where features[s] counts, if not negative. Scores,
@@ -33,23 +35,21 @@ def probabilities(
     """
     texts = len(ends) - 1
     found = np.empty(texts)
-    counts = np.zeros(len(likelihood), dtype=np.int32)
-    touched = np.zeros(len(likelihood) + 1, dtype=np.int64)
-    score = np.empty(len(prior), dtype=np.float32)
+    counts = np.zeros(len(model.likelihood), dtype=np.int32)
+    touched = np.zeros(len(model.likelihood) + 1, dtype=np.int64)
+    score = np.empty(len(model.prior), dtype=np.float32)
     for first in range(0, texts, BLOCK):
         bounds = ends[first : min(first + BLOCK, texts) + 1]
-        met = _met(data, bounds, following, rows, features)
+        met = _met(data, bounds, model)
         for text in range(len(bounds) - 1):
             begin, end = bounds[text] - bounds[0], bounds[text + 1] - bounds[0]
-            _add_up(met[begin:end], counts, touched, likelihood, prior, score)
-            found[first + text] = _share(score, wanted, unit / math.sqrt(max(1, end - begin)))
+            _add_up(met[begin:end], counts, touched, model, score)
+            found[first + text] = _share(score, wanted, model.unit / math.sqrt(max(1, end - begin)))
     return found
 
 
 @njit(cache=True)
-def _met(
-    data: np.ndarray, bounds: np.ndarray, following: np.ndarray, rows: np.ndarray, features: np.ndarray
-) -> np.ndarray:
+def _met(data: np.ndarray, bounds: np.ndarray, model: Model) -> np.ndarray:
     """(bytes of some texts,) the feature at each byte, negative for none."""
     met = np.empty(bounds[-1] - bounds[0], dtype=np.int32)
     states = np.zeros(LANES, dtype=np.int64)
@@ -65,20 +65,15 @@ def _met(
             for lane in range(LANES):
                 at = starts[lane] + place
                 if at < stops[lane]:
-                    state = following[rows[states[lane]] + data[at]]
+                    state = model.following[model.rows[states[lane]] + data[at]]
                     states[lane] = state
-                    met[at - bounds[0]] = features[state]
+                    met[at - bounds[0]] = model.features[state]
     return met
 
 
 @njit(cache=True, fastmath={"contract"})
 def _add_up(
-    met: np.ndarray,
-    counts: np.ndarray,
-    touched: np.ndarray,
-    likelihood: np.ndarray,
-    prior: np.ndarray,
-    score: np.ndarray,
+    met: np.ndarray, counts: np.ndarray, touched: np.ndarray, model: Model, score: np.ndarray
 ) -> None:
     """The scores of a text from its features, into `score`. Room for work: `counts`, all zeros before and
     after, and `touched`, one number more than features."""
@@ -91,13 +86,13 @@ def _add_up(
             counts[feature] += 1
     score[:] = 0
     if different:  # else all classes are as likely
-        score += prior
+        score += model.prior
     touched[different] = touched[max(0, different - 1)]  # of an odd number the last comes again, and counts 0
     for i in range(0, different, 2):
         one, two = touched[i], touched[i + 1]
         weight_one, counts[one] = _weight(counts[one]), 0
         weight_two, counts[two] = _weight(counts[two]), 0
-        row_one, row_two = likelihood[one], likelihood[two]
+        row_one, row_two = model.likelihood[one], model.likelihood[two]
         for k in range(len(score)):
             score[k] += weight_one * row_one[k] + weight_two * row_two[k]
 
