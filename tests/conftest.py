@@ -152,3 +152,15 @@ def edit(project: Path):
         return path
 
     return change
+
+
+def forget(module: str) -> None:
+    """What was found of methods of one's own is looked up again, as in a new process."""
+    from synth_assets.core import registry
+
+    sys.modules.pop(module, None)
+    for each in (registry.imported, registry.made_of, registry._plugged_in):
+        each.cache_clear()
+    for each in vars(registry).values():
+        if isinstance(each, registry.Registry):
+            each.__dict__.pop("known", None)

@@ -27,7 +27,7 @@ from synth_assets.partitions import cell_key
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.home import home, warehouse
-from tests.conftest import SEEDS
+from tests.conftest import SEEDS, forget
 from tests.endpoint import Endpoint
 
 ROUND = "2026-11-21"
@@ -52,10 +52,21 @@ filters:
   words: {between: [2, 40]}
   duplicate: {}
   label_agreement: {at_least: 0.0}
+  own_methods:Lines: {at_most: 9}
 minimum_yield: 0.0
 weights: {by: label_agreement, power: 2, seeds: 0.25}
 metrics: {model_alone: 3}
 schedule: "0 2 * * *"
+"""
+METHOD = """
+from synth_assets.contracts.filter import RowFilter
+
+
+class Lines(RowFilter):
+    name = "own_lines"
+
+    def value(self, text, context):
+        return 1.0 + text.count("; ")
 """
 MODELS = """
 generator: {{name: strong, base_url: {url}}}
@@ -97,6 +108,7 @@ def finished(endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Pa
         (folder / "seeds.csv").write_text(SEEDS)
         (folder / "recipes").mkdir()
         (folder / "recipes" / "reviews.yaml").write_text(RECIPE)
+        (folder / "own_methods.py").write_text(METHOD)
         (folder / "people.csv").write_text("row_id,label\n")
         (folder / "models.yaml").write_text(MODELS.format(url=endpoint.url))
         assert main(["run", "reviews", "--round", ROUND]) == 0
@@ -108,6 +120,8 @@ def settle_in(folder: Path, endpoint: Endpoint, patch: pytest.MonkeyPatch) -> No
         patch.delenv(f"SYNTH_{name}", raising=False)
     patch.setenv("DAGSTER_HOME", str(folder / ".synth"))
     patch.chdir(folder)
+    patch.syspath_prepend(folder)
+    forget("own_methods")
 
 
 @pytest.fixture
@@ -286,6 +300,7 @@ LINES = [
         "a scorer's prompt", "model: judge, k: 4", "model: judge, k: 2", every(15, "label"), "scores, metrics"
     ),
     Line("the judge's model", "model: judge", "model: another_judge", every(15, "label"), "scores, metrics"),
+    Line("a method of one's own", '"; "', '";"', {}, "scores, filtered", file="own_methods.py"),
     Line("the weights", "power: 2", "power: 1", {}, "weighted"),
     Line("label enhancement", "rows: 6", "rows: 6\nlabelled: {by: label_agreement}", {}, "labelled"),
     Line("labels by people", "rows: 6", "rows: 6\nlabelled: {human: people.csv}", {}, "labelled"),
@@ -333,6 +348,7 @@ def edit(folder: Path, line: Line, patch: pytest.MonkeyPatch) -> None:
             "seeds: {", "seeds: {label_values: {positive: good}, "
         )
     path.write_text(text)
+    forget("own_methods")
 
 
 def parts(words: str) -> set[str]:

@@ -12,29 +12,19 @@ import pytest
 import yaml
 
 from synth_assets.cli import main
-from synth_assets.core import registry
 from synth_assets.core.errors import UserError
-from synth_assets.core.registry import FILTERS, STEPS, TOOLS, VALUES
 from synth_assets.generation.conditions.table import design
 from synth_assets.generation.steps import chain
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages import tables
 from synth_assets.stages.seeds import seed_rows
+from tests.conftest import forget
 from tests.generation.test_generation import ROUND, Said, Scripted
 from tests.test_docs import examples
 
 MODULE = "\n\n".join(examples("python", "docs/plugins.md"))
 (SECTIONS,) = [yaml.safe_load(e) for e in examples("yaml", "docs/plugins.md") if e.startswith("conditions:")]
-
-
-def forget() -> None:
-    """As in a new process."""
-    sys.modules.pop("my_methods", None)
-    for each in (registry.imported, registry.made_of, registry._plugged_in):
-        each.cache_clear()
-    for each in (FILTERS, VALUES, STEPS, TOOLS):
-        each.__dict__.pop("known", None)
 
 
 @pytest.fixture
@@ -44,9 +34,9 @@ def module(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path.write_text(MODULE, encoding="utf-8")
     (project / "places.csv").write_text("city,country\nOslo,Norway\nLima,Peru\n", encoding="utf-8")
     monkeypatch.syspath_prepend(project)
-    forget()
+    forget("my_methods")
     yield path
-    forget()
+    forget("my_methods")
 
 
 def with_sections(sections: dict[str, Any]) -> Recipe:
@@ -69,7 +59,7 @@ def installed(folder: Path) -> None:
     }
     lines = [f"[synth_assets.{group}]\n{point}\n" for group, point in points.items()]
     (info / "entry_points.txt").write_text("\n".join(lines))
-    forget()
+    forget("my_methods")
 
 
 def run(recipe: Recipe) -> list[dict[str, Any]]:
@@ -141,7 +131,7 @@ def test_an_edit_of_a_plug_in_makes_stale_what_uses_it(module: Path) -> None:
     sections = [*EDITED, "steps.draft", "seeds", "values", "labels", "annotator", "metrics"]
 
     def versions() -> dict[str, str]:
-        forget()
+        forget("my_methods")
         recipe = load(Path("recipes/reviews.yaml"))
         return {section: recipe.version(section) for section in sections}
 
