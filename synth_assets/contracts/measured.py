@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Z95 = 1.959963984540054
+NO_ROWS = "no rows"
 
 
 @dataclass(frozen=True)
@@ -61,3 +63,21 @@ def jackknife(
     n = len(without)
     error = math.sqrt((n - 1) / n * float(((without - without.mean()) ** 2).sum())) if n > 2 else None
     return with_error(value, error, n, least, most)
+
+
+def wilson(hits: float, n: float) -> tuple[float, float]:
+    """95 % interval of a proportion (Wilson 1927); (0, 1) when nothing was drawn."""
+    if n == 0:
+        return 0.0, 1.0
+    p, z2 = hits / n, Z95**2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * ((p * (1 - p) + z2 / (4 * n)) / n) ** 0.5 / (1 + z2 / n)
+    return (max(0.0, centre - half) if hits else 0.0), (min(1.0, centre + half) if hits < n else 1.0)
+
+
+def proportion(hits: Sequence[bool | None], why: str = NO_ROWS) -> Measured:
+    """Share of the known ones that are true, with Wilson's interval; `why` is why there may be none."""
+    known = [bool(hit) for hit in hits if hit is not None]
+    if not known:
+        return unknown(why, len(hits))
+    return Measured(sum(known) / len(known), *wilson(sum(known), len(known)), len(known))

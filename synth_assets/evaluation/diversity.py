@@ -16,9 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from synth_assets.contracts.measured import Z95, Measured, jackknife, unknown, with_error
-
-# the plain number is imported from here, too
-from synth_assets.evaluation.similarity import average_pairwise_similarity as average_pairwise_similarity
 from synth_assets.evaluation.similarity import pairwise_similarity
 
 if TYPE_CHECKING:
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 
 _TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 TOO_FEW = "fewer than two texts"
-NO_NGRAM = "no text is that long"
 LENGTH_BINS = 20
 
 
@@ -81,18 +77,6 @@ class _Counts:
     row: np.ndarray
     count: np.ndarray
 
-    def total(self) -> np.ndarray:
-        """How often the set has each n-gram."""
-        import numpy as np
-
-        return np.bincount(self.ngram, self.count)
-
-    def texts(self) -> np.ndarray:
-        """How many texts have each n-gram."""
-        import numpy as np
-
-        return np.bincount(self.ngram)
-
 
 def vocabulary(texts: Sequence[str] | Words) -> int:
     """Number of different tokens in the set (vocabulary size of AttrPrompt, Yu et al. 2023)."""
@@ -114,7 +98,7 @@ def vocabulary_size(texts: Sequence[str] | Words, labels: Sequence[str] | None =
         return unknown("no texts")
     if labels is None:
         counts = _counts(words, 1)
-        alone = counts.texts()[counts.ngram] == 1
+        alone = np.bincount(counts.ngram)[counts.ngram] == 1  # tokens that one text alone has
         value = int(counts.ngram[-1]) + 1 if len(counts.ngram) else 0
         return jackknife(value, value - np.bincount(counts.row[alone], minlength=words.n), least=0)
     names, classes = np.unique(np.asarray(labels), return_inverse=True)
@@ -131,12 +115,10 @@ def distinct_n(texts: Sequence[str] | Words, n: int = 2) -> Measured:
     import numpy as np
 
     words = Words.of(texts)
-    if words.n < 2:
-        return unknown(TOO_FEW, words.n)
-    counts = _counts(words, n)
-    if not len(counts.ngram):
-        return unknown(NO_NGRAM, words.n)
-    total = counts.total()
+    counts, why = _repeatable(words, n)
+    if why:
+        return unknown(why, words.n)
+    total = np.bincount(counts.ngram, counts.count)  # how often the set has each n-gram
     lost = counts.count == total[counts.ngram]  # n-grams that are in one text alone
     own = np.bincount(counts.row, counts.count, minlength=words.n)
     with np.errstate(invalid="ignore"):  # 0/0 where one text has all n-grams: no interval
@@ -145,23 +127,19 @@ def distinct_n(texts: Sequence[str] | Words, n: int = 2) -> Measured:
 
 
 def ngram_frequency(texts: Sequence[str] | Words, n: int = 2) -> Measured:
-    """How often n-grams repeat across samples, in [0, 1]; higher is less varied.
+    """How often n-grams repeat across samples, in [0, 1]; higher is less varied (AttrPrompt, Yu et al. 2023).
 
-    The inter-sample n-gram frequency that AttrPrompt (Yu et al. 2023) reports, normalised so that sets of any
-    size compare: draw an n-gram of a text, each of its different n-grams alike; the value is the share of the
-    *other* texts that have it, too: sum f (f - 1) / (N - 1) / sum f, where f texts of N have an n-gram. 1:
-    all texts have the same n-grams; 0: no two share one. Sees no repetition within a text and, for n = 1, no
-    order of words. Interval: the jackknife's.
+    Normalised, so that sets of any size compare: the mean share of the *other* texts that have an n-gram of a
+    text, sum f (f - 1) / (N - 1) / sum f, where f texts of N have an n-gram. 1: all texts have the same
+    n-grams; 0: no two share one. Sees no repetition within a text. Interval: the jackknife's.
     """
     import numpy as np
 
     words = Words.of(texts)
-    if words.n < 2:
-        return unknown(TOO_FEW, words.n)
-    counts = _counts(words, n)
-    if not len(counts.ngram):
-        return unknown(NO_NGRAM, words.n)
-    texts_with = counts.texts()
+    counts, why = _repeatable(words, n)
+    if why:
+        return unknown(why, words.n)
+    texts_with = np.bincount(counts.ngram)
     shared, all_ = float((texts_with * (texts_with - 1)).sum()), float(texts_with.sum())
     lost = np.bincount(counts.row, 2.0 * (texts_with[counts.ngram] - 1), minlength=words.n)
     own = np.bincount(counts.row, minlength=words.n)
@@ -276,6 +254,12 @@ def _all_counts(words: Words, n: int) -> Iterator[_Counts]:
 def _counts(words: Words, n: int) -> _Counts:
     *_, last = _all_counts(words, n)
     return last
+
+
+def _repeatable(words: Words, n: int) -> tuple[_Counts, str]:
+    """The counts of order n, and why they say nothing of repetition."""
+    counts = _counts(words, n)
+    return counts, TOO_FEW if words.n < 2 else "" if len(counts.ngram) else "no text is that long"
 
 
 def _second_highest(counts: _Counts) -> np.ndarray:

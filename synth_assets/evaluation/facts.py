@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from synth_assets.contracts.measure import Look, Metric, Row, row
 from synth_assets.contracts.measured import Measured
 from synth_assets.core.text.entities import Entity, pattern_entities
-from synth_assets.evaluation.judging import ask
+from synth_assets.evaluation.judging import PROMPTS, ask
 from synth_assets.evaluation.resampling import bootstrap_mean, ratio
 from synth_assets.recipe.measuring import Facts as Wanted
 from synth_assets.selection.select import ranked
@@ -24,36 +24,13 @@ if TYPE_CHECKING:
     from synth_assets.contracts.model_spec import NamedModel
     from synth_assets.core.asking import Completes
 
-Split = Callable[[str], Sequence[str]]  # a text -> its atomic facts
-Supported = Callable[[str], bool | None]  # a fact -> whether it is supported; None: beside the point
-
-SPLIT = """\
-List the facts that the text states, one a line. Each line is a short sentence that stands alone, with names
-and without pronouns. Add nothing.
-
-Text: {text}
-Facts:"""
-CHECK = """\
-{passages}
-
-Do the passages above support this statement: {fact}
-Answer with one word: supported, unsupported, or irrelevant if it claims nothing that could be looked up."""
+Split = Callable[[str], Sequence[str]]  # a text -> its parts
 BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
 END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:Mr|Dr|St|Ms)\.)(?<!\bMrs\.)[\"'”’)\]]*\s+|\n+")
 WORD = re.compile(r"\d+(?:[.,]\d+)*%?|\w+")
 ASIDE = re.compile(r"\?\s*$|\b(?:I|[Ww]e|[Yy]ou|[Mm]y|[Oo]ur|[Yy]our|me|us)\b")
 YEAR = re.compile(r"1\d{3}|20\d{2}")
-OPENING = (
-    "a about after all also although an and another any are as at because before being both but by can"
-    " could despite did do does during each either even every few finally first for from had has have he"
-    " hence her here his how however if in indeed instead into is it its just last later like many"
-    " meanwhile more moreover most much neither next no nor not now of often on once one only or other"
-    " others over overall perhaps second several she should similarly since so some sometimes still such"
-    " than that the their them then there therefore these they third this those though through thus to"
-    " today together two under unlike until up upon was were what when where whether which while who whose"
-    " why will with within without would yes yet"
-)
-OPENERS = frozenset(OPENING.split())
+OPENERS = frozenset(PROMPTS["openers"].split())  # words that often open a sentence
 
 
 def sentences(text: str) -> list[str]:
@@ -70,16 +47,13 @@ def entities(text: str) -> list[str]:
     """
     found = []
     for sentence in sentences(text):
-        if not ASIDE.search(sentence):
-            found += _claimed(sentence)
+        named = (
+            [] if ASIDE.search(sentence) else [e for e in map(_bare, pattern_entities(sentence)) if e.text]
+        )
+        only_a_first_word = len(named) == 1 and named[0].start == 0 and named[0].kind == "name"
+        if not only_a_first_word or " " in named[0].text:
+            found += [entity.text for entity in named]
     return found
-
-
-def _claimed(sentence: str) -> list[str]:
-    named = [e for e in map(_bare, pattern_entities(sentence)) if e.text]
-    if len(named) == 1 and named[0].start == 0 and named[0].kind == "name" and " " not in named[0].text:
-        return []  # only a first word
-    return [e.text for e in named]
 
 
 def _bare(entity: Entity) -> Entity:
@@ -124,24 +98,14 @@ def f1_at_k(supported: int, unsupported: int, k: int) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def fact_scores(
-    texts: Sequence[str], k: int, supported: Supported, split: Split = sentences
-) -> dict[str, Measured]:
-    """`fact_precision`, `fact_recall_at_k` and `fact_f1_at_k`, means over the texts (SAFE, Wei et al. 2024).
-
-    A fact beside the point counts for nothing; a text without facts has no precision. With `split` the
-    sentences and `supported` an entailment, the precision is FactualityPrompt's entailment ratio.
-    """
-    return verdict_scores([[supported(fact) for fact in split(text)] for text in texts], k)
-
-
 def verdict_scores(texts: Sequence[Sequence[bool | None]], k: int) -> dict[str, Measured]:
-    """The same from the verdicts on the facts of each text."""
+    """`fact_precision`, `fact_recall_at_k` and `fact_f1_at_k`, means over the texts (SAFE, Wei et al. 2024),
+    from the verdicts on the facts of each; None, beside the point, counts for nothing. Of entailed sentences
+    the precision is FactualityPrompt's entailment ratio."""
     counted = [(list(verdicts).count(True), list(verdicts).count(False)) for verdicts in texts]
+    precisions = [s / (s + u) if s + u else None for s, u in counted]
     return {
-        "fact_precision": bootstrap_mean(
-            [s / (s + u) if s + u else None for s, u in counted], "no text has a fact"
-        ),
+        "fact_precision": bootstrap_mean(precisions, "no text has a fact"),
         "fact_recall_at_k": bootstrap_mean([min(s / k, 1.0) for s, _ in counted]),
         "fact_f1_at_k": bootstrap_mean([f1_at_k(s, u, k) for s, u in counted]),
     }
@@ -149,13 +113,12 @@ def verdict_scores(texts: Sequence[Sequence[bool | None]], k: int) -> dict[str, 
 
 def atomic_facts(texts: Sequence[str], model: Completes) -> list[list[str] | None]:
     """What a model lists as the facts of each text (FActScore, Min et al. 2023); None without an answer."""
-    said = ask([SPLIT.format(text=text) for text in texts], model, "atomic facts")
-    return [None if answer is None else _listed(answer) for answer in said]
-
-
-def _listed(answer: str) -> list[str]:
-    lines = (BULLET.sub("", line).strip() for line in answer.splitlines())
-    return list(dict.fromkeys(line for line in lines if line))
+    said = ask([PROMPTS["facts"].format(text=text) for text in texts], model, "atomic facts")
+    listed = [
+        None if answer is None else (BULLET.sub("", s).strip() for s in answer.splitlines())
+        for answer in said
+    ]
+    return [None if lines is None else list(dict.fromkeys(filter(None, lines))) for lines in listed]
 
 
 def supported(
@@ -164,7 +127,9 @@ def supported(
     """Whether a model sees each fact of each text supported by the passages that `find` gives for it (SAFE,
     Wei et al. 2024, with passages in place of a search engine). None: irrelevant, or no verdict to read."""
     flat = [fact for of_text in facts for fact in of_text]
-    prompts = [CHECK.format(passages="\n".join(find(fact)) or "(none)", fact=fact) for fact in flat]
+    prompts = [
+        PROMPTS["support"].format(passages="\n".join(find(fact)) or "(none)", fact=fact) for fact in flat
+    ]
     verdicts = iter([_verdict(answer or "") for answer in ask(prompts, model, "supported")])
     return [[next(verdicts) for _ in of_text] for of_text in facts]
 

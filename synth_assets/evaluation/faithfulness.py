@@ -6,26 +6,17 @@ A label that is None is missing (an annotator that gave no answer), never a clas
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.contracts.measured import Z95, Measured, unknown, with_error
-from synth_assets.evaluation.resampling import NO_ROWS, ONE_ROW, bootstrap
-from synth_assets.evaluation.usefulness import TrainingSet, correct, wilson
+from synth_assets.contracts.measured import Z95, Measured, proportion, unknown, with_error
+from synth_assets.evaluation.resampling import ONE_ROW, bootstrap
 from synth_assets.selection.select import select_random
 
 if TYPE_CHECKING:
     import numpy as np
 
 ONE_CLASS = "all labels are of one class: agreement by chance is complete"
-
-
-def proportion(hits: Sequence[bool | None], why: str = NO_ROWS) -> Measured:
-    """Share of the known ones that are true, with Wilson's interval; `why` is why there may be none."""
-    known = [bool(hit) for hit in hits if hit is not None]
-    if not known:
-        return unknown(why, len(hits))
-    return Measured(sum(known) / len(known), *wilson(sum(known), len(known)), len(known))
 
 
 def sample_size(width: float) -> int:
@@ -140,39 +131,3 @@ def _power(people: np.ndarray, judge: np.ndarray, rest: np.ndarray) -> float:
         return 0.0
     spread = (1 + len(people) / len(rest)) * float(np.concatenate([judge, rest]).var(ddof=1))
     return min(1.0, max(0.0, float(np.cov(people, judge)[0, 1]) / spread)) if spread else 0.0
-
-
-def correctness(
-    real: TrainingSet, synthetic: TrainingSet, people: Mapping[int, bool] | None = None
-) -> Measured:
-    """Share of synthetic labels that a student of real rows predicts (ZeroGen's Correctness, Ye et al. 2022).
-
-    `people`: number of a synthetic row -> whether its label is right. With them the student's mistakes are
-    taken out of the value (`ppi_mean`), and it is the share of right labels.
-    """
-    if len(set(real.labels)) < 2:
-        return unknown("the real rows are not of two classes", len(synthetic.labels))
-    if not len(synthetic.labels):
-        return unknown(NO_ROWS)
-    agrees = correct(real, synthetic.features, synthetic.labels)
-    if agrees is None:
-        lacking = ", ".join(sorted(set(synthetic.labels) - set(real.labels)))
-        return unknown(f"no real row is labelled {lacking}", len(synthetic.labels))
-    return right_share(list(agrees), people)
-
-
-def right_share(agrees: Sequence[bool], people: Mapping[int, bool] | None = None) -> Measured:
-    """`correctness` from whether a student gives each row's label, too, and what people say of some rows.
-
-    The interval is Wilson's of as many rows as would give a proportion the error of the prediction-powered
-    mean: that holds near 0 and 1 and for few rows, too.
-    """
-    if people is None:
-        return proportion(agrees)
-    alone = proportion(list(people.values()), "people have judged no row")
-    rest = [bool(a) for i, a in enumerate(agrees) if i not in people]
-    found = ppi_mean(list(people.values()), [bool(agrees[i]) for i in people], rest)
-    if found.value is None or found.high is None or not 0 < found.value < 1:
-        return alone  # a mean sees no chance there
-    as_many = found.value * (1 - found.value) * (Z95 / (found.high - found.value)) ** 2
-    return Measured(found.value, *wilson(found.value * as_many, as_many), found.n)

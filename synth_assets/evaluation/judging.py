@@ -1,51 +1,40 @@
 """A language model as a judge: which of two answers is better, and how good one answer is.
 
-A judge is its prompt and its model: either changed, it is another one, and `version` says so.
+The metric `judge` compares rows of this round with rows of the last one; people say how far to trust it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import yaml
+
+from synth_assets.contracts.measure import Look, Metric, row
 from synth_assets.contracts.measured import Measured
-from synth_assets.core.identity import tagged_hash
+from synth_assets.core import templates
 from synth_assets.core.text.ratings import rating
-from synth_assets.evaluation.faithfulness import agreement, ppi_mean
-from synth_assets.evaluation.preference import both_orders, by_score
+from synth_assets.evaluation.faithfulness import agreement, ppi_mean, proportion
+from synth_assets.evaluation.metric_rows import table
+from synth_assets.evaluation.preference import both_orders, by_score, position_bias, route, win_tie_lose
 from synth_assets.evaluation.resampling import bootstrap_mean
+from synth_assets.recipe.measuring import Judged
+from synth_assets.selection.select import ranked
 
 if TYPE_CHECKING:
-    from synth_assets.core.asking import Answer, Completes, Message
+    import pandas as pd
+
+    from synth_assets.contracts.model_spec import NamedModel
+    from synth_assets.core.asking import Completes, Message
 
 SAMPLING = {"temperature": 0.0, "max_tokens": 512}
 SCORES = re.compile(r"\(?(\d+(?:\.\d+)?)(?:\s*,\s*|\s+)(\d+(?:\.\d+)?)\)?")
-PAIR = """\
-[Question]
-{question}
-
-[The Start of Assistant 1's Answer]
-{first}
-[The End of Assistant 1's Answer]
-
-[The Start of Assistant 2's Answer]
-{second}
-[The End of Assistant 2's Answer]
-
-Rate the helpfulness, relevance, accuracy and level of detail of the two answers to the question above, each
-on a scale of 1 to 10, where a higher score is better. First write one line that holds only the two scores,
-for Assistant 1 and for Assistant 2, separated by a space. Then explain them. The order in which the answers
-stand must not affect your judgment."""
-RUBRIC = """\
-[Question]
-{question}
-
-[Answer]
-{answer}
-
-Rate the accuracy of the answer to the question above on a scale of {low:g} to {high:g}, where a higher score
-is better. First write one line that holds only the score. Then explain it."""
+PROMPTS = yaml.safe_load((Path(__file__).parent / "prompts.yaml").read_text(encoding="utf-8"))
+PAIR, RUBRIC = PROMPTS["pair"], PROMPTS["rating"]
+SHOWN = 5  # pairs, to people, the least sure first
+Pairs = list[tuple[Any, Any]]  # a row of this round, and one of the last, as dicts
 
 
 class Pair(NamedTuple):
@@ -74,11 +63,6 @@ class Verdict(NamedTuple):
         if self.forward is None or self.swapped is None or self.margin is None:
             return None
         return abs(self.margin) if self.forward == 1 - self.swapped else 0.0
-
-
-def version(prompt: str, model: str) -> str:
-    """Identity of a judge: verdicts of two versions are not of one judge."""
-    return tagged_hash("judge/1", {"prompt": prompt, "model": model})
 
 
 def judge_pairs(pairs: Sequence[Pair], model: Completes, prompt: str = PAIR) -> list[Verdict]:
@@ -126,19 +110,90 @@ def read_pair(text: str) -> tuple[float, float] | None:
 
 
 def ask(prompts: Sequence[str], model: Completes, replicate: str) -> list[str | None]:
-    """What a model says to each prompt; None where it gives no answer."""
+    """What a model says to each prompt, were it cut, as scores come first; None where it gives no answer."""
     messages: list[list[Message]] = [[{"role": "user", "content": prompt}] for prompt in prompts]
-    return [_text(answer) for answer in model.complete(messages, SAMPLING, [replicate] * len(messages))]
-
-
-def _text(answer: Answer) -> str | None:
-    """What was said, were it cut: the scores come first."""
-    return answer.text if answer.outcome in ("ok", "truncated") else None
+    answers = model.complete(messages, SAMPLING, [replicate] * len(messages))
+    return [answer.text if answer.outcome in ("ok", "truncated") else None for answer in answers]
 
 
 def _verdict(forward: tuple[float, float] | None, swapped: tuple[float, float] | None) -> Verdict:
-    one = None if forward is None else by_score(*forward)
-    other = None if swapped is None else by_score(*swapped)
-    if forward is None or swapped is None:
-        return Verdict(one, other, None)
-    return Verdict(one, other, (forward[0] - forward[1] - swapped[0] + swapped[1]) / 2)
+    one, other = (None if scores is None else by_score(*scores) for scores in (forward, swapped))
+    both = forward and swapped and (forward[0] - forward[1] - swapped[0] + swapped[1]) / 2
+    return Verdict(one, other, both)
+
+
+class Judge(Metric):
+    """Which of two rows a model prefers, each pair in both orders."""
+
+    name = "judge"
+
+    wanted: Judged
+
+    def models(self) -> Sequence[str | NamedModel | None]:
+        """The one that it names, or the annotator's."""
+        return (self.wanted.model,)
+
+    def measure(self, look: Look) -> pd.DataFrame:
+        """Nothing where no round was measured before. Pairs of which it is not sure are told to people."""
+        before, file = look.before(), self.wanted.people
+        if before is None:
+            return table([])
+        pairs = drawn_pairs(look.filtered, before.kept, self.wanted.rows)
+        verdicts = self._verdicts(look, pairs)
+        _, doubted = route([v.confidence for v in verdicts], at_least=1)
+        if texts := [[row["text"] for row in pairs[i]] for i in doubted[:SHOWN]]:
+            look.told["judge_not_sure"] = [["this round", "the round before"], *texts]
+        people = look.verdicts(file) if file else {}
+        said = [people.get((new["row_id"], old["row_id"])) for new, old in pairs] if file else None
+        return preference(verdicts, before.round, said)
+
+    def ask(self, look: Look) -> None:
+        """Of rows that are not there yet: two calls a pair."""
+        if (before := look.before()) is None:
+            return
+        if look.filtered is not None:
+            self._verdicts(look, drawn_pairs(look.filtered, before.kept, self.wanted.rows))
+            return
+        most = look.recipe.rows * len(look.recipe.cells)
+        look.expect(look.model(self.wanted.model, "judge"), 2 * min(self.wanted.rows, most))
+
+    def _verdicts(self, look: Look, pairs: Pairs) -> list[Verdict]:
+        """A verdict a pair: a question, and the rows as its answers."""
+        task = look.recipe.task
+        told = [{**task.fields(), **task.of_label(new["label"]), **new} for new, _ in pairs]
+        asked = [templates.render(self.wanted.question, fields) for fields in told]
+        shown = [Pair(q, new["text"], old["text"]) for q, (new, old) in zip(asked, pairs, strict=True)]
+        return judge_pairs(shown, look.model(self.wanted.model, "judge"))
+
+
+def drawn_pairs(now: pd.DataFrame, last: pd.DataFrame, n: int) -> Pairs:
+    """Pairs of a row of this round and one of the last, of the same cell, as dicts: the cells take turns."""
+    by_cell = []
+    for cell, rows in now.groupby("cell"):
+        both = [
+            {r["row_id"]: r for r in side.to_dict("records")} for side in (rows, last[last["cell"] == cell])
+        ]
+        order = [ranked(side, "pairs") for side in both]
+        by_cell.append([(both[0][a], both[1][b]) for a, b in zip(*order, strict=False)])
+    longest = max(map(len, by_cell), default=0)
+    return [pairs[i] for i in range(longest) for pairs in by_cell if i < len(pairs)][:n]
+
+
+def preference(
+    verdicts: Sequence[Verdict], round_: str, people: Sequence[float | None] | None = None
+) -> pd.DataFrame:
+    """How often the judge prefers this round's rows to those of `round_`, how much the order decides, and how
+    far it says what people say of the same pairs."""
+    if not verdicts:
+        return table([])
+    slice_, of = f"against {round_}", {"against": round_}
+    found = {
+        **win_tie_lose([v.verdict for v in verdicts]),
+        **position_bias([v.forward for v in verdicts], [v.swapped for v in verdicts]),
+        "unread": proportion([v.verdict is None for v in verdicts]),
+    }
+    rows = [row(f"judge_{name}", slice_, measured, **of) for name, measured in found.items()]
+    if people is not None:
+        held = reliability([v.verdict for v in verdicts], people)
+        rows += [row(f"judge_{name}", f"people, {slice_}", measured, **of) for name, measured in held.items()]
+    return table(rows)

@@ -6,16 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.measure import Look, Metric, Row
+from synth_assets.evaluation import usefulness as useful
 from synth_assets.evaluation.metric_rows import MAIN, against, table
-from synth_assets.evaluation.predictions import errors, learning_curve, of_one
-from synth_assets.evaluation.usefulness import (
-    Predicted,
-    TrainingSet,
-    compare,
-    paired_gain,
-    predicted,
-    word_list_labels,
-)
 from synth_assets.selection.select import ranked
 from synth_assets.students.calibration import batch_calibrated
 from synth_assets.students.made import Made
@@ -64,12 +56,12 @@ def training_sets(
     return sets
 
 
-def training_set(rows: pd.DataFrame, student: Made) -> TrainingSet:
+def training_set(rows: pd.DataFrame, student: Made) -> useful.TrainingSet:
     weights, labels = list(rows["weight"]) if "weight" in rows else None, list(rows["label"])
     soft = (
         _soft(rows["label_probabilities"], labels) if student.soft and "label_probabilities" in rows else None
     )
-    return TrainingSet(student.features(list(rows["text"])), labels, weights, soft)
+    return useful.TrainingSet(student.features(list(rows["text"])), labels, weights, soft)
 
 
 def _soft(probabilities: Iterable[Mapping[str, float] | None], labels: Sequence[str]) -> Any:
@@ -85,23 +77,23 @@ def _soft(probabilities: Iterable[Mapping[str, float] | None], labels: Sequence[
     return found / found.sum(axis=1, keepdims=True)
 
 
-def predictions(sets: Sets, test: pd.DataFrame, student: Made) -> dict[str, Predicted | None]:
+def predictions(sets: Sets, test: pd.DataFrame, student: Made) -> dict[str, useful.Predicted | None]:
     """What each set's student says of the test rows; None for a set that lacks a class."""
     features, gold = student.features(list(test["text"])), list(test["label"])
     trained = {name: training_set(rows, student) for name, rows in sets.items()}
-    return {name: predicted(train, features, gold, student.new) for name, train in trained.items()}
+    return {name: useful.predicted(train, features, gold, student.new) for name, train in trained.items()}
 
 
-def usefulness(said: Mapping[str, Predicted | None], others: Mapping[str, Any], n: int) -> pd.DataFrame:
+def usefulness(
+    said: Mapping[str, useful.Predicted | None], others: Mapping[str, Any], n: int
+) -> pd.DataFrame:
     """Accuracy and its gain over the seeds for all sets and baselines (`others`, one bool a test row); of
     students what `of_one` says, of the main set the errors by class and the confusion."""
-    import pandas as pd
-
     right = {name: None if p is None else p.right for name, p in said.items()}
-    rows = [found for name, p in said.items() if p is not None for found in of_one(name, p)]
+    rows = [found for name, p in said.items() if p is not None for found in useful.of_one(name, p)]
     main = said.get(MAIN)
-    rows += [] if main is None else errors(main)
-    return pd.concat([compare({**right, **others}, n, "seeds"), table(rows)])
+    rows += [] if main is None else useful.errors(main)
+    return table([*useful.compare({**right, **others}, n, "seeds"), *rows])
 
 
 def curves(sets: Sets, test: pd.DataFrame, student: Made, seed: int = 0) -> pd.DataFrame:
@@ -109,20 +101,20 @@ def curves(sets: Sets, test: pd.DataFrame, student: Made, seed: int = 0) -> pd.D
     features, gold = student.features(list(test["text"])), list(test["label"])
 
     def accuracy(part: pd.DataFrame) -> float | None:
-        found = predicted(training_set(part, student), features, gold, student.new)
+        found = useful.predicted(training_set(part, student), features, gold, student.new)
         return None if found is None else float(found.right.mean())
 
     compared = [name for name in (MAIN, "real") if len(sets.get(name, ()))]
     return table(
-        row for name in compared for row in learning_curve(name, sets[name], accuracy, len(gold), seed)
+        row for name in compared for row in useful.learning_curve(name, sets[name], accuracy, len(gold), seed)
     )
 
 
-def change(now: Predicted | None, before: Predicted | None, round_: str) -> pd.DataFrame:
+def change(now: useful.Predicted | None, before: useful.Predicted | None, round_: str) -> pd.DataFrame:
     """Paired gain in accuracy of the main set's student over that of the round before, `round_`."""
     if now is None or before is None:
         return table([])
-    gain = paired_gain(now.right, before.right)
+    gain = useful.paired_gain(now.right, before.right)
     return table([Row("accuracy_change", against(round_), *gain, len(now.gold), against=round_)])
 
 
@@ -136,13 +128,14 @@ def model_alone(sample: pd.DataFrame, said: Sequence[LabelLogprobs | None], by_s
     probabilities = batch_calibrated(said)
     sample = sample[[p is not None for p in probabilities]]
     if sample.empty:
-        return compare({"model alone": None}, 0, "seeds")
+        return table(useful.compare({"model alone": None}, 0, "seeds"))
     guessed = [max(p, key=p.__getitem__) for p in probabilities if p is not None]
     hits = {"model alone": np.asarray(guessed) == np.asarray(sample["label"])}
     if by_seeds is not None:
         hits["seeds"] = by_seeds[sample.index]
-    rows = compare(hits, len(sample), "seeds")
-    return rows[rows["slice"] == "model alone"]
+    return table(
+        found for found in useful.compare(hits, len(sample), "seeds") if found.slice == "model alone"
+    )
 
 
 class WordList(Metric):
@@ -159,10 +152,10 @@ class WordList(Metric):
         test = test_of(look)
         if test.empty:
             return table([])
-        labels = word_list_labels(list(test["text"]), self.wanted)
+        labels = useful.word_list_labels(list(test["text"]), self.wanted)
         hits = {"word list": np.asarray(labels) == np.asarray(test["label"])}
         look.shared["baselines"] = hits
-        return table([]) if look.recipe.metrics.student else compare(hits, len(test), "seeds")
+        return table([] if look.recipe.metrics.student else useful.compare(hits, len(test), "seeds"))
 
 
 class OfStudents(Metric):

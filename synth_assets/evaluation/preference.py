@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 LEVELS = "ABCD"  # from right and helpful to useless (Self-Instruct, Wang et al. 2023)
+OUTCOMES = {"win": 1.0, "tie": 0.5, "lose": 0.0}
 SCALE = 400  # of Elo's scale: a system 400 above another wins ten games of eleven
 START = 1000
 
@@ -46,14 +47,13 @@ def level_agreement(
 def _spearman(cells: np.ndarray, counts: np.ndarray) -> np.ndarray:
     import numpy as np
 
-    ranks, spread = [], []
-    for places, members in zip(cells.T.astype(int), one_hot(cells), strict=True):
+    ranks = []
+    for members in one_hot(cells):
         sizes = counts @ members
-        of_levels = sizes.cumsum(axis=1) - sizes / 2 - sizes.sum(axis=1, keepdims=True) / 2
-        ranks.append(of_levels[:, places])
-        spread.append((sizes * of_levels**2).sum(axis=1))
+        ranks.append((sizes.cumsum(axis=1) - sizes / 2 - sizes.sum(axis=1, keepdims=True) / 2) @ members.T)
+    one, other = ranks
+    shared, *spread = ((counts * a * b).sum(axis=1) for a, b in ((one, other), (one, one), (other, other)))
     both = np.sqrt(spread[0] * spread[1])
-    shared = (counts * ranks[0] * ranks[1]).sum(axis=1)
     return np.divide(shared, both, out=np.full(len(both), np.nan), where=both > 0)
 
 
@@ -61,12 +61,6 @@ def mean_ranks(rankings: Sequence[Mapping[str, float]]) -> dict[str, Measured]:
     """Mean rank of each system; a ranking is system -> rank, 1 is best, equal ranks are ties."""
     systems = sorted({system for ranking in rankings for system in ranking})
     return {s: bootstrap_mean([ranking.get(s) for ranking in rankings]) for s in systems}
-
-
-def by_rank(rankings: Sequence[Mapping[str, float]], first: str, second: str) -> list[float]:
-    """Verdicts of one system against another from rankings that hold both."""
-    both = [(r[first], r[second]) for r in rankings if first in r and second in r]
-    return [by_score(-one, -other) for one, other in both]
 
 
 def by_score(first: float, second: float) -> float:
@@ -77,18 +71,9 @@ def by_score(first: float, second: float) -> float:
 def win_tie_lose(verdicts: Sequence[float | None]) -> dict[str, Measured]:
     """Shares of `win`, `tie` and `lose`; `win_score` (win - lose) / n + 1, so that 1 is par (AlpaGasus, Chen
     et al. 2023); `win_rate`, in which a tie is half a win."""
-
-    def share(of: float) -> Measured:
-        return proportion([v == of for v in known])
-
     known = [v for v in verdicts if v is not None and v == v]
-    return {
-        "win": share(1.0),
-        "tie": share(0.5),
-        "lose": share(0.0),
-        "win_score": bootstrap_mean([2 * v for v in known]),
-        "win_rate": bootstrap_mean(known),
-    }
+    shares = {name: proportion([v == of for v in known]) for name, of in OUTCOMES.items()}
+    return shares | {"win_score": bootstrap_mean([2 * v for v in known]), "win_rate": bootstrap_mean(known)}
 
 
 def both_orders(forward: float | None, swapped: float | None) -> float | None:
@@ -114,10 +99,9 @@ def route(confidence: Sequence[float | None], at_least: float) -> tuple[list[int
 
     A verdict of unknown confidence goes to people, before all others.
     """
+    known = [-1.0 if c is None else c for c in confidence]
     sure = [i for i, c in enumerate(confidence) if c is not None and c >= at_least]
-    doubted = set(range(len(confidence))) - set(sure)
-    order = sorted(doubted, key=lambda i: (-1.0, i) if confidence[i] is None else (confidence[i], i))
-    return sure, order
+    return sure, sorted({*range(len(known))} - {*sure}, key=lambda i: (known[i], i))
 
 
 def elo(comparisons: Sequence[Comparison], k: float = 32, start: float = START) -> dict[str, Measured]:
@@ -132,23 +116,14 @@ def elo(comparisons: Sequence[Comparison], k: float = 32, start: float = START) 
     if not len(rows):
         return {}
     n, generator = len(rows), np.random.default_rng(0)
-    values = np.full((1, len(systems)), float(start))
-    drawn = np.full((DRAWS, len(systems)), float(start))
-    for game in rows:
-        _play(values, game[None], k)
-        _play(drawn, rows[generator.integers(n, size=DRAWS)], k)
-    return {s: interval(float(values[0, i]), drawn[:, i], n) for i, s in enumerate(systems)}
-
-
-def _play(ratings: np.ndarray, games: np.ndarray, k: float) -> None:
-    """Change the ratings (draws, systems) by one game a draw: (draws, 3), two places and a verdict."""
-    import numpy as np
-
-    draw = np.arange(len(games))
-    first, second = (draw, games[:, 0].astype(int)), (draw, games[:, 1].astype(int))
-    won = k * (games[:, 2] - 1 / (1 + 10 ** ((ratings[second] - ratings[first]) / SCALE)))
-    ratings[first] += won
-    ratings[second] -= won
+    at, ratings = np.arange(DRAWS + 1), np.full((DRAWS + 1, len(systems)), float(start))
+    for game in range(n):
+        games = rows[np.append(game, generator.integers(n, size=DRAWS))]  # the real order, and drawn ones
+        first, second = ((at, places.astype(int)) for places in games[:, :2].T)
+        won = k * (games[:, 2] - 1 / (1 + 10 ** ((ratings[second] - ratings[first]) / SCALE)))
+        ratings[first] += won
+        ratings[second] -= won
+    return {s: interval(float(ratings[0, i]), ratings[1:, i], n) for i, s in enumerate(systems)}
 
 
 def bradley_terry(comparisons: Sequence[Comparison]) -> dict[str, Measured]:

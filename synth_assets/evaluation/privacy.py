@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from synth_assets.contracts.measured import Z95, Measured, unknown
+from synth_assets.contracts.measured import Z95, Measured, proportion, unknown
 from synth_assets.evaluation.diversity import tokens
 from synth_assets.evaluation.similarity import drawn_for, nearest_distances, unfit
-from synth_assets.evaluation.usefulness import wilson
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,4 +111,4 @@ def _parts(text: str, n: int) -> Iterator[tuple[str, ...]]:
 def _share(hits: Sequence[bool], sources: Sequence[str]) -> Measured:
     if not hits or not sources:
         return unknown("no texts" if sources else "nothing to compare with", len(hits))
-    return Measured(sum(hits) / len(hits), *wilson(sum(hits), len(hits)), len(hits))
+    return proportion(hits)

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.contracts.measured import Measured, unknown
+from synth_assets.contracts.measured import NO_ROWS, Measured, unknown
 
 if TYPE_CHECKING:
     import numpy as np
 
 DRAWS = 1000
 BLOCK = 4_000_000  # counts that are held at once
-NO_ROWS = "no rows"
 ONE_ROW = "one row has no interval"
 NO_SPREAD = "every resample of these rows gives the same value: no interval"
 

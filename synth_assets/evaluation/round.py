@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from synth_assets.contracts.measure import Look, Metric, Row, row
-from synth_assets.evaluation.faithfulness import agreement, correctness, right_share
+from synth_assets.contracts.measured import NO_ROWS, Z95, Measured, proportion, unknown, wilson
+from synth_assets.evaluation.faithfulness import agreement, ppi_mean
 from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.of_students import training_set
-from synth_assets.evaluation.usefulness import TrainingSet, correct, wilson
+from synth_assets.evaluation.usefulness import TrainingSet, correct
 from synth_assets.students.classifier import Student
 from synth_assets.students.made import Made
 
@@ -17,6 +18,42 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.core.asking import Encode
+
+
+def correctness(
+    real: TrainingSet, synthetic: TrainingSet, people: Mapping[int, bool] | None = None
+) -> Measured:
+    """Share of synthetic labels that a student of real rows predicts (ZeroGen's Correctness, Ye et al. 2022).
+
+    `people`: number of a synthetic row -> whether its label is right. With them the student's mistakes are
+    taken out of the value (`ppi_mean`), and it is the share of right labels.
+    """
+    if len(set(real.labels)) < 2:
+        return unknown("the real rows are not of two classes", len(synthetic.labels))
+    if not len(synthetic.labels):
+        return unknown(NO_ROWS)
+    agrees = correct(real, synthetic.features, synthetic.labels)
+    if agrees is None:
+        lacking = ", ".join(sorted(set(synthetic.labels) - set(real.labels)))
+        return unknown(f"no real row is labelled {lacking}", len(synthetic.labels))
+    return right_share(list(agrees), people)
+
+
+def right_share(agrees: Sequence[bool], people: Mapping[int, bool] | None = None) -> Measured:
+    """`correctness` from whether a student gives each row's label, too, and what people say of some rows.
+
+    The interval is Wilson's of as many rows as would give a proportion the error of the prediction-powered
+    mean: that holds near 0 and 1 and for few rows, too.
+    """
+    if people is None:
+        return proportion(agrees)
+    alone = proportion(list(people.values()), "people have judged no row")
+    rest = [bool(a) for i, a in enumerate(agrees) if i not in people]
+    found = ppi_mean(list(people.values()), [bool(agrees[i]) for i in people], rest)
+    if found.value is None or found.high is None or not 0 < found.value < 1:
+        return alone  # a mean sees no chance there
+    as_many = found.value * (1 - found.value) * (Z95 / (found.high - found.value)) ** 2
+    return Measured(found.value, *wilson(found.value * as_many, as_many), found.n)
 
 
 def faithfulness(

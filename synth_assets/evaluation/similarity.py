@@ -24,11 +24,6 @@ MAUVE_ROWS = 2500  # of each set
 MAUVE_SCALE = 5
 
 
-def average_pairwise_similarity(matrix: np.ndarray) -> float | None:
-    """Mean cosine similarity of all pairs of rows, as a plain number: see `pairwise_similarity`."""
-    return pairwise_similarity(matrix).value
-
-
 def pairwise_similarity(matrix: np.ndarray, labels: Sequence[str] | None = None) -> Measured:
     """Mean cosine similarity of all pairs of rows; higher is less varied (APS of AttrPrompt, Yu et al. 2023).
 

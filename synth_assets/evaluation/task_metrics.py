@@ -10,10 +10,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import zip_longest
+from math import exp, prod
 
-from synth_assets.contracts.measured import Measured, unknown
+from synth_assets.contracts.measured import Measured, proportion, unknown
 from synth_assets.core.text.arithmetic import final_answer, normalise
-from synth_assets.evaluation.faithfulness import proportion
 from synth_assets.evaluation.privacy import auc as area_under_curve
 from synth_assets.evaluation.resampling import bootstrap, bootstrap_mean, ratio
 
@@ -62,8 +62,14 @@ def exact_match(answers: Sequence[str], gold: Sequence[Sequence[str]]) -> Measur
 
 def token_f1(answers: Sequence[str], gold: Sequence[Sequence[str]]) -> Measured:
     """Mean over rows of the best F1 of an answer's words to a right answer's (Rajpurkar et al. 2016)."""
-    rows = zip(answers, gold, strict=True)
-    best = [max((_overlap(answer, right) for right in rights), default=None) for answer, rights in rows]
+    return _best(_overlap, answers, gold)
+
+
+def _best(
+    score: Callable[[str, str], float], texts: Sequence[str], gold: Sequence[Sequence[str]]
+) -> Measured:
+    rows = zip(texts, gold, strict=True)
+    best = [max((score(text, right) for right in rights), default=None) for text, rights in rows]
     return bootstrap_mean(best, NO_REFERENCE)
 
 
@@ -87,19 +93,12 @@ def solve_rate(solutions: Sequence[str], gold: Sequence[str]) -> Measured:
 def pass_at_k(counts: Sequence[tuple[int, int]], k: int) -> Measured:
     """pass@k of problems, each (n programs, c that pass): the unbiased estimate (Chen et al. 2021).
 
-    A problem of fewer than k programs is unknown.
+    A problem of fewer than k programs is unknown. The product is 1 - C(n - c, k) / C(n, k), which overflows.
     """
-    return bootstrap_mean([_pass_at_k(n, c, k) for n, c in counts], f"no problem has {k} programs")
-
-
-def _pass_at_k(n: int, c: int, k: int) -> float | None:
-    """1 - C(n - c, k) / C(n, k), as a product that does not overflow."""
-    if n < k:
-        return None
-    none_passes = 1.0
-    for i in range(n - c + 1, n + 1):
-        none_passes *= max(0.0, 1 - k / i)
-    return 1 - none_passes
+    chances = [
+        None if n < k else 1 - prod(max(0.0, 1 - k / i) for i in range(n - c + 1, n + 1)) for n, c in counts
+    ]
+    return bootstrap_mean(chances, f"no problem has {k} programs")
 
 
 def auc(scores: Sequence[float], positive: Sequence[bool]) -> Measured:
@@ -147,9 +146,7 @@ def _sacrebleu(name: str, texts: Sequence[str], references: Sequence[Sequence[st
 def rouge_l(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
     """Mean over rows of the best ROUGE-L F1 to a reference (Lin 2004), in [0, 1]; words as in `rouge_score`
     without its stemmer."""
-    rows = zip(texts, references, strict=True)
-    best = [max((_rouge_l(text, right) for right in rights), default=None) for text, rights in rows]
-    return bootstrap_mean(best, NO_REFERENCE)
+    return _best(_rouge_l, texts, references)
 
 
 def _rouge_l(text: str, reference: str) -> float:
@@ -189,16 +186,9 @@ def multiple_choice(true: Sequence[Sequence[float]], false: Sequence[Sequence[fl
 
 
 def _share(right: Sequence[float], wrong: Sequence[float]) -> float:
-    from math import exp
-
     top = max(*right, *wrong)  # an underflow of all of them would be 0 / 0
     yes, no = (sum(exp(p - top) for p in options) for options in (right, wrong))
     return yes / (yes + no)
-
-
-def best_option(logprobs: Sequence[float]) -> int | None:
-    """Place of the likeliest option (of equal ones the first); None where there is none."""
-    return max(range(len(logprobs)), key=logprobs.__getitem__, default=None)
 
 
 def _first(metric: Callable[[Sequence[str], Sequence[str]], Measured]) -> Metric:

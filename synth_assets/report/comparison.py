@@ -234,8 +234,7 @@ def _students(sides: Sequence[Side], encoder: MiniLM) -> Section:
     sets = {x: s.rows.dropna(subset=["label"]) for x, s in zip("AB", sides, strict=True)}
     said = of_students.predictions(sets, test, made)
     right = {x: None if p is None else p.right for x, p in said.items()}
-    measured = usefulness.compare(right, len(test), "A")
-    rows = {(r.name, r.slice): r for r in measured.astype(object).itertuples(index=False)}
+    rows = {(r.name, r.slice): r for r in usefulness.compare(right, len(test), "A")}
     lines = [
         [x, number(rows["accuracy", x].value), interval(rows["accuracy", x].low, rows["accuracy", x].high)]
         for x in "AB"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,19 +10,18 @@ from sklearn.metrics import cohen_kappa_score, f1_score
 
 from synth_assets.contracts.measured import Z95, Measured
 from synth_assets.evaluation import facts
-from synth_assets.evaluation.facts import entity_error, entity_errors, f1_at_k, fact_scores
+from synth_assets.evaluation.facts import entity_error, entity_errors, f1_at_k, sentences, verdict_scores
 from synth_assets.evaluation.faithfulness import (
     agreement,
-    correctness,
     drawn_for_people,
     kappa,
     pairs,
     ppi_mean,
     proportion,
-    right_share,
     sample_size,
 )
 from synth_assets.evaluation.resampling import bootstrap_mean
+from synth_assets.evaluation.round import correctness, right_share
 from synth_assets.evaluation.usefulness import TrainingSet
 
 TRIALS = 2000
@@ -244,11 +243,8 @@ def test_f1_at_k_by_hand() -> None:
 
 def test_facts_are_split_and_checked_by_what_is_given() -> None:
     known = {"Bees fly.": True, "Cats fly.": False, "Nice!": None}
-
-    def split(text: str) -> Sequence[str]:
-        return [fact + "." if fact != "Nice!" else fact for fact in text.rstrip(".").split(". ")]
-
-    scores = fact_scores(["Bees fly. Cats fly.", "Bees fly. Bees fly.", "Nice!"], 2, known.get, split)
+    texts = ["Bees fly. Cats fly.", "Bees fly. Bees fly.", "Nice!"]
+    scores = verdict_scores([[known[fact] for fact in sentences(text)] for text in texts], 2)
     assert scores["fact_precision"].value == pytest.approx((1 / 2 + 1) / 2)  # of two texts: one has no facts
     assert scores["fact_precision"].n == 2
     assert scores["fact_recall_at_k"].value == pytest.approx((1 / 2 + 1 + 0) / 3)

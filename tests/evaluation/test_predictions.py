@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from synth_assets.evaluation.metric_rows import table
-from synth_assets.evaluation.predictions import (
+from synth_assets.evaluation.usefulness import (
+    Predicted,
     area,
     calibration,
     calibration_error,
@@ -15,7 +16,6 @@ from synth_assets.evaluation.predictions import (
     learning_curve,
     of_one,
 )
-from synth_assets.evaluation.usefulness import Predicted
 
 CLASSES = ["bad", "fine", "good"]
 

@@ -17,13 +17,11 @@ from sklearn.metrics import cohen_kappa_score
 
 from synth_assets.core.asking import Answer
 from synth_assets.core.text.ratings import rating
-from synth_assets.evaluation import judging
-from synth_assets.evaluation.judging import Pair, Verdict, judge_pairs, rate, read_pair, version
+from synth_assets.evaluation.judging import Pair, Verdict, judge_pairs, rate, read_pair
 from synth_assets.evaluation.preference import (
     Comparison,
     both_orders,
     bradley_terry,
-    by_rank,
     by_score,
     elo,
     level_agreement,
@@ -167,7 +165,7 @@ def test_levels_of_two_raters() -> None:
 def test_ranks_of_responses() -> None:
     rankings = [{"us": 1, "them": 2}, {"us": 1, "them": 1}, {"us": 3, "them": 1, "human": 2}, {"human": 1}]
     assert {s: m.value for s, m in mean_ranks(rankings).items()} == {"us": 5 / 3, "them": 4 / 3, "human": 1.5}
-    verdicts = by_rank(rankings, "us", "them")
+    verdicts = [by_score(-r["us"], -r["them"]) for r in rankings if {"us", "them"} <= r.keys()]
     assert verdicts == [1.0, 0.5, 0.0]
     found = {name: m.value for name, m in win_tie_lose([*verdicts, 1.0, None]).items()}
     assert found == {"win": 0.5, "tie": 0.25, "lose": 0.25, "win_score": 1.25, "win_rate": 0.625}
@@ -269,11 +267,6 @@ def test_a_judge_sees_each_pair_in_both_orders(judge: Bound) -> None:
 
 def test_a_judge_rates_answers(judge: Bound) -> None:
     assert rate([("q", "a good one"), ("q", "{braces}")], judge) == [4.5, None]
-
-
-def test_another_prompt_or_model_is_another_judge() -> None:
-    assert version(judging.PAIR, "m") == version(judging.PAIR, "m")
-    assert len({version(judging.PAIR, "m"), version(judging.RUBRIC, "m"), version(judging.PAIR, "n")}) == 3
 
 
 def test_preferences_are_metrics_of_evaluate_too() -> None:

@@ -13,7 +13,6 @@ import pytest
 from synth_assets.contracts.measured import Measured
 from synth_assets.evaluation import similarity
 from synth_assets.evaluation.similarity import (
-    average_pairwise_similarity,
     centroid_distance,
     chamfer_distance,
     cluster_coverage,
@@ -57,13 +56,13 @@ def finite(found: Measured) -> bool:
 def test_pairwise_similarity_is_the_mean_of_all_pairs(d):
     rows = unit_rows(300, d)
     pairs = [float(a.astype(np.float64) @ b) for a, b in combinations(rows, 2)]
-    assert average_pairwise_similarity(rows) == pytest.approx(np.mean(pairs), abs=1e-6)
-    assert average_pairwise_similarity(np.repeat(rows[:1], 5, axis=0)) == pytest.approx(1)
+    assert pairwise_similarity(rows).value == pytest.approx(np.mean(pairs), abs=1e-6)
+    assert pairwise_similarity(np.repeat(rows[:1], 5, axis=0)).value == pytest.approx(1)
 
 
 def test_its_jackknife_leaves_out_every_row():
     rows = unit_rows(30)
-    without = [average_pairwise_similarity(np.delete(rows, i, axis=0)) for i in range(30)]
+    without = [pairwise_similarity(np.delete(rows, i, axis=0)).value for i in range(30)]
     error = np.sqrt(29 / 30 * ((without - np.mean(without)) ** 2).sum())
     found = pairwise_similarity(rows)
     assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=1e-3)
@@ -73,7 +72,7 @@ def test_pairs_of_one_class_are_more_alike_when_classes_lie_apart():
     rows = np.concatenate([unit_rows(50, towards=4), unit_rows(50, towards=-4)])
     labels = ["x"] * 50 + ["y"] * 50
     within = pairwise_similarity(rows, labels)
-    each = [average_pairwise_similarity(rows[:50]), average_pairwise_similarity(rows[50:])]
+    each = [pairwise_similarity(rows[:50]).value, pairwise_similarity(rows[50:]).value]
     assert within.value == pytest.approx(np.mean(each))
     assert within.low > pairwise_similarity(rows).high
     assert pairwise_similarity(rows[:3], ["x", "y", "z"]).why == "no class has two rows"
@@ -202,7 +201,7 @@ def test_measurements_give_the_same_values():
 
     rows, real = unit_rows(20), unit_rows(30, seed=1)
     found = AveragePairwiseSimilarity().compute(data=rows)
-    assert found["average_pairwise_similarity"] == pytest.approx(average_pairwise_similarity(rows), abs=1e-6)
+    assert found["average_pairwise_similarity"] == pytest.approx(pairwise_similarity(rows).value, abs=1e-6)
     assert found["low"] < found["average_pairwise_similarity"] < found["high"]
     assert VendiScore().compute(data=rows)["vendi_score"] == pytest.approx(vendi_score(rows).value)
     covered = ClusterCoverage().compute(data=rows, real=real, k=5)

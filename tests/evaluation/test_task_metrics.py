@@ -16,11 +16,11 @@ import pytest
 
 from synth_assets.contracts.measured import Measured
 from synth_assets.evaluation import facts, faithfulness, preference
+from synth_assets.evaluation import round as evaluation_round
 from synth_assets.evaluation.preference import Comparison
 from synth_assets.evaluation.resampling import bootstrap_mean
 from synth_assets.evaluation.task_metrics import (
     auc,
-    best_option,
     bleu,
     chrf,
     exact_match,
@@ -139,29 +139,27 @@ def test_options_are_chosen_and_weighed_by_their_probabilities() -> None:
     assert scores["mc1"].value == 0.5  # the best answer of the second is its first
     assert scores["mc2"].value == pytest.approx((0.5 / 0.8 + 0.4 / 1.0) / 2)
     assert multiple_choice([[-2000.0]], [[-2001.0]])["mc2"].value == pytest.approx(1 / (1 + math.exp(-1)))
-    assert best_option([-3.0, -1.0, -1.0]) == 1
-    assert best_option([]) is None
 
 
 # every measure, from a list of texts: the same on both sides, or as labels of one class
 MEASURES: dict[str, Callable[[list[str]], Any]] = {
     "agreement": lambda rows: faithfulness.agreement(rows, rows),
     "proportion": lambda rows: faithfulness.proportion([True for _ in rows]),
-    "correctness": lambda rows: faithfulness.correctness(
+    "correctness": lambda rows: evaluation_round.correctness(
         TrainingSet(np.zeros((4, 2)), ["", "", "Paris", "Paris"]), TrainingSet(np.zeros((len(rows), 2)), rows)
     ),
-    "correctness by people": lambda rows: faithfulness.correctness(
+    "correctness by people": lambda rows: evaluation_round.correctness(
         TrainingSet(np.zeros((4, 2)), ["", "", "Paris", "Paris"]),
         TrainingSet(np.zeros((len(rows), 2)), rows),
         dict.fromkeys(range(len(rows) // 2), True),
     ),
-    "correctness, one class": lambda rows: faithfulness.correctness(
+    "correctness, one class": lambda rows: evaluation_round.correctness(
         TrainingSet(np.zeros((len(rows), 2)), rows), TrainingSet(np.zeros((len(rows), 2)), rows)
     ),
     "ppi": lambda rows: faithfulness.ppi_mean([1.0] * len(rows), [1.0] * len(rows), [1.0] * len(rows)),
     "mean": lambda rows: bootstrap_mean([1.0] * len(rows)),
     "entity_error": lambda rows: facts.entity_error(rows, rows),
-    "fact_scores": lambda rows: facts.fact_scores(rows, 3, lambda _: True),
+    "fact_scores": lambda rows: facts.verdict_scores([[True] for _ in rows], 3),
     "set_f1": lambda rows: set_f1([[r] for r in rows if r], [[r] for r in rows if r]),
     "span_f1": lambda rows: span_f1([r.split() for r in rows], [r.split() for r in rows]),
     "exact_match": lambda rows: exact_match(rows, [[r] for r in rows]),

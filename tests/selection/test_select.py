@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth_assets.core.errors import UserError
-from synth_assets.evaluation.similarity import average_pairwise_similarity
+from synth_assets.evaluation.similarity import pairwise_similarity
 from synth_assets.selection.methods import Votes
 from synth_assets.selection.select import METHODS, select, select_mixed, select_random
 
@@ -191,7 +191,7 @@ def test_dissimilar_rows_are_far_from_each_other_and_from_what_exists() -> None:
     ids, vectors = [f"r{i}" for i in range(300)], unit_rows(300)
 
     def similarity(chosen: list[str]) -> float:
-        found = average_pairwise_similarity(vectors[[ids.index(i) for i in chosen]])
+        found = pairwise_similarity(vectors[[ids.index(i) for i in chosen]]).value
         assert found is not None
         return found
 
