@@ -11,7 +11,7 @@ from synth_assets.annotation.people import BETTER, pairs_to_judge
 from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.core.errors import UserError
 from synth_assets.evaluation.faithfulness import drawn_for_people
-from synth_assets.evaluation.judge import drawn_pairs
+from synth_assets.evaluation.judging import drawn_pairs
 from synth_assets.report.one_round import latest_round
 from synth_assets.resources import home
 from synth_assets.stages import tables
