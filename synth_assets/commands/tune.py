@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from synth_assets.commands.options import add_round, recipe_named
@@ -153,5 +154,5 @@ def command(options: argparse.Namespace) -> None:
             picture = home.reports(recipe.name) / f"tune_{name}_{sweep.bound}.png"
             title = f"{name}: {sweep.bound.replace('_', ' ')}"
             with replacing(picture) as file:
-                file.write(charts.png(title, charts.sweep(sweep.points)))
+                file.write(charts.png(title, partial(charts.sweep, sweep.points)))
             print("\n".join(["", *report(sweep), f"picture: {picture}"]))

@@ -1,6 +1,6 @@
-"""All pictures, by matplotlib: a function makes a drawing, another one prints it.
+"""All pictures, by matplotlib: a function draws values onto a figure and says how high, in inches, it is to be.
 
-`svg` prints it in the page's own colours, light or dark; `png` and `markdown` dark on white.
+`svg` prints it in a page's own colours, light or dark; `png` and `markdown` dark on white.
 """
 
 from __future__ import annotations
@@ -9,148 +9,112 @@ import base64
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 WIDTH = 5.4  # inches
 LONGEST = 30  # characters of a name at an axis
-LIGHT = {
-    "paper": "#ffffff",
-    "ink": "#1d2127",
-    "soft": "#6b7280",
-    "faint": "#d9dce1",
-    "accent": "#2b62a8",
-    "other": "#b4591a",
-}
-DARK = {
-    "paper": "#15181c",
-    "ink": "#e4e6ea",
-    "soft": "#98a0ab",
-    "faint": "#363c45",
-    "accent": "#7fb0ee",
-    "other": "#e59a5c",
-}
-INK, SOFT, FAINT, ACCENT, OTHER = (LIGHT[name] for name in ("ink", "soft", "faint", "accent", "other"))
+COLOURS = ("paper", "ink", "soft", "faint", "accent", "other")
+LIGHT = dict(zip(COLOURS, ["#ffffff", "#1d2127", "#6b7280", "#d9dce1", "#2b62a8", "#b4591a"], strict=True))
+DARK = dict(zip(COLOURS, ["#15181c", "#e4e6ea", "#98a0ab", "#363c45", "#7fb0ee", "#e59a5c"], strict=True))
+_, INK, SOFT, FAINT, ACCENT, OTHER = LIGHT.values()
 SETTINGS: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
+    **{"svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans"], "font.size": 9},
     "text.parse_math": False,  # a $ in a label is a $
     **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-    "axes.edgecolor": SOFT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": FAINT,
-    "axes.axisbelow": True,
+    **{"axes.edgecolor": SOFT, "axes.spines.top": False, "axes.spines.right": False},
+    **{"grid.color": FAINT, "axes.axisbelow": True},
 }
 Point = tuple[float, float, float | None, float | None]  # x, value, low, high
+Drawing = Callable[[Any], float]  # one of the functions below with its values: figure -> inches
 
 
-class Drawing(NamedTuple):
-    """What is drawn onto axes, and how many inches it is high."""
-
-    draw: Callable[[Any], None]
-    height: float
-
-
-def intervals(rows: Sequence[tuple[Any, ...]]) -> Drawing:
+def intervals(rows: Sequence[tuple[Any, ...]], figure: Any) -> float:
     """Values with their intervals (name, value, low, high, whether it is a baseline), in the order given."""
-
-    def draw(axes: Any) -> None:
-        for y, (_, value, low, high, *baseline) in enumerate(rows):
-            colour = OTHER if any(baseline) else ACCENT
-            if low is not None and high is not None:
-                axes.plot([low, high], [y, y], color=colour, linewidth=1.4)
-            axes.plot([value], [y], "s" if any(baseline) else "o", color=colour, markersize=5)
-        _name_lines(axes, [name for name, *_ in rows])
-        axes.grid(axis="x")
-
-    return Drawing(draw, 0.6 + 0.27 * len(rows))
+    axes = figure.subplots()
+    for y, (_, value, low, high, *baseline) in enumerate(rows):
+        colour = OTHER if any(baseline) else ACCENT
+        if low is not None and high is not None:
+            axes.plot([low, high], [y, y], color=colour, linewidth=1.4)
+        axes.plot([value], [y], "s" if any(baseline) else "o", color=colour, markersize=5)
+    _name_lines(axes, [name for name, *_ in rows])
+    axes.grid(axis="x")
+    return 0.6 + 0.27 * len(rows)
 
 
-def bars(counts: Mapping[str, float]) -> Drawing:
+def bars(counts: Mapping[str, float], figure: Any) -> float:
     """Horizontal bars with their numbers, in the order given."""
-
-    def draw(axes: Any) -> None:
-        drawn = axes.barh(range(len(counts)), list(counts.values()), color=ACCENT, height=0.62)
-        axes.bar_label(drawn, fmt="%g", padding=3)
-        _name_lines(axes, list(counts))
-        axes.margins(x=0.15)
-
-    return Drawing(draw, 0.6 + 0.32 * max(1, len(counts)))
+    axes = figure.subplots()
+    drawn = axes.barh(range(len(counts)), list(counts.values()), color=ACCENT, height=0.62)
+    axes.bar_label(drawn, fmt="%g", padding=3)
+    _name_lines(axes, list(counts))
+    axes.margins(x=0.15)
+    return 0.6 + 0.32 * max(1, len(counts))
 
 
-def stacked(parts: Mapping[str, Sequence[int]], names: Sequence[str]) -> Drawing:
+def stacked(parts: Mapping[str, Sequence[int]], names: Sequence[str], figure: Any) -> float:
     """Horizontal bars, one a name, that are the sum of up to three parts."""
-
-    def draw(axes: Any) -> None:
-        left = [0] * len(names)
-        for (part, counts), colour in zip(parts.items(), (ACCENT, SOFT, FAINT), strict=False):
-            axes.barh(range(len(names)), counts, left=left, color=colour, height=0.62, label=part)
-            left = [a + b for a, b in zip(left, counts, strict=True)]
-        _name_lines(axes, names)
-        axes.set_xlabel("rows")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        _legend(axes)
-
-    return Drawing(draw, 1.0 + 0.27 * len(names))
+    axes = figure.subplots()
+    left = [0] * len(names)
+    for (part, counts), colour in zip(parts.items(), (ACCENT, SOFT, FAINT), strict=False):
+        axes.barh(range(len(names)), counts, left=left, color=colour, height=0.62, label=part)
+        left = [a + b for a, b in zip(left, counts, strict=True)]
+    _name_lines(axes, names)
+    axes.set_xlabel("rows")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _legend(axes)
+    return 1.0 + 0.27 * len(names)
 
 
-def curves(series: Mapping[str, Sequence[Point]]) -> Drawing:
+def curves(series: Mapping[str, Sequence[Point]], figure: Any) -> float:
     """One line a name over numbers of rows, with the band of its intervals."""
-
-    def draw(axes: Any) -> None:
-        styles = [(colour, line) for line in ("-", "--", ":") for colour in (ACCENT, OTHER, INK)]
-        for (name, points), (colour, line) in zip(series.items(), styles, strict=False):
-            xs, values = [p[0] for p in points], [p[1] for p in points]
-            axes.plot(xs, values, line, color=colour, marker="o", markersize=3, label=_short(name))
-            known = [(x, low, high) for x, _, low, high in points if low is not None and high is not None]
-            if known:
-                axes.fill_between(*zip(*known, strict=True), color=colour, alpha=0.15, linewidth=0)
-        axes.set_xlabel("rows")
-        axes.grid()
-        _legend(axes)
-
-    return Drawing(draw, 2.9)
+    axes = figure.subplots()
+    styles = [(colour, line) for line in ("-", "--", ":") for colour in (ACCENT, OTHER, INK)]
+    for (name, points), (colour, line) in zip(series.items(), styles, strict=False):
+        xs, values, *_ = zip(*points, strict=True)
+        axes.plot(xs, values, line, color=colour, marker="o", markersize=3, label=_short(name))
+        known = [(x, low, high) for x, _, low, high in points if low is not None and high is not None]
+        if known:
+            axes.fill_between(*zip(*known, strict=True), color=colour, alpha=0.15, linewidth=0)
+    axes.set_xlabel("rows")
+    axes.grid()
+    _legend(axes)
+    return 2.9
 
 
-def heat(counts: Mapping[tuple[str, str], float], names: Sequence[str]) -> Drawing:
+def heat(counts: Mapping[tuple[str, str], float], names: Sequence[str], figure: Any) -> float:
     """A square of counts, (line, column) -> count, each line shaded by its shares."""
+    from matplotlib.patches import Rectangle
 
-    def draw(axes: Any) -> None:
-        from matplotlib.patches import Rectangle
-
-        totals = {a: sum(n for (line, _), n in counts.items() if line == a) for a in names}
-        for (a, b), n in counts.items():
-            if not n:
-                continue
-            x, y, shade = names.index(b), names.index(a), 0.15 + 0.7 * n / totals[a]
-            colour = ACCENT if a == b else OTHER
-            axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=colour, alpha=shade, linewidth=0))
-            if len(names) <= 12:
-                axes.text(x, y, f"{n:,.0f}", ha="center", va="center")
-        ticks = [_short(name) for name in names]
-        axes.set_xticks(range(len(names)), ticks, rotation=90 if len(names) > 3 else 0)
-        axes.set_yticks(range(len(names)), ticks)
-        axes.tick_params(labelsize=9 if len(names) <= 20 else 6, length=0)
-        axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
-        axes.set(xlabel="predicted", ylabel="gold")
-
-    return Drawing(draw, min(5.6, 1.6 + 0.34 * len(names)))
+    axes = figure.subplots()
+    totals = {a: sum(n for (line, _), n in counts.items() if line == a) for a in names}
+    for (a, b), n in counts.items():
+        if not n:
+            continue
+        x, y, shade = names.index(b), names.index(a), 0.15 + 0.7 * n / totals[a]
+        colour = ACCENT if a == b else OTHER
+        axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=colour, alpha=shade, linewidth=0))
+        if len(names) <= 12:
+            axes.text(x, y, f"{n:,.0f}", ha="center", va="center")
+    ticks = [_short(name) for name in names]
+    axes.set_xticks(range(len(names)), ticks, rotation=90 if len(names) > 3 else 0)
+    axes.set_yticks(range(len(names)), ticks)
+    axes.tick_params(labelsize=9 if len(names) <= 20 else 6, length=0)
+    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), xlabel="predicted", ylabel="gold")
+    return min(5.6, 1.6 + 0.34 * len(names))
 
 
-def outlines(edges: Sequence[float], counts: Mapping[str, Sequence[int]], of: str = "") -> Drawing:
+def outlines(edges: Sequence[float], counts: Mapping[str, Sequence[int]], of: str, figure: Any) -> float:
     """One outline a name, of counts between the edges; `of` names the values."""
-
-    def draw(axes: Any) -> None:
-        for (name, values), colour in zip(counts.items(), (ACCENT, OTHER, INK, SOFT), strict=False):
-            axes.stairs(values, edges, color=colour, linewidth=1.4, label=_short(name))
-        axes.set(xlabel=of, ylabel="rows")
-        _legend(axes)
-
-    return Drawing(draw, 2.4)
+    axes = figure.subplots()
+    for (name, values), colour in zip(counts.items(), (ACCENT, OTHER, INK, SOFT), strict=False):
+        axes.stairs(values, edges, color=colour, linewidth=1.4, label=_short(name))
+    axes.set(xlabel=of, ylabel="rows")
+    _legend(axes)
+    return 2.4
 
 
-def histogram(values: Mapping[str, Sequence[float]]) -> Drawing:
+def histogram(values: Mapping[str, Sequence[float]], figure: Any) -> float:
     """One outline a name, on common bins."""
     import numpy as np
 
@@ -158,40 +122,34 @@ def histogram(values: Mapping[str, Sequence[float]]) -> Drawing:
     everything = [v for vs in known.values() for v in vs] or [0]
     edges = np.linspace(min(everything), max(everything) + 1e-9, 25).tolist()
     counts = {f"{name} ({len(vs)})": np.histogram(vs, edges)[0].tolist() for name, vs in known.items()}
-    return outlines(edges, counts)
+    return outlines(edges, counts, "", figure)
 
 
-def panels(values: Mapping[str, Sequence[float]]) -> Drawing:
+def panels(values: Mapping[str, Sequence[float]], figure: Any) -> float:
     """One small histogram a name, each on its own axis, three a line."""
     lines = max(1, -(-len(values) // 3))
-
-    def draw(axes: Any) -> None:
-        figure = _cleared(axes)
-        for i, (name, column) in enumerate(values.items(), 1):
-            part = figure.add_subplot(lines, 3, i)
-            part.hist([v for v in column if v is not None and v == v], bins=20, color=ACCENT)
-            part.set_title(name, fontsize=8)
-
-    return Drawing(draw, 1.7 * lines)
+    for i, (name, column) in enumerate(values.items(), 1):
+        part = figure.add_subplot(lines, 3, i)
+        part.hist([v for v in column if v is not None and v == v], bins=20, color=ACCENT)
+        part.set_title(name, fontsize=8)
+    return 1.7 * lines
 
 
-def sweep(points: Sequence[Any]) -> Drawing:
+def sweep(points: Sequence[Any], figure: Any) -> float:
     """Rows kept and accuracy over the thresholds of a filter (commands.tune.Point)."""
+    above, below = figure.subplots(2, 1, sharex=True)
+    kept = [float("nan") if p.kept is None else p.kept for p in points]
+    above.plot([p.threshold for p in points], kept, marker="o", color=ACCENT)
+    above.set(ylabel="rows kept", ylim=(0, None))
+    for at, value, low, high in [(p.threshold, *p.accuracy) for p in points if p.accuracy]:
+        below.errorbar(at, value, [[value - low], [high - value]], marker="o", color=ACCENT, capsize=3)
+    below.set(xlabel="threshold", ylabel="validation accuracy")
+    for axes, p in ((axes, p) for p in points if p.current for axes in (above, below)):
+        axes.axvline(p.threshold, color=SOFT, linestyle=":", zorder=0)
+    return 4.2
 
-    def draw(axes: Any) -> None:
-        above, below = _cleared(axes).subplots(2, 1, sharex=True)
-        kept = [float("nan") if p.kept is None else p.kept for p in points]
-        above.plot([p.threshold for p in points], kept, marker="o", color=ACCENT)
-        above.set(ylabel="rows kept", ylim=(0, None))
-        for at, value, low, high in [(p.threshold, *p.accuracy) for p in points if p.accuracy]:
-            below.errorbar(at, value, [[value - low], [high - value]], marker="o", color=ACCENT, capsize=3)
-        below.set(xlabel="threshold", ylabel="validation accuracy")
-        for p in points:
-            if p.current:
-                above.axvline(p.threshold, color=SOFT, linestyle=":", zorder=0)
-                below.axvline(p.threshold, color=SOFT, linestyle=":", zorder=0)
 
-    return Drawing(draw, 4.2)
+OF_STAGES = {"bars": bars, "histogram": histogram, "panels": panels, "intervals": intervals}
 
 
 def svg(title: str, drawing: Drawing) -> str:
@@ -222,8 +180,7 @@ def png(title: str, drawing: Drawing, dpi: int = 120) -> bytes:
 
 def markdown(kind: str, title: str, values: Any) -> str:
     """A chart of a stage (stages.stage.Chart) as a small picture inside Markdown."""
-    kinds: dict[str, Callable[[Any], Drawing]] = {"bars": bars, "histogram": histogram, "panels": panels}
-    picture = png(title, kinds.get(kind, intervals)(values), 90)
+    picture = png(title, partial(OF_STAGES[kind], values), 90)
     return f"![{title}](data:image/png;base64,{base64.b64encode(picture).decode()})"
 
 
@@ -235,20 +192,12 @@ def _saved(
 
     out = io.BytesIO()
     with rc_context({**SETTINGS, "svg.hashsalt": hashsalt}):
-        height = drawing.height + (0.3 if title else 0)
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")  # no pyplot: it keeps figures for ever
-        drawing.draw(figure.add_subplot())
+        figure = Figure(figsize=(WIDTH, 1), layout="constrained")  # no pyplot: it keeps figures for ever
+        figure.set_figheight(drawing(figure) + (0.3 if title else 0))
         if title:
             figure.suptitle(title, fontsize=10, x=0.01, ha="left")
         figure.savefig(out, format=kind, **options)
     return out.getvalue()
-
-
-def _cleared(axes: Any) -> Any:
-    """The figure, for a drawing that has more than one pair of axes."""
-    figure = axes.figure
-    axes.remove()
-    return figure
 
 
 def _name_lines(axes: Any, names: Sequence[str]) -> None:

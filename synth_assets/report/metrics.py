@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from synth_assets.evaluation.metric_rows import Parts, parts_of
 from synth_assets.evaluation.of_texts import VARIED
@@ -13,16 +15,15 @@ from synth_assets.report.pages import Number, Picture, Section, Table, general, 
 Value = tuple[float | None, float | None, float | None, float | None]  # value, low, high, n
 Metrics = dict[tuple[str, str], Value]  # by name and slice
 NOTHING: Value = (None, None, None, None)
-ORDER = [
-    ("seeds", "the seeds alone"),
-    ("generations", "raw generations"),
-    ("filtered", "filtered"),
-    ("weighted", "weighted"),
-    ("seeds + weighted", "seeds + weighted"),
-    ("real", "as many real rows"),
-    ("word list", "baseline: word list, no student"),
-    ("model alone", "baseline: the model itself, no student"),
-]
+Values = Mapping[str, Value]  # by slice, of one name
+WORDS = {
+    "seeds": "the seeds alone",
+    "generations": "raw generations",
+    **{name: name for name in ("filtered", "weighted", "seeds + weighted")},
+    "real": "as many real rows",
+    "word list": "baseline: word list, no student",
+    "model alone": "baseline: the model itself, no student",
+}
 SHOWN = {"no rows": "no rows", "seeds": "the seeds", "generations": "raw generations"}
 TRUST = {
     "correctness": "labels that a student of the real rows gives as well",
@@ -42,8 +43,6 @@ SHORT = {  # what a terminal is shown of the metrics, beside accuracy and the an
     *("correctness", "contamination", "membership_signal", "entity_error", "fact_precision"),
     *("vocabulary", "distinct_1", "distinct_2", "self_bleu_4", "average_pairwise_similarity"),
 }
-WORDS = dict(ORDER)
-SETS = set(VARIED)
 ANSWERED_FIRST = ("no rows", "seeds")  # baselines of a model that is shown rows
 BASELINES = ("seeds", "real", "word list", "model alone")
 OF_STUDENTS = {"macro_f1": "macro-F1", "auc": "AUC", "calibration_error": "calibration error"}
@@ -64,25 +63,20 @@ INDEPENDENT = (
 def metric_sections(metrics: Metrics, labels: Sequence[str], parts: Parts | None = None) -> Iterator[Section]:
     """Each metric in the first section that knows how to show it. Yields stand in the funnel. `parts` is what
     the slices say: by default, what can be read from them."""
-    left, parts = dict(metrics), parts or parts_of(({"name": n, "slice": s} for n, s in metrics), labels)
-    _take(left, "yield")
-    yield _accuracy(
-        _take(left, "accuracy"),
-        _take(left, "accuracy_gain"),
-        _take(left, "accuracy_change"),
-        {n: _take(left, n) for n in OF_STUDENTS},
-    )
-    of_answers = [name for name in _names(left) if name.startswith("in_context_")]
-    yield _answers({name: _take(left, name) for name in of_answers})
-    of_truth = [name for name in _names(left) if name.startswith("truth_")]
-    yield _trust({name: _take(left, name) for name in [*TRUST, *of_truth]})
-    varied = [name for name in _names(left) if len(_slices(left, name)) > 1 and _slices(left, name) <= SETS]
-    yield _diversity({name: _take(left, name) for name in varied})
-    curved = [n for n in _names(left) if all(parts[n, s].get("set_rows") for s in _slices(left, n))]
-    yield _curves({name: _take(left, name) for name in curved}, parts)
-    pairs = {s: (p["gold"], p["said"]) for (n, s), p in parts.items() if n == "confusion" and "said" in p}
-    counts = {pairs[s]: v[0] for s, v in _take(left, "confusion").items() if s in pairs and v[0]}
-    yield _confusion(counts, _take(left, "error"), labels)
+    parts = parts or parts_of(({"name": n, "slice": s} for n, s in metrics), labels)
+    left: dict[str, dict[str, Value]] = {}  # what later sections see
+    for (name, part), value in metrics.items():
+        left.setdefault(name, {})[part] = value
+    left.pop("yield", None)
+    yield _accuracy(left)
+    yield _answers({name: left.pop(name) for name in list(left) if name.startswith("in_context_")})
+    trusted = [*TRUST, *(name for name in left if name.startswith("truth_"))]
+    yield _trust({name: left.pop(name) for name in trusted if name in left})
+    varied = [name for name, values in left.items() if len(values) > 1 and set(values) <= set(VARIED)]
+    yield _diversity({name: left.pop(name) for name in varied})
+    curved = [name for name, values in left.items() if all(parts[name, s].get("set_rows") for s in values)]
+    yield _curves({name: left.pop(name) for name in curved}, parts)
+    yield _confusion(left.pop("confusion", {}), left.pop("error", {}), parts, labels)
     yield _others(left)
 
 
@@ -93,67 +87,68 @@ def in_short(name: str, part: str) -> bool:
     return name.startswith("in_context_") or (name in SHORT and (name not in TRUST or part == "filtered"))
 
 
-def _names(metrics: Metrics) -> list[str]:
-    return list(dict.fromkeys(name for name, _ in metrics))
-
-
-def _slices(metrics: Metrics, name: str) -> set[str]:
-    return {part for of, part in metrics if of == name}
-
-
-def _take(left: Metrics, name: str) -> dict[str, Value]:
-    """Slice -> value of one metric, which later sections do not see."""
-    return {key[1]: left.pop(key) for key in list(left) if key[0] == name}
-
-
-def _diversity(measured: dict[str, dict[str, Value]]) -> Section:
-    """What was measured of the sets that are compared with real rows."""
-    sets = [s for s in VARIED if any(s in values for values in measured.values())]
-    bounded = any(value[1] is not None for values in measured.values() for value in values.values())
-    rows = []
-    for name, values in measured.items():
-        cells = [_bounded(values[s]) if s in values else [Number("")] * 2 for s in sets]
-        rows.append([text(name), *(c for pair in cells for c in pair[: 1 + bounded])])
-    if not rows:
-        return Section("diversity", "Diversity", "", [])
-    columns = [c for s in sets for c in (s, "95 % interval")[: 1 + bounded]]
-    counts = [value[3] for values in measured.values() for value in values.values()]
-    n = number(max(set(counts), key=counts.count), 0)
-    words = f"Of {n} rows of each set: most measures depend on the size of a set. What is real are seeds."
-    return Section("diversity", "Diversity", words, [Table([f"diversity of {n} rows", *columns], rows)])
-
-
 def _bounded(value: Value) -> list[Number]:
     return [general(value[0]), interval(value[1], value[2])]
 
 
-def _accuracy(
-    accuracy: dict[str, Value],
-    gain: dict[str, Value],
-    change: dict[str, Value],
-    more: dict[str, dict[str, Value]],
-) -> Section:
-    rows, drawn = [], []
-    for s, (value, low, high, n) in accuracy.items():
-        cells = [number(value), interval(low, high), *_gain(gain.get(s, NOTHING)), number(n, 0)]
-        rows.append([WORDS.get(s, text(s, 80)), *cells])
-        if value is not None:
-            drawn.append((s, value, low, high, s in BASELINES))
-    first = "accuracy of a student trained on"
-    columns = [first, "accuracy", "95 % interval", "against seeds", "95 % interval", "test rows"]
-    parts: list[Table | Picture] = [Table(columns, rows)] if rows else []
-    if drawn:
+def _gain(value: Value) -> list[Number]:
+    gain, low, high, _ = value
+    return [Number("") if gain is None else number(gain, sign="+"), interval(low, high, "+")]
+
+
+def _listed(names: Sequence[str], measured: Mapping[str, Values], words: Mapping[str, str]) -> list[Table]:
+    """A line a metric and slice, LINES at the most."""
+    rows = [
+        [words.get(name, text(name, 80)), text(part, 80), *_bounded(value), number(value[3], 0)]
+        for name, values in measured.items()
+        for part, value in values.items()
+    ]
+    more = f"and {len(rows) - LINES:,} more" if len(rows) > LINES else ""
+    return [Table([*names, "value", "95 % interval", "n"], rows[:LINES], more)] if rows else []
+
+
+def _picture(title: str, values: Values, caption: str, baselines: Sequence[str] = BASELINES) -> list[Picture]:
+    """Values with their intervals, if any is known."""
+    drawn = [(part, *value[:3], part in baselines) for part, value in values.items() if value[0] is not None]
+    return [Picture(title, partial(charts.intervals, drawn), caption)] if drawn else []
+
+
+def _diversity(measured: Mapping[str, Values]) -> Section:
+    """What was measured of the sets that are compared with real rows."""
+    everything = [value for values in measured.values() for value in values.values()]
+    if not everything:
+        return Section("diversity", "Diversity", "", [])
+    sets = [s for s in VARIED if any(s in values for values in measured.values())]
+    shown = 1 + any(low is not None for _, low, _, _ in everything)  # columns of a set
+    rows = [
+        [text(name), *(c for s in sets for c in (_bounded(v[s]) if s in v else [Number("")] * 2)[:shown])]
+        for name, v in measured.items()
+    ]
+    columns = [c for s in sets for c in (s, "95 % interval")[:shown]]
+    n = number(statistics.mode(n for *_, n in everything), 0)
+    words = f"Of {n} rows of each set: most measures depend on the size of a set. What is real are seeds."
+    return Section("diversity", "Diversity", words, [Table([f"diversity of {n} rows", *columns], rows)])
+
+
+def _accuracy(left: dict[str, dict[str, Value]]) -> Section:
+    accuracy, gain, change = (left.pop(f"accuracy{of}", {}) for of in ("", "_gain", "_change"))
+    parts: list[Table | Picture] = []
+    if accuracy:
+        rows = [
+            [_set(s), number(v[0]), interval(v[1], v[2]), *_gain(gain.get(s, NOTHING)), number(v[3], 0)]
+            for s, v in accuracy.items()
+        ]
+        first = "accuracy of a student trained on"
+        columns = [first, "accuracy", "95 % interval", "against seeds", "95 % interval", "test rows"]
         caption = "Accuracy with its 95 % interval; squares are baselines"
-        parts.append(Picture("accuracy on real test rows", charts.intervals(drawn), caption))
+        parts = [Table(columns, rows), *_picture("accuracy on real test rows", accuracy, caption)]
     if change:
         lines = [[text(part, 80), *_gain(value), number(value[3], 0)] for part, value in change.items()]
         parts.append(Table(["on the same test rows", "gain", "95 % interval", "test rows"], lines))
-    known = {name: values for name, values in more.items() if values}
-    sets = dict.fromkeys(s for values in known.values() for s in values)
-    if sets:
-        of_set = {s: [c for v in known.values() for c in _bounded(v.get(s, NOTHING))] for s in sets}
-        columns = [c for name in known for c in (OF_STUDENTS[name], "95 % interval")]
-        parts.append(Table(["trained on", *columns], [[WORDS.get(s, text(s, 80)), *of_set[s]] for s in sets]))
+    if known := {words: left.pop(name) for name, words in OF_STUDENTS.items() if name in left}:
+        sets = dict.fromkeys(s for values in known.values() for s in values)
+        rows = [[_set(s), *(c for v in known.values() for c in _bounded(v.get(s, NOTHING)))] for s in sets]
+        parts.append(Table(["trained on", *(c for words in known for c in (words, "95 % interval"))], rows))
     words = (
         "Students trained on each set and tested on real rows, beside baselines. A gain is paired: it is "
         "measured on the same test rows."
@@ -161,24 +156,17 @@ def _accuracy(
     return Section("accuracy", "Accuracy of students", words, parts)
 
 
-def _trust(measured: dict[str, dict[str, Value]]) -> Section:
+def _set(name: str) -> str:
+    return WORDS.get(name, text(name, 80))
+
+
+def _trust(measured: Mapping[str, Values]) -> Section:
     """Whether labels are right, and what rows have in common with real ones."""
-    named = {name: TRUST.get(name) or text(_against_truth(name), 60) for name in measured}
-    rows = [
-        [named[name], text(part, 60), *_bounded(value), number(value[3], 0)]
-        for name, values in measured.items()
-        for part, value in values.items()
-    ]
+    truths = {n: f"{n.removeprefix('truth_').replace('_', ' ')}, against what is right" for n in measured}
     words = "Of the rows that this round kept: are their labels right, and do they repeat real rows?"
-    if measured["kappa"]:
+    if "kappa" in measured:
         words += " People labelled some: the share of all labels is that of right ones, corrected by them."
-    more = f"and {len(rows) - LINES:,} more" if len(rows) > LINES else ""
-    table = Table(["", "rows", "value", "95 % interval", "n"], rows[:LINES], more)
-    return Section("trust", "Faithfulness and leaks", words, [table] if rows else [])
-
-
-def _against_truth(name: str) -> str:
-    return f"{name.removeprefix('truth_').replace('_', ' ')}, against what is right"
+    return Section("trust", "Faithfulness and leaks", words, _listed(["", "rows"], measured, truths | TRUST))
 
 
 def _answers(measured: dict[str, dict[str, Value]]) -> Section:
@@ -192,21 +180,14 @@ def _answers(measured: dict[str, dict[str, Value]]) -> Section:
             for s, value in values.items()
         ]
         columns = ["when shown", words, "95 % interval", "against seeds", "95 % interval", "test rows"]
-        parts.append(Table(columns, rows))
-        drawn = [(s, v[0], v[1], v[2], s in ANSWERED_FIRST) for s, v in values.items() if v[0] is not None]
-        if drawn:
-            caption = f"{words} with its 95 % interval; squares are baselines"
-            parts.append(Picture(f"{words} when shown rows of", charts.intervals(drawn), caption))
+        caption = f"{words} with its 95 % interval; squares are baselines"
+        picture = _picture(f"{words} when shown rows of", values, caption, ANSWERED_FIRST)
+        parts += [Table(columns, rows), *picture]
     words = "Real test rows that a model answers, shown rows of each set. A gain is paired, row by row."
     return Section("answers", "Answers of a model that is shown rows", words, parts)
 
 
-def _gain(value: Value) -> list[Number]:
-    gain, low, high, _ = value
-    return [Number("") if gain is None else number(gain, sign="+"), interval(low, high, "+")]
-
-
-def _curves(curved: dict[str, dict[str, Value]], said: Parts) -> Section:
+def _curves(curved: Mapping[str, Values], said: Parts) -> Section:
     """Metrics of parts of a set, by the rows of the part."""
     parts = []
     for name, values in curved.items():
@@ -218,27 +199,27 @@ def _curves(curved: dict[str, dict[str, Value]], said: Parts) -> Section:
         if series:
             drawn = {part: sorted(points) for part, points in list(series.items())[:9]}
             words = f"{text(name.replace('_', ' '), 60)} by number of rows"
-            parts.append(Picture(words, charts.curves(drawn), words))
+            parts.append(Picture(words, partial(charts.curves, drawn), words))
     words = "Accuracy is that of students of parts of a set, a mean over draws. Bands are 95 % intervals."
     return Section("curves", "Learning curves", words, parts)
 
 
-def _confusion(
-    counts: dict[tuple[str, str], float], errors_of: dict[str, Value], labels: Sequence[str]
-) -> Section:
+def _confusion(confusion: Values, errors_of: Values, said: Parts, labels: Sequence[str]) -> Section:
     """Counts of gold and predicted label."""
-    errors = {pair: n for pair, n in counts.items() if n and pair[0] != pair[1]}
+    pairs = {s: (p["gold"], p["said"]) for (n, s), p in said.items() if n == "confusion" and "said" in p}
+    counts = {pairs[s]: n for s, (n, *_) in confusion.items() if s in pairs and n}
+    errors = {pair: n for pair, n in counts.items() if pair[0] != pair[1]}
     known = dict.fromkeys([*labels, *(label for pair in counts for label in pair)])
     wrong = {label: sum(n for pair, n in errors.items() if label in pair) for label in known}
     most = sorted(wrong, key=lambda label: -wrong[label])[:LABELS]
     names = [label for label in known if label in most]
-    shown = {pair: n for pair, n in counts.items() if n and set(pair) <= set(names)}
+    shown = {pair: n for pair, n in counts.items() if set(pair) <= set(names)}
     if not shown:
         return Section("confusion", "Confusion", "", [])
     caption = "Gold labels by predicted labels; the stronger the colour, the more of the gold label"
     if len(known) > len(names):
         caption += f". The {LABELS} labels with the most errors, of {len(known):,}"
-    parts: list[Table | Picture] = [Picture("confusion", charts.heat(shown, names), caption)]
+    parts: list[Table | Picture] = [Picture("confusion", partial(charts.heat, shown, names), caption)]
     by_class = [[text(y, 60), *_bounded(v), number(v[3], 0)] for y, v in list(errors_of.items())[:LABELS]]
     if by_class:
         parts.append(Table(["gold", "error", "95 % interval", "test rows"], by_class))
@@ -249,27 +230,15 @@ def _confusion(
     return Section("confusion", "Confusion", "", parts)
 
 
-def _others(left: Metrics) -> Section:
+def _others(left: Mapping[str, Values]) -> Section:
     """A table of all, and pictures of those that have intervals to compare."""
-    names = _names(left)
-    ordered = sorted(left.items(), key=lambda item: names.index(item[0][0]))
-    rows = [
-        [text(name, 80), text(part, 80), *_bounded(value), number(value[3], 0)]
-        for (name, part), value in ordered[:LINES]
-    ]
-    parts: list[Table | Picture] = []
-    if rows:
-        more = f"and {len(left) - len(rows):,} more" if len(left) > len(rows) else ""
-        parts.append(Table(["metric", "slice", "value", "95 % interval", "n"], rows, more))
-    for name in names:
-        drawn = [
-            (part, value[0], value[1], value[2], part in BASELINES)
-            for (of, part), value in left.items()
-            if of == name and value[0] is not None and value[1] is not None
-        ]
-        if 1 < len(drawn) <= LABELS and len(parts) <= PICTURES:
+    pictures = []
+    for name, values in left.items():
+        drawn = {part: value for part, value in values.items() if value[1] is not None}
+        if 1 < len(drawn) <= LABELS:
             words = text(name.replace("_", " "), 60)
-            parts.append(Picture(words, charts.intervals(drawn), f"{words} with its 95 % interval"))
+            pictures += _picture(words, drawn, f"{words} with its 95 % interval")
+    parts = [*_listed(["metric", "slice"], left, {}), *pictures[:PICTURES]]
     return Section("metrics", "Other metrics", "", parts)
 
 

@@ -7,6 +7,7 @@ rows the round has.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +138,7 @@ def _funnel(round_: Round) -> Section:
 def _fates(cells: Sequence[Mapping[str, Any]]) -> Picture:
     fates = {"kept": "kept", "dropped by a filter": "dropped", "failed": "rejected"}
     bars = {words: [int(row[name]) for row in cells] for words, name in fates.items()}
-    drawing = charts.stacked(bars, [row["cell"] for row in cells])
+    drawing = partial(charts.stacked, bars, [row["cell"] for row in cells])
     return Picture("rows by cell", drawing, "What became of the rows of each cell")
 
 

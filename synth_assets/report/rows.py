@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.evaluation.usefulness import wilson
@@ -209,4 +210,4 @@ def _histogram(round_: Round, least: float, most: float) -> Picture:
     for row in found:
         counts.setdefault(row["origin"], [0] * BINS)[row["bin"]] = row["rows"]
     edges = [least + i * width for i in range(BINS + 1)]
-    return Picture("weights", charts.outlines(edges, counts, "weight"), "Rows by weight")
+    return Picture("weights", partial(charts.outlines, edges, counts, "weight"), "Rows by weight")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,7 +107,7 @@ def test_where_a_filter_behind_it_cannot_be_applied_kept_rows_are_unknown(
     assert [p.kept for p in sweep.points] == [24, *[None] * (len(sweep.points) - 1)]
     assert "there are 9 negative, 9 positive" in sweep.points[1].why
     assert "unknown: the filter student_confidence needs 10 rows" in list(report(sweep))[3]
-    assert charts.png("sweep", charts.sweep(sweep.points))
+    assert charts.png("sweep", partial(charts.sweep, sweep.points))
     path.write_text(
         path.read_text().replace("words: {at_least: 3}", "words: {at_least: 6}"), encoding="utf-8"
     )
