@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_assets.core.errors import UserError
-from synth_assets.report.one_round import ask
+from synth_assets.report.one_round import ask, query
 from synth_assets.report.pages import Section, Table, general, in_card, markdown
 from synth_assets.resources.gateway.models import resolve_model
 
@@ -18,14 +19,16 @@ if TYPE_CHECKING:
     from synth_assets.resources.storage.warehouse import Warehouse
 
 Format = Literal["parquet", "jsonl", "hf"]
-FILES: Mapping[str, str] = {
-    "parquet": "train.parquet",
-    "jsonl": "train.jsonl",
-    "hf": "train/train-00000-of-00001.parquet",
-}
+FILES = {"parquet": "train.parquet", "jsonl": "train.jsonl", "hf": "train/train-00000-of-00001.parquet"}
 CARD = "card.json"  # beside README.md: the same as data
 DAYS = ("round", "made_in")
 SIZES = {"n<1K": 10**3, "1K<n<10K": 10**4, "10K<n<100K": 10**5, "100K<n<1M": 10**6, "1M<n<10M": 10**7}
+SECTIONS = {  # title -> what it says; report/queries/card_* ask for their rows
+    "Models and cost": "Calls, tokens and US dollars of all rounds up to this one.",
+    "Rounds": "Rows that were asked for and kept.",
+    "Filters": "What was dropped, and by which rule.",
+    "Metrics": "With 95 % intervals where there are some; n is the number of rows measured.",
+}
 SYNTHETIC = (
     "**The rows are synthetic**: a language model wrote them, nobody has read all of them. They may be "
     "wrong, carry the model's biases, or repeat what it was trained on, and say nothing about real people "
@@ -35,7 +38,6 @@ SYNTHETIC = (
 
 def facts(recipe: Recipe, warehouse: Warehouse, stage: str, round_: str | None, rows: int) -> dict[str, Any]:
     """What the card says, as data."""
-    asked = recipe.model_dump(mode="json", include={"conditions", "demonstrations", "rows"})
     return {
         "recipe": recipe.name,
         "stage": stage,
@@ -50,15 +52,17 @@ def facts(recipe: Recipe, warehouse: Warehouse, stage: str, round_: str | None, 
             for name, step in recipe.steps.items()
         },
         "annotator": _model(recipe.annotator_model),
-        "asked": asked,
+        "asked": recipe.model_dump(mode="json", include={"conditions", "demonstrations", "rows"}),
         "measured": measured(recipe, warehouse, round_),
     }
 
 
 def measured(recipe: Recipe, warehouse: Warehouse, round_: str | None) -> dict[str, list[dict[str, Any]]]:
     """Title of SECTIONS -> its rows."""
+    queries = {title: query(f"card_{title.lower().replace(' ', '_')}") for title in SECTIONS}
     return {
-        title: ask(warehouse, recipe.name, sql, round=round_ or "9999-12-31") for title, _, sql in SECTIONS
+        title: ask(warehouse, recipe.name, sql, round=round_ or "9999-12-31")
+        for title, sql in queries.items()
     }
 
 
@@ -72,48 +76,20 @@ def card(recipe: Recipe, kind: Format, schema: pa.Schema, data: Mapping[str, Any
     if data["labels"]:
         labels = Table(["label", "what it means"], list(data["labels"].items()))
         yield from markdown([Section("labels", "Labels", "", [labels])], "##", in_card)
-    yield from _origins(data["seeds"])
-    yield from _how(data)
-    yield from markdown(
-        [_section(title, words, data["measured"][title]) for title, words, _ in SECTIONS], "##", in_card
+    # the seeds are somebody's: their licence goes with the rows that come of them
+    yield from (
+        "## Seeds",
+        "",
+        "Real rows that the model was shown; in `weighted` their `origin` is `seed`.",
+        "",
     )
-
-
-def _section(title: str, words: str, rows: Sequence[Mapping[str, Any]]) -> Section:
-    cells = [[v if isinstance(v, str) else general(v) for v in row.values()] for row in rows]
-    return Section("", title, words, [Table(list(rows[0]), cells) if rows else Table(["None."], [])])
-
-
-SECTIONS = (
-    (
-        "Models and cost",
-        "Calls, tokens and US dollars of all rounds up to this one.",
-        """select used_by as stage, model, endpoint, count(*) as calls, sum(prompt_tokens) as prompt_tokens,
-          sum(completion_tokens) as completion_tokens,
-          if(bool_and(cost is not null or outcome in ('rate_limited', 'provider_error', 'timed_out')),
-            sum(cost), null) as dollars
-        from (select distinct on (call_id) * from {recipe}.calls where round <= $round
-          order by call_id, round, used_by) group by all order by all""",
-    ),
-    (
-        "Rounds",
-        "Rows that were asked for and kept.",
-        """select round, count(*) as generated, count(*) filter (where accepted) as accepted,
-          (select count(*) from {recipe}.filtered as f where f.round = g.round) as kept
-        from {recipe}.generations as g where round <= $round group by round order by round""",
-    ),
-    (
-        "Filters",
-        "What was dropped, and by which rule.",
-        """select stage, scorer as filter, threshold as wanted, count(*) as dropped from {recipe}.rejected
-        where round <= $round group by all order by dropped desc, filter""",
-    ),
-    (
-        "Metrics",
-        "With 95 % intervals where there are some; n is the number of rows measured.",
-        """select name, slice, value, low, high, n from {recipe}.metrics where round = $round order by all""",
-    ),
-)
+    yield from (f"- {name}: {data['seeds'][name] or 'not stated'}" for name in ("source", "license"))
+    yield from ("", *_how(data))
+    for title, words in SECTIONS.items():
+        rows = data["measured"][title]
+        cells = [[v if isinstance(v, str) else general(v) for v in row.values()] for row in rows]
+        table = Table(list(rows[0]), cells) if rows else Table(["None."], [])
+        yield from markdown([Section("", title, words, [table])], "##", in_card)
 
 
 def _front_matter(recipe: Recipe, kind: Format, rows: int, schema: pa.Schema) -> str:
@@ -152,13 +128,6 @@ def _type(kind: pa.DataType) -> dict[str, Any]:
     return {"dtype": {"double": "float64"}.get(str(kind), str(kind))}
 
 
-def _origins(seeds: Mapping[str, str | None]) -> Iterator[str]:
-    """The seeds are somebody's: their licence goes with the rows that come of them."""
-    words = "Real rows that the model was shown; in `weighted` their `origin` is `seed`."
-    yield from ("## Seeds", "", words, "", f"- source: {seeds['source'] or 'not stated'}")
-    yield from (f"- license: {seeds['license'] or 'not stated'}", "")
-
-
 def _how(data: Mapping[str, Any]) -> Iterator[str]:
     import yaml
 
@@ -176,21 +145,13 @@ def _model(spec: str | NamedModel) -> str:
         model = resolve_model(spec)
     except UserError:  # a key that is not set on this machine is no reason to have no card
         return f"model {spec if isinstance(spec, str) else spec.name}"
-    price = "price not stated"
-    if model.price is not None:
-        price = (
-            "free"
-            if model.price.free
-            else (
-                f"{model.price.prompt:g} and {model.price.completion:g} US dollars "
-                "a million prompt and completion tokens"
-            )
-        )
-    return f"model {model.name} at {model.endpoint}, {price}"
+    said, price = "price not stated", model.price
+    if price is not None:
+        paid = f"{price.prompt:g} and {price.completion:g} US dollars a million prompt and completion tokens"
+        said = "free" if price.free else paid
+    return f"model {model.name} at {model.endpoint}, {said}"
 
 
 def _fenced(text: str) -> list[str]:
-    fence = "```"
-    while fence in text:
-        fence += "`"
+    fence = next(ticks for n in count(3) if (ticks := "`" * n) not in text)
     return [fence, *text.rstrip().splitlines(), fence]

@@ -1,4 +1,4 @@
-"""All pictures, by matplotlib: a function draws values onto a figure and says how high, in inches, it is to be.
+"""All pictures, by matplotlib: a function draws values onto a figure and returns its height in inches.
 
 `svg` prints it in a page's own colours, light or dark; `png` and `markdown` dark on white.
 """

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from synth_assets.report.card import CARD, FILES, measured
-from synth_assets.report.metrics import INDEPENDENT, Metrics, differences
-from synth_assets.report.one_round import ask, by_name, latest_round
-from synth_assets.report.pages import Number, Section, Table, dollars, general, interval, number, text, total
+from synth_assets.report.metrics import INDEPENDENT, differences, gained
+from synth_assets.report.one_round import by_name, latest_round
+from synth_assets.report.pages import Section, Table, dollars, general, interval, number, share, text, total
 from synth_assets.report.views import show
 from synth_assets.resources.home import recipes, warehouse
 from synth_assets.resources.storage.warehouse import identifier, literal
@@ -44,14 +44,9 @@ class Side:
     size: int
     synthetic: int
     rows: pd.DataFrame  # row_id, text, label, weight, origin and more; TRAINED at the most
-    card: Mapping[str, list[dict[str, Any]]]  # title of card.SECTIONS -> its rows
+    card: Mapping[str, list[dict[str, Any]]]  # title of a section of the card -> its rows
     recipe: Recipe | None  # of a set that is not a folder
     made_by: str  # what makes its metrics
-
-    @property
-    def metrics(self) -> Metrics:
-        """What was measured when the set was made."""
-        return by_name(self.card["Metrics"])
 
 
 def compare(a: str, b: str, encoder: MiniLM) -> list[Section]:
@@ -68,12 +63,12 @@ def compare(a: str, b: str, encoder: MiniLM) -> list[Section]:
 def _side(words: str) -> Side:
     name, at, round_ = words.partition("@")
     if (recipes() / f"{name}.yaml").is_file():
-        return _of_recipe(words, load(recipes() / f"{name}.yaml"), round_ if at else None)
+        return _of_recipe(load(recipes() / f"{name}.yaml"), round_ if at else None)
     folder = Path(words).expanduser()
     for kind, file in FILES.items():
         if (folder / file).is_file() and (folder / "README.md").is_file():
             return _of_folder(
-                words, folder, "read_json" if kind == "jsonl" else "read_parquet", folder / file
+                words, folder, folder / file, "read_json" if kind == "jsonl" else "read_parquet"
             )
     known = ", ".join(sorted(path.stem for path in recipes().glob("*.yaml"))) or "none"
     raise UserError(
@@ -82,59 +77,41 @@ def _side(words: str) -> Side:
     )
 
 
-def _of_recipe(words: str, recipe: Recipe, round_: str | None) -> Side:
+def _of_recipe(recipe: Recipe, round_: str | None) -> Side:
     target = warehouse()
     show(target, recipe)
     day = latest_round(recipe, "weighted", round_)
-    (counts,) = ask(
-        target, recipe.name, f"select {COUNTS} from {{recipe}}.weighted where round = $round", round=day
-    )
-    sql = f"select * from {identifier(recipe.name)}.weighted where round = $round {SAMPLED}"
-    return Side(
-        f"{recipe.name}@{day}",
-        frozenset(recipe.labels),
-        counts["size"],
-        counts["synthetic"],
-        target.query(sql, {"round": day}).df(),
-        measured(recipe, target, day),
-        recipe,
-        f"`synth run {recipe.name} --round {day}` measures it.",
-    )
+    sql = f"from {identifier(recipe.name)}.weighted where round = $round"
+    counts, rows = (target.query(f"{q} {sql} {o}", {"round": day}).df() for q, o in (COUNTS, SAMPLE))
+    name, made_by = f"{recipe.name}@{day}", f"`synth run {recipe.name} --round {day}` measures it."
+    card = measured(recipe, target, day)
+    return Side(name, frozenset(recipe.labels), *map(int, counts.iloc[0]), rows, card, recipe, made_by)
 
 
-COUNTS = "count(*) as size, count(*) filter (where origin = 'synthetic') as synthetic"
-SAMPLED = f"order by md5(row_id), row_id limit {TRAINED}"
+COUNTS = ("select count(*) as size, count(*) filter (where origin = 'synthetic') as synthetic", "")
+SAMPLE = ("select *", f"order by md5(row_id), row_id limit {TRAINED}")
 
 
-def _of_folder(words: str, folder: Path, reader: str, file: Path) -> Side:
+def _of_folder(words: str, folder: Path, file: Path, reader: str) -> Side:
     import duckdb
 
-    card = _card(folder)
+    card, source = _card(folder), f"{reader}({literal(str(file))})"
     try:
         with duckdb.connect() as connection:
-            there = set(connection.sql(f"from {reader}({literal(str(file))})").columns)
+            there = set(connection.sql(f"from {source}").columns)
             if not {"row_id", "text"} <= there:
                 raise UserError(
                     f"{file} of the stage {card['stage']} has no rows with row_id and text: export weighted, "
                     "filtered or generations."
                 )
-            made = "seed" if card["stage"] == "seeds" else "synthetic"
-            rows = _rows(f"{reader}({literal(str(file))})", there, made)
-            ((size, synthetic),) = connection.sql(f"select {COUNTS} from ({rows})").fetchall()
-            sample = connection.sql(f"from ({rows}) {SAMPLED}").df()
+            sql = _rows(source, there, "seed" if card["stage"] == "seeds" else "synthetic")
+            counts, rows = (connection.sql(f"{q} from ({sql}) {o}").df() for q, o in (COUNTS, SAMPLE))
     except duckdb.Error as error:
         why = str(error).partition("\n")[0]
         raise UserError(f"{file} cannot be read, export the set again: {why}") from error
-    return Side(
-        words,
-        frozenset(card["labels"]),
-        size,
-        synthetic,
-        sample,
-        card["measured"],
-        None,
-        "Its card has none: export a round that was measured.",
-    )
+    made_by = "Its card has none: export a round that was measured."
+    sizes = map(int, counts.iloc[0])
+    return Side(words, frozenset(card["labels"]), *sizes, rows, card["measured"], None, made_by)
 
 
 def _card(folder: Path) -> dict[str, Any]:
@@ -165,21 +142,13 @@ def _sets(sides: Sequence[Side]) -> Section:
         ["synthetic rows", *(number(s.synthetic, 0) for s in sides)],
         ["rounds", *(number(len(s.card["Rounds"]), 0) for s in sides)],
     ]
-    for column, words in {"generated": "asked for", "accepted": "accepted", "kept": "kept"}.items():
-        lines.append([f"rows {words}", *(number(total(s.card["Rounds"], column), 0) for s in sides)])
-    yields = [_yield(side) for side in sides]
-    lines += [["yield", *(y[0] for y in yields)], ["95 % interval", *(y[1] for y in yields)]]
+    words = {"generated": "rows asked for", "accepted": "rows accepted", "kept": "rows kept"}
+    counts = {column: [total(s.card["Rounds"], column) for s in sides] for column in words}
+    lines += [[words[column], *(number(n, 0) for n in ns)] for column, ns in counts.items()]
+    shares = [share(*pair) for pair in zip(counts["kept"], counts["generated"], strict=True)]
+    lines += [[name, *cells] for name, *cells in zip(["yield", "95 % interval"], *shares, strict=True)]
     columns = ["", *(f"{letter}: {s.name}" for letter, s in zip("AB", sides, strict=True))]
     return Section("sets", "The sets", "", [Table(columns, lines)])
-
-
-def _yield(side: Side) -> tuple[Number, Number]:
-    from synth_assets.evaluation.usefulness import wilson
-
-    kept, asked = (total(side.card["Rounds"], column) for column in ("kept", "generated"))
-    if kept is None or not asked:
-        return number(None), Number("")
-    return number(kept / asked), interval(*wilson(int(kept), int(asked)))
 
 
 def _funnel(sides: Sequence[Side]) -> Section:
@@ -234,20 +203,16 @@ def _students(sides: Sequence[Side], encoder: MiniLM) -> Section:
     sets = {x: s.rows.dropna(subset=["label"]) for x, s in zip("AB", sides, strict=True)}
     said = of_students.predictions(sets, test, made)
     right = {x: None if p is None else p.right for x, p in said.items()}
-    rows = {(r.name, r.slice): r for r in usefulness.compare(right, len(test), "A")}
-    lines = [
-        [x, number(rows["accuracy", x].value), interval(rows["accuracy", x].low, rows["accuracy", x].high)]
-        for x in "AB"
-    ]
-    if gain := rows.get(("accuracy_gain", "B")):
-        gained = [number(gain.value, sign="+"), interval(gain.low, gain.high, "+")]
-        lines.append(["B against A", *gained])
+    found = by_name(row._asdict() for row in usefulness.compare(right, len(test), "A"))
+    lines = [[x, number(found["accuracy", x][0]), interval(*found["accuracy", x][1:3])] for x in "AB"]
+    if gain := found.get(("accuracy_gain", "B")):
+        lines.append(["B against A", *gained(gain)])
     lacking = [s.name for x, s in zip("AB", sides, strict=True) if right[x] is None]
     words = (
         f"Trained again on at most {TRAINED:,} rows of each set, with their weights; tested on {len(test):,} "
+        f"real rows that neither sample has. The student is {why}. The difference is paired: its interval is "
+        "of the same rows."
     )
-    words += f"real rows that neither sample has. The student is {why}. "
-    words += "The difference is paired: its interval is of the same rows."
     words += f" {' and '.join(lacking)}: a label of the test rows is in no row." if lacking else ""
     return Section("students", title, words, [Table(["trained on", "accuracy", "95 % interval"], lines)])
 
@@ -300,7 +265,8 @@ def _diversity(sides: Sequence[Side], encode: Encode) -> Section:
         seeds = _seeds(recipe, ["unlabeled", "test"])
         if len(seeds) >= n:
             sets["real"] = seeds.sort_values("row_id")
-    a, b, *real = (_by_name(diversity(list(rows["text"][:n]), encode)) for rows in sets.values())
+    of_sets = [diversity(list(rows["text"][:n]), encode).assign(slice="") for rows in sets.values()]
+    a, b, *real = (by_name(rows.astype(object).to_dict("records")) for rows in of_sets)
     table = differences(a, b, "A", "B", METRICS)
     lines = [
         [name, *cells, *(general(of_real[str(name), ""][0]) for of_real in real)]
@@ -313,16 +279,9 @@ def _diversity(sides: Sequence[Side], encode: Encode) -> Section:
     return Section("diversity", "Diversity", words, [Table(columns, lines)])
 
 
-def _by_name(rows: pd.DataFrame) -> Metrics:
-    known = rows.astype(object).where(rows.notna(), None).to_dict("records")
-    return {(row["name"], ""): (row["value"], row.get("low"), row.get("high"), row["n"]) for row in known}
-
-
 def _metrics(sides: Sequence[Side]) -> Section:
-    a, b = sides
     words = f"As they were measured when the sets were made. {INDEPENDENT}"
-    for s in sides:
-        words += "" if s.metrics else f" {s.name} has no metrics. {s.made_by}"
-    table = differences(a.metrics, b.metrics, "A", "B", METRICS)
+    words += "".join(f" {s.name} has no metrics. {s.made_by}" for s in sides if not s.card["Metrics"])
+    table = differences(*(by_name(s.card["Metrics"]) for s in sides), "A", "B", METRICS)
     table = table if table.rows else Table(["metric", "A", "B"], [["all", number(None), number(None)]])
     return Section("metrics", "Metrics", words, [table])

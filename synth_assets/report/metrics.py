@@ -91,7 +91,7 @@ def _bounded(value: Value) -> list[Number]:
     return [general(value[0]), interval(value[1], value[2])]
 
 
-def _gain(value: Value) -> list[Number]:
+def gained(value: Value) -> list[Number]:
     gain, low, high, _ = value
     return [Number("") if gain is None else number(gain, sign="+"), interval(low, high, "+")]
 
@@ -135,7 +135,7 @@ def _accuracy(left: dict[str, dict[str, Value]]) -> Section:
     parts: list[Table | Picture] = []
     if accuracy:
         rows = [
-            [_set(s), number(v[0]), interval(v[1], v[2]), *_gain(gain.get(s, NOTHING)), number(v[3], 0)]
+            [_set(s), number(v[0]), interval(v[1], v[2]), *gained(gain.get(s, NOTHING)), number(v[3], 0)]
             for s, v in accuracy.items()
         ]
         first = "accuracy of a student trained on"
@@ -143,7 +143,7 @@ def _accuracy(left: dict[str, dict[str, Value]]) -> Section:
         caption = "Accuracy with its 95 % interval; squares are baselines"
         parts = [Table(columns, rows), *_picture("accuracy on real test rows", accuracy, caption)]
     if change:
-        lines = [[text(part, 80), *_gain(value), number(value[3], 0)] for part, value in change.items()]
+        lines = [[text(part, 80), *gained(value), number(value[3], 0)] for part, value in change.items()]
         parts.append(Table(["on the same test rows", "gain", "95 % interval", "test rows"], lines))
     if known := {words: left.pop(name) for name, words in OF_STUDENTS.items() if name in left}:
         sets = dict.fromkeys(s for values in known.values() for s in values)
@@ -176,7 +176,7 @@ def _answers(measured: dict[str, dict[str, Value]]) -> Section:
     for name, values in measured.items():
         words = text(name.removeprefix("in_context_").replace("_", " "), 60)
         rows = [
-            [SHOWN.get(s, text(s, 80)), *_bounded(value), *_gain(gain.get(s, NOTHING)), number(value[3], 0)]
+            [SHOWN.get(s, text(s, 80)), *_bounded(value), *gained(gain.get(s, NOTHING)), number(value[3], 0)]
             for s, value in values.items()
         ]
         columns = ["when shown", words, "95 % interval", "against seeds", "95 % interval", "test rows"]

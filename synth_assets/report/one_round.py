@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +49,16 @@ def ask(warehouse: Warehouse, recipe: str, sql: str, **given: Any) -> list[dict[
     ]
 
 
+@cache
+def query(name: str) -> str:
+    """The SQL of a file of report/queries."""
+    return (Path(__file__).parent / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+
+
 def by_name(rows: Iterable[Mapping[str, Any]]) -> Metrics:
-    """Rows of metrics by their name and slice."""
-    return {(row["name"], row["slice"]): (row["value"], row["low"], row["high"], row["n"]) for row in rows}
+    """Rows of metrics by their name and slice; what is no number is unknown."""
+    known = ({name: None if v != v else v for name, v in row.items()} for row in rows)
+    return {(r["name"], r["slice"]): (r["value"], r["low"], r["high"], r["n"]) for r in known}
 
 
 def latest_round(recipe: Recipe, stage: str, asked: str | None = None) -> str:

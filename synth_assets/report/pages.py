@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from synth_assets.evaluation.usefulness import wilson
 from synth_assets.report import charts
 
 TEMPLATE = "report.html.j2"
@@ -90,6 +91,13 @@ def interval(low: float | None, high: float | None, sign: str = "") -> Number:
         return Number("")
     digits = 3 if max(abs(low), abs(high)) < 10 else 1
     return Number(f"{low:{sign},.{digits}f} to {high:{sign},.{digits}f}")
+
+
+def share(part: float | None, of: float | None) -> list[Number]:
+    """A share of rows with its 95 % interval (Wilson's)."""
+    if part is None or not of:
+        return [number(None), Number("")]
+    return [number(part / of), interval(*wilson(int(part), int(of)))]
 
 
 def total(rows: Iterable[Mapping[str, Any]], name: str) -> float | None:

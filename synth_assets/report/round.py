@@ -11,24 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.evaluation.usefulness import wilson
-from synth_assets.report import charts
+from synth_assets.report import charts, pages
 from synth_assets.report.metrics import INDEPENDENT, Metrics, differences, in_short, metric_sections
 from synth_assets.report.one_round import Round
-from synth_assets.report.pages import (
-    Number,
-    Picture,
-    Section,
-    Table,
-    aligned,
-    dollars,
-    general,
-    html,
-    interval,
-    number,
-    text,
-    total,
-)
+from synth_assets.report.pages import Number, Picture, Section, Table, general, number, share, text, total
 from synth_assets.report.rows import SHOWN, of_conditions, of_examples, of_labels, of_weights
 from synth_assets.resources.home import lake, warehouse
 from synth_assets.resources.storage import files
@@ -46,7 +32,7 @@ def summary(recipe: Recipe, round_: str) -> Iterator[str]:
     shown = [part for section in (_funnel(at), *metric_sections(metrics, [])) for part in section.parts]
     yield f"{recipe.name}, round {round_}"
     for table in [*shown, *([_cost(calls)] if calls else [])]:
-        yield from ("", *aligned(table)) if isinstance(table, Table) else ()
+        yield from ("", *pages.aligned(table)) if isinstance(table, Table) else ()
     query = f"select text, label, weight from {recipe.name}.weighted where round = '{round_}' limit 5"
     yield from ("", f"Files    {lake().folder(recipe.name)}", f'SQL      synth sql "{query}"')
     yield from (f"Report   synth report {recipe.name} --round {round_} --open", "UI       make ui")
@@ -56,7 +42,7 @@ def write(recipe: Recipe, warehouse: Warehouse, round_: str, to: Path) -> list[S
     """Write the page, whole or not at all; returns what it says."""
     found = sections(Round(recipe, warehouse, round_))
     words = f"{text(recipe.task.text)}; synthetic rows, made by a language model and measured on real ones"
-    files.write(to, html(f"{recipe.name}, round {round_}", f"{words}. Intervals are 95 %.", found))
+    files.write(to, pages.html(f"{recipe.name}, round {round_}", f"{words}. Intervals are 95 %.", found))
     return found
 
 
@@ -75,29 +61,22 @@ def sections(round_: Round) -> list[Section]:
     return [section for section in found if section.parts]
 
 
+COUNTS = {"asked": "rows asked for", "kept": "rows kept", "training_rows": "rows of the training set"}
+
+
 def _made(round_: Round) -> Section:
     recipe, there = round_.recipe, round_.counts
-    facts = [
-        ("labels", text(", ".join(recipe.labels))) if recipe.labels else None,
-        ("rows asked for", str(number(there["asked"], 0))),
-        ("rows kept", str(number(there["kept"], 0))),
-        ("rows of the training set", str(number(there["training_rows"], 0))),
-        *((words, _time(there[name])) for name, words in TIMES.items()),
-    ]
-    parts = [Table(["", ""], [fact for fact in facts if fact])]
+    facts = [("labels", text(", ".join(recipe.labels)))] if recipe.labels else []
+    facts += [(words, str(number(there[name], 0))) for name, words in COUNTS.items()]
+    for name in ("first_call", "last_call"):  # times of the call log, to the second
+        at = there[name] and f"{there[name][:19].replace('T', ' ')} UTC"
+        facts.append((name.replace("_", " "), at or "unknown"))
+    parts = [Table(["", ""], facts)]
     calls = round_.ask("select * from {recipe}.cost where round = $round")
     if calls:
         parts.append(_cost(calls))
     words = "A call counts in the round that used it first. A cost is unknown where a model has no price."
     return Section("made", "What was made, and its cost", words, parts)
-
-
-TIMES = {"first_call": "first call", "last_call": "last call"}
-
-
-def _time(stamp: str | None) -> str:
-    """A time of the call log, to the second."""
-    return "unknown" if stamp is None else f"{stamp[:19].replace('T', ' ')} UTC"
 
 
 def _cost(calls: Sequence[Mapping[str, Any]]) -> Table:
@@ -109,7 +88,7 @@ def _cost(calls: Sequence[Mapping[str, Any]]) -> Table:
 def _calls(stage: str, model: str, rows: Sequence[Mapping[str, Any]]) -> list[object]:
     names = ("calls", "prompt_tokens", "completion_tokens", "cost")
     *counts, cost = (total(rows, name) for name in names)
-    return [stage, model, *(number(n, 0) for n in counts), dollars(cost)]
+    return [stage, model, *(number(n, 0) for n in counts), pages.dollars(cost)]
 
 
 def _funnel(round_: Round) -> Section:
@@ -144,10 +123,8 @@ def _fates(cells: Sequence[Mapping[str, Any]]) -> Picture:
 
 def _yield(row: Mapping[str, Any]) -> list[object]:
     generated, kept = row["generated"], row["kept"]
-    known = kept is not None and generated
-    low, high = wilson(int(kept), int(generated)) if known else (None, None)
     counts = [number(n, 0) for n in (generated, generated - row["rejected"], kept)]
-    return [text(row["cell"]), *counts, number(kept / generated if known else None), interval(low, high)]
+    return [text(row["cell"]), *counts, *share(kept, generated)]
 
 
 def _changes(round_: Round, now: Metrics) -> Section:
@@ -159,8 +136,7 @@ def _changes(round_: Round, now: Metrics) -> Section:
     counts = round_.ask(f"""
         select round::varchar as round, asked, kept, training_rows, calls, cost from {{recipe}}.rounds
         where round in ($round, {literal(found["day"])}) order by round""")
-    names = {"asked": "rows asked for", "kept": "rows kept", "training_rows": "rows of the training set"}
-    names |= {"calls": "calls", "cost": "US dollars"}
+    names = COUNTS | {"calls": "calls", "cost": "US dollars"}
     lines = [[words, *_before_and_now([row[name] for row in counts])] for name, words in names.items()]
     parts = [Table(["", "before", "now", "difference"], lines)] if len(counts) == 2 else []
     parts += [table] if table.rows else []

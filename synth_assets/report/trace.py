@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
 from synth_assets.core.registry import FILTERS
-from synth_assets.report.one_round import ask
+from synth_assets.report.one_round import ask, query
 from synth_assets.resources.storage.warehouse import identifier
 
 if TYPE_CHECKING:
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 CALLS = "_calls"  # what the columns of a filter's calls end with
 SHORTEST = 6  # characters of an id
 MATCHES = 10  # that an error lists
-CALL = ("model", "endpoint", "outcome", "prompt_tokens", "completion_tokens", "tokens_from", "cost")
-CALL_AFTER = ("latency_s", "attempts", "time", "finish_reason")
+CALL = (  # of a step with its call
+    *("model", "endpoint", "outcome", "prompt_tokens", "completion_tokens", "tokens_from", "cost"),
+    *("latency_s", "attempts", "time", "finish_reason", "accepted", "reason", "error"),
+)
 
 
 def story(warehouse: Warehouse, row_id: str) -> dict[str, Any]:
@@ -37,8 +39,8 @@ def story(warehouse: Warehouse, row_id: str) -> dict[str, Any]:
         "recipe": recipe,
         **{name: row[name] for name in ("row_id", "round", "cell", "outcome", "text")},
         "conditions": json.loads(row["conditions"]),
-        "demonstrations": about(DEMONSTRATIONS),
-        "steps": [_step(step) for step in about(STEPS)],
+        "demonstrations": about(query("demonstrations")),
+        "steps": [_step(step) for step in about(query("steps"))],
         "scores": scores,
         "scored_by": list(_scored_by(about, row)),
         "filters": list(_verdicts(row, scores, _scored(warehouse, recipe))),
@@ -48,38 +50,6 @@ def story(warehouse: Warehouse, row_id: str) -> dict[str, Any]:
             "select round, label, weight from {recipe}.weighted where row_id = $row_id order by round"
         ),
     }
-
-
-DEMONSTRATIONS = """
-select s.row_id, s.label, s.text
-from (
-  select unnest(demonstration_ids) as seed_id, generate_subscripts(demonstration_ids, 1) as position
-  from {recipe}.conditions
-  where row_id = $row_id
-) as c
-join {recipe}.seeds as s on s.row_id = c.seed_id
-order by c.position
-"""
-STEPS = """
-select
-  s.step, s.call_id, s.accepted, s.reason, coalesce(s.error, c.error) as error, c.* exclude (call_id, error)
-from {recipe}.steps as s
-left join {recipe}.calls as c
-  on c.call_id = s.call_id and c.used_by = s.step and c.round = s.round and c.cell = s.cell
-where s.row_id = $row_id and s.call_id is not null
-order by s.position
-"""
-SCORED_BY = """
-select c.used_by as step, true as accepted, null as reason, c.*
-from {recipe}.calls as c
-join {recipe}.generations as g on g.round = c.round
-where g.row_id = $row_id and (
-  (c.used_by = 'scores' and c.cell = g.cell and contains($calls, c.call_id))
-  or ((c.used_by = 'labelled' or ($unknown and c.used_by = 'scores' and c.cell = g.cell))
-    and contains(right(c.messages, length($shown) + 200), $shown))
-)
-order by c.time
-"""
 
 
 def _scored_by(
@@ -92,7 +62,7 @@ def _scored_by(
     filter_of = {call: name for name, ids in noted.items() for call in ids or ()}
     unknown = all(ids is None for ids in noted.values())
     shown = json.dumps(f": {row['text']}\n", ensure_ascii=False)[1:-1]
-    for call in about(SCORED_BY, shown=shown, calls=" ".join(filter_of), unknown=unknown):
+    for call in about(query("scored_by"), shown=shown, calls=" ".join(filter_of), unknown=unknown):
         yield {**_step(call), "filter": filter_of.get(call["call_id"])}
 
 
@@ -126,13 +96,12 @@ def _find(warehouse: Warehouse, words: str) -> tuple[str, str]:
 
 def _scored(warehouse: Warehouse, recipe: str) -> dict[str, str]:
     """The columns of the filters' scores, in the order of the filters -> the filter's name."""
-    columns = {
-        stage: warehouse.query(f"select * from {identifier(recipe)}.{stage} limit 0")
+    filtered, before = (
+        warehouse.query(f"select * from {identifier(recipe)}.{stage} limit 0")
         for stage in ("filtered", "generations")
-    }
-    filtered, before = columns["filtered"], set(columns["generations"].columns)
+    )
     typed = zip(filtered.columns, filtered.types, strict=True)
-    numbers = [name for name, kind in typed if str(kind) == "DOUBLE" and name not in before]
+    numbers = [name for name, kind in typed if str(kind) == "DOUBLE" and name not in before.columns]
     filters = {name: FILTERS.find(name) for name in FILTERS.known}
     filter_of = {kind.score_column(): name for name, kind in filters.items()}
     beside = {column for kind in filters.values() for column in kind.columns} - set(filter_of)
@@ -157,15 +126,9 @@ def _verdicts(
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:
     """A step with its call, as it was sent and answered; what the lake does not have is None."""
-    return {
-        "step": step["step"],
-        "call_id": step["call_id"],
-        "messages": json.loads(step["messages"]) if step["messages"] else None,
-        "parameters": json.loads(step["parameters"]) if step["parameters"] else None,
-        "answer": step["text"],
-        **{name: step[name] for name in (*CALL, *CALL_AFTER)},
-        **{name: step[name] for name in ("accepted", "reason", "error")},
-    }
+    sent = {name: json.loads(step[name]) if step[name] else None for name in ("messages", "parameters")}
+    ids = {name: step[name] for name in ("step", "call_id")}
+    return {**ids, **sent, "answer": step["text"], **{name: step[name] for name in CALL}}
 
 
 def tell(row: Mapping[str, Any]) -> Iterator[str]:
