@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from synth_assets.assets.dagster_internals import forget, rounds_at_work
 from synth_assets.commands.options import as_day, recipes_named
 from synth_assets.core.errors import UserError
-from synth_assets.resources.home import reports
+from synth_assets.resources import home
 from synth_assets.stages import tables
 from synth_assets.stages.tables import marked, version_made
 
@@ -51,31 +51,29 @@ class Removal:
 def orphans(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
     """Partitions of stages and cells that the recipe no longer has."""
     stages = tables.stages(recipe)
-    for stage, partition, path in lake.everything(recipe.name):
-        lost = stage not in stages or partition.get("used_by", stage) not in stages
-        if lost or partition.get("cell", "all") not in [*recipe.cells, "all"]:
-            yield _whole(ORPHAN, recipe.name, stage, partition, path)
+    for removal in _everything(ORPHAN, recipe.name, lake):
+        stage, place = removal.stage, removal.partition
+        if {stage, place.get("used_by", stage)} - {*stages} or place.get("cell", "all") not in (
+            *recipe.cells,
+            "all",
+        ):
+            yield removal
 
 
 def gone(names: Collection[str], lake: Lake) -> Iterator[Removal]:
     """Everything of the recipes that are not among these names."""
     for name in lake.recipes():
         if name not in names:
-            for stage, partition, path in lake.everything(name):
-                yield _whole(GONE, name, stage, partition, path)
-            yield from _pages(GONE, name)
+            yield from (*_everything(GONE, name, lake), *_pages(GONE, name))
 
 
 def old_rounds(recipe: Recipe, lake: Lake, keep: int | None, before: str | None) -> Iterator[Removal]:
     """Rounds but the latest `keep`, or before a day."""
-    found = list(lake.everything(recipe.name))
-    rounds = sorted({partition["round"] for _, partition, _ in found if "round" in partition})
+    found = list(_everything(OLD, recipe.name, lake))
+    rounds = sorted({removal.round for removal in found if removal.round})
     old = set(rounds[: max(0, len(rounds) - keep)]) if keep is not None else set()
     old |= {round_ for round_ in rounds if before is not None and round_ < before}
-    for stage, partition, path in found:
-        if partition.get("round") in old:
-            yield _whole(OLD, recipe.name, stage, partition, path)
-    yield from (page for page in _pages(OLD, recipe.name) if page.round in old)
+    yield from (removal for removal in (*found, *_pages(OLD, recipe.name)) if removal.round in old)
 
 
 def rejected_texts(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
@@ -85,14 +83,14 @@ def rejected_texts(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
             table = lake.table(recipe.name, stage, partition)
             rows = _without_texts(table)["text"].null_count - table["text"].null_count
             if rows:
-                yield Removal(TEXTS, recipe.name, stage, partition, path, rows, path.stat().st_size)
+                yield _removal(TEXTS, recipe.name, stage, partition, path, rows)
     yield from _pages(TEXTS, recipe.name)
 
 
 def unfinished(lake: Lake) -> Iterator[Removal]:
     """Files that killed processes left beside partitions."""
     for recipe, stage, path in lake.unfinished():
-        yield Removal(LEFT, recipe, stage, {}, path, 0, path.stat().st_size)
+        yield _removal(LEFT, recipe, stage, {}, path)
 
 
 def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -> Iterator[str]:
@@ -106,15 +104,15 @@ def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -
             yield f"{removal.path} is left: a run is at work on it."
         elif removal.kind == LEFT:
             removal.path.unlink(missing_ok=True)
-        elif removal.stage == PAGE:
-            removal.path.unlink(missing_ok=True)
-            wiped.setdefault((removal.recipe, PAGE), []).append(removal.partition)
-        elif removal.kind == TEXTS:
+        elif removal.kind == TEXTS and removal.stage != PAGE:
             table = lake.table(removal.recipe, removal.stage, removal.partition)
             without = marked(_without_texts(table), version_made(table))
             lake.write(removal.recipe, removal.stage, removal.partition, without)
         else:
-            lake.remove(removal.recipe, removal.stage, removal.partition)
+            if removal.stage == PAGE:
+                removal.path.unlink(missing_ok=True)
+            else:
+                lake.remove(removal.recipe, removal.stage, removal.partition)
             wiped.setdefault((removal.recipe, removal.stage), []).append(removal.partition)
     for (recipe, stage), partitions in wiped.items():
         forget(instance, recipe, stage, partitions)
@@ -131,19 +129,25 @@ def report(removals: Sequence[Removal]) -> Iterator[str]:
         yield f"{kind:26}{f'{recipe}.{stage}':40}{len(group):>8,}{rows:>12,}{size:>14,}"
 
 
+def _removal(kind: str, recipe: str, stage: str, partition: Partition, path: Path, rows: int = 0) -> Removal:
+    return Removal(kind, recipe, stage, partition, path, rows, path.stat().st_size)
+
+
 def _pages(kind: str, recipe: str) -> Iterator[Removal]:
-    for path in sorted(reports(recipe).glob("*.html")):
-        yield Removal(kind, recipe, PAGE, {"round": path.stem}, path, 0, path.stat().st_size)
+    for path in sorted(home.reports(recipe).glob("*.html")):
+        yield _removal(kind, recipe, PAGE, {"round": path.stem}, path)
 
 
-def _whole(kind: str, recipe: str, stage: str, partition: Partition, path: Path) -> Removal:
+def _everything(kind: str, recipe: str, lake: Lake) -> Iterator[Removal]:
+    """All partitions of the recipe, also of stages that it no longer has."""
     import pyarrow.parquet as pq
 
-    try:
-        rows = pq.read_metadata(path).num_rows
-    except (OSError, ValueError):  # damaged
-        rows = 0
-    return Removal(kind, recipe, stage, partition, path, rows, path.stat().st_size)
+    for stage, partition, path in lake.everything(recipe):
+        try:
+            rows = pq.read_metadata(path).num_rows
+        except (OSError, ValueError):  # damaged
+            rows = 0
+        yield _removal(kind, recipe, stage, partition, path, rows)
 
 
 def _without_texts(table: pa.Table) -> pa.Table:
@@ -167,7 +171,6 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> None:
     from synth_assets.assets.in_process import dagster_instance
-    from synth_assets.resources import home
 
     lake = home.lake()
     removals = list(_removals(options, lake))
@@ -182,16 +185,14 @@ def command(options: argparse.Namespace) -> None:
 
 
 def _removals(options: argparse.Namespace, lake: Lake) -> Iterator[Removal]:
-    from synth_assets.resources.home import recipes
-
     if options.keep_rounds is not None and options.keep_rounds < 1:
         raise UserError(f"--keep-rounds {options.keep_rounds}: keep at least one round.")
     before, keep = options.before, options.keep_rounds
     yield from unfinished(lake)
     if options.gone:
-        if not recipes().is_dir():
-            raise UserError(f"--gone: there is no folder {recipes()}: set SYNTH_RECIPES.")
-        yield from gone([path.stem for path in recipes().glob("*.yaml")], lake)
+        if not home.recipes().is_dir():
+            raise UserError(f"--gone: there is no folder {home.recipes()}: set SYNTH_RECIPES.")
+        yield from gone([path.stem for path in home.recipes().glob("*.yaml")], lake)
     rounds = keep is not None or before
     for recipe in recipes_named(options.name):
         if rounds:

@@ -1,7 +1,5 @@
 """`synth compare`: two sets side by side, measured again on the same rows."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

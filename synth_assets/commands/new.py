@@ -1,7 +1,5 @@
 """`synth new`: write a commented recipe to start from."""
 
-from __future__ import annotations
-
 import argparse
 import re
 import shutil

@@ -1,7 +1,5 @@
 """`synth plan`: say what a round would make and cost, without a model."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

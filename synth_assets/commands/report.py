@@ -1,7 +1,5 @@
 """`synth report`: write a page on a round: cost, funnel, metrics, examples."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`synth run`: make one round: all stages, in this process."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 

@@ -1,7 +1,5 @@
 """`synth show`: print rows of a stage."""
 
-from __future__ import annotations
-
 import argparse
 
 from synth_assets.commands.options import recipe_named

@@ -1,7 +1,5 @@
 """`synth sql`: ask the warehouse: a query, a .sql file, or a named query."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

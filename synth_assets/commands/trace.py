@@ -1,7 +1,5 @@
 """`synth trace`: tell the whole story of a row."""
 
-from __future__ import annotations
-
 import argparse
 
 from synth_assets.commands.options import current_warehouse

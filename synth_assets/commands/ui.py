@@ -1,7 +1,5 @@
 """`synth ui`: open the Dagster UI on the same data."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

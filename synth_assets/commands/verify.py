@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from synth_assets.assets.in_process import planned, run_round
+from synth_assets.assets.in_process import RoundFailed, dagster_instance, planned, run_round
 from synth_assets.assets.states import versions
 from synth_assets.commands.options import recipes_named
 from synth_assets.core.errors import UserError
 from synth_assets.recipe import columns
+from synth_assets.resources import home
 from synth_assets.stages import tables
 from synth_assets.stages.graph import graph
 
@@ -79,13 +80,11 @@ def repair(
     for round_ in sorted(rounds):
         calls = sum(line.calls for line in planned(recipe, round_, instance, lake, log))
         if calls:
-            yield (
-                f"round {round_} is left as it is: {calls:,} of its calls are not in the call log. "
-                f"`synth run {recipe.name} --round {round_}` makes and pays them."
-            )
-            continue
-        run_round(recipe, round_, instance)
-        yield f"round {round_} was made again from the call log"
+            words = f"round {round_} is left as it is: {calls:,} of its calls are not in the call log. "
+            yield f"{words}`synth run {recipe.name} --round {round_}` makes and pays them."
+        else:
+            run_round(recipe, round_, instance)
+            yield f"round {round_} was made again from the call log"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -94,24 +93,17 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    from synth_assets.resources.home import call_log
-
-    log = call_log()
-    found = 0
-    for row in log.verify():
-        found += 1
+    log = home.call_log()
+    wrong = list(log.verify())
+    for row in wrong:
         print(f"call {row.id}: its identity is {row.identity}, what it holds has {row.expected or 'none'}")
-    print(f"{log.count():,} calls in {log.name}, {found:,} do not hold what their identity stands for")
-    for recipe in recipes_named(options.name):
-        found += _verify_lake(recipe, log, options.repair)
-    return 1 if found else 0
+    print(f"{log.count():,} calls in {log.name}, {len(wrong):,} do not hold what their identity stands for")
+    lost = [_verify_lake(recipe, log, options.repair) for recipe in recipes_named(options.name)]
+    return 1 if wrong or any(lost) else 0
 
 
 def _verify_lake(recipe: Recipe, log: CallLog, repairs: bool) -> int:
     """How many partitions of the recipe are not as they were made, in the end."""
-    from synth_assets.assets.in_process import RoundFailed, dagster_instance
-    from synth_assets.resources import home
-
     lake = home.lake()
     with dagster_instance() as instance:
         found = list(damages(recipe, lake, instance))
