@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from synth_assets.commands.options import add_round, recipe_named
-from synth_assets.contracts.filter import Filter
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.curation.keep import ended, keep
 from synth_assets.evaluation.of_students import predictions
@@ -105,7 +104,7 @@ class Tuning:
 
 def tunable(recipe: Recipe, name: str | None) -> list[str]:
     """The filters to tune: this one, or all that have a threshold. UserError as to what is wrong."""
-    known = [n for n, rule in recipe.filters.items() if _has_bound(rule)]
+    known = [n for n, f in recipe.filters.items() if any(getattr(f, b) is not None for b in BOUNDS)]
     if name is not None and name not in recipe.filters:
         raise unknown("filter", name, known, f"recipe {recipe.name}")
     if name is not None and name not in known:
@@ -113,10 +112,6 @@ def tunable(recipe: Recipe, name: str | None) -> list[str]:
     if not known:
         raise UserError(f"recipe {recipe.name} has no filter with a threshold.")
     return [name] if name else known
-
-
-def _has_bound(rule: Filter) -> bool:
-    return any(getattr(rule, bound) is not None for bound in BOUNDS)
 
 
 def report(sweep: Sweep) -> Iterator[str]:

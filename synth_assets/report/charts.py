@@ -149,7 +149,7 @@ def sweep(points: Sequence[Any], figure: Any) -> float:
     return 4.2
 
 
-OF_STAGES = {"bars": bars, "histogram": histogram, "panels": panels, "intervals": intervals}
+OF_STAGES: dict[str, Callable[..., float]] = {f.__name__: f for f in (bars, histogram, panels, intervals)}
 
 
 def svg(title: str, drawing: Drawing) -> str:

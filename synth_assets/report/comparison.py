@@ -84,8 +84,9 @@ def _of_recipe(recipe: Recipe, round_: str | None) -> Side:
     sql = f"from {identifier(recipe.name)}.weighted where round = $round"
     counts, rows = (target.query(f"{q} {sql} {o}", {"round": day}).df() for q, o in (COUNTS, SAMPLE))
     name, made_by = f"{recipe.name}@{day}", f"`synth run {recipe.name} --round {day}` measures it."
+    size, synthetic = map(int, counts.iloc[0])
     card = measured(recipe, target, day)
-    return Side(name, frozenset(recipe.labels), *map(int, counts.iloc[0]), rows, card, recipe, made_by)
+    return Side(name, frozenset(recipe.labels), size, synthetic, rows, card, recipe, made_by)
 
 
 COUNTS = ("select count(*) as size, count(*) filter (where origin = 'synthetic') as synthetic", "")
@@ -110,8 +111,8 @@ def _of_folder(words: str, folder: Path, file: Path, reader: str) -> Side:
         why = str(error).partition("\n")[0]
         raise UserError(f"{file} cannot be read, export the set again: {why}") from error
     made_by = "Its card has none: export a round that was measured."
-    sizes = map(int, counts.iloc[0])
-    return Side(words, frozenset(card["labels"]), *sizes, rows, card["measured"], None, made_by)
+    size, synthetic = map(int, counts.iloc[0])
+    return Side(words, frozenset(card["labels"]), size, synthetic, rows, card["measured"], None, made_by)
 
 
 def _card(folder: Path) -> dict[str, Any]:
@@ -282,6 +283,7 @@ def _diversity(sides: Sequence[Side], encode: Encode) -> Section:
 def _metrics(sides: Sequence[Side]) -> Section:
     words = f"As they were measured when the sets were made. {INDEPENDENT}"
     words += "".join(f" {s.name} has no metrics. {s.made_by}" for s in sides if not s.card["Metrics"])
-    table = differences(*(by_name(s.card["Metrics"]) for s in sides), "A", "B", METRICS)
+    a, b = (by_name(s.card["Metrics"]) for s in sides)
+    table = differences(a, b, "A", "B", METRICS)
     table = table if table.rows else Table(["metric", "A", "B"], [["all", number(None), number(None)]])
     return Section("metrics", "Metrics", words, [table])

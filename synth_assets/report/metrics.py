@@ -232,14 +232,14 @@ def _confusion(confusion: Values, errors_of: Values, said: Parts, labels: Sequen
 
 def _others(left: Mapping[str, Values]) -> Section:
     """A table of all, and pictures of those that have intervals to compare."""
-    pictures = []
+    pictures: list[Picture] = []
     for name, values in left.items():
         drawn = {part: value for part, value in values.items() if value[1] is not None}
         if 1 < len(drawn) <= LABELS:
             words = text(name.replace("_", " "), 60)
             pictures += _picture(words, drawn, f"{words} with its 95 % interval")
-    parts = [*_listed(["metric", "slice"], left, {}), *pictures[:PICTURES]]
-    return Section("metrics", "Other metrics", "", parts)
+    table = _listed(["metric", "slice"], left, {})
+    return Section("metrics", "Other metrics", "", [*table, *pictures[:PICTURES]])
 
 
 def differences(a: Metrics, b: Metrics, first: str, second: str, most: int) -> Table:

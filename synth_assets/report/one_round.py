@@ -57,7 +57,9 @@ def query(name: str) -> str:
 
 def by_name(rows: Iterable[Mapping[str, Any]]) -> Metrics:
     """Rows of metrics by their name and slice; what is no number is unknown."""
-    known = ({name: None if v != v else v for name, v in row.items()} for row in rows)
+    known: Iterable[dict[str, Any]] = (
+        {name: None if v != v else v for name, v in row.items()} for row in rows
+    )
     return {(r["name"], r["slice"]): (r["value"], r["low"], r["high"], r["n"]) for r in known}
 
 
