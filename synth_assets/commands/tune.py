@@ -13,10 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from synth_assets.commands.options import add_round, recipe_named
+from synth_assets.contracts.measured import wilson
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.curation.keep import ended, keep
 from synth_assets.evaluation.of_students import predictions
-from synth_assets.evaluation.usefulness import wilson
 from synth_assets.stages.filtered import looks, scored_rows
 from synth_assets.stages.run import Run
 from synth_assets.stages.seeds import seed_rows

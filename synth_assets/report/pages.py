@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synth_assets.evaluation.usefulness import wilson
+from synth_assets.contracts.measured import wilson
 from synth_assets.report import charts
 
 TEMPLATE = "report.html.j2"

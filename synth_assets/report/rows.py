@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.evaluation.usefulness import wilson
+from synth_assets.contracts.measured import wilson
 from synth_assets.report import charts
 from synth_assets.report.pages import Number, Picture, Section, Table, general, interval, number, text
 from synth_assets.resources.storage.warehouse import identifier, literal
