@@ -18,8 +18,8 @@ import pytest
 from synth_assets.curation.filters.constraints import Mentions
 from synth_assets.evaluation.diversity import vocabulary
 from synth_assets.evaluation.similarity import pairwise_similarity
+from synth_assets.generation.conditions.asking import Asked
 from synth_assets.generation.conditions.knowledge import Passages
-from synth_assets.generation.conditions.listed import Asked
 from synth_assets.generation.conditions.rows import Rows
 from synth_assets.resources.encoder import MiniLM
 from tests.curation.methods import labelled

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field, model_validator
@@ -62,7 +63,7 @@ class Filter(Strict):
     asks: ClassVar[bool] = False  # whether `measure` asks a language model
     of_labels: ClassVar[bool] = False  # whether it says something of the row's label
     least: ClassVar[int] = 1  # rows of each label that it needs; above 1, of two labels at least
-    renamed: ClassVar[Mapping[str, str]] = {}  # column of its kind -> its own (see named.py)
+    renamed: ClassVar[Mapping[str, str]] = {}  # column of its kind -> its own (see `named`)
 
     at_least: float | None = None
     at_most: float | None = None
@@ -187,3 +188,42 @@ class RowFilter(Filter):
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
         return {self.name: [self.value(text, context) for text in rows["text"]]}
+
+
+@cache
+def named(key: str, kind: type[Filter]) -> type[Filter]:
+    """The filter, but that the column of its score is called `key`, and each other one `key`_COLUMN.
+
+    Its code goes on with the columns' former names. Its sections say which filter it is: `filter: judge`.
+    """
+    score = kind.score_column()
+    new = {c: key if c == score else f"{key}_{c}" for c in [*kind.raw, *kind.columns]}
+
+    class Named(kind):  # type: ignore[misc, valid-type]
+        name = key
+        renamed = new
+        raw: ClassVar[Mapping[str, str]] = {new[c]: type_ for c, type_ in kind.raw.items()}
+        columns: ClassVar[Mapping[str, str]] = {new[c]: type_ for c, type_ in kind.columns.items()}
+        filter: str
+
+        def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+            return _renamed(super().measure(rows, context))
+
+        def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
+            return _renamed(super().score(rows.assign(**self._former(rows)), context))
+
+        def passes(self, rows: pd.DataFrame) -> pd.Series:
+            return super().passes(rows.assign(**self._former(rows)))
+
+        def why(self, row: Mapping[str, Any]) -> str:
+            return super().why({**row, **self._former(row)})
+
+        def _former(self, rows: Any) -> dict[str, Any]:
+            """Its columns of the rows, or of a row, by their former names. What it is told to read stays."""
+            read = self.columns_needed()
+            return {old: rows[c] for old, c in new.items() if c in rows and old not in read}
+
+    def _renamed(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        return {new.get(c, c): values for c, values in columns.items()}
+
+    return Named

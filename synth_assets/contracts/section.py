@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from synth_assets.core.errors import unknown
+from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.registry import Registry
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -16,6 +18,21 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 def wrong(why: str, *where: str) -> ValidationError:
     """What a validator raises about a field further down: pydantic puts its own place in front."""
     return _refused([_line("recipe", why, where)])
+
+
+def one_of(what: str, name: object, known: Iterable[object], *where: str) -> None:
+    """ValidationError, as of `wrong`, when a name is not among those that are known."""
+    known = list(known)
+    if name not in known:
+        raise wrong(str(unknown(what, name, known)), *where)
+
+
+def class_of(registry: Registry, word: Any, base: type, *where: str, hint: str = "") -> Any:
+    """The class that a word of a recipe means. ValidationError, as of `wrong`, when there is none."""
+    try:
+        return registry.find(str(word), base)
+    except UserError as error:
+        raise wrong(f"{error}{hint}", *where) from error
 
 
 def _refused(lines: list[InitErrorDetails]) -> ValidationError:

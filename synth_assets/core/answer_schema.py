@@ -10,12 +10,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, ValidationError, create_model
 
 from synth_assets.core.errors import unknown
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
 
 Kind = str | tuple[str, ...]  # "text": a type; ("text",): a list of it; ("polite", "angry"): one of the words
 LARGEST = 2**53 - 1  # the last whole number that JSON, a double and a table hold alike (RFC 7493)
@@ -29,17 +28,30 @@ class SchemaError(ValueError):
 
 
 class _Type(NamedTuple):
-    python: type
-    json: str
-    column: str  # as in tables.COLUMNS
+    annotation: Any  # for pydantic
+    json: dict[str, Any]
+    column: str  # as in recipe/columns.yaml
+    example: Any
     words: str
 
 
+def _storable(value: Any) -> Any:
+    """Refuse what has the right type, but would be another value in a table, or none."""
+    if type(value) is int and abs(value) > LARGEST:
+        raise ValueError(f"is {_found(value)}, wanted a whole number from {-LARGEST} to {LARGEST}")
+    if isinstance(value, str) and _utf8(value) != value:
+        raise ValueError("has half a character in it (a lone surrogate), wanted text")
+    return value
+
+
 TYPES: Mapping[str, _Type] = {
-    "text": _Type(str, "string", "string", "text"),
-    "integer": _Type(int, "integer", "int64", "an integer"),
-    "number": _Type(float, "number", "double", "a number"),
-    "boolean": _Type(bool, "boolean", "bool", "true or false"),
+    name: _Type(Annotated[python, BeforeValidator(_storable)], {"type": json_}, column, python(), words)
+    for name, python, json_, column, words in (
+        ("text", str, "string", "string", "text"),
+        ("integer", int, "integer", "int64", "an integer"),
+        ("number", float, "number", "double", "a number"),
+        ("boolean", bool, "boolean", "bool", "true or false"),
+    )
 }
 FORMS = (*TYPES, "[type] (a list)", "[word, word] (one of them)")
 
@@ -78,20 +90,18 @@ class Schema:
         """The JSON schema. `required` keeps the fields' order where keys are sorted."""
         return {
             "type": "object",
-            "properties": {name: _json(kind) for name, kind in self.fields},
+            "properties": {name: _type(kind).json for name, kind in self.fields},
             "required": [name for name, _ in self.fields],
             "additionalProperties": False,
         }
 
     @property
     def columns(self) -> dict[str, str]:
-        """Field -> type of its column, as in tables.COLUMNS."""
-        return {name: _column(kind) for name, kind in self.fields}
+        """Field -> type of its column, as in recipe/columns.yaml."""
+        return {name: _type(kind).column for name, kind in self.fields}
 
     def parse(self, text: str) -> dict[str, Any]:
         """The answer's fields, as JSON says them. SchemaError when the answer is not JSON or does not fit."""
-        from pydantic import ValidationError
-
         answer = _loads(text)
         try:
             _model(self).model_validate(answer)
@@ -103,7 +113,7 @@ class Schema:
     def example(self, text: str) -> dict[str, Any]:
         """An answer that fits, with this text in it; of two texts none equals the other."""
         texts = {name: text if name == "text" else f"{text} ({name})" for name, _ in self.fields}
-        return {name: texts[name] if kind == "text" else _example(kind) for name, kind in self.fields}
+        return {name: texts[name] if kind == "text" else _type(kind).example for name, kind in self.fields}
 
     def instruction(self) -> str:
         """The words that ask for it, where an endpoint cannot be told the schema itself."""
@@ -111,7 +121,7 @@ class Schema:
         return f"Answer with one JSON object and nothing else. It must fit this JSON schema: {schema}"
 
     def __str__(self) -> str:
-        return ", ".join(f"{name}: {_words(kind)}" for name, kind in self.fields)
+        return ", ".join(f"{name}: {_type(kind).words}" for name, kind in self.fields)
 
     def _complaint(self, error: Any) -> str:
         """One of pydantic's errors in words; its place is (), (field,) or (field, number of the item)."""
@@ -123,83 +133,42 @@ class Schema:
             return f"{_cut(field, 60)} is not asked for"
         kind, where = kinds[field], field
         if error["type"] == "missing":
-            return f"{field} is missing, wanted {_words(kind)}"
+            return f"{field} is missing, wanted {_type(kind).words}"
         if len(place) > 1:
             kind, where = kind[0], f"item {place[1] + 1} of {field}"
         if error["type"] == "value_error":  # from _storable
             return f"{where} {error['msg'].removeprefix('Value error, ')}"
-        return f"{where} is {_found(error['input'])}, wanted {_words(kind)}"
+        return f"{where} is {_found(error['input'])}, wanted {_type(kind).words}"
 
 
 def correction(messages: Sequence[Mapping[str, str]], answer: str, reason: str) -> list[Mapping[str, str]]:
     """The messages that give the model one more turn: its answer, what is wrong with it, and the question."""
-    says = (
-        f"This answer does not fit: {reason}. Answer again, with the corrected JSON object and nothing else."
-    )
+    fix = "Answer again, with the corrected JSON object and nothing else."
+    says = f"This answer does not fit: {reason}. {fix}"
     if len(answer) > SHOWN:
         says += f" (Of your answer, only the first {SHOWN:,} of {len(answer):,} characters are shown.)"
-    return [
-        *messages,
-        {"role": "assistant", "content": answer[:SHOWN]},
-        {"role": "user", "content": says},
-    ]
+    turn = [{"role": "assistant", "content": answer[:SHOWN]}, {"role": "user", "content": says}]
+    return [*messages, *turn]
 
 
-def _json(kind: Kind) -> dict[str, Any]:
+def _type(kind: Kind) -> _Type:
     if isinstance(kind, str):
-        return {"type": TYPES[kind].json}
+        return TYPES[kind]
     if len(kind) == 1:
-        return {"type": "array", "items": _json(kind[0])}
-    return {"type": "string", "enum": list(kind)}
-
-
-def _column(kind: Kind) -> str:
-    if isinstance(kind, str):
-        return TYPES[kind].column
-    return f"list<{_column(kind[0])}>" if len(kind) == 1 else "string"
-
-
-def _example(kind: Kind) -> Any:
-    if isinstance(kind, str):
-        return TYPES[kind].python()
-    return [] if len(kind) == 1 else kind[0]
-
-
-def _words(kind: Kind) -> str:
-    if isinstance(kind, str):
-        return TYPES[kind].words
-    if len(kind) == 1:
-        return f"a list of {kind[0]}s"
-    return f"one of {', '.join(json.dumps(word, ensure_ascii=False) for word in kind)}"
-
-
-def _annotation(kind: Kind) -> Any:
-    """The type for pydantic."""
-    from pydantic import BeforeValidator, FailFast
-
-    if isinstance(kind, str):
-        return Annotated[TYPES[kind].python, BeforeValidator(_storable)]
-    if len(kind) == 1:
-        return Annotated[list[_annotation(kind[0])], FailFast()]  # type: ignore[misc]
-    return Literal[kind]
-
-
-def _storable(value: Any) -> Any:
-    """Refuse what has the right type, but would be another value in a table, or none."""
-    if type(value) is int and abs(value) > LARGEST:
-        raise ValueError(f"is {_found(value)}, wanted a whole number from {-LARGEST} to {LARGEST}")
-    if isinstance(value, str) and _utf8(value) != value:
-        raise ValueError("has half a character in it (a lone surrogate), wanted text")
-    return value
+        of = TYPES[kind[0]]
+        annotation = Annotated[list[of.annotation], FailFast()]  # type: ignore[name-defined]
+        json_ = {"type": "array", "items": of.json}
+        return _Type(annotation, json_, f"list<{of.column}>", [], f"a list of {kind[0]}s")
+    words = ", ".join(json.dumps(word, ensure_ascii=False) for word in kind)
+    return _Type(Literal[kind], {"type": "string", "enum": list(kind)}, "string", kind[0], f"one of {words}")
 
 
 @cache
 def _model(schema: Schema) -> type[BaseModel]:
-    from pydantic import ConfigDict, Field, create_model
-
     # By alias: `schema` and `copy` are good fields, but names that pydantic has taken.
     fields: dict[str, Any] = {
-        f"field_{i}": (_annotation(kind), Field(alias=name)) for i, (name, kind) in enumerate(schema.fields)
+        f"field_{i}": (_type(kind).annotation, Field(alias=name))
+        for i, (name, kind) in enumerate(schema.fields)
     }
     strict = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
     return create_model("Answer", __config__=strict, **fields)

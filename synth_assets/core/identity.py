@@ -29,9 +29,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-REQUEST_TAG = "request/1"
-ROW_TAG = "row/1"
-
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces; the same value gives the same text everywhere.
@@ -70,18 +67,14 @@ def request_id(
     schema: Mapping[str, Any] | None = None,
 ) -> str:
     """The call log's key (see the table above)."""
-    return tagged_hash(
-        REQUEST_TAG,
-        {
-            "messages": [dict(m) for m in messages],
-            "schema": schema,
-            "model": model,
-            "endpoint": endpoint,
-            "api": api,
-            "sampling": dict(sampling),
-            "replicate": replicate,
-        },
-    )
+    asked = {
+        "messages": [dict(m) for m in messages],
+        "schema": schema,
+        "api": api,
+        "sampling": dict(sampling),
+    }
+    whom = {"model": model, "endpoint": endpoint}
+    return tagged_hash("request/1", {**asked, **whom, "replicate": replicate})
 
 
 def verify(
@@ -92,20 +85,13 @@ def verify(
     `parameters` as the log has them: api, sampling, schema, replicate (and the seed, which derives from the
     identity). Raises KeyError, TypeError or ValueError when they do not make up a call.
     """
-    return request_id(
-        messages=messages,
-        model=model,
-        endpoint=endpoint,
-        api=parameters["api"],
-        sampling=parameters["sampling"],
-        replicate=parameters["replicate"],
-        schema=parameters["schema"],
-    )
+    said = {name: parameters[name] for name in ("api", "sampling", "replicate", "schema")}
+    return request_id(messages=messages, model=model, endpoint=endpoint, **said)
 
 
 def row_id(*parts: Any) -> str:
     """Id of a row from the values that decide it."""
-    return tagged_hash(ROW_TAG, parts)
+    return tagged_hash("row/1", parts)
 
 
 def seed_from(*parts: Any) -> int:

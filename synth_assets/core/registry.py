@@ -92,10 +92,8 @@ class Registry:
                 raise self._twice(name, self.known[name], Entry(word, "in the recipe"))
 
     def _twice(self, word: str, first: Entry, second: Entry) -> UserError:
-        return UserError(
-            f"{self.what} {word!r} is there twice: {first} and {second}: give one of them another name, or"
-            " uninstall its package."
-        )
+        fix = "give one of them another name, or uninstall its package."
+        return UserError(f"{self.what} {word!r} is there twice: {first} and {second}: {fix}")
 
 
 @cache
@@ -107,10 +105,9 @@ def imported(what: str, target: str) -> Any:
     try:
         module = import_module(module_name)
     except Exception as error:
-        raise UserError(
-            f"{what} {target!r}: {module_name} cannot be imported ({type(error).__name__}: {error})."
-            " Install it, or put its folder on PYTHONPATH."
-        ) from error
+        why = f"{module_name} cannot be imported ({type(error).__name__}: {error})."
+        fix = "Install it, or put its folder on PYTHONPATH."
+        raise UserError(f"{what} {target!r}: {why} {fix}") from error
     if not hasattr(module, name):
         known = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise unknown(what, name, known, target)
@@ -152,17 +149,13 @@ def _built_in(folder: str) -> Iterator[tuple[str, str]]:
     an `ast` of them takes twenty times as long as these patterns."""
     origin = Path(str(getattr(find_spec(folder), "origin", "")))
     if origin.name != "__init__.py":
-        yield from ((name, f"{folder}:{name}") for name in FUNCTION.findall(_read(origin)))
+        yield from ((name, f"{folder}:{name}") for name in FUNCTION.findall(origin.read_text("utf-8")))
         return
     for path in sorted(origin.parent.glob("*.py")):
         owner = ""
-        for name, words in CLASS.findall(_read(path)):
+        for name, words in CLASS.findall(path.read_text("utf-8")):
             owner = name or owner
             yield from ((word, f"{folder}.{path.stem}:{owner}") for word in WORD.findall(words))
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
 
 
 FILTERS = Registry("filter", "filters", f"{OURS}.curation.filters")

@@ -32,9 +32,14 @@ def read(path: Path) -> Document:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 at byte {error.start}: save the file as UTF-8.") from error
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}.") from error
+        raise not_yaml(path, error) from error
+
+
+def not_yaml(path: Path, error: Exception) -> UserError:
+    """What the parser says of a file, with the line."""
+    mark = getattr(error, "problem_mark", None)
+    where = f":{mark.line + 1}" if mark else ""
+    return UserError(f"{path}{where}: not YAML: {getattr(error, 'problem', error)}.")
 
 
 def refusal(document: Document, errors: Iterable[Any]) -> UserError:

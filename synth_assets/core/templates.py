@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from synth_assets.core.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from jinja2 import Template, nodes
+    from jinja2 import Environment, Template, nodes
+    from jinja2.environment import TemplateExpression
 
     from synth_assets.core.asking import Message
 
@@ -20,17 +21,32 @@ CONTINUE = (
 
 
 @cache
-def _compiled(template: str) -> Template:
-    from jinja2 import StrictUndefined, TemplateSyntaxError
+def _environment() -> Environment:
+    from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+@cache
+def _compiled(template: str) -> Template:
+    from jinja2 import TemplateSyntaxError
+
     try:
-        return environment.from_string(template)
+        return _environment().from_string(template)
     except TemplateSyntaxError as error:
         raise UserError(f"prompt, line {error.lineno}: {error.message}") from error
+
+
+@cache
+def expression(rule: str) -> TemplateExpression:
+    """A constraint, to be called with values. UserError when it is no expression."""
+    from jinja2 import TemplateSyntaxError
+
+    try:
+        return _environment().compile_expression(rule, undefined_to_none=False)
+    except TemplateSyntaxError as error:
+        raise UserError(f"constraint {rule!r} is no expression: {error.message}.") from error
 
 
 def names(template: str) -> set[str]:
@@ -82,9 +98,8 @@ def _check_parts(parsed: nodes.Template, field: str, parts: Sequence[str], where
             if part not in parts:
                 raise unknown(f"field of {field}", part, parts, where)
     if any(name.name == field and id(name) not in named for name in parsed.find_all(nodes.Name)):
-        raise UserError(
-            f"{where}: {field} has fields: write {' or '.join(f'{field}.{part}' for part in parts)}."
-        )
+        whole = " or ".join(f"{field}.{part}" for part in parts)
+        raise UserError(f"{where}: {field} has fields: write {whole}.")
 
 
 def render(template: str, fields: Mapping[str, Any]) -> str:
@@ -93,9 +108,8 @@ def render(template: str, fields: Mapping[str, Any]) -> str:
     try:
         return compiled.render(fields)
     except Exception as error:  # a template is a program: 1 / rating may divide by zero
-        raise UserError(
-            f"the prompt cannot be rendered: {error}. Known fields: {', '.join(sorted(fields))}."
-        ) from error
+        known = ", ".join(sorted(fields))
+        raise UserError(f"the prompt cannot be rendered: {error}. Known fields: {known}.") from error
 
 
 def completion(text: str, api: str) -> list[Message]:

@@ -3,20 +3,23 @@ latter with the place."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from synth_assets.contracts.provider import Listed, Provider
-from synth_assets.contracts.section import wrong
+from synth_assets.contracts.section import one_of, wrong
 from synth_assets.core import templates
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.registry import made_of
-from synth_assets.recipe.names import NO_CELL, OF_ROWS, check_cell
+from synth_assets.recipe.columns import OF_ROWS
 from synth_assets.recipe.sections import GOLD
 
 if TYPE_CHECKING:
     from synth_assets.recipe.measuring import InContext
     from synth_assets.recipe.recipe import Recipe
+
+NO_CELL = re.compile(r"[|,\[\]\"'\n]|\.\.\.")  # what cannot stand in a partition's name
 
 
 def _check_template(template: str, known: Iterable[str], *where: str) -> None:
@@ -28,15 +31,12 @@ def _check_template(template: str, known: Iterable[str], *where: str) -> None:
 
 def labels(recipe: Recipe) -> None:
     labels = set(recipe.task.classify)
-    for value, label in recipe.seeds.label_values.items():
+    named = [(f"seeds.label_values.{value}", label) for value, label in recipe.seeds.label_values.items()]
+    for place, label in (*named, *(("metrics.word_list", label) for label in recipe.metrics.word_list)):
         if label not in labels:
-            raise ValueError(str(unknown("label", label, labels, f"seeds.label_values.{value}")))
-    for label in recipe.metrics.word_list:
-        if label not in labels:
-            raise ValueError(str(unknown("label", label, labels, "metrics.word_list")))
-    for label in labels:
-        if NO_CELL.search(label):
-            raise ValueError(f"label {label!r} names a partition: leave out | , [ ] quotes and ...")
+            raise ValueError(str(unknown("label", label, labels, place)))
+    for label in filter(NO_CELL.search, labels):
+        raise ValueError(f"label {label!r} names a partition: leave out | , [ ] quotes and ...")
     for way in (recipe.weights, recipe.labelled):
         for needed, written in way.needs.items():
             if needed not in recipe.filters:
@@ -67,11 +67,10 @@ def without_labels(recipe: Recipe) -> None:
         if rests:
             raise wrong("this rests on labels: write them as `task.classify`", section)
     if recipe.cell:
-        if not isinstance(recipe.attributes.get(recipe.cell), dict):
-            listed = [name for name, values in recipe.attributes.items() if isinstance(values, dict)]
-            raise wrong(str(unknown("attribute with listed values", recipe.cell, listed)), "cell")
-        for name in recipe.cells:
-            check_cell(name)
+        listed = [name for name, values in recipe.attributes.items() if isinstance(values, dict)]
+        one_of("attribute with listed values", recipe.cell, listed, "cell")
+        for name in filter(NO_CELL.search, recipe.cells):
+            raise wrong(f"{name!r} names a partition: leave out | , [ ] quotes and ...", "cell")
 
 
 def values_above(recipe: Recipe) -> None:
@@ -86,12 +85,11 @@ def values_above(recipe: Recipe) -> None:
 def _check_provider(recipe: Recipe, name: str, values: Provider, above: list[str]) -> None:
     for template in values.templates():
         _check_template(template, [*above, *values.knows], "conditions", name)
-    other = values.rests_on()
-    if other is not None and other not in above:
-        raise wrong(str(unknown("condition", other, above)), "conditions", name)
+    if (other := values.rests_on()) is not None:
+        one_of("condition", other, above, "conditions", name)
     listed = [a for a in above if isinstance(recipe.attributes.get(a), dict)]
-    for other in (values.named if isinstance(values, Listed) else set()) - {"label", *listed}:
-        raise wrong(str(unknown("condition with listed values", other, listed)), "conditions", name)
+    for other in (values.named if isinstance(values, Listed) else set()) - {"label"}:
+        one_of("condition with listed values", other, listed, "conditions", name)
 
 
 def chain(recipe: Recipe) -> None:
@@ -143,35 +141,30 @@ def filter_columns(recipe: Recipe) -> None:
     columns = recipe.row_columns
     told = {*recipe.task.fields(), *columns, *(("definition", "verbalizer") if recipe.labels else ())}
     known = [name for name, kind in columns.items() if kind == "string"]
-    if recipe.metrics.evidence not in (None, *known):
-        raise wrong(str(unknown("column", str(recipe.metrics.evidence), known)), "metrics", "evidence")
+    if recipe.metrics.evidence is not None:
+        one_of("column", recipe.metrics.evidence, known, "metrics", "evidence")
     if recipe.metrics.judge:
         _check_template(recipe.metrics.judge.question, sorted(told), "metrics", "judge", "question")
     for name, rule in recipe.filters.items():
         for template, more in rule.templates().items():
             _check_template(template, [*sorted(told), *more], "filters", name)
         for column, types in rule.columns_needed().items():
-            if columns.get(column) not in types:
-                known = [c for c, kind in columns.items() if kind in types]
-                what = f"column ({' or '.join(sorted(types))})"
-                raise wrong(str(unknown(what, column, known)), "filters", name)
+            fitting = [c for c, kind in columns.items() if kind in types]
+            one_of(f"column ({' or '.join(sorted(types))})", column, fitting, "filters", name)
 
 
 def answers(recipe: Recipe) -> None:
     """What is held against the truth, and what a model answers that is shown rows."""
     for column, truth in recipe.metrics.truth.items():
         for name in (column, truth.column):
-            if name not in recipe.row_columns:
-                why = str(unknown("column", name, recipe.row_columns))
-                raise wrong(why, "metrics", "truth", column)
+            one_of("column", name, recipe.row_columns, "metrics", "truth", column)
     if recipe.metrics.in_context:
         _check_in_context(recipe, recipe.metrics.in_context)
 
 
 def _check_in_context(recipe: Recipe, wanted: InContext) -> None:
     place, shown = ("metrics", "in_context"), recipe.shown_fields
-    if wanted.answer not in shown:
-        raise wrong(str(unknown("field of seeds and rows", wanted.answer, shown)), *place, "answer")
+    one_of("field of seeds and rows", wanted.answer, shown, *place, "answer")
     if not recipe.seeds.splits.get("test"):
         raise wrong("it needs seeds in the split test", *place)
     blank = dict.fromkeys(shown, "")

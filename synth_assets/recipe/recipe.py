@@ -18,8 +18,8 @@ from synth_assets.contracts.provider import Listed, Provider
 from synth_assets.contracts.section import NAME, Strict, wrong
 from synth_assets.contracts.step import StepBase
 from synth_assets.recipe.checks import CHECKS
+from synth_assets.recipe.columns import RESERVED
 from synth_assets.recipe.measuring import Metrics, Student
-from synth_assets.recipe.names import RESERVED
 from synth_assets.recipe.sections import (
     Annotator,
     BudgetCaps,
@@ -89,9 +89,8 @@ class Recipe(Strict):
         if value.get("label", "labels") != "labels":
             raise ValueError("the values of `label` are the task's: write `label: labels`, or leave it out")
         if reserved := RESERVED & set(value):
-            raise ValueError(
-                f"{', '.join(sorted(reserved))} is a column of the platform: choose another name"
-            )
+            names = ", ".join(sorted(reserved))
+            raise ValueError(f"{names} is a column of the platform: choose another name")
         for name, values in value.items():
             if not NAME.fullmatch(str(name)):
                 raise ValueError(f"condition {str(name)!r}: use lower-case letters, digits and _")

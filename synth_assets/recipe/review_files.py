@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+import yaml
 
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import tagged_hash
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from synth_assets.core.strict_yaml import not_yaml
+from synth_assets.resources.storage.files import write
 
 EDITED = "# As written: "
 
 
 def review_file(folder: Path, name: str, given: str) -> Path:
     """Where the values of an attribute (for these values of others) may be edited."""
-    suffix = (
-        f".{re.sub(r'[^a-z0-9]+', '_', given.lower())}.{tagged_hash('given/1', given)[:6]}" if given else ""
-    )
+    words = re.sub(r"[^a-z0-9]+", "_", given.lower())
+    suffix = f".{words}.{tagged_hash('given/1', given)[:6]}" if given else ""
     return folder / f"{name}{suffix}.yaml"
 
 
@@ -28,10 +28,6 @@ def write_review(path: Path, question: str, values: Sequence[str]) -> bool:
 
     False, and the file is left as it is, when someone has edited it.
     """
-    import yaml
-
-    from synth_assets.resources.storage.files import write
-
     if was_edited(path):
         return False
     head = ["# Values that the model gave to:", *(f"#   {line}" for line in question.splitlines())]
@@ -44,33 +40,26 @@ def write_review(path: Path, question: str, values: Sequence[str]) -> bool:
 
 def was_edited(path: Path) -> bool:
     """Whether there is a review file that a person has edited."""
-    return path.exists() and not _as_written(path.read_bytes().decode("utf-8", "replace"))
-
-
-def _as_written(text: str) -> bool:
-    first, _, rest = text.partition("\n")
-    return first == f"{EDITED}{tagged_hash('review/1', rest)}"
+    if not path.exists():
+        return False
+    first, _, rest = path.read_bytes().decode("utf-8", "replace").partition("\n")
+    return first != f"{EDITED}{tagged_hash('review/1', rest)}"
 
 
 def read_review(path: Path) -> list[str]:
     """The values of a review file; all scalars are text. UserError when it is no list of different texts."""
-    import yaml
-
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # `- no` stays "no"
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise UserError(f"{where}: not YAML: {getattr(error, 'problem', error)}.") from error
+        raise not_yaml(path, error) from error
     if not isinstance(values, list) or not values:
         raise UserError(f"{path} has no values: write one a line, `- value`.")
     for value in values:
         if not isinstance(value, str) or not value.strip():
-            raise UserError(
-                f"{path}: {value!r} is no text: write `- value`, and a value with `: ` in quotes."
-            )
+            fix = "write `- value`, and a value with `: ` in quotes."
+            raise UserError(f"{path}: {value!r} is no text: {fix}")
     if len(set(values)) < len(values):
         raise UserError(f"{path} repeats {max(values, key=values.count)!r}: keep one of it.")
     return values

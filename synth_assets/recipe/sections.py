@@ -9,9 +9,8 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, mo
 
 from synth_assets.contracts.labelling import Labelling
 from synth_assets.contracts.model_spec import ModelSpec
-from synth_assets.contracts.section import Section, wrong
+from synth_assets.contracts.section import Section, class_of, one_of
 from synth_assets.contracts.weighing import Weighing
-from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.registry import LABELS, WEIGHTS, Registry
 from synth_assets.selection.select import METHODS
 
@@ -40,9 +39,8 @@ class Seeds(Section):
         if self.file is None and (self.splits or self.where or self.label_values):
             raise ValueError("`file` is missing: name the file of the rows")
         if self.file is not None and not self.splits:
-            raise ValueError(
-                "`splits` is missing: say how many rows are `demonstration`, `validation`, `test`"
-            )
+            splits = "`demonstration`, `validation`, `test`"
+            raise ValueError(f"`splits` is missing: say how many rows are {splits}")
         return self
 
     @field_validator("label_values", mode="before")
@@ -73,8 +71,7 @@ class Demonstrations(Section):
 
     @model_validator(mode="after")
     def _by(self) -> Demonstrations:
-        if self.by not in BY:
-            raise wrong(str(unknown("way to select", self.by, BY)), "by")
+        one_of("way to select", self.by, BY, "by")
         if (self.query is not None) != (self.by in QUERIED):
             raise ValueError(f"`query` goes with `by`: {', '.join(QUERIED)}")
         if (self.score is not None) != (self.by in SCORED) or (self.score and self.pool != "kept"):
@@ -102,11 +99,7 @@ def _way(registry: Registry, base: type[Section], default: str) -> BeforeValidat
         if not isinstance(value, Mapping):
             return value
         by = str(value.get("by", default))
-        try:
-            kind = registry.find(by, base)
-        except UserError as error:
-            raise wrong(str(error), "by") from error
-        return kind.model_validate({**value, "by": by})
+        return class_of(registry, by, base, "by").model_validate({**value, "by": by})
 
     return BeforeValidator(found)
 

@@ -9,26 +9,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, TypeAdapter
 
-from synth_assets.contracts.filter import Filter
-from synth_assets.contracts.named import named
+from synth_assets.contracts.filter import Filter, named
 from synth_assets.contracts.provider import Provider
-from synth_assets.contracts.section import NAME, wrong
+from synth_assets.contracts.section import NAME, class_of, wrong
 from synth_assets.contracts.step import StepBase
-from synth_assets.core.errors import UserError
-from synth_assets.core.registry import FILTERS, STEPS, VALUES, Registry
+from synth_assets.core.registry import FILTERS, STEPS, VALUES
 
 Weighed = dict[str, Annotated[float, Field(gt=0)]]  # value -> weight
 ONE_WAY = (
     "give exactly one of `prompt` (a chat message), `complete` (text to go on with), `tool`, `vote` and"
     " `turns`"
 )
-
-
-def _class(registry: Registry, word: Any, base: type, *where: str, hint: str = "") -> Any:
-    try:
-        return registry.find(str(word), base)
-    except UserError as error:
-        raise wrong(f"{error}{hint}", *where) from error
 
 
 def filter_of(name: str, section: Any) -> Filter:
@@ -43,8 +34,8 @@ def filter_class(name: str, section: Any) -> type[Filter]:
     """The filter that a section names by `filter`, or else by its own name."""
     if not isinstance(section, Mapping) or "filter" not in section:
         other = f" Under another name, say which it is: `{name}: {{filter: judge}}`."
-        return _class(FILTERS, name, Filter, hint="" if ":" in name else other)
-    kind = _class(FILTERS, section["filter"], Filter, "filter")
+        return class_of(FILTERS, name, Filter, hint="" if ":" in name else other)
+    kind = class_of(FILTERS, section["filter"], Filter, "filter")
     if name == kind.name:
         return kind
     if name in FILTERS.known:
@@ -67,9 +58,9 @@ def values_of(section: Any) -> Any:
     word = next((word for word in section if word in VALUES.known), None)
     if not all(numbers) and "source" in section:
         rest = {field: value for field, value in section.items() if field != "source"}
-        return _class(VALUES, section["source"], Provider, "source").model_validate(rest)
+        return class_of(VALUES, section["source"], Provider, "source").model_validate(rest)
     if not all(numbers) and word is not None:
-        return _class(VALUES, word, Provider).model_validate(dict(section))
+        return class_of(VALUES, word, Provider).model_validate(dict(section))
     if not any(numbers):
         raise wrong(f"{VALUES.unknown(next(iter(section)))} Or write a list, or `value: weight`.")
     return TypeAdapter(Weighed).validate_python({str(v): weight for v, weight in section.items()})
@@ -83,14 +74,14 @@ def step_of(section: Any) -> StepBase:
         section = {"prompt": section}
     if "step" in section:
         rest = {field: value for field, value in section.items() if field != "step"}
-        return _class(STEPS, section["step"], StepBase, "step").model_validate(rest)
+        return class_of(STEPS, section["step"], StepBase, "step").model_validate(rest)
     own = [word for word in section if word in STEPS.known]
     built_in = [word for word in own if not STEPS.known[word].package]
     words = built_in or own  # a plug-in's word may be a field of a built-in step
     if len(words) != 1:
         more = [f"`{word}` ({entry.package})" for word, entry in STEPS.known.items() if entry.package]
         raise wrong(", or ".join([ONE_WAY, *more]))
-    return _class(STEPS, words[0], StepBase).model_validate(dict(section))
+    return class_of(STEPS, words[0], StepBase).model_validate(dict(section))
 
 
 AnyFilter = Annotated[

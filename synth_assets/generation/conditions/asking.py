@@ -12,16 +12,20 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
+from synth_assets.contracts.provider import Listed
 from synth_assets.core import templates
 from synth_assets.core.errors import UserError
 
 if TYPE_CHECKING:
-    from synth_assets.contracts.provider import Listed
     from synth_assets.core.asking import Answer, Completes
     from synth_assets.recipe.recipe import Recipe
 
 ROUNDS = 5  # times that a question is asked at most
 MARK = re.compile(r"(\s*)(?:[-*•–]|\(?\d+[.):]|[a-zA-Z]\))\s+(.*)")  # "- item", "3. item", "b) item"
+OF_LABEL = {"definition", "verbalizer"}
+TASK = {"role", "instruction", "text_type", "label_type", "definitions", "verbalizers"}
 
 
 @dataclass
@@ -33,16 +37,66 @@ class _Question:
     error: str | None = None  # why an answer gave nothing
 
 
+class Asked(Listed):
+    """A list asked of the model, once for each combination of the conditions that the question names
+    (AttrPrompt, Yu et al. 2023; ClinGen, Xu et al. 2023)."""
+
+    name = "ask"
+    knows = ("n",)
+    ask: str
+    n: int = Field(default=20, ge=1)
+
+    def templates(self) -> list[str]:
+        return [self.ask]
+
+    @property
+    def wanted(self) -> int:
+        return self.n
+
+    @property
+    def named(self) -> set[str]:
+        names = templates.names(self.ask) - {"n"} - TASK
+        return names - OF_LABEL | ({"label"} if names & OF_LABEL else set())
+
+    def question(self, fields: Mapping[str, Any]) -> str:
+        return templates.render(self.ask, {**fields, "n": self.n})
+
+    def answers(self, question: str, model: Completes, replicate: str) -> list[str]:
+        return ask(question, self.n, model, self.sampling, replicate)
+
+
+class Tree(Listed):
+    """The leaves of a tree of concepts that the model grows, `breadth` below each node, `depth` levels below
+    the root (UltraChat, Ding et al. 2023; Explore-Instruct, Wan et al. 2023). A value is the leaf's path."""
+
+    name = "tree"
+    tree: str  # the question; it knows node, path, siblings, breadth
+    root: str
+    depth: int = Field(default=2, ge=1, le=6)
+    breadth: int = Field(default=5, ge=1)
+
+    @property
+    def wanted(self) -> int:
+        return self.breadth
+
+    def question(self, fields: Mapping[str, Any]) -> str:
+        return self.tree
+
+    def answers(self, question: str, model: Completes, replicate: str) -> list[str]:
+        paths = tree(self.root, self.depth, self.breadth, question, model, self.sampling, replicate)
+        inner = {path[:-1] for path in paths}
+        return [" / ".join(path) for path in paths if path not in inner]
+
+
 def questions(recipe: Recipe) -> Iterator[tuple[str, Listed, str, str]]:
     """What has to be asked for the conditions that a model lists: attribute, its section, the values of other
     conditions that it is asked for, question."""
     words = recipe.task.verbalizers()
     for name, section in recipe.listed.items():
-        columns = {
-            n: recipe.labels if n == "label" else list(recipe.attributes[n]) for n in sorted(section.named)
-        }
-        for values in product(*columns.values()):
-            row: dict[str, str] = dict(zip(columns, map(str, values), strict=True))
+        names = sorted(section.named)
+        columns = (recipe.labels if n == "label" else recipe.attributes[n] for n in names)
+        for values in product(*columns):
+            row: dict[str, str] = dict(zip(names, map(str, values), strict=True))
             if label := recipe.task.classify.get(row.get("label", "")):
                 row |= {"definition": label.definition, "verbalizer": words[row["label"]]}
             asked = section.question({**recipe.task.fields(), **row})
@@ -50,7 +104,7 @@ def questions(recipe: Recipe) -> Iterator[tuple[str, Listed, str, str]]:
 
 
 def answers(name: str, section: Listed, given: str, question: str, model: Completes) -> list[str]:
-    """The values that the model lists."""
+    """The values that the model lists for an attribute."""
     return section.answers(question, model, f"values/{name}/{given}")
 
 
@@ -63,20 +117,13 @@ def ask(question: str, n: int, model: Completes, sampling: Mapping[str, Any], re
     asked = _Question(question, replicate)
     _ask([asked], n, model, sampling, set())
     if not asked.found:
-        raise UserError(
-            f"the model gave no value to {question!r} ({asked.error}): say what to list, or list values."
-        )
+        why = f"the model gave no value to {question!r} ({asked.error})"
+        raise UserError(f"{why}: say what to list, or list values.")
     return asked.found
 
 
 def tree(
-    root: str,
-    depth: int,
-    breadth: int,
-    question: str,
-    model: Completes,
-    sampling: Mapping[str, Any],
-    replicate: str,
+    root: str, depth: int, breadth: int, question: str, model: Completes, sampling: Any, replicate: str
 ) -> list[tuple[str, ...]]:
     """The paths of all nodes below `root`, level by level; each begins with `root`, the longest have `depth`
     more names.
@@ -111,11 +158,8 @@ def _ask(
     for turn in range(ROUNDS):
         if not (open_ := [q for q in questions if len(q.found) < n]):
             return
-        answers = model.complete(
-            [templates.chat(_told(q, n), "") for q in open_],
-            sampling,
-            [f"{q.replicate}/{turn}" for q in open_],
-        )
+        asked = [templates.chat(_told(q, n), "") for q in open_]
+        answers = model.complete(asked, sampling, [f"{q.replicate}/{turn}" for q in open_])
         for question, answer in zip(open_, answers, strict=True):
             values = _values(answer)
             if not values:
@@ -136,9 +180,8 @@ def _told(question: _Question, n: int) -> str:
     form = f"Answer with a list of {missing}, one a line, and nothing else."
     if not (there := list(dict.fromkeys([*question.found, *question.refused]))):
         return f"{question.text}\n\n{form}"
-    return "\n".join(
-        [question.text, "\nThese are there already:", *(f"- {v}" for v in there), f"\nGive others. {form}"]
-    )
+    given = "\n".join(f"- {value}" for value in there)
+    return f"{question.text}\n\nThese are there already:\n{given}\n\nGive others. {form}"
 
 
 def _values(answer: Answer) -> list[str]:

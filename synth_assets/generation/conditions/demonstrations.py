@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 
 def demonstrations_of(
-    recipe: Recipe,
-    around: Around,
-    question: int,
-    row: Mapping[str, Any],
-    place: Sequence[object],
+    recipe: Recipe, around: Around, question: int, row: Mapping[str, Any], place: Sequence[object]
 ) -> tuple[int, list[str]]:
     """The set, and the ids, of the rows that a question is asked with."""
     shown = recipe.demonstrations
@@ -35,11 +31,7 @@ def demonstrations_of(
 
 
 def _chosen(
-    recipe: Recipe,
-    shown: Demonstrations,
-    around: Around,
-    row: Mapping[str, Any],
-    parts: Sequence[object],
+    recipe: Recipe, shown: Demonstrations, around: Around, row: Mapping[str, Any], parts: Sequence[object]
 ) -> list[str]:
     if shown.mix:
         sizes = {str(name): n for name, n in shown.mix.items()}

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from synth_assets.contracts.provider import SEPARATOR, Draw, Pool
+from synth_assets.contracts.provider import SEPARATOR, Around, Draw, Pool, Weights
+from synth_assets.core import strict_yaml
 from synth_assets.core.errors import UserError
-from synth_assets.generation.conditions import drawn
-
-if TYPE_CHECKING:
-    from synth_assets.contracts.provider import Around, Weights
+from synth_assets.generation.conditions.drawn import number
+from synth_assets.selection.select import ranked, select_random
 
 
 class Lines(Pool):
@@ -43,7 +45,7 @@ class Leaves(Pool):
         return [path for path in sorted(Path(self.taxonomy).rglob("*")) if path.is_file()]
 
     def pool(self, name: str, row: Mapping[str, str], around: Around) -> Weights:
-        return {leaf.path: 1.0 for leaf in drawn.taxonomy(Path(self.taxonomy))}
+        return dict.fromkeys(taxonomy(Path(self.taxonomy)), 1.0)
 
 
 class Words(Draw):
@@ -57,7 +59,7 @@ class Words(Draw):
         return [Path(self.words)]
 
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
-        return SEPARATOR.join(drawn.words(_vocabulary(*stamp(self.words)), self.k, *parts))
+        return SEPARATOR.join(words(_vocabulary(*stamp(self.words)), self.k, *parts))
 
 
 class Snippets(Draw):
@@ -74,7 +76,7 @@ class Snippets(Draw):
         found = self.files()
         if not found:
             raise UserError(f"conditions.{parts[-1]}: no file matches {self.snippets}.")
-        return drawn.snippet(found, self.lines, *parts).text
+        return snippet(found, self.lines, *parts).text
 
 
 def stamp(file: str) -> tuple[str, int]:
@@ -82,12 +84,12 @@ def stamp(file: str) -> tuple[str, int]:
     try:
         return file, Path(file).stat().st_mtime_ns
     except OSError as error:
-        raise UserError(
-            f"{file} cannot be read: {error.strerror}. Name a file of the working directory."
-        ) from error
+        why = f"{file} cannot be read: {error.strerror}. Name a file of the working directory."
+        raise UserError(why) from error
 
 
 def lines_of(file: str) -> list[str]:
+    """The different lines of a file that are not empty."""
     return _read(*stamp(file))
 
 
@@ -102,4 +104,127 @@ def _read(file: str, _: int) -> list[str]:
 
 @lru_cache(maxsize=8)
 def _vocabulary(file: str, _: int) -> Mapping[str, Sequence[str]]:
-    return drawn.read_words(Path(file))
+    return read_words(Path(file))
+
+
+def read_words(path: Path) -> dict[str, list[str]]:
+    """Part of speech -> its words, from a CSV file of lines `word,pos`. A repeated word counts once."""
+    pool: dict[str, dict[str, None]] = {}
+    for line, fields in enumerate(_csv(path), 1):
+        cells = [cell.strip() for cell in fields]
+        if len(cells) != 2 or not all(cells):
+            why = f"{','.join(fields)!r} is no word and its part of speech: write word,pos."
+            raise UserError(f"{path}:{line}: {why}")
+        if (line, cells) != (1, ["word", "pos"]):
+            pool.setdefault(cells[1], {})[cells[0]] = None
+    if not pool:
+        raise UserError(f"{path} has no words: write lines of word,pos.")
+    return {pos: list(of_it) for pos, of_it in pool.items()}
+
+
+def words(pool: Mapping[str, Sequence[str]], k: int, *parts: object) -> list[str]:
+    """`k` different words of each part of speech. A word that is added changes only the rows that take it."""
+    for pos, of_it in pool.items():
+        if len(of_it) < k:
+            why = f"the vocabulary has {len(of_it)} of {pos!r}, fewer than {k}: add words, or ask for fewer."
+            raise UserError(why)
+    return [word for pos, of_it in pool.items() for word in select_random(of_it, k, *parts, pos)]
+
+
+class Snippet(NamedTuple):
+    """Lines of a file."""
+
+    text: str
+    path: Path
+    line: int  # the first one, from 1
+
+
+def snippet(files: Iterable[Path], lines: tuple[int, int], *parts: object) -> Snippet:
+    """Consecutive lines of one of the files, as many as `lines` says.
+
+    Files that are not UTF-8 text, or shorter, are passed over. Files are told apart by their paths as given:
+    with relative paths the choice is the same on another machine. UserError when none of them has the lines.
+    """
+    by_name = {path.as_posix(): path for path in files}
+    size = int(number(*lines, *parts, "size", whole=True))
+    for name in ranked(by_name, *parts):
+        found = _lines(by_name[name])
+        first = int(number(0, max(0, len(found) - size), *parts, "first", whole=True))
+        if len(found) >= size and (text := "\n".join(found[first : first + size])).strip():
+            return Snippet(text, by_name[name], first + 1)
+    why = f"none of {len(by_name):,} files is a text of {size} lines"
+    raise UserError(f"{why}: add files, or take fewer lines.")
+
+
+def _lines(path: Path) -> list[str]:
+    """None of a binary file: Git's rule (a NUL byte), and UTF-8."""
+    content = path.read_bytes()
+    try:
+        return [] if b"\0" in content else content.decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        return []
+
+
+def taxonomy(folder: Path) -> dict[str, list[dict[str, str]]]:
+    """The leaves of a folder tree in the order of their paths, relative to it and with slashes -> their rows.
+
+    A leaf holds qna.yaml (`seed_examples` with question, answer and perhaps context) or .csv and .jsonl files
+    with a column `text`. Raises UserError when a file is not like that, or when there is none.
+    """
+    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows}
+    rows: dict[str, list[dict[str, str]]] = {}
+    for path in sorted(folder.rglob("*")):
+        reader = _qna if path.name == "qna.yaml" else readers.get(path.suffix)
+        if reader and path.is_file():
+            rows.setdefault(path.parent.relative_to(folder).as_posix(), []).extend(reader(path))
+    if not rows:
+        raise UserError(f"{folder} has no leaf: put a qna.yaml, .csv or .jsonl file into its folders.")
+    return dict(sorted(rows.items()))
+
+
+def _qna(path: Path) -> list[dict[str, str]]:
+    examples = strict_yaml.read(path).content.get("seed_examples")
+    rows = []
+    for example in examples if isinstance(examples, list) else []:
+        mapping = example if isinstance(example, dict) else {}
+        for pair in mapping.get("questions_and_answers", [mapping]):  # version 3: several of one context
+            both = mapping | (pair if isinstance(pair, dict) else {})
+            rows.append({k: str(both[k]).strip() for k in ("question", "answer", "context") if both.get(k)})
+    if not rows or not all({"question", "answer"} <= set(row) for row in rows):
+        raise UserError(f"{path}: seed_examples is not a list of examples with question and answer.")
+    return rows
+
+
+def _csv_rows(path: Path) -> list[dict[str, str]]:
+    head, *body = _csv(path) or [[]]
+    return _with_text(path, [dict(zip(head, row, strict=False)) for row in body])
+
+
+def _jsonl_rows(path: Path) -> list[dict[str, str]]:
+    rows = []
+    for at, line in enumerate(_text(path).split("\n"), 1):
+        try:
+            rows += [json.loads(line)] if line.strip() else []
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}:{at}: not JSON: {error.msg}.") from error
+    return _with_text(path, rows)
+
+
+def _with_text(path: Path, rows: list[Any]) -> list[dict[str, str]]:
+    if not rows or not all(isinstance(row, dict) and row.get("text") for row in rows):
+        raise UserError(f"{path}: not every row has a text: name the column `text`, and fill it.")
+    return [{str(k): str(v) for k, v in row.items() if v is not None} for row in rows]
+
+
+def _csv(path: Path) -> list[list[str]]:
+    """The lines that are not empty, as fields."""
+    return [row for row in csv.reader(StringIO(_text(path), newline="")) if row]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}: save the file as UTF-8.") from error

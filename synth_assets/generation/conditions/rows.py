@@ -1,16 +1,13 @@
-"""Condition values from rows: a seed or a kept row, and fields of it."""
+"""Condition values from rows: a seed or a kept row, fields of it, and what a field of the seeds has."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from synth_assets.contracts.provider import Draw
+from synth_assets.contracts.provider import Around, Draw, Pool, Weights
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.selection.select import ranked
-
-if TYPE_CHECKING:
-    from synth_assets.contracts.provider import Around
 
 
 class Rows(Draw):
@@ -43,9 +40,8 @@ class Rows(Draw):
         if self.label != "any":
             table = table[(table["label"] == row["label"]) == (self.label == "same")]
         if table.empty:
-            raise UserError(
-                f"conditions.{name}: there is no row of {self.rows} to take ({self.split}, {self.label})."
-            )
+            why = f"there is no row of {self.rows} to take ({self.split}, {self.label})."
+            raise UserError(f"conditions.{name}: {why}")
         return dict(zip(table["row_id"], table["text"], strict=True))
 
 
@@ -67,3 +63,17 @@ class FieldOf(Draw):
                     raise unknown("field", self.field, set(found), f"conditions.{parts[-1]}")
                 return str(found.iloc[0][self.field])
         raise UserError(f"conditions.{parts[-1]}: {self.of} is no row of the seeds or of earlier rounds.")
+
+
+class Column(Pool):
+    """The values that a field of the seeds has (`seeds.fields`)."""
+
+    name = "column"
+    column: str
+
+    def pool(self, name: str, row: Mapping[str, Any], around: Around) -> Weights:
+        found = around.rows["seeds"].get(self.column)
+        if found is None:
+            why = f"{self.column!r} is no field of the seeds: add it to seeds.fields."
+            raise UserError(f"conditions.{name}: {why}")
+        return dict.fromkeys(sorted(set(found)), 1.0)

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.provider import Around, Draw, Pool, Provider
+from synth_assets.core import templates
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import row_id
 from synth_assets.generation.conditions.demonstrations import demonstrations_of
 from synth_assets.generation.conditions.design import draw
-from synth_assets.generation.conditions.drawn import allowed
 from synth_assets.selection.select import pick
 
 if TYPE_CHECKING:
@@ -27,13 +27,7 @@ ATTEMPTS = 50  # draws of a question's values until the constraints allow them
 
 
 def design(
-    recipe: Recipe,
-    seeds: pd.DataFrame,
-    *,
-    round_: str,
-    cell: str,
-    rows: int,
-    around: Around | None = None,
+    recipe: Recipe, seeds: pd.DataFrame, *, round_: str, cell: str, rows: int, around: Around | None = None
 ) -> pd.DataFrame:
     """The condition table of one cell: `rows` rows, values spread over them by the recipe's design.
 
@@ -43,7 +37,8 @@ def design(
     """
     import pandas as pd
 
-    label = recipe.task.classify.get(cell)
+    label = cell if recipe.labels else None
+    of_label = recipe.task.of_label(label)
     around = around or Around(rows={"seeds": seeds})
     questions = list(_questions(recipe, -(-rows // recipe.samples), around, round_, cell))
     place = (recipe.seed, round_, cell)
@@ -58,10 +53,10 @@ def design(
                 "round": round_,
                 "cell": cell,
                 "replicate": i,
-                "label": cell if label else None,
+                "label": label,
                 **values,
-                "definition": label.definition if label else None,
-                "verbalizer": (label.verbalizer or cell) if label else None,
+                "definition": of_label.get("definition"),
+                "verbalizer": of_label.get("verbalizer"),
                 "demonstration_set": shown[question][0],
                 "demonstration_ids": shown[question][1],
             }
@@ -82,30 +77,22 @@ def _questions(recipe: Recipe, n: int, around: Around, round_: str, cell: str) -
                 yield row
                 break
         else:
-            raise UserError(
-                f"constraints: none of {ATTEMPTS} draws of values for cell {cell!r} is allowed: loosen them, "
-                "or list the values that go together with `by`."
-            )
+            why = f"none of {ATTEMPTS} draws of values for cell {cell!r} is allowed"
+            fix = "loosen them, or list the values that go together with `by`."
+            raise UserError(f"constraints: {why}: {fix}")
 
 
 def _counted(recipe: Recipe, n: int, around: Around, place: Sequence[object]) -> Iterable[dict[str, str]]:
     """Rows of a design that counts values; product draws each value by itself, where the row is made."""
     if recipe.design == "product":
         return ()
-    pools = {
-        name: v.pool(name, {}, around) if isinstance(v, Pool) else v for name, v in _spread(recipe).items()
-    }
+    pools: dict[str, Mapping[str, float]] = {}  # of the attributes that have the same values in all rows
+    for name, values in recipe.attributes.items():
+        if isinstance(values, Mapping) and name != recipe.cell:
+            pools[name] = values
+        elif isinstance(values, Pool) and not values.depends:
+            pools[name] = values.pool(name, {}, around)
     return draw(pools, n, recipe.design, *place)
-
-
-def _spread(recipe: Recipe) -> dict[str, Any]:
-    """Attributes whose values are the same for all rows of a cell."""
-    return {
-        name: values
-        for name, values in recipe.attributes.items()
-        if name != recipe.cell
-        and (isinstance(values, Mapping) or (isinstance(values, Pool) and not values.depends))
-    }
 
 
 def _row(
@@ -117,16 +104,11 @@ def _row(
     cell: str,
 ) -> dict[str, Any]:
     """The values of one question, attribute by attribute: each may depend on those above it."""
-    row: dict[str, Any] = {**recipe.task.fields(), "label": cell if recipe.labels else None}
-    if label := recipe.task.classify.get(cell):
-        row |= {"definition": label.definition, "verbalizer": label.verbalizer or cell}
+    label = cell if recipe.labels else None
+    row: dict[str, Any] = {**recipe.task.fields(), "label": label, **recipe.task.of_label(label)}
     for name, values in recipe.attributes.items():
-        # a row is taken in its turn, whatever the constraints refused
-        parts = (
-            *(place[:PLACE] if isinstance(values, Provider) and values.in_turn else place),
-            question,
-            name,
-        )
+        in_turn = isinstance(values, Provider) and values.in_turn  # taken whatever the constraints refused
+        parts = (*(place[:PLACE] if in_turn else place), question, name)
         if name == recipe.cell:
             row[name] = cell
         elif name in counted:
@@ -138,3 +120,19 @@ def _row(
         elif isinstance(values, Draw):
             row[name] = values.draw(row, around, *parts)
     return row
+
+
+def allowed(row: Mapping[str, str], rules: Sequence[str]) -> bool:
+    """Whether every rule holds: Jinja expressions about the row's values, `tone != "angry" or to == "bank"`.
+
+    Raises UserError, with the rule, when it is no expression or names no value of the row.
+    """
+    for rule in rules:
+        expression = templates.expression(rule)
+        try:
+            if not expression(**row):
+                return False
+        except Exception as error:  # an expression is a program: 1 / (length | int) may divide by zero
+            known = ", ".join(sorted(row)) or "none"
+            raise UserError(f"constraint {rule!r}: {error}. Known values: {known}.") from error
+    return True

@@ -36,66 +36,32 @@ class _Talk:
 
     def row(self) -> dict[str, Any]:
         """The columns of the step's table; a rejected row has its dialogue up to there as its text."""
-        said = [turn["text"] for turn in self.history]
-        names = [turn["role"].capitalize() for turn in self.history]
-        transcript = "\n".join(f"{name}: {text}" for name, text in zip(names, said, strict=True))
         return {
-            "text": transcript or None,
+            "text": "\n".join(_lines(self.history)) or None,
             "reason": self.reason,
             "error": self.error,
             "call_id": self.answers[-1].identity if self.answers else None,
             "prompt_tokens": _sum([answer.prompt_tokens for answer in self.answers]),
             "completion_tokens": _sum([answer.completion_tokens for answer in self.answers]),
-            "turns": said if self.reason is None else None,
+            "turns": [turn["text"] for turn in self.history] if self.reason is None else None,
             "turn_calls": [answer.identity for answer in self.answers],
         }
-
-
-def _turn(
-    step: TurnsStep,
-    role: str,
-    template: str,
-    model: Completes,
-    talks: Sequence[_Talk],
-    turn: int,
-    told: bool,
-) -> None:
-    """Ask once for each dialogue, and write down what was said."""
-    asked: list[tuple[_Talk, list[Message]]] = []
-    for talk in talks:
-        try:
-            text = templates.render(template, {**talk.fields, "history": talk.history, "turn": turn})
-        except UserError as error:
-            if not (talk.history or told):  # it rests on no answer: the recipe's mistake
-                raise
-            talk.reason, talk.error = "no_prompt", str(error)
-            continue
-        asked.append((talk, _messages(role, text.strip(), talk.history, model.api)))
-    if not asked:
-        return
-    answers = model.complete(
-        [messages for _, messages in asked],
-        {"stop": ["\n"], **step.sampling()} if model.api == "completions" else step.sampling(),
-        [f"{talk.replicate}/{turn}" for talk, _ in asked],
-    )
-    for (talk, _), answer in zip(asked, answers, strict=True):
-        row = prompt.parsed(answer, None, one_line="\n" in step.stop or model.api == "completions")
-        talk.answers.append(answer)
-        talk.reason, talk.error = row["reason"], row["error"]
-        if row["text"] is not None:
-            talk.history.append({"role": role, "text": row["text"]})
 
 
 def _messages(role: str, text: str, history: Sequence[Mapping[str, str]], api: str) -> list[Message]:
     """Who plays the user is told the dialogue by the template; the assistant sees it as its chat. A model
     that completes goes on with the dialogue as a text, a line a turn."""
     if api == "completions":
-        lines = [f"{turn['role'].capitalize()}: {turn['text']}" for turn in history]
-        return [{"role": "user", "content": "\n".join([text, "", *lines, f"{role.capitalize()}:"])}]
+        lines = [text, "", *_lines(history), f"{role.capitalize()}:"]
+        return [{"role": "user", "content": "\n".join(lines)}]
     if role == "user":
         return [{"role": "user", "content": text}]
     chat = [{"role": turn["role"], "content": turn["text"]} for turn in history]
     return [{"role": "system", "content": text}, *chat]
+
+
+def _lines(history: Sequence[Mapping[str, str]]) -> list[str]:
+    return [f"{turn['role'].capitalize()}: {turn['text']}" for turn in history]
 
 
 def _sum(counts: Sequence[int | None]) -> int | None:
@@ -157,8 +123,35 @@ class TurnsStep(Sampled):
         for turn in range(1, self.turns.between[1] + 1):
             for role, template, asked in parts:
                 going = [talk for talk in talks if talk.rounds >= turn and talk.reason is None]
-                _turn(self, role, template, asked, going, turn, told=bool(work.said))
+                self._turn(role, template, asked, going, turn, told=bool(work.said))
         return (talk.row() for talk in talks)
+
+    def _turn(
+        self, role: str, template: str, model: Completes, talks: Sequence[_Talk], turn: int, told: bool
+    ) -> None:
+        """Ask once for each dialogue, and write down what was said."""
+        asked: list[tuple[_Talk, list[Message]]] = []
+        for talk in talks:
+            try:
+                text = templates.render(template, {**talk.fields, "history": talk.history, "turn": turn})
+            except UserError as error:
+                if not (talk.history or told):  # it rests on no answer: the recipe's mistake
+                    raise
+                talk.reason, talk.error = "no_prompt", str(error)
+            else:
+                asked.append((talk, _messages(role, text.strip(), talk.history, model.api)))
+        if not asked:
+            return
+        goes_on = model.api == "completions"
+        sampling = {"stop": ["\n"], **self.sampling()} if goes_on else self.sampling()
+        replicates = [f"{talk.replicate}/{turn}" for talk, _ in asked]
+        answers = model.complete([messages for _, messages in asked], sampling, replicates)
+        for (talk, _), answer in zip(asked, answers, strict=True):
+            row = prompt.parsed(answer, None, one_line="\n" in self.stop or goes_on)
+            talk.answers.append(answer)
+            talk.reason, talk.error = row["reason"], row["error"]
+            if row["text"] is not None:
+                talk.history.append({"role": role, "text": row["text"]})
 
     def _talks(self, work: Work) -> Iterator[_Talk]:
         low, high = self.turns.between

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from synth_assets.contracts.section import NAME, wrong
+from synth_assets.contracts.section import NAME, one_of, wrong
 from synth_assets.contracts.step import StepBase, Work
 from synth_assets.core.asking import Result
-from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.errors import UserError
 from synth_assets.core.registry import TOOLS, imported
 
 # tools that are more than a function of a text -> their settings
@@ -55,8 +55,8 @@ class ToolStep(StepBase):
         except UserError as error:
             raise wrong(str(error), "tool") from error
         known = SETTINGS.get(self.tool, ())
-        for name in sorted(self.model_fields_set - {"tool", "input", "fields", *known}):
-            raise wrong(str(unknown(f"setting of {self.tool}", name, known)), name)
+        for name in sorted(self.model_fields_set - {"tool", "input", "fields"}):
+            one_of(f"setting of {self.tool}", name, known, name)
         for name in {"file", "function"} & set(known):
             if getattr(self, name) is None:
                 raise wrong(f"{self.tool} needs `{name}`", "tool")
@@ -85,17 +85,20 @@ class ToolStep(StepBase):
             return [None]
         return [module.origin if module else None]
 
+    def _parts(self) -> Iterator[tuple[str, str, str]]:
+        """Column, step and field of each of `fields`."""
+        for column, place in self.fields.items():
+            step, _, field = place.partition(".")
+            yield column, step, field
+
     def columns_of(self, recipe: Any) -> dict[str, str]:
-        parts = {column: field.partition(".") for column, field in self.fields.items()}
-        return {column: recipe.columns_of(name)[field] for column, (name, _, field) in parts.items()}
+        return {column: recipe.columns_of(step)[field] for column, step, field in self._parts()}
 
     def check(self, recipe: Any, name: str) -> None:
         names = list(recipe.steps)
         known = {f"{n}.{f}" for n in names[: names.index(name)] for f in recipe.columns_of(n)}
         for column, field in self.fields.items():
-            if field not in known:
-                why = str(unknown("field of an earlier step", field, known))
-                raise wrong(why, "steps", name, "fields", column)
+            one_of("field of an earlier step", field, known, "steps", name, "fields", column)
 
     def prepare(self) -> None:
         if self.function:
@@ -131,17 +134,16 @@ class ToolStep(StepBase):
         return None if self.tool in SETTINGS else TOOLS.find(self.tool)
 
     def _beside(self, work: Work, row_id: str) -> dict[str, Any]:
-        parts = {column: field.partition(".") for column, field in self.fields.items()}
-        return {c: getattr(work.said[name][row_id], field) for c, (name, _, field) in parts.items()}
+        return {column: getattr(work.said[step][row_id], field) for column, step, field in self._parts()}
 
 
 def own_function(path: str) -> Callable[..., Any]:
     """The user's function `package.module:function`. It runs in this process, as trusted as the recipe."""
     found = imported("function", path)
-    if not callable(found):
-        name = path.partition(":")[2]
-        raise UserError(f"function {path!r}: {name} is a {type(found).__name__}, not a function.")
-    return found
+    if callable(found):
+        return found
+    name = path.partition(":")[2]
+    raise UserError(f"function {path!r}: {name} is a {type(found).__name__}, not a function.")
 
 
 def _tried(function: Callable[[str], Any], text: str) -> Result:

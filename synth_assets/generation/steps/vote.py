@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -41,18 +42,6 @@ def _ballot(texts: Sequence[str], at_least: int) -> Iterator[tuple[str | None, s
             yield "outvoted", f"{votes[text]} votes, the winner has {len(winners)}", votes[text]
 
 
-def _groups(questions: Sequence[int]) -> Iterator[list[int]]:
-    """Places of the rows of each question, which stand together."""
-    group: list[int] = []
-    for place, question in enumerate(questions):
-        if group and question != questions[group[0]]:
-            yield group
-            group = []
-        group.append(place)
-    if group:
-        yield group
-
-
 class VoteStep(StepBase):
     """Self-consistency (Wang et al. 2022) and SymGen's vote (Ye et al. 2023): of the samples of a question,
     the first of the largest group of equal texts goes on, if the group has `at_least` members; the others are
@@ -86,7 +75,9 @@ class VoteStep(StepBase):
     def _voted(
         self, work: Work, texts: Sequence[str], voted: Sequence[str], at_least: int
     ) -> Iterator[Mapping[str, Any]]:
-        for group in _groups([replicate // work.samples for replicate in work.rows["replicate"]]):
+        questions = [replicate // work.samples for replicate in work.rows["replicate"]]
+        for _, places in groupby(range(len(texts)), questions.__getitem__):  # its rows stand together
+            group = list(places)
             ballot = _ballot([voted[place] for place in group], at_least)
             for place, (reason, error, votes) in zip(group, ballot, strict=True):
                 yield {"text": texts[place] or None, "reason": reason, "error": error, "votes": votes}

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from synth_assets.contracts.filter import Context
-from synth_assets.contracts.named import named
+from synth_assets.contracts.filter import Context, named
 from synth_assets.core.registry import FILTERS
 from synth_assets.curation import noise
 from synth_assets.curation.keep import ended, keep

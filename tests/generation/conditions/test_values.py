@@ -17,17 +17,11 @@ import pytest
 from synth_assets.core.errors import UserError
 from synth_assets.generation.conditions import asking
 from synth_assets.generation.conditions.asking import ask, parse_list, tree
-from synth_assets.generation.conditions.bm25 import Passages
-from synth_assets.generation.conditions.drawn import (
-    allowed,
-    day,
-    number,
-    read_words,
-    snippet,
-    taxonomy,
-    words,
-)
+from synth_assets.generation.conditions.drawn import day, number
+from synth_assets.generation.conditions.files import read_words, snippet, taxonomy, words
 from synth_assets.generation.conditions.graphs import Triple, read_triples, subgraphs
+from synth_assets.generation.conditions.knowledge import Index
+from synth_assets.generation.conditions.table import allowed
 from synth_assets.recipe.review_files import read_review, write_review
 
 
@@ -176,7 +170,7 @@ def test_leaves_of_a_taxonomy(tmp_path):
     )
     write(tmp_path / "knowledge/cats/a.csv", 'text,label\n"a cat,\nasleep",calm\n')
     write(tmp_path / "knowledge/cats/b.jsonl", '{"text": "a cat"}\n\n')
-    leaves = {leaf.path: leaf.rows for leaf in taxonomy(tmp_path)}
+    leaves = taxonomy(tmp_path)
     assert list(leaves) == ["knowledge/cats", "knowledge/stars", "skills/rhymes"]
     assert leaves["knowledge/cats"] == [{"text": "a cat,\nasleep", "label": "calm"}, {"text": "a cat"}]
     assert [row["context"] for row in leaves["knowledge/stars"]] == ["The sun is a star."] * 2
@@ -219,7 +213,7 @@ def test_a_snippet_is_a_run_of_lines_and_says_where_from(tmp_path):
 
 
 def test_passages_are_ranked_by_bm25():
-    index = Passages(["the cat sat", "the dog sat on the cat", "a bird", "a bird", "Cat! cat"])
+    index = Index(["the cat sat", "the dog sat on the cat", "a bird", "a bird", "Cat! cat"])
     places = [place for place, _ in index.search("CAT", 5)]
     assert places == [4, 0, 1]
     assert [place for place, _ in index.search("bird", 5)] == [2, 3]  # as good: the earlier first
@@ -227,7 +221,7 @@ def test_passages_are_ranked_by_bm25():
     # by hand: idf = ln(1 + (5 - 3 + .5) / (3 + .5)), tf 1, length 3, mean length 15 / 5
     assert index.search("cat", 3)[1][1] == pytest.approx(log(1 + 2.5 / 3.5) / (1 + 1.2))
     with pytest.raises(UserError, match="no words"):
-        Passages(["", "?!"])
+        Index(["", "?!"])
 
 
 # lists asked of a model
