@@ -4,7 +4,7 @@ latter with the place."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from synth_assets.contracts.provider import Listed, Provider
@@ -16,7 +16,6 @@ from synth_assets.recipe.columns import OF_ROWS
 from synth_assets.recipe.sections import GOLD
 
 if TYPE_CHECKING:
-    from synth_assets.recipe.measuring import InContext
     from synth_assets.recipe.recipe import Recipe
 
 NO_CELL = re.compile(r"[|,\[\]\"'\n]|\.\.\.")  # what cannot stand in a partition's name
@@ -93,17 +92,13 @@ def _check_provider(recipe: Recipe, name: str, values: Provider, above: list[str
 
 
 def chain(recipe: Recipe) -> None:
-    """What a step may be called, and where it may stand."""
+    """What a step may be called, where it may stand, and what it needs around it."""
     for name in set(recipe.steps) & set(recipe.attributes):
         raise wrong("a condition has the same name: choose another one", "steps", name)
     sampled = [name for name, step in recipe.steps.items() if step.per_question > 1]
     if len(sampled) > 1:
         why = f"one step is where rows part that share a question: write it here or at {sampled[0]}"
         raise wrong(why, "steps", sampled[1], "samples")
-
-
-def kinds(recipe: Recipe) -> None:
-    """What a step needs around it."""
     for name, step in recipe.steps.items():
         step.check(recipe, name)
 
@@ -158,11 +153,8 @@ def answers(recipe: Recipe) -> None:
     for column, truth in recipe.metrics.truth.items():
         for name in (column, truth.column):
             one_of("column", name, recipe.row_columns, "metrics", "truth", column)
-    if recipe.metrics.in_context:
-        _check_in_context(recipe, recipe.metrics.in_context)
-
-
-def _check_in_context(recipe: Recipe, wanted: InContext) -> None:
+    if (wanted := recipe.metrics.in_context) is None:
+        return
     place, shown = ("metrics", "in_context"), recipe.shown_fields
     one_of("field of seeds and rows", wanted.answer, shown, *place, "answer")
     if not recipe.seeds.splits.get("test"):
@@ -178,14 +170,4 @@ def _check_in_context(recipe: Recipe, wanted: InContext) -> None:
         raise wrong(str(error), *place, field) from error
 
 
-CHECKS: Sequence[Callable[[Recipe], None]] = (
-    labels,
-    without_labels,
-    values_above,
-    chain,
-    kinds,
-    filter_names,
-    output_names,
-    filter_columns,
-    answers,
-)
+CHECKS = (labels, without_labels, values_above, chain, filter_names, output_names, filter_columns, answers)

@@ -17,18 +17,10 @@ from synth_assets.contracts.model_spec import ModelSpec, NamedModel
 from synth_assets.contracts.provider import Listed, Provider
 from synth_assets.contracts.section import NAME, Strict, wrong
 from synth_assets.contracts.step import StepBase
+from synth_assets.recipe import sections
 from synth_assets.recipe.checks import CHECKS
 from synth_assets.recipe.columns import RESERVED
 from synth_assets.recipe.measuring import Metrics, Student
-from synth_assets.recipe.sections import (
-    Annotator,
-    BudgetCaps,
-    Demonstrations,
-    Feedback,
-    Labelled,
-    Seeds,
-    Weights,
-)
 from synth_assets.recipe.short_forms import AnyFilter, AnyStep, AnyValues
 from synth_assets.recipe.task import Task
 from synth_assets.resources.home import recipes
@@ -39,26 +31,26 @@ class Recipe(Strict):
 
     name: str
     task: Task
-    seeds: Seeds = Seeds()
+    seeds: sections.Seeds = sections.Seeds()
     conditions: dict[str, AnyValues] = {}
     constraints: list[str] = []  # expressions that the values of a row make true
     design: Literal["product", "balanced", "coverage", "latin"] = "product"
     cell: str | None = None  # attribute whose values cut a round where there are no labels
     shards: int = Field(default=1, ge=1, le=1000)  # of a round, where nothing else cuts it
-    demonstrations: Demonstrations | None = None
+    demonstrations: sections.Demonstrations | None = None
     steps: dict[str, AnyStep] = Field(min_length=1)
     rows: int = Field(ge=1)  # a cell and round
     model: ModelSpec = "embedded"
     mode: Literal["online", "batch"] = "online"  # batch: rows by way of the provider's Batch API
-    annotator: Annotator = Annotator()
+    annotator: sections.Annotator = sections.Annotator()
     filters: dict[str, AnyFilter] = {}
     minimum_yield: float = Field(default=0.1, ge=0, le=1)  # kept share of what was asked for
-    labelled: Labelled = Field(default={}, validate_default=True)
-    weights: Weights = Field(default={}, validate_default=True)
+    labelled: sections.Labelled = Field(default={}, validate_default=True)
+    weights: sections.Weights = Field(default={}, validate_default=True)
     student: Student = Student()
     metrics: Metrics = Metrics()
-    feedback: Feedback = Feedback()
-    budget: BudgetCaps = BudgetCaps()
+    feedback: sections.Feedback = sections.Feedback()
+    budget: sections.BudgetCaps = sections.BudgetCaps()
     schedule: str | None = None
     missed_nights: Literal["skip", "catch_up"] = "skip"  # rounds that no daemon was there to make
     refresh: Literal["latest", "all", "none"] = "latest"  # rounds that are made again after an edit

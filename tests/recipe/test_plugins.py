@@ -157,6 +157,6 @@ def test_loading_a_recipe_imports_only_the_methods_that_it_names(module: Path) -
     assert done.stdout.split() == [
         "curation.filters.duplicates",
         "curation.filters.rules",
-        "generation.conditions.numbers",
+        "generation.conditions.drawn",
         "generation.steps.prompt",
     ], done.stderr

@@ -24,7 +24,7 @@ def demonstrations_of(
     shown = recipe.demonstrations
     if shown is None or not shown.size:
         return 0, []
-    if _by_row(shown):
+    if shown.query is not None or shown.within is not None:  # each row has its own
         return question, _chosen(recipe, shown, around, row, (*place, question))
     turn = question % shown.sets
     return turn, around.once((*place, turn), lambda: _chosen(recipe, shown, around, row, (*place, turn)))
@@ -52,11 +52,6 @@ def _chosen(
     return select(ids, shown.k, shown.by, parts=parts, vectors=vectors, query=query, nearest_first=first)
 
 
-def _by_row(shown: Demonstrations) -> bool:
-    """Whether each row has demonstrations of its own."""
-    return shown.query is not None or shown.within is not None
-
-
 def _pool(recipe: Recipe, around: Around, name: str, row: Mapping[str, Any], k: int) -> pd.DataFrame:
     """The rows that may be shown to a row. UserError when they are fewer than `k`."""
     shown, cell = recipe.demonstrations, row["label"] or "of all rows"
@@ -71,8 +66,6 @@ def _pool(recipe: Recipe, around: Around, name: str, row: Mapping[str, Any], k: 
         pool = pool[pool[shown.within] == row[shown.within]]
         where += f" with {shown.within} = {row[shown.within]!r}"
     if len(pool) < k:
-        raise UserError(
-            f"cell {cell!r} has {len(pool)} demonstration rows, fewer than demonstrations.k = {k}: raise "
-            f"seeds.splits.demonstration, add seed rows{where}, or lower k."
-        )
+        why = f"cell {cell!r} has {len(pool)} demonstration rows, fewer than demonstrations.k = {k}"
+        raise UserError(f"{why}: raise seeds.splits.demonstration, add seed rows{where}, or lower k.")
     return pool

@@ -28,8 +28,8 @@ Values = Mapping[str, Mapping[str, float]]  # attribute -> value -> weight
 PLANS = ("product", "balanced", "coverage", "latin")
 
 
-def draw(values: Values, n: int, plan: str, *parts: object, start: int = 0) -> list[dict[str, str]]:
-    """Rows `start` to `start + n` of a design that `parts` (seed, round, cell) fix: attribute -> value.
+def draw(values: Values, n: int, plan: str, *parts: object) -> list[dict[str, str]]:
+    """The first `n` rows of a design that `parts` (seed, round, cell) fix: attribute -> value.
 
     Raises UserError for a plan that is not known, an attribute without values, and weights in a plan that
     uses all values alike.
@@ -42,11 +42,11 @@ def draw(values: Values, n: int, plan: str, *parts: object, start: int = 0) -> l
         if plan in ("balanced", "coverage") and len(set(weights.values())) > 1:
             raise UserError(f"{name} has weights, and {plan} uses each value as often: use product or latin.")
     if plan == "product":
-        return [{a: pick(vs, *parts, i, a) for a, vs in values.items()} for i in range(start, start + n)]
+        return [{a: pick(vs, *parts, i, a) for a, vs in values.items()} for i in range(n)]
     if plan == "latin":
-        columns = {name: _stratified(weights, n, *parts, start, name) for name, weights in values.items()}
+        columns = {name: _stratified(weights, n, *parts, 0, name) for name, weights in values.items()}
         return [{name: column[i] for name, column in columns.items()} for i in range(n)]
-    return list(islice(_in_blocks(values, plan == "coverage", *parts), start, start + n))
+    return list(islice(_in_blocks(values, plan == "coverage", *parts), n))
 
 
 def _in_blocks(values: Values, spread: bool, *parts: object) -> Iterator[dict[str, str]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import Field
 
@@ -76,7 +76,7 @@ class Snippets(Draw):
         found = self.files()
         if not found:
             raise UserError(f"conditions.{parts[-1]}: no file matches {self.snippets}.")
-        return snippet(found, self.lines, *parts).text
+        return snippet(found, self.lines, *parts)
 
 
 def stamp(file: str) -> tuple[str, int]:
@@ -131,15 +131,7 @@ def words(pool: Mapping[str, Sequence[str]], k: int, *parts: object) -> list[str
     return [word for pos, of_it in pool.items() for word in select_random(of_it, k, *parts, pos)]
 
 
-class Snippet(NamedTuple):
-    """Lines of a file."""
-
-    text: str
-    path: Path
-    line: int  # the first one, from 1
-
-
-def snippet(files: Iterable[Path], lines: tuple[int, int], *parts: object) -> Snippet:
+def snippet(files: Iterable[Path], lines: tuple[int, int], *parts: object) -> str:
     """Consecutive lines of one of the files, as many as `lines` says.
 
     Files that are not UTF-8 text, or shorter, are passed over. Files are told apart by their paths as given:
@@ -151,7 +143,7 @@ def snippet(files: Iterable[Path], lines: tuple[int, int], *parts: object) -> Sn
         found = _lines(by_name[name])
         first = int(number(0, max(0, len(found) - size), *parts, "first", whole=True))
         if len(found) >= size and (text := "\n".join(found[first : first + size])).strip():
-            return Snippet(text, by_name[name], first + 1)
+            return text
     why = f"none of {len(by_name):,} files is a text of {size} lines"
     raise UserError(f"{why}: add files, or take fewer lines.")
 

@@ -9,15 +9,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.contracts.step import COLUMNS, Work
+from synth_assets.contracts.step import COLUMNS, Said, StepBase, Work
 from synth_assets.core import templates
+from synth_assets.core.asking import Completes, RunsTools
 from synth_assets.core.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from synth_assets.contracts.step import Said, StepBase
-    from synth_assets.core.asking import Completes, RunsTools
     from synth_assets.recipe.recipe import Recipe
 
 Columns = Mapping[str, list[Any]]  # column -> a value a row
@@ -80,17 +79,9 @@ def run(
     step, before = recipe.steps[name], before or {}
     gone = _dropped(conditions, before)
     said = {recipe.step_stages[s]: _said(recipe.steps[recipe.step_stages[s]], t) for s, t in before.items()}
-    work = Work(
-        conditions[~conditions["row_id"].isin(gone)],
-        seeds,
-        recipe.task.fields(),
-        said,
-        recipe.samples,
-        "" if name == "text" else f"/{name}",
-        model,
-        user,
-        tools,
-    )
+    suffix, asked = "" if name == "text" else f"/{name}", conditions[~conditions["row_id"].isin(gone)]
+    told = recipe.task.fields()
+    work = Work(asked, seeds, told, said, recipe.samples, suffix, model, user, tools)
     if said and not step.in_turns:
         gone |= {row: {**why, "stage": stage} for row, why in _unasked(step, work)}
         work = replace(work, rows=work.rows[~work.rows["row_id"].isin(gone)])

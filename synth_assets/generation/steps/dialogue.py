@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,12 +14,10 @@ from synth_assets.contracts.model_spec import ModelSpec, NamedModel
 from synth_assets.contracts.section import Strict, wrong
 from synth_assets.contracts.step import Sampled, Work
 from synth_assets.core import templates
+from synth_assets.core.asking import Answer, Completes, Message
 from synth_assets.core.errors import UserError
 from synth_assets.generation.steps import prompt
 from synth_assets.selection.select import pick
-
-if TYPE_CHECKING:
-    from synth_assets.core.asking import Answer, Completes, Message
 
 
 @dataclass

@@ -6,7 +6,7 @@ A call that failed is a row with its reason, never a missing row and never an em
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_serializer, field_validator, model_validator
 
@@ -14,22 +14,23 @@ from synth_assets.contracts.section import NAME, wrong
 from synth_assets.contracts.step import Prompted, Work
 from synth_assets.core import templates
 from synth_assets.core.answer_schema import Kind, Schema, SchemaError, kind_of
-
-if TYPE_CHECKING:
-    from synth_assets.core.asking import Answer, Message
+from synth_assets.core.asking import Answer, Message
 
 
 def parsed(answer: Answer, schema: Schema | None, one_line: bool) -> dict[str, Any]:
     """The columns of one answer: its text, or its fields, or why there are none.
 
-    A rejected row has the whole answer as its text, as far as there is one.
+    `logprob` is the mean over its tokens (SuperGen's quality score, Meng et al. 2022). A rejected row
+    has the whole answer as its text, as far as there is one.
     """
+    text = (answer.text or "").strip()
+    known = [token.logprob for token in answer.logprobs or ()]
     row: dict[str, Any] = {
-        "text": _clean(answer.text, one_line),
+        "text": (text.splitlines()[0].strip() if one_line and text else text) or None,
         "reason": None,
         "error": answer.error,
         "call_id": answer.identity,
-        "logprob": _mean_logprob(answer),
+        "logprob": sum(known) / len(known) if known else None,
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
     }
@@ -42,18 +43,6 @@ def parsed(answer: Answer, schema: Schema | None, one_line: bool) -> dict[str, A
     if not (found.get("text", row["text"]) or "").strip():
         return row | {"reason": "empty"}
     return row | found
-
-
-def _mean_logprob(answer: Answer) -> float | None:
-    """Mean log-probability of the answer's tokens (SuperGen's quality score, Meng et al. 2022)."""
-    known = [token.logprob for token in answer.logprobs or ()]
-    return sum(known) / len(known) if known else None
-
-
-def _clean(text: str | None, one_line: bool) -> str | None:
-    """Text without white space around it; its first line where a line was asked for."""
-    text = (text or "").strip()
-    return (text.splitlines()[0].strip() if one_line and text else text) or None
 
 
 OUTPUT = "output is written as `field: type`, and needs `text: text`, the text of the row"

@@ -52,7 +52,6 @@ def test_in_a_product_a_value_changes_only_the_rows_that_have_it(values, value, 
 def test_more_rows_leave_the_earlier_ones(values, plan, n, more, seed):
     whole = draw(values, n + more, plan, seed)
     assert draw(values, n, plan, seed) == whole[:n]
-    assert draw(values, more, plan, seed, start=n) == whole[n:]
 
 
 @given(attributes(alike), st.sampled_from(["balanced", "coverage", "latin"]), rows, seeds)
