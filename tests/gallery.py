@@ -126,6 +126,7 @@ def make(
     model, seeds = Model(say, sure), seed_rows(recipe)
     listed = {(name, given): answers(name, s, given, q, model) for name, s, given, q in questions(recipe)}
     tables = {"seeds": seeds} | ({} if earlier is None else {"kept": earlier})
+    may_show = pd.concat(tables.values(), ignore_index=True)
     around = Around(tables, encode, lambda name, given: listed.get((name, given), ()))
     chain.check(recipe)
     by_cell = [
@@ -135,9 +136,7 @@ def make(
     for conditions in by_cell:
         before: dict[str, pd.DataFrame] = {}
         for stage in recipe.step_stages:
-            before[stage] = chain.run(
-                recipe, stage, conditions, around.shown, model, before, tools.run, model
-            )
+            before[stage] = chain.run(recipe, stage, conditions, may_show, model, before, tools.run, model)
             steps[stage].append(before[stage])
     made = {stage: pd.concat(tables, ignore_index=True) for stage, tables in steps.items()}
     accepted = made["generations"][made["generations"]["accepted"].astype(bool)].reset_index(drop=True)

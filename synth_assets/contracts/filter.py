@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,14 +24,6 @@ LIMITS = {"at_least", "at_most", "top", "share"}  # one that is given replaces t
 RULE = {*LIMITS, "lowest", "per"}  # what moves without another score
 
 
-class Annotate(Protocol):
-    """Labels texts by a model (None: the annotator's) that is shown `k` seeds (None: the annotator's)."""
-
-    def __call__(
-        self, texts: Sequence[str], model: str | None = None, k: int | None = None
-    ) -> Sequence[LabelLogprobs | None]: ...
-
-
 @dataclass(frozen=True)
 class Context:
     """What a scorer may look at besides the rows."""
@@ -41,7 +33,8 @@ class Context:
     held_out: Sequence[str] = ()  # texts of the validation and test seeds
     earlier: Sequence[str] = ()  # texts kept in the rounds before
     encode: Encode | None = None
-    annotate: Annotate | None = None
+    # texts, a model and a number of shown seeds (None: the annotator's) -> the labels of each
+    annotate: Callable[..., Sequence[LabelLogprobs | None]] | None = None
     # template, rows, further fields, model (None: the annotator's) -> an answer a row, None if there is none
     ask: Callable[[str, pd.DataFrame, Mapping[str, str], str | None], Sequence[str | None]] | None = None
 

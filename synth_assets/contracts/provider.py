@@ -42,14 +42,6 @@ class Around:
             self.made[key] = make()
         return self.made[key]
 
-    @property
-    def shown(self) -> pd.DataFrame:
-        """All rows that a prompt may show."""
-        import pandas as pd
-
-        tables = list(self.rows.values())
-        return pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
-
 
 class Provider(Strict):
     """Base of all. An author writes the `name`, which is also the field by which a recipe names it, the other

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
@@ -25,6 +26,15 @@ def one_of(what: str, name: object, known: Iterable[object], *where: str) -> Non
     known = list(known)
     if name not in known:
         raise wrong(str(unknown(what, name, known)), *where)
+
+
+@contextmanager
+def as_wrong(*where: str) -> Iterator[None]:
+    """What is a mistake inside is one of the recipe, at this place."""
+    try:
+        yield
+    except UserError as error:
+        raise wrong(str(error), *where) from error
 
 
 def class_of(registry: Registry, word: Any, base: type, *where: str, hint: str = "") -> Any:

@@ -69,9 +69,7 @@ class StepBase(Strict):
     asks: ClassVar[bool] = False  # a model
     columns: ClassVar[Mapping[str, str]] = {}  # what its table has besides the text -> type
     votes: ClassVar[bool] = False  # whether it needs the rows of a question side by side
-    in_turns: ClassVar[bool] = (
-        False  # whether later prompts need earlier answers: none is made before the run
-    )
+    in_turns: ClassVar[bool] = False  # whether its prompts need earlier answers: none is made before the run
     inside: ClassVar[Mapping[str, Any]] = {}  # what its templates know besides -> an example of it
     columns_in: ClassVar[str] = "output"  # the field of its section that names its columns
 

@@ -52,17 +52,8 @@ class Completes(Protocol):
         ...
 
 
-OUTCOMES = (
-    "ok",
-    "refused",
-    "truncated",
-    "invalid",
-    "rate_limited",
-    "provider_error",
-    "timed_out",
-    "over_budget",
-)
 REUSABLE = ("ok", "truncated", "refused", "invalid")  # the model has spoken; the others may be asked again
+OUTCOMES = (*REUSABLE, "rate_limited", "provider_error", "timed_out", "over_budget")
 
 
 @dataclass(frozen=True)

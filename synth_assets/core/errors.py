@@ -7,11 +7,8 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Something that the user wrote or set is wrong.
-
-    The message names the place (file, line or field), the known alternatives and the fix.
-    The command line prints it without a traceback and exits with 2.
-    """
+    """Something that the user wrote or set is wrong. The message names the place (file, line or field), the
+    known alternatives and the fix; the command line prints it without a traceback and exits with 2."""
 
 
 def unknown(

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from synth_assets.contracts.provider import Listed, Provider
-from synth_assets.contracts.section import one_of, wrong
+from synth_assets.contracts.section import as_wrong, one_of, wrong
 from synth_assets.core import templates
-from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.errors import unknown
 from synth_assets.core.registry import made_of
 from synth_assets.recipe.columns import OF_ROWS
 from synth_assets.recipe.sections import GOLD
@@ -22,10 +22,8 @@ NO_CELL = re.compile(r"[|,\[\]\"'\n]|\.\.\.")  # what cannot stand in a partitio
 
 
 def _check_template(template: str, known: Iterable[str], *where: str) -> None:
-    try:
+    with as_wrong(*where):
         templates.check(template, dict.fromkeys(known), "its template")
-    except UserError as error:
-        raise wrong(str(error), *where) from error
 
 
 def labels(recipe: Recipe) -> None:
@@ -164,10 +162,8 @@ def answers(recipe: Recipe) -> None:
     told.pop(wanted.answer)
     field = "complete" if wanted.prompt is None else "prompt"
     _check_template(wanted.template, told, *place, field)
-    try:
+    with as_wrong(*place, field):
         templates.render(wanted.template, told)
-    except UserError as error:
-        raise wrong(str(error), *place, field) from error
 
 
 CHECKS = (labels, without_labels, values_above, chain, filter_names, output_names, filter_columns, answers)

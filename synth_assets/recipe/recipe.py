@@ -16,7 +16,6 @@ from synth_assets.contracts.filter import Filter
 from synth_assets.contracts.model_spec import ModelSpec, NamedModel
 from synth_assets.contracts.provider import Listed, Provider
 from synth_assets.contracts.section import NAME, Strict, wrong
-from synth_assets.contracts.step import StepBase
 from synth_assets.recipe import sections
 from synth_assets.recipe.checks import CHECKS
 from synth_assets.recipe.columns import RESERVED
@@ -174,11 +173,6 @@ class Recipe(Strict):
     @property
     def annotator_model(self) -> str | NamedModel:
         return self.annotator.model or self.model
-
-    @property
-    def step(self) -> StepBase:
-        """The step that makes the row's text."""
-        return self.steps["text"]
 
     @property
     def step_stages(self) -> dict[str, str]:

@@ -40,9 +40,8 @@ class Task(Section):
             if label is None or (isinstance(label, str) and not label.strip()):
                 raise ValueError(f"label {str(name)!r} has no definition: write `{name}: what it means`")
             if not isinstance(name, str):
-                raise ValueError(
-                    f"label {name!r} is not text to YAML (yes, no, on, off, 1): put it in quotes"
-                )
+                why = f"label {name!r} is not text to YAML (yes, no, on, off, 1)"
+                raise ValueError(f"{why}: put it in quotes")
         return {n: {"definition": v} if isinstance(v, str) else v for n, v in value.items()}
 
     def fields(self) -> dict[str, Any]:

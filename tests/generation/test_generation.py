@@ -134,7 +134,7 @@ def test_demonstrations_have_the_label_of_their_row(recipe: Recipe, seeds: pd.Da
 def test_each_row_is_asked_as_a_sample_of_its_own(recipe: Recipe, seeds: pd.DataFrame) -> None:
     model = Scripted([Said("fine")])
     table = conditions(recipe, seeds)
-    rows = step_rows(recipe.step, recipe.task, table, seeds, model)
+    rows = step_rows(recipe.steps["text"], recipe.task, table, seeds, model)
     assert list(rows["row_id"]) == list(table["row_id"])  # whatever the order of asking was
     assert len(set(model.replicates)) == len(table)
     prompt = model.asked[0][0]["content"]
@@ -150,7 +150,7 @@ def test_what_is_no_answer_is_a_row_with_its_reason(recipe: Recipe, seeds: pd.Da
         Said(None, "timed_out", error="60 s"),
     ]
     table = conditions(recipe, seeds, rows=4).assign(demonstration_set=0)
-    rows = step_rows(recipe.step, recipe.task, table, seeds, Scripted(said))
+    rows = step_rows(recipe.steps["text"], recipe.task, table, seeds, Scripted(said))
     assert rows["text"].fillna("").tolist() == ["good one", "", "cut of", ""]
     assert rows["reason"].fillna("").tolist() == ["", "empty", "truncated", "timed_out"]
     assert rows["error"].fillna("").tolist() == ["", "", "", "60 s"]
@@ -158,7 +158,7 @@ def test_what_is_no_answer_is_a_row_with_its_reason(recipe: Recipe, seeds: pd.Da
 
 def test_a_prompt_is_rendered_when_the_model_takes_it(recipe: Recipe, seeds: pd.DataFrame) -> None:
     table = conditions(recipe, seeds, rows=4).assign(tone=["calm", "calm", "angry", "calm"])
-    step = recipe.step.model_copy(update={"complete": "{{ missing if tone == 'angry' else tone }}"})
+    step = recipe.steps["text"].model_copy(update={"complete": "{{ missing if tone == 'angry' else tone }}"})
     model = Scripted([Said("fine")])
     with pytest.raises(UserError, match="'missing' is undefined"):
         step_rows(step, recipe.task, table, seeds, model)
@@ -180,7 +180,10 @@ def test_no_answer_is_kept_once_its_row_is_made(recipe: Recipe, seeds: pd.DataFr
                 del answer
 
     model = Counting([])
-    assert len(step_rows(recipe.step, recipe.task, conditions(recipe, seeds, rows=9), seeds, model)) == 9
+    assert (
+        len(step_rows(recipe.steps["text"], recipe.task, conditions(recipe, seeds, rows=9), seeds, model))
+        == 9
+    )
     assert model.most <= 2
 
 
@@ -263,7 +266,7 @@ def test_an_answer_that_does_not_fit_is_a_row_with_the_reason(
 
 def test_a_chat_model_is_told_in_words_to_go_on(recipe: Recipe, seeds: pd.DataFrame) -> None:
     model = Scripted([Said("fine")], api="chat")
-    step_rows(recipe.step, recipe.task, conditions(recipe, seeds), seeds, model)
+    step_rows(recipe.steps["text"], recipe.task, conditions(recipe, seeds), seeds, model)
     assert [m["role"] for m in model.asked[0]] == ["system", "user"]
 
 

@@ -14,11 +14,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from synth_assets.contracts.provider import SEPARATOR, Around, Draw, Pool, Weights
-from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.errors import UserError
 from synth_assets.core.identity import tagged_hash
 from synth_assets.selection.select import select_random
-
-DISTRIBUTIONS = ("uniform", "normal", "log_uniform")
 
 
 def number(
@@ -29,8 +27,6 @@ def number(
     `normal` has its mean in the middle and a standard deviation of a quarter of the range, and is cut off at
     both ends; `log_uniform` is uniform in the logarithm, and needs `low` above 0.
     """
-    if distribution not in DISTRIBUTIONS:
-        raise unknown("distribution", distribution, DISTRIBUTIONS)
     least, most = (ceil(low), floor(high)) if whole else (low, high)
     if least > most:
         kind = "whole number" if whole else "number"

@@ -116,9 +116,14 @@ class TurnsStep(Sampled):
         """In each round all rows that go on are asked together: first who plays the user, then the model as
         assistant. A row whose turn fails is rejected alone."""
         assert work.model is not None
-        talks = list(self._talks(work))
+        low, high = self.turns.between
+        lengths = {str(n): 1.0 for n in range(low, high + 1)}
+        talks = [
+            _Talk(fields, replicate, int(pick(lengths, "turns", fields["row_id"])))
+            for fields, replicate in zip(work.fields(), work.replicates(), strict=True)
+        ]
         parts = (("user", self.user, work.user or work.model), ("assistant", self.assistant, work.model))
-        for turn in range(1, self.turns.between[1] + 1):
+        for turn in range(1, high + 1):
             for role, template, asked in parts:
                 going = [talk for talk in talks if talk.rounds >= turn and talk.reason is None]
                 self._turn(role, template, asked, going, turn, told=bool(work.said))
@@ -150,9 +155,3 @@ class TurnsStep(Sampled):
             talk.reason, talk.error = row["reason"], row["error"]
             if row["text"] is not None:
                 talk.history.append({"role": role, "text": row["text"]})
-
-    def _talks(self, work: Work) -> Iterator[_Talk]:
-        low, high = self.turns.between
-        lengths = {str(n): 1.0 for n in range(low, high + 1)}
-        for fields, replicate in zip(work.fields(), work.replicates(), strict=True):
-            yield _Talk(fields, replicate, int(pick(lengths, "turns", fields["row_id"])))

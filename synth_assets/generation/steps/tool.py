@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from synth_assets.contracts.section import NAME, one_of, wrong
+from synth_assets.contracts.section import NAME, as_wrong, one_of, wrong
 from synth_assets.contracts.step import StepBase, Work
 from synth_assets.core.asking import Result
 from synth_assets.core.errors import UserError
@@ -50,10 +50,8 @@ class ToolStep(StepBase):
 
     @model_validator(mode="after")
     def _settings(self) -> ToolStep:
-        try:
+        with as_wrong("tool"):
             _ = self.methods
-        except UserError as error:
-            raise wrong(str(error), "tool") from error
         known = SETTINGS.get(self.tool, ())
         for name in sorted(self.model_fields_set - {"tool", "input", "fields"}):
             one_of(f"setting of {self.tool}", name, known, name)
