@@ -116,9 +116,8 @@ class Step(Prompted):
         yield from (message["content"] for message in next(self.messages(work, "completions")))
 
     def run(self, work: Work) -> Iterator[Mapping[str, Any]]:
-        """Prompts are rendered as the model takes them, and of an answer stays what its row needs. Rows are
-        asked in the table's order, in which neighbours show different demonstrations: a server then reads each
-        of these prefixes about once, and not once in every slot."""
+        """Prompts are rendered as the model takes them. Rows are asked in the table's order, in which neighbours
+        show different demonstrations: a server reads each prefix about once, and not once in every slot."""
         schema, model = self.answer_schema, work.model
         assert model is not None
         asked = self.messages(work, model.api)
