@@ -116,7 +116,7 @@ class Step(Prompted):
         yield from (message["content"] for message in next(self.messages(work, "completions")))
 
     def run(self, work: Work) -> Iterator[Mapping[str, Any]]:
-        """Prompts are rendered as the model takes them. Rows are asked in the table's order, in which neighbours
+        """Prompts are rendered as the model takes them. They are asked in the table's order, where neighbours
         show different demonstrations: a server reads each prefix about once, and not once in every slot."""
         schema, model = self.answer_schema, work.model
         assert model is not None
