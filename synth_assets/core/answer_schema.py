@@ -151,6 +151,7 @@ def correction(messages: Sequence[Mapping[str, str]], answer: str, reason: str) 
     return [*messages, *turn]
 
 
+@cache
 def _type(kind: Kind) -> _Type:
     if isinstance(kind, str):
         return TYPES[kind]

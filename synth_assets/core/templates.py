@@ -69,21 +69,15 @@ def check(template: str, known: Mapping[str, Sequence[str] | None], where: str) 
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
     for branch in parsed.find_all(nodes.If):
-        if (field := _asked_for(branch.test)) and field not in known:
+        test: Any = branch.test
+        is_it = isinstance(test, nodes.Test) and test.name == "defined" and isinstance(test.node, nodes.Name)
+        if is_it and test.node.name not in known:
             branch.test, branch.body = nodes.Const(False), []
     for field in sorted(meta.find_undeclared_variables(parsed)):
         if field not in known:
             raise unknown("field in the prompt", field, known, where)
         if parts := known[field]:
             _check_parts(parsed, field, parts, where)
-
-
-def _asked_for(test: nodes.Node) -> str | None:
-    """The field of `FIELD is defined`; None for another test."""
-    from jinja2 import nodes
-
-    is_it = isinstance(test, nodes.Test) and test.name == "defined" and isinstance(test.node, nodes.Name)
-    return test.node.name if is_it else None  # type: ignore[attr-defined]
 
 
 def _check_parts(parsed: nodes.Template, field: str, parts: Sequence[str], where: str) -> None:

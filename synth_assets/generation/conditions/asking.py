@@ -16,7 +16,7 @@ from pydantic import Field
 
 from synth_assets.contracts.provider import Listed
 from synth_assets.core import templates
-from synth_assets.core.asking import Answer, Completes
+from synth_assets.core.asking import Completes
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.recipe import Recipe
 
@@ -159,7 +159,9 @@ def _ask(
         asked = [templates.chat(_told(q, n), "") for q in open_]
         answers = model.complete(asked, sampling, [f"{q.replicate}/{turn}" for q in open_])
         for question, answer in zip(open_, answers, strict=True):
-            values = _values(answer)
+            whole = -1 if answer.outcome == "truncated" else None  # the last value was cut off
+            spoken = (answer.text or "") if answer.outcome in ("ok", "truncated") else ""
+            values = parse_list(spoken)[:whole]
             if not values:
                 why = "no list in its answer" if answer.outcome == "ok" else answer.outcome
                 question.error = answer.error or why
@@ -180,12 +182,6 @@ def _told(question: _Question, n: int) -> str:
         return f"{question.text}\n\n{form}"
     given = "\n".join(f"- {value}" for value in there)
     return f"{question.text}\n\nThese are there already:\n{given}\n\nGive others. {form}"
-
-
-def _values(answer: Answer) -> list[str]:
-    """Of an answer that was cut off, the last value is not whole."""
-    values = parse_list(answer.text or "") if answer.outcome in ("ok", "truncated") else []
-    return values[:-1] if answer.outcome == "truncated" else values
 
 
 def normalised(value: str) -> str:

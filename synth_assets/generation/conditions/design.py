@@ -21,21 +21,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import accumulate, combinations, islice
 
-from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.errors import UserError
 from synth_assets.selection.select import pick, ranked
 
 Values = Mapping[str, Mapping[str, float]]  # attribute -> value -> weight
-PLANS = ("product", "balanced", "coverage", "latin")
 
 
 def draw(values: Values, n: int, plan: str, *parts: object) -> list[dict[str, str]]:
     """The first `n` rows of a design that `parts` (seed, round, cell) fix: attribute -> value.
 
-    Raises UserError for a plan that is not known, an attribute without values, and weights in a plan that
-    uses all values alike.
+    Raises UserError for an attribute without values, and weights in a plan that uses all values alike.
     """
-    if plan not in PLANS:
-        raise unknown("plan", plan, PLANS)
     for name, weights in values.items():
         if not weights:
             raise UserError(f"{name} has no values: give at least one.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -13,33 +14,20 @@ from synth_assets.contracts.section import wrong
 from synth_assets.contracts.step import StepBase, Work
 
 
-def vote(results: Sequence[str | None], at_least: int = 1) -> list[int]:
-    """Places of the candidates in the largest group of equal results (self-consistency, Wang 2022; execution
-    agreement, SymGen). None is no result and votes for nothing; of equal groups the one that came first wins;
-    [] where no group has `at_least` members.
-    """
-    groups: dict[str, list[int]] = {}
-    for place, result in enumerate(results):
-        if result is not None:
-            groups.setdefault(result, []).append(place)
-    largest = max(groups.values(), key=len, default=[])
-    return largest if len(largest) >= at_least else []
-
-
-def _ballot(texts: Sequence[str], at_least: int) -> Iterator[tuple[str | None, str | None, int | None]]:
-    """Reason (None: goes on), error and votes of each candidate. An empty text votes for nothing."""
-    votes = Counter(texts)
-    winners = vote([text or None for text in texts], at_least)
+def ballot(texts: Sequence[str], at_least: int) -> Iterator[tuple[str | None, str | None, int | None]]:
+    """Reason (None: goes on), error and votes of each candidate: the first of the largest group of equals
+    goes on. An empty text votes for nothing; of equal groups the one that came first wins."""
+    votes = Counter(text for text in texts if text)
+    winner, most = max(votes.items(), key=itemgetter(1), default=("", 0))
     for place, text in enumerate(texts):
         if not text:
             yield "empty", None, None
-        elif not winners:
-            most = max(n for t, n in votes.items() if t)
+        elif most < at_least:
             yield "no_majority", f"the largest group has {most} of {at_least} votes", votes[text]
-        elif place == winners[0]:
+        elif place == texts.index(winner):
             yield None, None, votes[text]
         else:
-            yield "outvoted", f"{votes[text]} votes, the winner has {len(winners)}", votes[text]
+            yield "outvoted", f"{votes[text]} votes, the winner has {most}", votes[text]
 
 
 class VoteStep(StepBase):
@@ -78,6 +66,6 @@ class VoteStep(StepBase):
         questions = [replicate // work.samples for replicate in work.rows["replicate"]]
         for _, places in groupby(range(len(texts)), questions.__getitem__):  # its rows stand together
             group = list(places)
-            ballot = _ballot([voted[place] for place in group], at_least)
-            for place, (reason, error, votes) in zip(group, ballot, strict=True):
+            counted = ballot([voted[place] for place in group], at_least)
+            for place, (reason, error, votes) in zip(group, counted, strict=True):
                 yield {"text": texts[place] or None, "reason": reason, "error": error, "votes": votes}

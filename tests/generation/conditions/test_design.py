@@ -99,7 +99,6 @@ def test_in_a_latin_design_attributes_are_permuted_independently():
 @pytest.mark.parametrize(
     ("values", "plan", "message"),
     [
-        ({"tone": {"calm": 1.0}}, "latn", "unknown plan 'latn'. Did you mean 'latin'?"),
         ({"tone": {}}, "product", "tone has no values"),
         ({"tone": {"calm": 1.0, "angry": 2.0}}, "balanced", "tone has weights, and balanced uses"),
     ],

@@ -16,7 +16,7 @@ from synth_assets.core.errors import UserError
 from synth_assets.core.text.arithmetic import calculate, check_annotations, final_answer, normalise
 from synth_assets.core.text.entities import pattern_entities
 from synth_assets.generation.steps.tool import own_function
-from synth_assets.generation.steps.vote import vote
+from synth_assets.generation.steps.vote import ballot
 from synth_assets.resources.sandbox.sql import Queried, result_key, run_sql
 
 DATA = Path(__file__).parents[4] / "shared/data"
@@ -113,10 +113,14 @@ def test_normal_forms_and_patterns() -> None:
 
 
 def test_a_vote() -> None:
-    assert vote(["a", "b", "b", None, None, None]) == [1, 2]
-    assert vote(["b", "a", "a", "b"]) == [0, 3]
-    assert vote(["a", "b", "c"], at_least=2) == []
-    assert vote([None, None]) == vote([]) == []
+    def reasons(*texts: str, at_least: int = 1) -> list[str | None]:
+        return [reason for reason, _, _ in ballot(texts, at_least)]
+
+    assert reasons("a", "b", "b", "", "") == ["outvoted", None, "outvoted", "empty", "empty"]
+    assert reasons("b", "a", "a", "b") == [None, "outvoted", "outvoted", "outvoted"]
+    assert reasons("a", "b", "c", at_least=2) == ["no_majority"] * 3
+    assert reasons("", "") == ["empty"] * 2
+    assert reasons() == []
 
 
 def test_execution_vote_beats_the_likeliest_candidate_when_40_percent_are_wrong() -> None:
@@ -128,7 +132,9 @@ def test_execution_vote_beats_the_likeliest_candidate_when_40_percent_are_wrong(
         wrong = [q for q in gold if results[q] != results[query]]
         candidates = [query] * 6 + chance.sample(wrong, 4)
         logprobs = [chance.gauss(-1, 0.5) for _ in candidates]  # a wrong one may be as likely
-        chosen = vote([results[q] for q in candidates], at_least=5)
+        said = [str(results[q]) for q in candidates]
+        winner = [reason for reason, _, _ in ballot(said, at_least=5)].index(None)
+        chosen = [place for place, text in enumerate(said) if text == said[winner]]
         best = max(chosen, key=lambda i: logprobs[i])
         voted += results[candidates[best]] == results[query]
         likeliest += results[candidates[logprobs.index(max(logprobs))]] == results[query]
