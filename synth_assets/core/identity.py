@@ -31,11 +31,8 @@ from typing import Any
 
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces; the same value gives the same text everywhere.
-
-    Raises TypeError for what JSON does not know and ValueError for NaN and infinities: an identity
-    must not rest on a silent `str()`.
-    """
+    """JSON with sorted keys and no spaces; the same value gives the same text everywhere. TypeError for what
+    JSON does not know, ValueError for NaN and infinities: an identity must not rest on a silent `str()`."""
     _check_keys(value)
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
@@ -80,11 +77,9 @@ def request_id(
 def verify(
     messages: Sequence[Mapping[str, str]], parameters: Mapping[str, Any], model: str, endpoint: str
 ) -> str:
-    """The identity that a logged call must have, derived again from what the log keeps of it.
-
-    `parameters` as the log has them: api, sampling, schema, replicate (and the seed, which derives from the
-    identity). Raises KeyError, TypeError or ValueError when they do not make up a call.
-    """
+    """The identity that a logged call must have, derived again from what the log keeps of it: `parameters`
+    are api, sampling, schema and replicate. KeyError, TypeError or ValueError when they do not make up a
+    call."""
     said = {name: parameters[name] for name in ("api", "sampling", "replicate", "schema")}
     return request_id(messages=messages, model=model, endpoint=endpoint, **said)
 

@@ -24,10 +24,8 @@ def review_file(folder: Path, name: str, given: str) -> Path:
 
 
 def write_review(path: Path, question: str, values: Sequence[str]) -> bool:
-    """A YAML list of the values, for a person to edit, with the question above it.
-
-    False, and the file is left as it is, when someone has edited it.
-    """
+    """A YAML list of the values, for a person to edit, with the question above it. False, and the file is
+    left as it is, when someone has edited it."""
     if was_edited(path):
         return False
     head = ["# Values that the model gave to:", *(f"#   {line}" for line in question.splitlines())]

@@ -1,8 +1,4 @@
-"""Condition values that a language model lists: asked until there are enough, kept in a file to be reviewed.
-
-AttrPrompt (Yu et al. 2023) and ClinGen (Xu et al. 2023) ask for lists; UltraChat (Ding et al. 2023) and
-Explore-Instruct (Wan et al. 2023) for trees.
-"""
+"""Condition values that a language model lists: asked until there are enough, kept in a file for review."""
 
 from __future__ import annotations
 
@@ -107,11 +103,9 @@ def answers(name: str, section: Listed, given: str, question: str, model: Comple
 
 
 def ask(question: str, n: int, model: Completes, sampling: Mapping[str, Any], replicate: str) -> list[str]:
-    """`n` different values, or fewer when the model has no more of them after five rounds.
-
-    Each round is told what is there. Values that differ in case, white space or punctuation at their ends are
-    the same. Raises UserError when none came.
-    """
+    """`n` different values, or fewer when the model has no more of them after five rounds, each told what is
+    there. Values that differ in case, white space or punctuation at their ends are the same. UserError when
+    none came."""
     asked = _Question(question, replicate)
     _ask([asked], n, model, sampling, set())
     if not asked.found:

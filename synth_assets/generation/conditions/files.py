@@ -132,11 +132,9 @@ def words(pool: Mapping[str, Sequence[str]], k: int, *parts: object) -> list[str
 
 
 def snippet(files: Iterable[Path], lines: tuple[int, int], *parts: object) -> str:
-    """Consecutive lines of one of the files, as many as `lines` says.
-
-    Files that are not UTF-8 text, or shorter, are passed over. Files are told apart by their paths as given:
-    with relative paths the choice is the same on another machine. UserError when none of them has the lines.
-    """
+    """Consecutive lines of one of the files, as many as `lines` says. Files that are not UTF-8 text, or
+    shorter, are passed over. They are told apart by their paths as given: with relative paths the choice is
+    the same on another machine. UserError when none of them has the lines."""
     by_name = {path.as_posix(): path for path in files}
     size = int(number(*lines, *parts, "size", whole=True))
     for name in ranked(by_name, *parts):

@@ -110,10 +110,8 @@ class Index:
         self._weights = counts  # (texts, words)
 
     def search(self, query: str, k: int) -> list[tuple[int, float]]:
-        """The `k` best texts, as (place, score), best first; of two as good ones the earlier first.
-
-        Texts that share no word with the query are left out.
-        """
+        """The `k` best texts that share a word with the query, as (place, score), best first; of two as good
+        ones the earlier first."""
         import numpy as np
 
         scores: np.ndarray = (self._weights @ self._counter.transform([query]).T).toarray().ravel()

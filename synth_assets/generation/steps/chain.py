@@ -70,10 +70,9 @@ def run(
 ) -> pd.DataFrame:
     """One row a condition row, in the same order: `accepted`, or with a reason and the stage that dropped it.
 
-    `before`: stage -> rows of each step before this one. What one of them dropped is not asked, and is
-    carried on as it is. A step needs what it works with: `model`, `tools`, or in a dialogue, `user` if that
-    is another model; without tools, what a step that asks nobody makes is foreseen. Raises UserError when a
-    row was not asked there yet.
+    `before`: stage -> rows of each step before this one. What one of them dropped is carried on unasked; a
+    row that is not there is a UserError. A step needs its `model`, `tools`, or in a dialogue, `user` if that
+    is another model; without tools, what a step that asks nobody makes is foreseen.
     """
     name = recipe.step_stages[stage]
     step, before = recipe.steps[name], before or {}
