@@ -220,7 +220,7 @@ def with_output(recipe: Recipe) -> Recipe:
 def test_the_fields_of_an_answer_become_columns(with_output: Recipe, seeds: pd.DataFrame) -> None:
     said = [Said(json.dumps(FIELDS)), Said(None, "timed_out"), Said(json.dumps({**FIELDS, "share": 0.25}))]
     model, table = Scripted(said), conditions(with_output, seeds, rows=3)
-    rows = step_rows(with_output.step, with_output.task, table, seeds, model)
+    rows = step_rows(with_output.steps["text"], with_output.task, table, seeds, model)
     assert model.schema == Schema.of(OUTPUT)
     rows = rows.assign(model="m", accepted=rows["reason"].isna())
     arrow = tables.to_arrow(with_output, "generations", rows)
@@ -252,7 +252,7 @@ def test_an_answer_that_does_not_fit_is_a_row_with_the_reason(
         Said("{", "truncated"),
     ]
     table = conditions(with_output, seeds, rows=4)
-    rows = step_rows(with_output.step, with_output.task, table, seeds, Scripted(said))
+    rows = step_rows(with_output.steps["text"], with_output.task, table, seeds, Scripted(said))
     assert rows["reason"].tolist() == ["invalid", "invalid", "empty", "truncated"]
     assert rows["error"].fillna("").tolist() == [
         'rating is "5", wanted an integer',

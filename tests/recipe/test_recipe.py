@@ -92,7 +92,7 @@ def edit_output(edit):
 
 def test_a_step_declares_the_fields_of_its_answer(edit_output) -> None:
     recipe = load(edit_output("rows: 6", "rows: 7"))
-    assert recipe.step.answer_schema == Schema.of(
+    assert recipe.steps["text"].answer_schema == Schema.of(
         {"text": "text", "rating": "integer", "mood": ["polite", "angry"], "keywords": ["text"]}
     )
     columns = tables.columns(recipe, "generations")
