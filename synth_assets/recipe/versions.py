@@ -11,17 +11,19 @@ says of its own label is in the conditions.)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.filter import RULE
 from synth_assets.contracts.provider import Provider
 from synth_assets.core.identity import tagged_hash
 from synth_assets.core.registry import made_of
 from synth_assets.recipe.measuring import Student
-from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.review_files import was_edited
 from synth_assets.resources.gateway.models import what_answers
 from synth_assets.resources.storage.sources import fingerprint
+
+if TYPE_CHECKING:
+    from synth_assets.recipe.recipe import Recipe
 
 Said = Mapping[str, Any]  # the recipe as JSON
 
