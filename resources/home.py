@@ -7,13 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synth_assets.resources.call_log.where import is_url
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.call_log.postgres import is_url
+from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.warehouse import Warehouse
 
 if TYPE_CHECKING:
-    from synth_assets.resources.call_log.log import CallLog
-    from synth_assets.resources.encoder import MiniLM
     from synth_assets.resources.gateway.language_model import LanguageModel
 
 
@@ -43,10 +43,8 @@ def warehouse() -> Warehouse:
 
 
 def place_of_calls() -> Path | str:
-    """The database of the call log: `$SYNTH_CALL_LOG`, by default a file in the home.
-
-    A path is a SQLite file, a postgresql URL a server. UserError for a URL of another kind.
-    """
+    """The database of the call log: `$SYNTH_CALL_LOG` (a SQLite file, or a postgresql URL), by default a file
+    in the home. UserError for a URL of another kind."""
     where = os.environ.get("SYNTH_CALL_LOG")
     if not where:
         return home() / "calls.sqlite"
@@ -55,8 +53,6 @@ def place_of_calls() -> Path | str:
 
 def call_log() -> CallLog:
     """Every model call that was made."""
-    from synth_assets.resources.call_log.log import CallLog
-
     return CallLog(place_of_calls())
 
 
@@ -70,6 +66,4 @@ def language_model() -> LanguageModel:
 @cache
 def encoder() -> MiniLM:
     """The encoder of this process, with the vectors that it remembers."""
-    from synth_assets.resources.encoder import MiniLM
-
     return MiniLM()

@@ -41,7 +41,12 @@ class Query:
 
 def queries() -> dict[str, Query]:
     """Name -> query."""
-    return {path.stem: _read(path) for path in sorted(QUERIES.glob("*.sql"))}
+    found = {}
+    for path in sorted(QUERIES.glob("*.sql")):
+        text = path.read_text(encoding="utf-8")
+        first = text.partition("\n")[0].removeprefix("-- ")
+        found[path.stem] = Query(path.stem, first, dict(PARAMETER.findall(text)), text)
+    return found
 
 
 def query(name: str) -> Query:
@@ -63,9 +68,3 @@ def parameters(pairs: Sequence[str]) -> dict[str, str]:
             raise UserError(f"--param {name} is given twice.")
         found[name] = value
     return found
-
-
-def _read(path: Path) -> Query:
-    text = path.read_text(encoding="utf-8")
-    first = text.splitlines()[0].removeprefix("-- ")
-    return Query(path.stem, first, dict(PARAMETER.findall(text)), text)

@@ -1,17 +1,19 @@
-"""The database of the call log: SQLite in a file, or Postgres where several machines share it.
+"""The call log's database: SQLite in a file, or Postgres (`postgres.py`) where several machines share it.
 
-Statements are written once, in SQL that both take, with `?` for values; `_in_postgres` has what differs.
+Statements are written once, in SQL that both take, with `?` for values.
 """
 
 from __future__ import annotations
 
 import os
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import islice
+from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -32,10 +34,8 @@ class _Link:
 
 
 class Database(ABC):
-    """Opened at the first use, safe for many threads and processes, also for the child of a fork.
-
-    Raises UserError, naming the database, for whatever it or the disk says.
-    """
+    """Opened at the first use, safe for many threads and processes, also for the child of a fork. UserError,
+    naming the database, for whatever it or the disk says."""
 
     begin: str  # the statement that starts a transaction, and waits for that of another process
     names: str  # a query: what there is, tables and indexes, and each column as `table.column`
@@ -105,6 +105,50 @@ class Database(ABC):
 
     @abstractmethod
     def _fix(self, error: Exception) -> str: ...
+
+
+class SQLite(Database):
+    """One file; any SQLite client can read it while others write."""
+
+    begin = "BEGIN IMMEDIATE"
+    names = (
+        "SELECT name FROM sqlite_master UNION ALL SELECT t.name || '.' || c.name "
+        "FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'"
+    )
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self._path = path
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(
+                self._path, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA busy_timeout = 30000")
+            connection.execute("PRAGMA journal_mode = WAL")
+            # survives kill -9; a power cut may cost the last rows
+            connection.execute("PRAGMA synchronous = NORMAL")
+        except (sqlite3.Error, OSError) as error:
+            raise self._named(error) from error
+        return connection
+
+    def _run(
+        self, connection: sqlite3.Connection, statement: str, values: Sequence[Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        try:
+            return connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._named(error) from error
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        if connection.in_transaction:  # a full disk has ended it already
+            connection.execute("ROLLBACK")
+
+    def _fix(self, error: Exception) -> str:
+        full = "full" in str(error) or "No space left" in str(error)
+        return FULL if full else "check the file and its folder"
 
 
 @lru_cache

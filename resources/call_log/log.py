@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -21,16 +22,19 @@ from typing import Any, NamedTuple
 from synth_assets.core.asking import REUSABLE, Answer, TokenLogprob
 from synth_assets.core.identity import verify
 from synth_assets.resources.call_log.database import CHUNK, Database, Execute, chunks, marks
-from synth_assets.resources.call_log.tables import make_tables
-from synth_assets.resources.call_log.where import open_database
+from synth_assets.resources.call_log.postgres import open_database
 from synth_assets.resources.storage.process import is_gone, this_process
 
+TABLES = Path(__file__).with_name("tables.sql")  # a blank line ends a statement
+ADDED = {"calls.cost": "REAL", "calls.tokens_from": "TEXT"}  # columns that tables of older logs lack
 PLAIN = (  # columns that are fields of an Answer
     *("identity", "outcome", "text", "finish_reason", "prompt_tokens", "completion_tokens", "tokens_from"),
     *("cost", "latency_s", "attempts", "error"),
 )
 FOUND = (*PLAIN, "logprobs")  # the columns that make an Answer
-COLUMNS = (*FOUND, "messages", "parameters", "model", "endpoint", "run_id", "asset", "partition_key", "time")
+WHO = ("run_id", "asset", "partition_key")
+COLUMNS = (*FOUND, "messages", "parameters", "model", "endpoint", *WHO, "time")
+INSERT = f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES "
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,8 @@ class Mismatch(NamedTuple):
 
 
 class CallLog:
-    """The log in a file (SQLite), or at a URL (Postgres); safe for many threads and processes.
-
-    Opened at the first use. Raises UserError, naming the database, when it cannot be written or read (a full
-    disk, no permission, a server that is away).
-    """
+    """The log in a file (SQLite), or at a URL (Postgres), opened at the first use; safe for many threads and
+    processes. UserError, naming the database, when it cannot be read or written."""
 
     def __init__(self, where: Path | str) -> None:
         self._database = open_database(where)
@@ -77,12 +78,9 @@ class CallLog:
         return found
 
     def claim(self, identities: Sequence[str], lease_s: float) -> dict[str, Answer | bool]:
-        """Leave to ask, so that processes which want the same thing at the same time pay once.
-
-        For each identity: True: ask. False: somebody else is asking, look again later. An Answer: somebody
-        has asked. A claim ends with the answer, with its process, or (of another machine's process) after
-        `lease_s` seconds.
-        """
+        """Leave to ask, so that processes which want the same thing at the same time pay once. True: ask.
+        False: somebody else is asking, look again later. An Answer: somebody has asked. A claim ends with the
+        answer, with its process, or (of another machine's process) after `lease_s` seconds."""
         claims: dict[str, Answer | bool] = {}
         if identities:
             with self.transaction() as execute:
@@ -99,39 +97,30 @@ class CallLog:
 
     def append(self, entries: Sequence[Entry], within: Execute | None = None) -> None:
         """Write rows in their order, and end their claims; all committed when this returns, or none.
-
-        `within`: as part of this transaction.
-        """
+        `within`: as part of this transaction."""
         if not entries:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         rows = [_row(entry, now) for entry in entries]
         with nullcontext(within) if within else self.transaction() as execute:
             for chunk in chunks(rows):
-                execute(_insert(len(chunk)), [value for row in chunk for value in row])
+                execute(INSERT + marks(len(chunk), len(COLUMNS)), [value for row in chunk for value in row])
                 claims = [row[0] for row in chunk]
                 execute(f"DELETE FROM claims WHERE identity IN {marks(len(chunk))}", claims)
 
     def rows(self, identities: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """The latest row of each identity, as its columns, in the order of the identities, each once.
-
-        Memory holds a chunk of rows at a time, and the identities.
-        """
+        """The latest row of each identity, as its columns, in the order of the identities, each once."""
         for chunk in chunks(dict.fromkeys(identities)):
-            query = (
-                f"SELECT {', '.join(COLUMNS)} FROM calls WHERE identity IN {marks(len(chunk))} ORDER BY id"
-            )
+            among = f"identity IN {marks(len(chunk))}"
+            query = f"SELECT {', '.join(COLUMNS)} FROM calls WHERE {among} ORDER BY id"
             found = {row[0]: row for row in self.execute(query, chunk)}  # the latest one stays
             for identity in chunk:
                 if identity in found:
                     yield dict(zip(COLUMNS, found[identity], strict=True))
 
     def verify(self) -> Iterator[Mismatch]:
-        """Rows that do not hold the call which their identity stands for: somebody has changed them.
-
-        This looks at what was asked: an identity says nothing about the answer. A question with half an emoji
-        in it (see `clean`) is among them, because the log cannot hold it as it was asked.
-        """
+        """Rows that do not hold the call which their identity stands for: somebody has changed what was asked
+        (or it had half an emoji in it, which the log cannot hold: see `clean`)."""
         query = (
             "SELECT id, identity, messages, parameters, model, endpoint FROM calls "
             f"WHERE id > ? ORDER BY id LIMIT {CHUNK}"
@@ -163,9 +152,26 @@ class CallLog:
 
     def _open(self) -> Database:
         if not self._has_tables:
-            make_tables(self._database)
+            _make_tables(self._database)
             self._has_tables = True
         return self._database
+
+
+def _make_tables(database: Database) -> None:
+    """Make what is missing. Looks first: Postgres waits for all who write before it makes an index."""
+    schema = TABLES.read_text(encoding="utf-8")
+    wanted = {*re.findall(r"IF NOT EXISTS (\w+)", schema), *ADDED}
+
+    def missing(execute: Execute) -> set[str]:
+        return wanted - {name for (name,) in execute(database.names)}
+
+    if missing(database.execute):
+        with database.transaction() as execute:
+            for statement in schema.split("\n\n"):
+                execute(statement)
+            for column in missing(execute):
+                table, name = column.split(".")
+                execute(f"ALTER TABLE {table} ADD COLUMN {name} {ADDED[column]}")
 
 
 def _answered(execute: Execute, identities: Sequence[str]) -> dict[str, Answer]:
@@ -188,7 +194,9 @@ def _claim(execute: Execute, identities: Sequence[str], lease_s: float) -> dict[
     free = [i for i in identities if i not in held and i not in answered]
     if free:
         me = _process(os.getpid())
-        execute(_take(len(free)), [value for i in free for value in (i, me, now + lease_s)])
+        take = f"INSERT INTO claims (identity, process, until) VALUES {marks(len(free), 3)} "
+        again = "ON CONFLICT (identity) DO UPDATE SET process = excluded.process, until = excluded.until"
+        execute(take + again, [value for i in free for value in (i, me, now + lease_s)])
     return {i: answered.get(i, i not in held) for i in identities}
 
 
@@ -198,22 +206,9 @@ def _process(_: int) -> str:
     return this_process()
 
 
-@lru_cache
-def _insert(n: int) -> str:
-    return f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES {marks(n, len(COLUMNS))}"
-
-
-@lru_cache
-def _take(n: int) -> str:
-    return (
-        f"INSERT INTO claims (identity, process, until) VALUES {marks(n, 3)} "
-        "ON CONFLICT (identity) DO UPDATE SET process = excluded.process, until = excluded.until"
-    )
-
-
 def _row(entry: Entry, now: str) -> tuple[Any, ...]:
     """The values of COLUMNS."""
-    answer, context = entry.answer, entry.context
+    answer = entry.answer
     return (
         *_plain(answer),
         _dump(answer.logprobs),
@@ -221,9 +216,7 @@ def _row(entry: Entry, now: str) -> tuple[Any, ...]:
         clean(_json_sorted(entry.parameters)),
         entry.model,
         entry.endpoint,
-        context.get("run_id"),
-        context.get("asset"),
-        context.get("partition_key"),
+        *(entry.context.get(name) for name in WHO),
         now,
     )
 

@@ -8,11 +8,13 @@ import time
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from synth_assets.core.errors import UserError
-from synth_assets.resources.call_log.database import FULL, Database
+from synth_assets.resources.call_log.database import FULL, Database, SQLite
 
+SCHEMES = ("postgresql", "postgres", "postgresql+psycopg", "postgresql+psycopg2")
 HOST = r"(\[[0-9a-fA-F:.%]+\]|[^@/?#:,\[\]]*)(:\d*)?"
 URL = re.compile(  # strict, so that no part of a mistyped password is taken for a host and shown
     rf"[a-z0-9+]+://([^@/?#]*@)?(?P<place>{HOST}(,{HOST})*(/[^@/?#]*)?)(\?[^@#]*)?"
@@ -31,6 +33,22 @@ LOCK = int.from_bytes(b"calllog", "big")  # of this database's transactions, as 
 RESTART = 60.0  # seconds that a server which was there may be away, before paid answers are given up
 # the server itself ends the transaction of a machine that was cut off, before others give up waiting for it
 SETTINGS = "SET idle_in_transaction_session_timeout = '30s'; SET lock_timeout = '60s'"
+
+
+def is_url(where: Path | str) -> bool:
+    """Whether this is a database's URL, and no path. UserError when its scheme is not known."""
+    scheme, found, _ = str(where).partition("://")
+    if found and scheme not in SCHEMES:
+        raise UserError(
+            f"call log: unknown scheme {scheme!r} in SYNTH_CALL_LOG. Known: {', '.join(SCHEMES)}, "
+            "as in postgresql://user:password@host:5432/database; or give the path of a SQLite file."
+        )
+    return bool(found)
+
+
+def open_database(where: Path | str) -> Database:
+    """The database at a path (SQLite) or a URL (Postgres). Nothing is touched before its first use."""
+    return Postgres(str(where)) if is_url(where) else SQLite(Path(where))
 
 
 class Postgres(Database):

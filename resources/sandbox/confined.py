@@ -59,16 +59,10 @@ WRITES = (
 
 def limit(seconds: int, memory_mib: int) -> None:
     """Limits of the kernel for one process; a program cannot raise them again."""
-    for name, value in {
-        "RLIMIT_CPU": seconds,
-        "RLIMIT_AS": memory_mib * 2**20,
-        "RLIMIT_FSIZE": FILE_BYTES,
-        "RLIMIT_NOFILE": 64,
-        "RLIMIT_NPROC": 64,
-        "RLIMIT_CORE": 0,
-    }.items():
-        number = getattr(resource, name)
-        hard = value + 1 if name == "RLIMIT_CPU" else value  # the soft limit tells why, the hard one kills
+    limits = {"CPU": seconds, "AS": memory_mib * 2**20, "FSIZE": FILE_BYTES}
+    for name, value in {**limits, "NOFILE": 64, "NPROC": 64, "CORE": 0}.items():
+        number = getattr(resource, f"RLIMIT_{name}")
+        hard = value + 1 if name == "CPU" else value  # the soft limit tells why, the hard one kills
         most = resource.getrlimit(number)[1]
         hard = hard if most == resource.RLIM_INFINITY else min(hard, most)
         try:

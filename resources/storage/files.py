@@ -6,6 +6,7 @@ nobody reads (`.<name>.<process>.<thread>`), and goes with the next write to the
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import threading
@@ -30,6 +31,15 @@ def beside(path: Path) -> Iterator[Path]:
         written.replace(path)
     finally:
         _remove(written)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time holds this file's lock; when it is killed, the kernel lets go of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -49,9 +49,7 @@ class Lake:
         self, recipe: str, stage: str, partition: Partition, rows: pa.Table | Iterable[pa.Table]
     ) -> Path:
         """Replace one partition by a table, or by tables of the same schema (at least one) as they come.
-
-        OSError when the disk does not take it: what was there stays.
-        """
+        OSError when the disk does not take it: what was there stays."""
         import pyarrow as pa
 
         path = self.path(recipe, stage, partition)
@@ -137,8 +135,7 @@ class Lake:
         """Stage, partition and file of all that a recipe has, also of stages that nobody knows."""
         for path in sorted((self.root / recipe).glob(f"*/**/{FILE}")):
             stage, *folders = path.relative_to(self.root / recipe).parts[:-1]
-            pairs = (folder.partition("=") for folder in folders)
-            yield stage, {column: unquote(value) for column, _, value in pairs}, path
+            yield stage, _partition(folders), path
 
     def unfinished(self) -> Iterator[tuple[str, str, Path]]:
         """Recipe, stage and file of what killed processes left beside partitions."""
@@ -166,13 +163,13 @@ class Lake:
         values = {column: quote(value, safe="") for column, value in only.items()}
         pattern = "/".join([*(f"{c}={values.get(c, '*')}" for c in columns), FILE])
         found = sorted((self.root / recipe / stage).glob(pattern))
-        return [
-            {
-                c: unquote(p.split("=", 1)[1])
-                for c, p in zip(columns, f.parts[-1 - len(columns) : -1], strict=True)
-            }
-            for f in found
-        ]
+        return [_partition(file.parts[-1 - len(columns) : -1]) for file in found]
+
+
+def _partition(folders: Iterable[str]) -> dict[str, str]:
+    """What folders of a path say."""
+    pairs = (folder.partition("=") for folder in folders)
+    return {column: unquote(value) for column, _, value in pairs}
 
 
 @contextmanager

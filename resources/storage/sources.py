@@ -74,10 +74,8 @@ def read_rows(file: str) -> pd.DataFrame:
 
 def _line(path: Path) -> int | str:
     """The first line that is not UTF-8."""
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
+    try:
+        path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.object.count(b"\n", 0, error.start) + 1
     return "?"

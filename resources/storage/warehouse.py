@@ -6,11 +6,10 @@ what it shows has changed. Any DuckDB client can open it read-only. What it show
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +20,12 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+Cuts = Mapping[str, tuple[str, ...]]  # stage -> the columns that cut it into partitions
+Only = Mapping[str, tuple[str, Collection[str]]]  # stage -> a column, and its values that are shown
 VIEWS = Path(__file__).parents[2] / "sql" / "views"
-NEVER = {
-    "round": "0001-01-01",
-    "cell": "none",
-    "used_by": "none",
-}  # where the empty file lies that gives a view its columns
-# what has the same columns in every recipe
-ACROSS = {
+# where the empty file lies that gives a view its columns
+NEVER = {"round": "0001-01-01", "cell": "none", "used_by": "none"}
+ACROSS = {  # what has the same columns in every recipe
     *("seeds", "rejected", "labelled", "weighted", "metrics", "feedback", "calls", "steps"),
     *(path.stem for path in VIEWS.glob("*.sql")),
 }
@@ -45,17 +42,9 @@ class Warehouse:
         self.path, self.lake = Path(path), Path(lake)
 
     def show(
-        self,
-        recipe: str,
-        stages: Mapping[str, pa.Schema],
-        cuts: Mapping[str, tuple[str, ...]],
-        only: Mapping[str, tuple[str, Collection[str]]] | None = None,
+        self, recipe: str, stages: Mapping[str, pa.Schema], cuts: Cuts, only: Only | None = None
     ) -> bool:
-        """Show one recipe: the schema of each stage, the columns that cut it into partitions, and, of the
-        stages in `only`, the values of one column that are shown.
-
-        Returns whether anything had to be built. The views of other recipes stay.
-        """
+        """Show one recipe, given the schema of each stage. Returns whether anything had to be built."""
         views = self._views(recipe, stages, cuts, only or {})
         new = [self._empty(recipe, stage, schema, cuts[stage]) for stage, schema in stages.items()]
         with self._alone():
@@ -75,24 +64,15 @@ class Warehouse:
         """Recipe -> why some of its views cannot be read."""
         return self._state()[1]
 
-    @property
-    def _state_file(self) -> Path:
-        return self.path.with_suffix(".json")
-
     def _state(self) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
         """What is shown, recipe -> view -> query, and the troubles."""
-        if not self._state_file.exists():
-            return {}, {}
-        state = json.loads(self._state_file.read_text(encoding="utf-8"))
+        file = self.path.with_suffix(".json")
+        state = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         return state.get("views", {}), state.get("troubles", {})
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """Two runs that show two recipes at once build one after the other."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.with_suffix(".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        return files.locked(self.path.with_suffix(".lock"))
 
     def _build(self, shown: Mapping[str, Mapping[str, str]]) -> None:
         import duckdb
@@ -116,33 +96,23 @@ class Warehouse:
             for name, parts in across.items():
                 query = " union all by name ".join(parts)
                 connection.execute(f"create view main.{identifier(name)} as {query}")
-        files.write(self._state_file, json.dumps({"views": shown, "troubles": troubles}))
+        files.write(self.path.with_suffix(".json"), json.dumps({"views": shown, "troubles": troubles}))
 
     def _empty(self, recipe: str, stage: str, schema: pa.Schema, cut: tuple[str, ...]) -> bool:
-        """A file without rows: a stage that nothing was made of yet is an empty view, not an error.
-
-        Returns whether it had to be written.
-        """
+        """A file without rows: a stage that nothing was made of yet is an empty view, not an error. Returns
+        whether it had to be written."""
         import pyarrow.parquet as pq
 
         folders = [f"{column}={NEVER[column]}" for column in cut]
         path = self.lake.joinpath(recipe, stage, *folders, "empty.parquet")
-        try:
+        with suppress(OSError, ValueError):  # there is none, or it is damaged
             if pq.read_schema(path).equals(schema):
                 return False
-        except (OSError, ValueError):  # there is none, or it is damaged
-            pass
         with files.replacing(path) as file:
             pq.write_table(schema.empty_table(), file)
         return True
 
-    def _views(
-        self,
-        recipe: str,
-        stages: Mapping[str, pa.Schema],
-        cuts: Mapping[str, tuple[str, ...]],
-        only: Mapping[str, tuple[str, Collection[str]]],
-    ) -> dict[str, str]:
+    def _views(self, recipe: str, stages: Mapping[str, pa.Schema], cuts: Cuts, only: Only) -> dict[str, str]:
         """View -> its query: the stages, then `steps`, then the files of sql/views in the order of their
         names; each may read those before it."""
         made = {stage: self._stage(recipe, stage, schema, cuts[stage]) for stage, schema in stages.items()}
@@ -167,12 +137,9 @@ class Warehouse:
         )
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
-        """The answer to one query, read-only. UserError when the SQL is wrong.
-
-        DuckDB opens a file twice in a query, for its columns and for its rows, and raises an error when a run
-        replaced it in between: it is asked again. Where a file still cannot be read, the views are built
-        without it.
-        """
+        """The answer to one query, read-only. UserError when the SQL is wrong. DuckDB opens a file twice, for
+        its columns and for its rows, and raises an error when a run replaced it in between: it is asked
+        again. Where a file still cannot be read, the views are built without it."""
         import duckdb
 
         mistakes = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.DataError)

@@ -18,7 +18,7 @@ import pytest
 from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.database import Database
 from synth_assets.resources.call_log.log import CallLog
-from synth_assets.resources.call_log.where import open_database
+from synth_assets.resources.call_log.postgres import open_database
 from synth_assets.resources.gateway.budget import Budget, Cap, Use
 from synth_assets.resources.home import place_of_calls
 from tests.postgres import PASSWORD
@@ -79,7 +79,7 @@ def test_a_statement_that_fails_names_the_database_and_the_next_one_works(databa
 
 COUNTER = """
 import sys
-from synth_assets.resources.call_log.where import open_database
+from synth_assets.resources.call_log.postgres import open_database
 
 database = open_database(sys.argv[1])
 for _ in range(100):
@@ -110,7 +110,10 @@ for _ in range(40):
 def test_a_cap_holds_with_several_processes(where: Path | str) -> None:
     run_all([sys.executable, "-c", SPENDER, str(where)], 4)
     budget = Budget(CallLog(where), [Cap("r", 100, "tokens"), Cap("other", 1000, "tokens")])
-    assert budget.spent() == {"r tokens": 98, "other tokens": 98}
+    assert dict(CallLog(where).execute("SELECT scope, amount FROM budget")) == {
+        "r tokens": 98,
+        "other tokens": 98,
+    }
     assert budget.reserve(Use(0, 3)) == "r is capped at 100 tokens"
 
 
