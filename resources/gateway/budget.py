@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from synth_assets.contracts.model_spec import Price
 from synth_assets.core.errors import UserError
-
-if TYPE_CHECKING:
-    from synth_assets.resources.call_log.database import Execute
-    from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.call_log.database import Execute
+from synth_assets.resources.call_log.log import CallLog
 
 Part = Mapping[str, Any]  # fields of an Answer
 NANO = 1_000_000_000  # amounts are whole numbers: tokens, or billionths of a dollar
@@ -47,8 +45,7 @@ class Cap:
         return int(self.limit) if self.unit == "tokens" else round(self.limit * NANO)
 
 
-@dataclass(frozen=True)
-class Use:
+class Use(NamedTuple):
     """What a call takes, or can take at the most."""
 
     nanodollars: int
@@ -108,12 +105,6 @@ class Budget:
             change = (sign * cap.amount(use), cap.key)
             execute("UPDATE budget SET amount = amount + ? WHERE scope = ?", change)
 
-    def spent(self) -> dict[str, float]:
-        """Scope and unit -> amount, reservations included."""
-        with self._call_log.transaction() as execute:
-            rows: dict[str, int] = dict(execute("SELECT scope, amount FROM budget"))
-        return {cap.key: rows.get(cap.key, 0) / (1 if cap.unit == "tokens" else NANO) for cap in self.caps}
-
 
 def most(texts: Sequence[str], max_tokens: int | None, price: Price | None) -> Use:
     """The most that a call can take: a token is at least one byte. UserError without max_tokens."""
@@ -154,5 +145,4 @@ def cost(part: Part, price: Price | None) -> float | None:
 
 def total(uses: Iterable[Use]) -> Use:
     """All of them together."""
-    together = list(uses)
-    return Use(sum(use.nanodollars for use in together), sum(use.tokens for use in together))
+    return Use(*map(sum, zip(Use(0, 0), *uses, strict=True)))

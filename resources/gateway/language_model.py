@@ -1,41 +1,66 @@
 """The language model: requests in, answers in the same order out, each call on disk before it is used.
 
-Any OpenAI-compatible endpoint, through `openai`'s async client; the embedded server is one of them. What
-the call log holds is never asked again, so a run that was killed goes on where it stopped.
-
-Requests and answers stream: the thread of the caller renders and looks into the log, a chunk ahead of the
-thread that calls (see `transport.py`), and memory does not grow with their number.
+What the call log holds is never asked again, so a run that was killed goes on where it stopped. Requests and
+answers stream: the thread of the caller renders and looks into the log, a chunk ahead of the thread that
+calls any OpenAI-compatible endpoint (see `transport.py`); memory does not grow with their number.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from synth_assets.core.asking import Answer
+from synth_assets.core.asking import REUSABLE, Answer
+from synth_assets.resources.call_log.database import chunks
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.budget import Budget, Cap
-from synth_assets.resources.gateway.calls import Calls
 from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.request import Request, Row
 from synth_assets.resources.gateway.sending import Sending
-
-if TYPE_CHECKING:
-    from synth_assets.resources.gateway.calls import Progress
-    from synth_assets.resources.gateway.request import Request, Row
 
 CHUNK = 500  # requests that are rendered and looked up together
 
 
-class LanguageModel:
-    """Asks models, and remembers every answer in the call log.
+@dataclass
+class Calls:
+    """What was done: `calls` went to the endpoint (`failed` of them in vain), `from_log` did not. Sums of
+    tokens and cost are of the calls made, and None as soon as that of one answered call is not known."""
 
-    `server_folder` is where the embedded server keeps its locks; `context` (run_id, asset,
-    partition_key) is written beside each call; `caps` are the budget that all calls keep to.
-    `calls` sums up what was done, `used` has the identities of all calls behind the answers.
-    """
+    calls: int = 0
+    from_log: int = 0
+    failed: int = 0
+    over_budget: int = 0  # not sent
+    prompt_tokens: int | None = 0
+    completion_tokens: int | None = 0
+    cost: float | None = 0.0  # US dollars
+    seconds: float = 0.0
+
+    def add(self, answer: Answer) -> None:
+        """Count an answer."""
+        if answer.from_log:
+            self.from_log += 1
+            return
+        if answer.outcome == "over_budget":
+            self.over_budget += 1
+            return
+        self.calls += 1
+        if answer.outcome not in REUSABLE:
+            self.failed += 1
+            return
+        for name in ("prompt_tokens", "completion_tokens", "cost"):
+            total, part = getattr(self, name), getattr(answer, name)
+            setattr(self, name, None if total is None or part is None else total + part)
+
+
+Progress = Callable[[int, int | None, Calls], None]  # requests done, of how many, and what was done so far
+
+
+class LanguageModel:
+    """Asks models, and remembers every answer in the call log, with `context` (run_id, asset, partition_key)
+    beside it. `server_folder` is where the embedded server keeps its locks, `caps` the budget of all calls;
+    `calls` sums up what was done, `used` has the identities of all calls behind the answers."""
 
     def __init__(
         self,
@@ -70,23 +95,20 @@ class LanguageModel:
         on_progress: Progress | None = None,
         total: int | None = None,
     ) -> Iterator[Answer]:
-        """One answer a request, in their order; equal requests (same identity) are asked once.
-
-        An answer that does not fit its request's schema is asked for once more, with the reason. Failed
-        calls are answers too: look at `outcome`. Raises UserError for what asking again cannot heal;
-        whatever was answered until then is in the log. Works with or without a running event loop.
-        """
+        """One answer a request, in their order; equal requests (same identity) are asked once, and one whose
+        answer does not fit its schema once more, with the reason. Failed calls are answers too: look at
+        `outcome`. UserError for what asking again cannot heal; what was answered until then is in the log."""
         total = len(requests) if total is None and isinstance(requests, Sized) else total
         batch = Sending(self, model, total, on_progress)
         waiting: deque[Row] = deque()
-        coming = iter(requests)
+        coming = chunks(requests, CHUNK)
         try:
-            while batch.stop is None and (chunk := list(islice(coming, CHUNK))):
+            while batch.stop is None and (chunk := next(coming, None)):
                 waiting.extend(batch.feed(chunk))
-                batch.wait_for_room(waiting)
+                batch.wait_while(lambda: batch.is_full(waiting))
                 while waiting and waiting[0].answer is not None:
                     yield waiting.popleft().answer  # type: ignore[misc]
-            batch.wait_for_all()
+            batch.wait_while(lambda: batch.open)
         finally:
             batch.end()
         yield from (row.answer for row in waiting if row.answer is not None)

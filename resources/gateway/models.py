@@ -28,12 +28,12 @@ from pydantic import TypeAdapter, ValidationError
 from synth_assets.contracts.model_spec import NamedModel, Price
 from synth_assets.core import strict_yaml
 from synth_assets.core.errors import UserError
+from synth_assets.resources.gateway.embedded_server import packaged_model
+from synth_assets.resources.storage.files import sha256
 
 OPENAI = "https://api.openai.com/v1"
 # where neither a recipe nor a model's entry says it
 PARAMETERS: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 256}
-
-
 # behind the requests of other processes, an answer of the embedded server may take minutes
 EMBEDDED: dict[str, Any] = {"api": "completions", "timeout_s": 600}
 FREE = Price.model_validate({"from": date.min, "prompt": 0, "completion": 0})  # what the embedded model costs
@@ -77,27 +77,20 @@ class Model:
     def endpoint(self) -> str:
         """Whose weights answer: the file's hash for the embedded server, else the URL without secrets."""
         if self.base_url is None:
-            from synth_assets.resources.gateway.embedded_server import sha256
-
             return f"embedded:{sha256(self.file())[:16]}"
         url = urlsplit(self.base_url)
         return f"{url.scheme}://{url.netloc.rpartition('@')[2].lower()}{url.path.rstrip('/')}"
 
     def file(self) -> Path:
         """The GGUF file that the embedded server is to serve."""
-        from synth_assets.resources.gateway.embedded_server import packaged_model
-
         return self.model_path or packaged_model()
 
 
 def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os.environ) -> Model:
-    """What a recipe's `model:` means: "embedded", an alias of models.yaml, a model's name, or an entry as
-    models.yaml has them.
-
-    A name is looked for at OPENAI_BASE_URL, or at OpenAI. SYNTH_MODEL stands in for a recipe that says
-    "embedded" or nothing: an alias, a model's name, or the path of a GGUF file to serve.
-    Raises UserError for a wrong models.yaml, a missing file, and a key's variable that is not set.
-    """
+    """What a recipe's `model:` means: "embedded", an alias of models.yaml, a model's name (at
+    OPENAI_BASE_URL, or at OpenAI), or an entry as models.yaml has them. SYNTH_MODEL stands in for "embedded"
+    or nothing: an alias, a name, or a GGUF file to serve. UserError for a wrong models.yaml, a missing file
+    or key."""
     if spec is None or spec == "embedded":
         spec = environ.get("SYNTH_MODEL") or "embedded"
     if isinstance(spec, str):
@@ -116,23 +109,19 @@ def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os
 
 
 def what_answers(spec: str | NamedModel, environ: Mapping[str, str] = os.environ) -> Any:
-    """What of a model can change an answer, as JSON: neither waiting nor prices nor keys.
-
-    An alias counts as what models.yaml says of it, and SYNTH_MODEL as in `resolve_model`.
-    """
+    """What of a model can change an answer, as JSON: neither waiting nor prices nor keys. An alias counts as
+    what models.yaml says of it, and SYNTH_MODEL as in `resolve_model`."""
     if spec == "embedded":
         spec = environ.get("SYNTH_MODEL") or spec
     if isinstance(spec, str):
         spec = named_models(models_file()).get(spec, spec)
-    if isinstance(spec, str):
-        return spec
-    return spec.model_dump(include={"name", "base_url", "api", "parameters"})
+    return (
+        spec if isinstance(spec, str) else spec.model_dump(include={"name", "base_url", "api", "parameters"})
+    )
 
 
 def _file(name: str) -> dict[str, Any]:
     """Fields of a Model that the embedded server serves: the packaged one, or a GGUF file's path."""
-    from synth_assets.resources.gateway.embedded_server import packaged_model
-
     path = packaged_model() if name == "embedded" else Path(name).expanduser()
     if not path.is_file():
         raise UserError(f"model: there is no file {path}; give a GGUF file (in SYNTH_MODEL, or as model:).")
@@ -143,8 +132,7 @@ def key_of(model: Model, environ: Mapping[str, str]) -> str:
     """The API key. Only a server on this machine may do without; the embedded one is never told it."""
     if model.base_url is None:
         return "none"
-    key = environ.get(model.key_env)
-    if key:
+    if key := environ.get(model.key_env):
         return key
     if _on_this_machine(urlsplit(model.base_url).hostname or ""):
         return "none"

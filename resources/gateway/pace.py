@@ -10,12 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from synth_assets.resources.call_log.database import Execute
-    from synth_assets.resources.call_log.log import CallLog
-    from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.models import Model
 
 START = 16  # calls in flight before the endpoint has shown how many it takes
 REFUSED = 0.1  # share of refusals that is too much
@@ -25,7 +22,7 @@ BURST = 1.0  # seconds of a rate that may be used up at once
 
 
 class Pace:
-    """The pace of one model in one process. All times are those of `time.monotonic`."""
+    """The pace of one model in one process, in the times of `time.monotonic`."""
 
     def __init__(self, most: int) -> None:
         self.most = most  # the model's max_concurrency
@@ -62,11 +59,8 @@ class Pace:
             self.limit += 1.0 if self._doubling else 1.0 / self.limit
 
     def refused(self, started: float, wait_s: float) -> None:
-        """A call that started then was told that it is too much, or timed out.
-
-        When there are too many refusals, half as much may be in flight, which is changed once a round trip;
-        when there is nothing else, no call starts for `wait_s` seconds.
-        """
+        """A call that started then was told that it is too much, or timed out. After too many of them half as
+        much may be in flight (once a round trip); where all are, no call starts for `wait_s` seconds."""
         self._in_a_row += 1
         self._share += (1.0 - self._share) / MEMORY
         if self._share > REFUSED and started > self._slowed_at:
@@ -81,10 +75,8 @@ class Pace:
 
 
 class Rate:
-    """Requests and tokens a minute of one model, kept across processes in the call log's database.
-
-    A scope holds the time until which its rate is used up (the generic cell rate algorithm, ITU-T I.371).
-    """
+    """Requests and tokens a minute of one model, for all processes of a call log: a scope holds the time
+    until which its rate is used up (the generic cell rate algorithm, ITU-T I.371)."""
 
     def __init__(self, call_log: CallLog, model: Model) -> None:
         self._call_log = call_log
@@ -107,9 +99,9 @@ class Rate:
                 starts[scope] = max(until, now - BURST)
             if (wait := max(starts.values()) - now) > 0:
                 return wait
-            self._move(
-                execute, {s: start + self._seconds(s, requests, tokens) for s, start in starts.items()}
-            )
+            for scope, start in starts.items():
+                until = start + self._seconds(scope, requests, tokens)
+                execute("UPDATE rate SET until = ? WHERE scope = ?", (until, scope))
         return 0.0
 
     def give_back(self, tokens: int) -> None:
@@ -124,18 +116,10 @@ class Rate:
     def _seconds(self, scope: str, requests: int, tokens: int) -> float:
         return (tokens if scope.endswith(" tokens") else requests) / self._second_of[scope]
 
-    @staticmethod
-    def _move(execute: Execute, until: Mapping[str, float]) -> None:
-        for scope, time_ in until.items():
-            execute("UPDATE rate SET until = ? WHERE scope = ?", (time_, scope))
-
 
 def headroom(headers: Mapping[str, str]) -> float:
-    """Seconds until the endpoint takes calls again, if its headers say that none are left; else 0.
-
-    OpenAI's names, which most providers use: x-ratelimit-remaining-requests, x-ratelimit-reset-requests (as
-    in 1s, 6m0s, 20ms), and the same for tokens.
-    """
+    """Seconds until the endpoint takes calls again, if its headers say that none are left; else 0. The names
+    are OpenAI's, which most providers use: x-ratelimit-remaining-requests, -reset-requests, and of tokens."""
     waits = [
         duration(headers.get(f"x-ratelimit-reset-{unit}", ""))
         for unit in ("requests", "tokens")
@@ -148,9 +132,7 @@ def duration(text: str) -> float:
     """Seconds of `6m0s`, `20ms`, `1h2m`, or a plain number; 0 for anything else."""
     import re
 
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    if not re.fullmatch(r"(\d+(\.\d+)?(ms|h|m|s))+", text):
+    if not re.fullmatch(r"\d+(\.\d+)?|(\d+(\.\d+)?(ms|h|m|s))+", text):
         return 0.0
-    unit = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-    return sum(float(n) * unit[u] for n, _, u in re.findall(r"(\d+(\.\d+)?)(ms|h|m|s)", text))
+    unit = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
+    return sum(float(n) * unit[u] for n, _, u in re.findall(r"(\d+(\.\d+)?)(ms|h|m|s|)", text))

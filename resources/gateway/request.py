@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from synth_assets.core.answer_schema import Schema, correction
 from synth_assets.core.asking import Answer, Message
 from synth_assets.core.identity import request_id
 from synth_assets.resources.call_log.log import clean
 from synth_assets.resources.gateway.models import Model
-
-if TYPE_CHECKING:
-    from synth_assets.core.answer_schema import Schema
 
 
 @dataclass(frozen=True)
@@ -37,30 +35,20 @@ class Request:
 
     def identity(self, model: Model, endpoint: str | None = None) -> str:
         """The call log's key. `endpoint` spares deriving it for each of many requests."""
-        return request_id(
-            messages=self.messages,
-            model=model.name,
-            endpoint=endpoint or model.endpoint,
-            api=model.api,
-            sampling=self.sampling_for(model),
-            replicate=self.replicate,
-            schema=self.schema.json if self.schema else None,
-        )
+        where = endpoint or model.endpoint
+        return request_id(messages=self.messages, model=model.name, endpoint=where, **self._asks(model))
 
     def parameters(self, model: Model, seed: int) -> dict[str, Any]:
         """What the log keeps beside the messages: with the model and the endpoint, all of the identity."""
-        return {
-            "api": model.api,
-            "sampling": self.sampling_for(model),
-            "schema": self.schema.json if self.schema else None,
-            "seed": seed,
-            "replicate": self.replicate,
-        }
+        return {**self._asks(model), "seed": seed}
+
+    def _asks(self, model: Model) -> dict[str, Any]:
+        schema = self.schema.json if self.schema else None
+        sampling = self.sampling_for(model)
+        return {"api": model.api, "sampling": sampling, "schema": schema, "replicate": self.replicate}
 
     def corrected(self, answer: Answer) -> Request:
         """The same question with the answer that did not fit, and why: one more turn."""
-        from synth_assets.core.answer_schema import correction
-
         turns = correction(self.messages, answer.text or "", answer.error or "")
         return Request(turns, self.sampling, self.replicate, self.schema)
 

@@ -6,27 +6,28 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
 from threading import Condition
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.model_spec import Price
 from synth_assets.core.asking import REUSABLE, Answer
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import seed_from
+from synth_assets.resources.call_log.database import chunks
 from synth_assets.resources.call_log.log import Entry
 from synth_assets.resources.gateway.budget import Use, cost, most, tokens, used
+from synth_assets.resources.gateway.embedded_server import ensure
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.pace import Rate
 from synth_assets.resources.gateway.request import Request, Row
 from synth_assets.resources.gateway.transport import Connection, Reply, connect, event_loop, failed
 
 if TYPE_CHECKING:
-    from synth_assets.resources.gateway.calls import Progress
-    from synth_assets.resources.gateway.language_model import LanguageModel
+    from synth_assets.resources.gateway.language_model import LanguageModel, Progress
 
 ATTEMPTS = 4
 DOUBLINGS = 6  # of the wait between attempts: it stays under a minute
@@ -49,10 +50,8 @@ class _Job:
 
 
 class Sending:
-    """The requests of one `stream`. Two threads: the caller's feeds and waits, the event loop's calls.
-
-    What both touch (`open`, `rows`, the sums) is changed under the condition, which the caller waits for.
-    """
+    """The requests of one `stream`. Two threads: the caller's feeds and waits, the event loop's calls. What
+    both touch (`open`, `rows`, the sums) is changed under the condition, which the caller waits for."""
 
     def __init__(
         self, owner: LanguageModel, model: Model, total: int | None, on_progress: Progress | None
@@ -101,21 +100,14 @@ class Sending:
             self._tell()
         return fed
 
-    def wait_for_room(self, waiting: Sequence[Row]) -> None:
-        """Return when more may be fed: the queue is short, and few answers wait for one before them."""
+    def is_full(self, waiting: Sequence[Row]) -> bool:
+        """Whether no more may be fed: the queue is long, or many answers wait for one before them."""
+        return self.open > self.backlog or (len(waiting) > AHEAD and waiting[0].answer is None)
 
-        def full() -> bool:
-            stuck = len(waiting) > AHEAD and waiting[0].answer is None
-            return self.stop is None and (stuck or self.open > self.backlog)
-
+    def wait_while(self, busy: Callable[[], Any]) -> None:
+        """Return when that is over, or the batch has stopped."""
         with self.condition:
-            while full():
-                self.condition.wait(0.1)
-
-    def wait_for_all(self) -> None:
-        """Return when every row has its answer, or the batch has stopped."""
-        with self.condition:
-            while self.open and self.stop is None:
+            while self.stop is None and busy():
                 self.condition.wait(0.1)
 
     def end(self) -> None:
@@ -131,17 +123,12 @@ class Sending:
         """Start the calls, or tell them that something is in the queue."""
         if self.future is None:
             self.owner.budget.check_price(self.model.name, self.model.price)
-            connection = connect(self.model, self._base_url())
+            connection = connect(
+                self.model, self.model.base_url or ensure(self.model.file(), self.owner.server_folder)
+            )
             self.future = asyncio.run_coroutine_threadsafe(self._run(connection), event_loop())
         else:
             event_loop().call_soon_threadsafe(self.changed.set)
-
-    def _base_url(self) -> str:
-        if self.model.base_url is not None:
-            return self.model.base_url
-        from synth_assets.resources.gateway.embedded_server import ensure
-
-        return ensure(self.model.file(), self.owner.server_folder)
 
     # either thread
 
@@ -257,10 +244,8 @@ class Sending:
             self.pace.ended()
 
     def _take(self, job: _Job, result: Reply, latency_s: float) -> None:
-        """Keep the answers, ask again, or stop.
-
-        A call that is told to wait (429) waits without spending its attempts, for PATIENCE seconds in all.
-        """
+        """Keep the answers, ask again, or stop. A call that is told to wait (429) waits without spending its
+        attempts, for PATIENCE seconds in all."""
         if result.other_words:
             return self.ready.appendleft(job)
         if result.unreachable and not self.reached:
@@ -318,14 +303,13 @@ class Sending:
         """The call, with the most that it can cost set aside while it is under way."""
         request, samples = job.rows[0].request, len(job.rows)
         seed, budget, price = seed_from(job.rows[0].asked), self.owner.budget, self.model.price
-        if not budget.caps:
-            result = await self.connection.ask(request, seed, samples)
-        else:
+        reserved = Use(0, 0)
+        if budget.caps:
             reserved = most_of(request, self.model, price, samples, self.connection.in_words)
-            if in_the_way := budget.reserve(reserved):
-                return failed("over_budget", in_the_way)
-            result = await self.connection.ask(request, seed, samples)
-            budget.settle(reserved, used(result.parts, reserved, price, result.maybe_billed))
+        if in_the_way := budget.reserve(reserved):
+            return failed("over_budget", in_the_way)
+        result = await self.connection.ask(request, seed, samples)
+        budget.settle(reserved, used(result.parts, reserved, price, result.maybe_billed))
         if self.rate and (counts := tokens(result.parts)) is not None:
             self.rate.give_back(self._tokens(job) - sum(counts))
         return result
@@ -350,9 +334,5 @@ def _max_tokens(request: Request, model: Model) -> int | None:
 
 def _same_question(rows: Sequence[Row], samples: int) -> Iterator[list[Row]]:
     """Neighbours that differ in the replicate alone, as many together as one call gives samples."""
-    if samples == 1:
-        yield from ([row] for row in rows)
-        return
     for _, same in groupby(rows, key=lambda row: (row.request.messages, row.request.sampling)):
-        together = list(same)
-        yield from (together[i : i + samples] for i in range(0, len(together), samples))
+        yield from chunks(same, samples)

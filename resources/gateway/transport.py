@@ -49,11 +49,8 @@ class Reply:
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
-    """The loop in which this process calls models, in a thread of its own.
-
-    So it does not matter whether the caller has a loop, and an interrupt (which Python raises in the main
-    thread) tears no call in flight.
-    """
+    """The loop in which this process calls models, in a thread of its own: the caller may have a loop too,
+    and an interrupt (which Python raises in the main thread) tears no call in flight."""
     with _lock:
         return _loop_of(os.getpid())
 
@@ -63,10 +60,8 @@ def _loop_of(process: int) -> asyncio.AbstractEventLoop:  # a forked child has n
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="language-model", daemon=True).start()
     atexit.register(_end, loop)
-    # Modules and the like stay as they are: looking through them for garbage took a tenth of the time of many
-    # calls.
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # looking through modules and the like for garbage took a tenth of the time of many calls
     return loop
 
 
@@ -107,13 +102,14 @@ class Connection:
     pace: Pace
     key: str = field(repr=False)
     in_words: bool = False  # the endpoint knows no schemas
-    samples: int = 1  # of one question in one call
 
     async def ask(self, request: Request, seed: int, samples: int = 1) -> Reply:
         """One HTTP call for `samples` answers to the same question."""
-        body = body_of(self.model, request, seed, samples, self.in_words)
+        in_words = self.in_words  # another call may find it out while this one is under way
+        body = body_of(self.model, request, seed, samples, in_words)
         result = await self._call(body, lambda data: read(data, request))
-        if self.in_words or request.schema is None or not result.fatal or not _names_schema(result.fatal):
+        names_schema = any(word in result.fatal for word in ("response_format", "json_schema"))
+        if in_words or request.schema is None or not names_schema:
             return result
         self.in_words = True
         return Reply((), other_words=True)
@@ -136,9 +132,7 @@ class Connection:
         except APIStatusError as error:
             return self._refused(error, started)
         except APIConnectionError as error:
-            cause = cause_of(error)
-            says = self.scrub(f"{type(cause).__name__}: {cause}")
-            away = nobody_there(cause)
+            says, away = self.broken(error)
             return failed("provider_error", says, unreachable=away, maybe_billed=not away)
         except (ValueError, RecursionError) as error:  # not JSON, or not an answer of this API
             return failed("provider_error", self.scrub(str(error)), maybe_billed=True)
@@ -181,6 +175,15 @@ class Connection:
             "`model: embedded`."
         )
 
+    def broken(self, error: BaseException) -> tuple[str, bool]:
+        """What went wrong underneath, and whether no connection came about: refused, unknown, no reply."""
+        from aiohttp import ClientConnectorError, ClientError, ConnectionTimeoutError, InvalidURL
+
+        while error.__cause__ is not None and not isinstance(error, ClientError):
+            error = error.__cause__  # the client itself calls every broken connection a timeout
+        nobody_there = isinstance(error, ClientConnectorError | ConnectionTimeoutError | InvalidURL)
+        return self.scrub(f"{type(error).__name__}: {error}"), nobody_there
+
     def scrub(self, text: str) -> str:
         """`text` without secrets, short enough for a log."""
         if self.key != "none":
@@ -208,7 +211,7 @@ def connect(model: Model, base_url: str) -> Connection:
             words = model.structured == "words"
             _connections[known] = Connection(model, client, Pace(model.max_concurrency), key, words)
         connection = _connections[known]
-    connection.model, connection.samples = model, model.samples
+    connection.model = model
     connection.pace.most = model.max_concurrency
     return connection
 
@@ -216,23 +219,3 @@ def connect(model: Model, base_url: str) -> Connection:
 def failed(outcome: str, error: str, **more: Any) -> Reply:
     """A reply without an answer."""
     return Reply([{"outcome": outcome, "error": error}], **more)
-
-
-def _names_schema(says: str) -> bool:
-    return any(word in says for word in ("response_format", "json_schema"))
-
-
-def cause_of(error: BaseException) -> BaseException:
-    """What went wrong underneath: the client itself calls every broken connection a timeout."""
-    from aiohttp import ClientError
-
-    while error.__cause__ is not None and not isinstance(error, ClientError):
-        error = error.__cause__
-    return error
-
-
-def nobody_there(cause: BaseException) -> bool:
-    """Whether no connection came about: refused, unknown host, no such URL, no reply."""
-    from aiohttp import ClientConnectorError, ConnectionTimeoutError, InvalidURL
-
-    return isinstance(cause, ClientConnectorError | ConnectionTimeoutError | InvalidURL)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.asking import TokenLogprob
@@ -12,7 +14,6 @@ from synth_assets.resources.call_log.log import clean
 if TYPE_CHECKING:
     from openai import APIStatusError
 
-    from synth_assets.core.answer_schema import Schema
     from synth_assets.resources.gateway.models import Model
     from synth_assets.resources.gateway.request import Request
 
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
 def body_of(
     model: Model, request: Request, seed: int, samples: int = 1, in_words: bool = False
 ) -> dict[str, Any]:
-    """The JSON to send. Sampling that the API has no other name for goes as the recipe has it.
-
-    `in_words`: the endpoint knows no schemas, so it is asked in words for an answer that fits.
-    """
+    """The JSON to send. Sampling that the API has no other name for goes as the recipe has it. `in_words`:
+    the endpoint knows no schemas, so it is asked in words for an answer that fits."""
     body = {key: value for key, value in request.sampling_for(model).items() if value is not None}
     alternatives = body.pop("logprobs", False)
     body |= {"model": model.name, "seed": seed} | ({"n": samples} if samples > 1 else {})
@@ -48,11 +47,8 @@ def body_of(
 
 
 def read(data: Any, request: Request) -> list[dict[str, Any]]:
-    """Fields of an Answer from the JSON of either API, one a sample. ValueError when it is neither's.
-
-    Tokens are counted for a call as a whole: its samples share them by the length of their texts, which is
-    an estimate; the sum is the provider's.
-    """
+    """Fields of an Answer from the JSON of either API, one a sample. ValueError when it is neither's. Tokens
+    are counted for a call as a whole: its samples share them by the length of their texts, an estimate."""
     try:
         answers = [_answer(choice, request) for choice in data["choices"]]
         usage = data.get("usage")
@@ -79,8 +75,11 @@ def _answer(choice: Any, request: Request) -> dict[str, Any]:
         outcome = "refused"
     elif reason == "length":
         outcome = "truncated"
-    elif request.schema is not None and (error := _misfit(text, request.schema)):
-        outcome = "invalid"
+    elif request.schema is not None:
+        try:
+            request.schema.parse(text)
+        except ValueError as misfit:
+            outcome, error = "invalid", clean(str(misfit))
     return {
         "outcome": outcome,
         "text": text,
@@ -90,23 +89,13 @@ def _answer(choice: Any, request: Request) -> dict[str, Any]:
     }
 
 
-def _misfit(text: str, schema: Schema) -> str | None:
-    """Why the text does not fit the schema."""
-    try:
-        schema.parse(text)
-    except ValueError as error:
-        return clean(str(error))
-    return None
-
-
 def _shares(total: int | None, sizes: Sequence[int]) -> list[int | None]:
     """`total` in whole parts that grow with `sizes` and sum up to it."""
     if total is None:
         return [None] * len(sizes)
-    whole, ends = sum(sizes) or 1, []
-    for i in range(len(sizes)):
-        ends.append(total * sum(sizes[: i + 1]) // whole if i + 1 < len(sizes) else total)
-    return [end - before for end, before in zip(ends, [0, *ends], strict=False)]
+    whole = sum(sizes) or 1
+    ends = [0, *(total * size // whole for size in accumulate(sizes[:-1])), total]
+    return [end - before for before, end in pairwise(ends)]
 
 
 def _count(usage: Any, name: str) -> int | None:
@@ -129,15 +118,14 @@ def _logprobs(given: Mapping[str, Any] | None) -> list[TokenLogprob] | None:
         rows = list(zip(given["tokens"], given["token_logprobs"], tops, strict=True))
     else:
         return None
-    return [TokenLogprob(clean(token), _number(p), _numbers(top)) for token, p, top in rows]
+    return [
+        TokenLogprob(clean(token), _number(p), {clean(t): _number(q) for t, q in (top or {}).items()})
+        for token, p, top in rows
+    ]
 
 
 def _number(logprob: float | None) -> float:
     return -9999.0 if logprob is None else logprob  # what OpenAI says for "very unlikely"
-
-
-def _numbers(top: Mapping[str, float | None] | None) -> dict[str, float]:
-    return {clean(token): _number(logprob) for token, logprob in (top or {}).items()}
 
 
 def message_of(error: APIStatusError) -> str:
@@ -154,8 +142,6 @@ def retry_after(headers: Mapping[str, str]) -> float:
     try:
         return max(0.0, float(milliseconds) / 1000 if milliseconds else float(value))
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+        with suppress(ValueError):
+            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
         return 0.0

@@ -21,8 +21,7 @@ from synth_assets.resources.gateway.batches.collect import collect
 from synth_assets.resources.gateway.batches.records import forget
 from synth_assets.resources.gateway.batches.submit import answers, not_in_batches
 from synth_assets.resources.gateway.budget import Cap
-from synth_assets.resources.gateway.calls import Calls
-from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.language_model import Calls, LanguageModel
 from synth_assets.resources.gateway.models import resolve_model
 from synth_assets.resources.gateway.request import Request
 from synth_assets.resources.sandbox import tools

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from synth_assets.core.errors import UserError
-from synth_assets.resources.gateway.transport import PATHS, Connection, cause_of, event_loop, nobody_there
+from synth_assets.resources.gateway.transport import PATHS, Connection, event_loop
 from synth_assets.resources.gateway.wire import message_of, retry_after
 
 if TYPE_CHECKING:
     from openai import APIStatusError
-    from openai.types import Batch
 
 ENDED = ("completed", "expired", "failed", "cancelled")
 ATTEMPTS = 4
@@ -63,30 +62,14 @@ def line(identity: str, api: str, body: dict[str, Any]) -> bytes:
 def upload(connection: Connection, key: str, content: bytes) -> str:
     """The provider's id of a file of requests."""
     file = (f"{key}.jsonl", content, "application/jsonl")
-    made = _patiently(
-        lambda: _ask(connection, connection.client.files.create(file=file, purpose="batch"), TRANSFER_S)
-    )
-    return _id(made, does=False)
+    return _made(connection, lambda: connection.client.files.create(file=file, purpose="batch"), TRANSFER_S)
 
 
 def create(connection: Connection, key: str, file: str) -> str:
-    """The provider's id of a new batch, which is made once at the most.
-
-    Unavailable with `done`: it may have been made, `find` tells.
-    """
-    api = connection.model.api
-    url: Any = f"/v1{PATHS[api]}"
-    made = _patiently(
-        lambda: _ask(
-            connection,
-            connection.client.batches.create(
-                input_file_id=file, endpoint=url, completion_window="24h", metadata={KEY: key}
-            ),
-            does=True,
-            file=file,
-        )
-    )
-    return _id(made, does=True)
+    """The provider's id of a new batch. Unavailable with `done`: it may have been made, `find` tells."""
+    url = f"/v1{PATHS[connection.model.api]}"
+    asked: Any = {"input_file_id": file, "endpoint": url, "completion_window": "24h", "metadata": {KEY: key}}
+    return _made(connection, lambda: connection.client.batches.create(**asked), does=True, file=file)
 
 
 def find(connection: Connection, key: str, since: float) -> str | None:
@@ -111,12 +94,15 @@ def state(connection: Connection, provider_id: str) -> State:
     batch = _ask(connection, connection.client.batches.retrieve(provider_id), known=True)
     status = str(getattr(batch, "status", "")).lower()
     files = [getattr(batch, f"{kind}_file_id", None) for kind in ("output", "error")]
-    errors = _errors(batch)
+    errors: Any = getattr(batch, "errors", None)  # providers differ in their form
+    told = getattr(errors, "data", None) or ()
+    says = [f"{error.code}: {error.message}" if error.code else str(error.message) for error in told]
+    says = [errors] if isinstance(errors, str) else says
     return State(
         status=status,
         files=tuple(str(file) for file in files if file),
-        says=connection.scrub("; ".join(dict.fromkeys(says for _, says in errors))),
-        crowded=bool(errors) and all(code == "token_limit_exceeded" for code, _ in errors),
+        says=connection.scrub("; ".join(dict.fromkeys(says))),
+        crowded=bool(told) and all(error.code == "token_limit_exceeded" for error in told),
     )
 
 
@@ -134,34 +120,25 @@ def download(connection: Connection, file: str) -> IO[bytes]:
     return _ask(connection, load(), TRANSFER_S, known=True)
 
 
-def _id(made: Any, does: bool) -> str:
-    """The id of what was made; not every answer with status 200 has one."""
-    if not isinstance(getattr(made, "id", None), str):
+def _made(
+    connection: Connection,
+    call: Callable[[], Coroutine[Any, Any, Any]],
+    seconds: float = WORD_S,
+    does: bool = False,
+    file: str = "",
+) -> str:
+    """The id of what a call makes, which is asked again while it is sure that nothing was done."""
+    for attempt in range(ATTEMPTS):
+        try:
+            made = _ask(connection, call(), seconds, does=does, file=file)
+            break
+        except Unavailable as trouble:
+            if trouble.done or attempt + 1 == ATTEMPTS:
+                raise
+            time.sleep(max(trouble.wait_s, BACKOFF * 2**attempt))
+    if not isinstance(getattr(made, "id", None), str):  # not every answer with status 200 has one
         raise Unavailable(f"not an answer of a Batch API: {str(made)[:200]}", does)
     return str(made.id)
-
-
-def _errors(batch: Batch) -> list[tuple[str | None, str]]:
-    """Codes and words of what is wrong with a batch as a whole; providers differ in their form."""
-    errors: Any = getattr(batch, "errors", None)
-    if isinstance(errors, str):
-        return [(None, errors)]
-    return [
-        (error.code, f"{error.code}: {error.message}" if error.code else str(error.message))
-        for error in getattr(errors, "data", None) or ()
-    ]
-
-
-def _patiently(ask: Callable[[], T]) -> T:
-    """Ask again while it is sure that nothing was done."""
-    for attempt in range(1, ATTEMPTS):
-        try:
-            return ask()
-        except Unavailable as trouble:
-            if trouble.done:
-                raise
-            time.sleep(max(trouble.wait_s, BACKOFF * 2 ** (attempt - 1)))
-    return ask()
 
 
 def _ask(
@@ -173,11 +150,10 @@ def _ask(
     known: bool = False,
     file: str = "",
 ) -> T:
-    """The answer to a call.
+    """The answer to a call. `does`: what it does must not be done twice. `known`: it has an id, so that 404
+    says that there is none such. `file`: the provider may need a moment until it knows this one."""
 
-    `does`: the call does something that must not be done twice. `known`: it asks for something of an id, so
-    that 404 says that there is none. `file`: the provider may need a moment until it knows this one.
-    """
+    where = connection.model.endpoint
 
     async def answer() -> T:
         from httpx2 import HTTPError
@@ -187,42 +163,35 @@ def _ask(
             async with asyncio.timeout(seconds):
                 return await call
         except TimeoutError:
-            raise Unavailable(f"{_where(connection)} gave no answer within {seconds:g} s", does) from None
+            raise Unavailable(f"{where} gave no answer within {seconds:g} s", does) from None
         except APIStatusError as error:
             raise _refusal(connection, error, does, known, file) from error
         except (APIConnectionError, HTTPError) as error:
-            cause = cause_of(error)
-            says = connection.scrub(f"{type(cause).__name__}: {cause}")
-            if nobody_there(cause):
+            says, nobody_there = connection.broken(error)
+            if nobody_there:
                 raise connection.unreachable(says) from error
-            raise Unavailable(f"{_where(connection)}: {says}", does) from error
+            raise Unavailable(f"{where}: {says}", does) from error
         except (ValueError, TypeError, AttributeError, RecursionError) as error:  # no answer of this API
-            raise Unavailable(f"{_where(connection)}: {connection.scrub(str(error))}", does) from error
+            raise Unavailable(f"{where}: {connection.scrub(str(error))}", does) from error
 
     return asyncio.run_coroutine_threadsafe(answer(), event_loop()).result()
 
 
 def _refusal(connection: Connection, error: APIStatusError, does: bool, known: bool, file: str) -> Exception:
     """What a status of 4xx or 5xx comes to."""
-    status, says = error.status_code, connection.scrub(message_of(error))
+    where, status, says = connection.model.endpoint, error.status_code, connection.scrub(message_of(error))
     if status in (401, 403) or error.code == "insufficient_quota":
         return UserError(connection.fatal(status, says))
     if status == 404 and known:
-        return Gone(f"{_where(connection)}: {says}")
+        return Gone(f"{where}: {says}")
     if file and file in says:  # uploaded a moment ago
-        return Unavailable(f"{_where(connection)}: {says}", done=False)
+        return Unavailable(f"{where}: {says}", done=False)
     if status in (404, 405, 501):
         return UserError(
-            f"{_where(connection)} has no Batch API ({status}: {says}): remove `mode: batch` from the recipe."
+            f"{where} has no Batch API ({status}: {says}): remove `mode: batch` from the recipe."
         )
     if status in (408, 409, 425, 429) or status >= 500:
         done = does and status != 429
         wait_s = min(retry_after(error.response.headers), connection.model.timeout_s)
-        return Unavailable(f"{_where(connection)} is not available now ({status}: {says})", done, wait_s)
-    return UserError(
-        f"{_where(connection)} refused a batch for {connection.model.name!r} ({status}: {says})."
-    )
-
-
-def _where(connection: Connection) -> str:
-    return connection.model.endpoint
+        return Unavailable(f"{where} is not available now ({status}: {says})", done, wait_s)
+    return UserError(f"{where} refused a batch for {connection.model.name!r} ({status}: {says}).")

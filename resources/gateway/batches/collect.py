@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from synth_assets.core.asking import Answer
 from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.database import CHUNK, chunks
-from synth_assets.resources.call_log.log import Entry
+from synth_assets.resources.call_log.log import CallLog, Entry
 from synth_assets.resources.gateway.batches import api, records
 from synth_assets.resources.gateway.batches.api import Gone, State, Unavailable
 from synth_assets.resources.gateway.batches.records import Batch, Batched
@@ -27,9 +27,6 @@ from synth_assets.resources.gateway.sending import ATTEMPTS
 from synth_assets.resources.gateway.transport import connect
 from synth_assets.resources.gateway.wire import read
 from synth_assets.resources.storage.process import is_gone
-
-if TYPE_CHECKING:
-    from synth_assets.resources.call_log.log import CallLog
 
 LEASE_S = 3600.0  # for a process of another machine to create a batch
 GRACE_S = 60.0  # until a batch that was asked for stands in the provider's list
@@ -57,10 +54,7 @@ def collect(
     log: CallLog, asset: str, partition: str | None = None, seconds: float = float("inf")
 ) -> Collected:
     """Look after the batches of an asset, or of one of its partitions: what has ended goes into the call log.
-    After about `seconds` the rest is left for another time.
-
-    A provider that cannot be asked is a problem in words, no exception.
-    """
+    After about `seconds` the rest is left for another time. A provider that is away is a problem in words."""
     found, deadline = Collected(), time.monotonic() + seconds
     away: set[str] = set()  # endpoints
     batches = records.unfinished(log, asset, partition)
@@ -98,48 +92,39 @@ class _Collection:
     def __init__(self, log: CallLog, batch: Batch, deadline: float) -> None:
         self.log, self.batch, self.deadline = log, batch, deadline
         self.connection = connect(batch.model, str(batch.model.base_url))
+        self.age = time.time() - batch.time
         self.broken = False  # a line could not be read
         self.outcomes: Counter[str] = Counter()
 
     def advance(self) -> str | None:
         """Take the results if the batch has ended: what they were, in words, or None while it goes on."""
-        provider_id = self.batch.provider_id
+        batch, provider_id = self.batch, self.batch.provider_id
         if provider_id is None:
-            if self._is_being_created():
+            if batch.process is not None and not is_gone(batch.process) and self.age < LEASE_S:
+                return None  # it is being created
+            provider_id = api.find(self.connection, batch.key, batch.time)
+            if provider_id is None and self.age < GRACE_S:
                 return None
-            provider_id = api.find(self.connection, self.batch.key, self.batch.time)
             if provider_id is None:
-                return self._drop()
-            records.opened(self.log, self.batch.key, provider_id)
+                records.withdraw(self.log, batch, ask_again=True)
+                return f"{batch} was never made: its requests are sent again"
+            records.opened(self.log, batch.key, provider_id)
         state = self._state(provider_id)
         if state.status not in api.ENDED or not self._files(state):
             return None
         status = "crowded" if state.crowded else state.status
         says = f" ({state.says})" if state.says else ""
-        for identities in records.rest(self.log, self.batch.key):
+        for identities in records.rest(self.log, batch.key):
             self._settle(identities, partial(self._unanswered, status, f"batch {provider_id} {status}{says}"))
-        records.ended(self.log, self.batch.key, status)
+        records.note(self.log, batch.key, "status", status)
         counts = ", ".join(f"{n:,} {outcome}" for outcome, n in sorted(self.outcomes.items()))
         return f"{provider_id} {status}: {counts or 'nothing new'}{says}"
-
-    def _is_being_created(self) -> bool:
-        process, age = self.batch.process, time.time() - self.batch.time
-        return process is not None and not is_gone(process) and age < LEASE_S
-
-    def _drop(self) -> str | None:
-        if time.time() - self.batch.time < GRACE_S:
-            return None
-        records.withdraw(self.log, self.batch, ask_again=True)
-        return f"{self.batch} was never made: its requests are sent again"
-
-    def _is_old(self) -> bool:
-        return time.time() - self.batch.time > KEPT_S
 
     def _state(self, provider_id: str) -> State:
         try:
             return api.state(self.connection, provider_id)
         except Gone as gone:
-            if self._is_old():
+            if self.age > KEPT_S:
                 return State("expired")
             variable = self.batch.model.key_env
             raise Gone(f"{gone}; is the key in {variable} that of another project?") from gone
@@ -150,7 +135,7 @@ class _Collection:
             try:
                 content = api.download(self.connection, file)
             except Gone:
-                if self._is_old():
+                if self.age > KEPT_S:
                     continue
                 raise
             with content:

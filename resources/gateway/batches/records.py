@@ -10,18 +10,15 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from synth_assets.contracts.model_spec import Price
-from synth_assets.resources.call_log.database import CHUNK, chunks, marks
+from synth_assets.core.answer_schema import Schema
+from synth_assets.resources.call_log.database import CHUNK, Execute, chunks, marks
+from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.budget import Budget, Cap, Use, total
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.request import Request
-from synth_assets.resources.storage.process import this_process
-
-if TYPE_CHECKING:
-    from synth_assets.resources.call_log.database import Execute
-    from synth_assets.resources.call_log.log import CallLog
 
 CROWDED_S = 1800.0  # before a batch that found no place is tried again
 FOREVER = 1e12  # seconds since 1970: the claims of a batch end when it is collected
@@ -46,19 +43,6 @@ class Batch:
     partition_key: str
     time: float  # seconds since 1970: when the provider was asked to create it
     waiting: int = 0  # requests that are with the provider
-
-    @classmethod
-    def intended(
-        cls,
-        key: str,
-        model: Model,
-        price: Price | None,
-        caps: Sequence[Cap],
-        context: Mapping[str, str | None],
-    ) -> Batch:
-        """A batch that this process is about to create."""
-        whose = context.get("run_id"), str(context.get("asset")), str(context.get("partition_key"))
-        return cls(key, None, this_process(), model, price, model.endpoint, caps, *whose, time.time())
 
     @classmethod
     def of(cls, *row: Any) -> Batch:
@@ -108,8 +92,6 @@ class Batched(NamedTuple):
     @classmethod
     def of(cls, identity: str, question: str, reserved: str) -> Batched:
         """From the columns of `batched`."""
-        from synth_assets.core.answer_schema import Schema
-
         asked = json.loads(question)
         schema = Schema.of(dict(asked["schema"])) if asked["schema"] else None
         request = Request(asked["messages"], schema=schema)
@@ -118,13 +100,9 @@ class Batched(NamedTuple):
     def row(self, batch: str) -> list[str]:
         """The columns of `batched`."""
         schema = self.request.schema
-        question = {
-            "messages": list(self.request.messages),
-            "parameters": self.parameters,
-            "schema": list(schema.fields) if schema else None,
-        }
-        reserved = [self.reserved.nanodollars, self.reserved.tokens]
-        return [batch, self.identity, json.dumps(question, default=dict), json.dumps(reserved)]
+        fields, messages = list(schema.fields) if schema else None, list(self.request.messages)
+        question = {"messages": messages, "parameters": self.parameters, "schema": fields}
+        return [batch, self.identity, json.dumps(question, default=dict), json.dumps(self.reserved)]
 
 
 def write(execute: Execute, batch: Batch, requests: Sequence[Batched]) -> None:
@@ -143,14 +121,9 @@ def opened(log: CallLog, key: str, provider_id: str) -> None:
     log.execute(f"{change} AND status = 'intended'", (provider_id, key))
 
 
-def asked_now(log: CallLog, key: str) -> None:
-    """The provider is about to be asked to make the batch."""
-    log.execute("UPDATE batches SET time = ? WHERE key = ?", (time.time(), key))
-
-
-def abandoned(log: CallLog, key: str) -> None:
-    """Nobody waits for the provider's word any more whether it has made the batch."""
-    log.execute("UPDATE batches SET process = NULL WHERE key = ?", (key,))
+def note(log: CallLog, key: str, column: Literal["time", "process", "status"], value: Any) -> None:
+    """Write down what has changed of a batch."""
+    log.execute(f"UPDATE batches SET {column} = ? WHERE key = ?", (value, key))
 
 
 def withdraw(log: CallLog, batch: Batch, ask_again: bool) -> None:
@@ -163,27 +136,17 @@ def withdraw(log: CallLog, batch: Batch, ask_again: bool) -> None:
         Budget(log, batch.caps).settle(reserved, Use(0, 0), execute)
         execute("DELETE FROM claims WHERE process = ?", (batch.holder,))
         execute("DELETE FROM batched WHERE batch = ?", (batch.key,))
-        if ask_again:
-            execute("UPDATE batches SET status = 'dropped' WHERE key = ?", (batch.key,))
-        else:
-            execute("DELETE FROM batches WHERE key = ?", (batch.key,))
-
-
-def ended(log: CallLog, key: str, status: str) -> None:
-    """The batch has ended, and all its requests are settled."""
-    log.execute("UPDATE batches SET status = ? WHERE key = ?", (status, key))
+        end = "UPDATE batches SET status = 'dropped'" if ask_again else "DELETE FROM batches"
+        execute(f"{end} WHERE key = ?", (batch.key,))
 
 
 def unfinished(log: CallLog, asset: str, partition: str | None = None) -> list[Batch]:
     """Batches of an asset, or of one of its partitions, that are not collected yet."""
-    among = "" if partition is None else "AND partition_key = ? "
     query = (
         f"SELECT {COLUMNS}, (SELECT count(*) FROM batched WHERE batch = key AND spent IS NULL) FROM batches "
-        f"WHERE {UNFINISHED} AND asset = ? {among}ORDER BY time, key"
+        f"WHERE {UNFINISHED} AND asset = ? AND partition_key = coalesce(?, partition_key) ORDER BY time, key"
     )
-    return [
-        Batch.of(*row) for row in log.execute(query, (asset,) if partition is None else (asset, partition))
-    ]
+    return [Batch.of(*row) for row in log.execute(query, (asset, partition))]
 
 
 def some_open(log: CallLog, endpoint: str) -> bool:
@@ -240,9 +203,9 @@ def find(log: CallLog, keys: Iterable[str]) -> Iterator[Batch]:
 def waiting(execute: Execute, key: str, identities: Sequence[str]) -> Iterator[Batched]:
     """Those of at most CHUNK requests that the batch still waits for."""
     query = (
-        "SELECT identity, request, reserved FROM batched WHERE batch = ? AND spent IS NULL AND identity IN "
+        "SELECT identity, request, reserved FROM batched WHERE batch = ? AND spent IS NULL AND identity IN"
     )
-    for row in execute(query + marks(len(identities)), (key, *identities)):
+    for row in execute(f"{query} {marks(len(identities))}", (key, *identities)):
         yield Batched.of(*row)
 
 

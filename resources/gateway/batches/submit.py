@@ -29,6 +29,7 @@ from synth_assets.resources.gateway.request import Request, Row
 from synth_assets.resources.gateway.sending import ATTEMPTS, LOOK_AGAIN, most_of
 from synth_assets.resources.gateway.transport import connect
 from synth_assets.resources.gateway.wire import body_of
+from synth_assets.resources.storage.process import this_process
 
 MAX_REQUESTS = 50_000  # of a file
 MAX_BYTES = 100_000_000
@@ -57,12 +58,9 @@ def check(model: Model, caps: Sequence[Cap] = ()) -> None:
 
 
 def answers(owner: LanguageModel, model: Model, requests: Iterable[Request]) -> list[Answer]:
-    """One answer a request, in their order, as `LanguageModel.stream` gives them; what the call log does not
-    have is submitted.
-
-    Raises Pending as long as requests are with the provider. One that failed in ATTEMPTS batches, or so that
-    another batch would not mend it, is an answer too. Raises UserError for what asking again cannot heal.
-    """
+    """One answer a request, as `LanguageModel.stream` gives them; what the call log does not have is
+    submitted. Pending as long as requests are with the provider; UserError for what asking again cannot heal.
+    What failed in ATTEMPTS batches, or so that another batch would not mend it, is an answer too."""
     check(model, owner.budget.caps)
     owner.budget.check_price(model.name, model.price)
     submission = _Submission(owner, model)
@@ -183,8 +181,9 @@ class _Submission:
         self.later.extend(row for row in rows if claims[row.asked] is not True)
         if not mine:
             return
-        caps = self.budget.caps
-        batch = Batch.intended(uuid4().hex, self.model, self.price, caps, self.context)
+        asked = self.model, self.price, self.endpoint, self.budget.caps
+        whose = self.context.get("run_id"), *self.whose
+        batch = Batch(uuid4().hex, None, this_process(), *asked, *whose, time.time())
         sent: set[str] = set()
         try:
             sent = self._write(batch, mine)
@@ -197,10 +196,8 @@ class _Submission:
     def _write(self, batch: Batch, rows: Sequence[Row]) -> set[str]:
         """Write down what is about to be sent; returns the identities, as far as the budget allows."""
         asked = [self._asked(row) for row in rows]
-        in_the_way: Sequence[str | None] = [None] * len(rows)
         with self.log.transaction() as execute:
-            if batch.caps:
-                in_the_way = self.budget.reserve_each([a.reserved for a in asked], execute)
+            in_the_way = self.budget.reserve_each([a.reserved for a in asked], execute)
             allowed = [a for a, why in zip(asked, in_the_way, strict=True) if why is None]
             if allowed:
                 records.write(execute, batch, allowed)
@@ -220,7 +217,7 @@ class _Submission:
         failed, who collects finds out."""
         try:
             file = api.upload(self.connection, batch.key, content)
-            records.asked_now(self.log, batch.key)
+            records.note(self.log, batch.key, "time", time.time())
             provider_id = api.create(self.connection, batch.key, file)
         except UserError:
             records.withdraw(self.log, batch, ask_again=False)
@@ -229,9 +226,9 @@ class _Submission:
             if not trouble.done:
                 records.withdraw(self.log, batch, ask_again=False)
                 raise UserError(f"{trouble}. Nothing was submitted: run again to go on.") from trouble
-            records.abandoned(self.log, batch.key)
+            records.note(self.log, batch.key, "process", None)
         except BaseException:
-            records.abandoned(self.log, batch.key)
+            records.note(self.log, batch.key, "process", None)
             raise
         else:
             records.opened(self.log, batch.key, provider_id)
