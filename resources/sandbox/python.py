@@ -2,18 +2,14 @@
 
 What holds, by layer (`layers()` tells which of them this machine grants; none needs root):
 
-==========  =======================================================================================
-layer       what it holds off
-==========  =======================================================================================
-limits      processor time, memory, size of one file, open files, core files (every system; macOS does
-            not keep the memory limit); the whole process group is killed at the end of the time
-audit       Python's own hooks end the program at once on a file outside of its folder, a socket, a new
-            process, a signal, ctypes, whether or not it would have caught the error (every system)
-namespaces  no network but its own empty one; the folder lies in memory, 64 MiB and 1,000 files at most
-landlock    the kernel opens no file but the standard library's, the system's libraries' and the folder's
-seccomp     the kernel starts no process, opens no socket, signals nobody, wins no privilege,
-             changes the rights and times of no file
-==========  =======================================================================================
+    limits      processor time, memory, size of one file, open files, core files (every system; macOS does
+                not keep the memory limit); the whole process group is killed at the end of the time
+    audit       Python's own hooks end the program at once on a file outside of its folder, a socket, a new
+                process, a signal, ctypes, whether or not it would have caught the error (every system)
+    namespaces  no network but its own empty one; the folder lies in memory, 64 MiB and 1,000 files at most
+    landlock    the kernel opens no file but the standard library's, the system's libraries' and the folder's
+    seccomp     the kernel starts no process, opens no socket, signals nobody, wins no privilege,
+                changes the rights and times of no file
 
 Always: no variable of the parent's environment, no descriptor of it, standard library only, one fixed hash
 seed (the order of a set is the same in every run). With landlock and seccomp the kernel keeps the walls, and
@@ -36,35 +32,19 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import IO, Literal, get_args
+from typing import IO
 
+from synth_assets.core.asking import Result
 from synth_assets.resources.sandbox import confined
 
-Reason = Literal["ok", "error", "timed_out", "out_of_memory", "forbidden", "truncated"]
-REASONS: tuple[Reason, ...] = get_args(Reason)
+REASONS = ("ok", "error", "timed_out", "out_of_memory", "forbidden", "truncated")
 STDOUT_BYTES = 2**20  # of what is kept of a program's output
 
 
-@dataclass(frozen=True)
-class Ran:
-    """How a program ended: `reason` from a closed vocabulary, `error` in one line, None when it is ok."""
+def run_python(code: str, stdin: str = "", timeout_s: float = 5, memory_mib: int = 512) -> Result:
+    """Run `code` as a program: what it printed, and one of REASONS, after `timeout_s` seconds at most.
 
-    reason: Reason
-    stdout: str
-    error: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether it ended as it should."""
-        return self.reason == "ok"
-
-
-def run_python(code: str, stdin: str = "", timeout_s: float = 5, memory_mib: int = 512) -> Ran:
-    """Run `code` as a program. Whatever it does, the answer is a Ran, after `timeout_s` seconds at most.
-
-    The start of the interpreter (some 30 ms) is part of the time. Output beyond 1 MiB is cut, and the
-    program then counts as `truncated`, since half an answer equals no other.
+    Output beyond 1 MiB is cut, and the program then counts as `truncated`: half an answer equals no other.
     """
     with (
         tempfile.TemporaryDirectory(prefix="synth-sandbox-", ignore_cleanup_errors=True) as folder,
@@ -92,15 +72,15 @@ def run_python(code: str, stdin: str = "", timeout_s: float = 5, memory_mib: int
 
 def run_many(
     codes: Sequence[str], workers: int | None = None, timeout_s: float = 5, memory_mib: int = 512
-) -> list[Ran]:
-    """One Ran a program, in their order, `workers` at a time (None: as many as processors)."""
+) -> list[Result]:
+    """One Result a program, in their order, `workers` at a time (None: as many as processors)."""
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         return list(pool.map(lambda code: run_python(code, "", timeout_s, memory_mib), codes))
 
 
 def layers() -> tuple[str, ...]:
     """The layers of the table above that hold here, as a program in the sandbox finds them."""
-    return tuple(run_python("print(*__layers__)", timeout_s=30).stdout.split())
+    return tuple((run_python("print(*__layers__)", timeout_s=30).text or "").split())
 
 
 def _exit_code(process: subprocess.Popen[bytes], timeout_s: float) -> int | None:
@@ -115,21 +95,21 @@ def _exit_code(process: subprocess.Popen[bytes], timeout_s: float) -> int | None
         process.wait()
 
 
-def _ended(code: int | None, said: IO[bytes], complained: IO[bytes], timeout_s: float) -> Ran:
+def _ended(code: int | None, said: IO[bytes], complained: IO[bytes], timeout_s: float) -> Result:
     stdout, size = _read(said, 0, STDOUT_BYTES), said.seek(0, os.SEEK_END)
     last = _read(complained, max(0, complained.seek(0, os.SEEK_END) - 2000), 2000).strip().rpartition("\n")[2]
     last = last or f"ended with exit code {code}"
     if code is None or code == -signal.SIGXCPU:
-        return Ran("timed_out", stdout, f"ran longer than {timeout_s:g} s")
+        return Result("timed_out", stdout, f"ran longer than {timeout_s:g} s")
     if code == confined.OUT_OF_MEMORY:
-        return Ran("out_of_memory", stdout, last)
+        return Result("out_of_memory", stdout, last)
     if code == confined.FORBIDDEN:
-        return Ran("forbidden", stdout, last)
+        return Result("forbidden", stdout, last)
     if size > STDOUT_BYTES:
-        return Ran("truncated", stdout, f"printed more than {STDOUT_BYTES} bytes")
+        return Result("truncated", stdout, f"printed more than {STDOUT_BYTES} bytes")
     if code < 0:
-        return Ran("error", stdout, f"ended by signal {-code}")
-    return Ran("ok", stdout) if code == 0 else Ran("error", stdout, last)
+        return Result("error", stdout, f"ended by signal {-code}")
+    return Result("ok", stdout) if code == 0 else Result("error", stdout, last)
 
 
 def _read(file: IO[bytes], start: int, length: int) -> str:

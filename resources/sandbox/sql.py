@@ -7,12 +7,13 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from threading import Timer
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from synth_assets.core.asking import Result
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import canonical
 
@@ -24,31 +25,18 @@ RESULT_CHARACTERS = 32 * 10**6  # of all text and bytes of a result
 DUCKDB_MEMORY = "512MB"
 SQLITE_READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
 
-Reason = Literal["ok", "error", "timed_out", "out_of_memory", "forbidden", "too_large"]
-SQLITE_REASONS: dict[str, Reason] = {
-    "SQLITE_READONLY": "forbidden",
-    "SQLITE_INTERRUPT": "timed_out",
-    "SQLITE_NOMEM": "out_of_memory",
+REASONS = {  # of errors; any other is an `error`
+    **{"SQLITE_READONLY": "forbidden", "PermissionException": "forbidden"},
+    **{"SQLITE_INTERRUPT": "timed_out", "InterruptException": "timed_out"},
+    **{"SQLITE_NOMEM": "out_of_memory", "OutOfMemoryException": "out_of_memory"},
 }
+Take = Callable[[Any], Result]  # makes a cursor's rows a Result
 
 
-@dataclass(frozen=True)
-class Queried:
-    """What a query gave: rows as canonical JSON (None unless ok), and why it gave nothing."""
-
-    reason: Reason
-    rows: str | None = None
-    columns: tuple[str, ...] = ()
-    error: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether it gave its rows."""
-        return self.reason == "ok"
-
-
-def run_sql(sql: str, file: str | Path, timeout_s: float = 5, max_rows: int = 10_000) -> Queried:
-    """The rows of one SELECT on a data base file. What the query does wrong is told by the Queried.
+def run_sql(
+    sql: str, file: str | Path, timeout_s: float = 5, max_rows: int = 10_000, ordered: bool = True
+) -> Result:
+    """The rows of one SELECT on a data base file, as `result_key` writes them, or why there are none.
 
     A query that writes, attaches, reads other files or changes settings is `forbidden`; one that gives more
     than `max_rows` rows, or 32 million characters, is `too_large`, since half a result equals no other.
@@ -57,20 +45,19 @@ def run_sql(sql: str, file: str | Path, timeout_s: float = 5, max_rows: int = 10
     path = Path(file)
     if not path.is_file():
         raise UserError(f"{path}: no such data base file. Correct its path.")
+    take = partial(_taken, max_rows=max_rows, ordered=ordered)
     with path.open("rb") as opened:
         start = opened.read(16)
     if start == b"SQLite format 3\0":
-        return _sqlite(sql, path, timeout_s, max_rows)
+        return _sqlite(sql, path, timeout_s, take)
     if start[8:12] == b"DUCK":
-        return _duckdb(sql, path, timeout_s, max_rows)
+        return _duckdb(sql, path, timeout_s, take)
     raise UserError(f"{path}: neither a SQLite nor a DuckDB file. Known: SQLite 3, DuckDB.")
 
 
 def result_key(rows: Sequence[Sequence[Any]], ordered: bool = False) -> str:
-    """Equal results have equal keys: canonical JSON of the rows, sorted unless their order counts.
-
-    1, 1.0 and the decimal 1.00 are equal; so a sum does not differ by the type of its column.
-    """
+    """Equal results have equal keys: canonical JSON of the rows, sorted unless their order counts. 1, 1.0 and
+    the decimal 1.00 are equal; so a sum does not differ by the type of its column."""
     lines = [canonical([_plain(v) for v in row]) for row in rows]
     return f"[{','.join(lines if ordered else sorted(lines))}]"
 
@@ -92,7 +79,7 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
-def _sqlite(sql: str, path: Path, timeout_s: float, max_rows: int) -> Queried:
+def _sqlite(sql: str, path: Path, timeout_s: float, take: Take) -> Result:
     address = f"{path.resolve().as_uri()}?mode=ro"
     with contextlib.closing(sqlite3.connect(address, uri=True, timeout=timeout_s)) as connection:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
@@ -102,12 +89,12 @@ def _sqlite(sql: str, path: Path, timeout_s: float, max_rows: int) -> Queried:
         end = time.monotonic() + timeout_s
         connection.set_progress_handler(lambda: time.monotonic() > end, 10_000)
         try:
-            return _queried(connection.execute(sql), max_rows)
+            return take(connection.execute(sql))
         except (sqlite3.Error, sqlite3.Warning) as error:
-            reason = SQLITE_REASONS.get(getattr(error, "sqlite_errorname", ""), "error")
-            return Queried("forbidden" if denied else reason, error=_line(error))
+            reason = REASONS.get(getattr(error, "sqlite_errorname", ""), "error")
+            return Result("forbidden" if denied else reason, error=_line(error))
         except MemoryError:
-            return Queried("out_of_memory", error="more memory than there is")
+            return Result("out_of_memory", error="more memory than there is")
 
 
 def _only_reads(denied: list[int]) -> Callable[..., int]:
@@ -122,7 +109,7 @@ def _only_reads(denied: list[int]) -> Callable[..., int]:
     return authorize
 
 
-def _duckdb(sql: str, path: Path, timeout_s: float, max_rows: int) -> Queried:
+def _duckdb(sql: str, path: Path, timeout_s: float, take: Take) -> Result:
     import duckdb
 
     settings: dict[str, Any] = {
@@ -142,40 +129,34 @@ def _duckdb(sql: str, path: Path, timeout_s: float, max_rows: int) -> Queried:
         clock.daemon = True
         clock.start()
         try:
-            return _selected(connection, sql, max_rows)
-        except duckdb.InterruptException as error:
-            return Queried("timed_out", error=_line(error))
-        except duckdb.OutOfMemoryException as error:
-            return Queried("out_of_memory", error=_line(error))
-        except duckdb.PermissionException as error:
-            return Queried("forbidden", error=_line(error))
+            return _selected(connection, sql, take)
         except duckdb.Error as error:
-            return Queried("error", error=_line(error))
+            return Result(REASONS.get(type(error).__name__, "error"), error=_line(error))
         finally:
             clock.cancel()
 
 
-def _selected(connection: duckdb.DuckDBPyConnection, sql: str, max_rows: int) -> Queried:
+def _selected(connection: duckdb.DuckDBPyConnection, sql: str, take: Take) -> Result:
     import duckdb
 
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
-        return Queried("error", error=f"{len(statements)} statements instead of one")
+        return Result("error", error=f"{len(statements)} statements instead of one")
     if statements[0].type != duckdb.StatementType.SELECT:
-        return Queried("forbidden", error=f"{statements[0].type.name} instead of SELECT")
-    return _queried(connection.execute(statements[0]), max_rows)
+        return Result("forbidden", error=f"{statements[0].type.name} instead of SELECT")
+    return take(connection.execute(statements[0]))
 
 
-def _queried(cursor: Any, max_rows: int) -> Queried:
+def _taken(cursor: Any, max_rows: int, ordered: bool) -> Result:
     if cursor.description is None:
-        return Queried("error", error="no query")
+        return Result("error", error="no query")
     rows, characters = [], 0
     while (row := cursor.fetchone()) is not None:
         rows.append(row)
         characters += sum(len(v) for v in row if isinstance(v, str | bytes))
         if len(rows) > max_rows or characters > RESULT_CHARACTERS:
-            return Queried("too_large", error=f"more than {max_rows} rows or {RESULT_CHARACTERS} characters")
-    return Queried("ok", result_key(rows, ordered=True), tuple(column[0] for column in cursor.description))
+            return Result("too_large", error=f"more than {max_rows} rows or {RESULT_CHARACTERS} characters")
+    return Result("ok", result_key(rows, ordered))
 
 
 def _line(error: Exception) -> str:

@@ -38,7 +38,7 @@ def passes(programs: Sequence[str]) -> list[bool]:
     """(n,) whether each program, run in the sandbox, ends without an error."""
     from synth_assets.resources.sandbox.python import run_many
 
-    return [ran.ok for ran in run_many(programs)]
+    return [ran.reason == "ok" for ran in run_many(programs)]
 
 
 class Encoder(Protocol):

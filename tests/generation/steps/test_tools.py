@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from synth_assets.core.asking import Result
 from synth_assets.core.errors import UserError
 from synth_assets.core.text.arithmetic import calculate, check_annotations, final_answer, normalise
 from synth_assets.core.text.entities import pattern_entities
 from synth_assets.generation.steps.tool import own_function
 from synth_assets.generation.steps.vote import ballot
-from synth_assets.resources.sandbox.sql import Queried, result_key, run_sql
+from synth_assets.resources.sandbox.sql import result_key, run_sql
 
 DATA = Path(__file__).parents[4] / "shared/data"
 
@@ -126,7 +127,7 @@ def test_a_vote() -> None:
 def test_execution_vote_beats_the_likeliest_candidate_when_40_percent_are_wrong() -> None:
     gold = [row["query"] for row in lines("symgen/geoquery_sql/dev.json")]
     base = DATA / "symgen/geoquery_sql/geography_db.sqlite"
-    results = {query: run_sql(query, base).rows for query in set(gold)}
+    results = {query: run_sql(query, base).text for query in set(gold)}
     chance, voted, likeliest = random.Random(0), 0, 0
     for query in gold:
         wrong = [q for q in gold if results[q] != results[query]]
@@ -178,8 +179,8 @@ def base(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_a_query_reads(base: Path) -> None:
     query = "select name, people from town order by people"
-    assert run_sql(query, base) == Queried("ok", '[["Jena",111000],["Ulm",126000]]', ("name", "people"))
-    assert run_sql("select name from town where people < 0", base).rows == "[]"
+    assert run_sql(query, base) == Result("ok", '[["Jena",111000],["Ulm",126000]]')
+    assert run_sql("select name from town where people < 0", base).text == "[]"
 
 
 def test_a_query_can_do_nothing_else(base: Path, tmp_path: Path) -> None:
@@ -210,7 +211,7 @@ def test_a_query_ends(base: Path) -> None:
     endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n"
     assert run_sql(endless, base, timeout_s=0.3).reason == "timed_out"
     assert run_sql("select a.name from town a, town b", base, max_rows=3).reason == "too_large"
-    assert run_sql("select 1", base).ok
+    assert run_sql("select 1", base).reason == "ok"
 
 
 def test_a_file_that_is_no_data_base_is_the_users_mistake(tmp_path: Path) -> None:
