@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -14,7 +14,9 @@ from synth_assets.contracts.provider import Listed
 from synth_assets.core import templates
 from synth_assets.core.asking import Completes
 from synth_assets.core.errors import UserError
-from synth_assets.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from synth_assets.recipe.recipe import Recipe
 
 ROUNDS = 5  # times that a question is asked at most
 MARK = re.compile(r"(\s*)(?:[-*•–]|\(?\d+[.):]|[a-zA-Z]\))\s+(.*)")  # "- item", "3. item", "b) item"
