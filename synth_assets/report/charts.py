@@ -29,17 +29,21 @@ Point = tuple[float, float, float | None, float | None]  # x, value, low, high
 Drawing = Callable[[Any], float]  # one of the functions below with its values: figure -> inches
 
 
-def intervals(rows: Sequence[tuple[Any, ...]], figure: Any) -> float:
-    """Values with their intervals (name, value, low, high, whether it is a baseline), in the order given."""
+def intervals(rows: Sequence[tuple[Any, ...]], figure: Any, numbered: bool = False) -> float:
+    """Values with their intervals (name, value, low, high, whether it is a baseline), in the order given, and
+    `numbered`, where no table stands beside them."""
     axes = figure.subplots()
     for y, (_, value, low, high, *baseline) in enumerate(rows):
         colour = OTHER if any(baseline) else ACCENT
         if low is not None and high is not None:
             axes.plot([low, high], [y, y], color=colour, linewidth=1.4)
         axes.plot([value], [y], "s" if any(baseline) else "o", color=colour, markersize=5)
+        if numbered:
+            above = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center", "fontsize": 8}
+            axes.annotate(f"{value:.3f}", (value, y), **above)
     _name_lines(axes, [name for name, *_ in rows])
     axes.grid(axis="x")
-    return 0.6 + 0.27 * len(rows)
+    return 0.6 + (0.36 if numbered else 0.27) * len(rows)
 
 
 def bars(counts: Mapping[str, float], figure: Any) -> float:
@@ -149,7 +153,10 @@ def sweep(points: Sequence[Any], figure: Any) -> float:
     return 4.2
 
 
-OF_STAGES: dict[str, Callable[..., float]] = {f.__name__: f for f in (bars, histogram, panels, intervals)}
+OF_STAGES: dict[str, Callable[..., float]] = {
+    **{"bars": bars, "histogram": histogram, "panels": panels},
+    "intervals": partial(intervals, numbered=True),
+}
 
 
 def svg(title: str, drawing: Drawing) -> str:
