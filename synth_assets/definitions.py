@@ -9,4 +9,5 @@ from synth_assets.resources.home import recipes
 
 @dg.definitions
 def defs() -> dg.Definitions:
+    """All recipes of the recipes' folder."""
     return build({path.stem: load(path) for path in sorted(recipes().glob("*.yaml"))})

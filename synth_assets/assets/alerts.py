@@ -11,6 +11,8 @@ TIMEOUT_S = 10
 
 
 def alert_on_failure() -> dg.SensorDefinition:
+    """The sensor that tells the webhook of a failed run; it is on where its variable is set."""
+
     @dg.run_failure_sensor(
         name="alert_on_failure",
         default_status=dg.DefaultSensorStatus.RUNNING

@@ -14,6 +14,7 @@ AT_MOST_SECONDS = 30.0  # Dagster gives a tick 60; what is left is collected in 
 
 
 def sensor(recipe: Recipe, job: Any) -> dg.SensorDefinition:
+    """Collects what the provider's Batch API has ready, and asks for the partitions that waited for it."""
     steps = [key(recipe, stage) for stage in recipe.step_stages]
     partitions = partitions_of(recipe, "generations")
 

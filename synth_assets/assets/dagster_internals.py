@@ -47,10 +47,12 @@ def staleness(
 
 
 def is_missing(status: StaleStatus) -> bool:
+    """Whether the partition was never made."""
     return status == StaleStatus.MISSING
 
 
 def is_stale(status: StaleStatus) -> bool:
+    """Whether the partition would come out otherwise."""
     return status == StaleStatus.STALE
 
 

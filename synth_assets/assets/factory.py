@@ -24,10 +24,12 @@ HIDDEN = ("row_id", "round", "cell", "call_id", "replicate", "demonstration_ids"
 
 
 def key(recipe: Recipe, stage: str) -> dg.AssetKey:
+    """The asset's key: recipe, stage."""
     return dg.AssetKey([recipe.name, stage])
 
 
 def partitions_of(recipe: Recipe, stage: str) -> dg.PartitionsDefinition | None:
+    """What cuts the stage: cells of rounds, rounds, or nothing (None)."""
     match tables.stages(recipe)[stage]:
         case ("round", "cell"):
             return cells(recipe.start, recipe.timezone, recipe.cells)
@@ -257,6 +259,7 @@ def not_yet(context: Any, why: str, metadata: Mapping[str, Any]) -> Iterator[Any
 
 
 def column_schema(recipe: Recipe, stage: str) -> dg.TableSchema:
+    """The columns of a stage with their types and meanings, as the UI lists them."""
     typed = tables.columns(recipe, stage).items()
     return dg.TableSchema([dg.TableColumn(n, t, MEANINGS.get(n)) for n, t in typed])
 

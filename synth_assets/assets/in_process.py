@@ -60,6 +60,7 @@ def prepare_home() -> Path:
 
 @contextmanager
 def dagster_instance() -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance of the data home; runs of processes that are gone are ended first."""
     prepare_home()
     with dg.DagsterInstance.get() as instance:
         end_dead_runs(instance)

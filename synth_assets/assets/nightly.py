@@ -33,6 +33,8 @@ def cells_job(recipe: Recipe) -> Any:  # dagster's unresolved job has no public 
 
 
 def schedule(recipe: Recipe, job: Any) -> dg.ScheduleDefinition:
+    """Asks for the cells of tonight's round, and of missed ones if the recipe wants to catch up."""
+
     @dg.schedule(
         name=f"{recipe.name}_nightly",
         cron_schedule=str(recipe.schedule),
@@ -76,6 +78,7 @@ def freshness(recipe: Recipe) -> dg.FreshnessPolicy | None:
 
 
 def follow(recipe: Recipe) -> dg.AutomationConditionSensorDefinition:
+    """The sensor that evaluates the automation conditions of the recipe's assets."""
     return dg.AutomationConditionSensorDefinition(
         f"{recipe.name}_follow",
         target=dg.AssetSelection.groups(recipe.name),

@@ -12,6 +12,8 @@ from synth_assets.resources.storage.lake import Lake
 
 
 def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
+    """The asset `plan` of a recipe; `assets` are those of its stages."""
+
     @dg.asset(
         key=key(recipe, "plan"),
         partitions_def=rounds(recipe.start, recipe.timezone),

@@ -9,6 +9,8 @@ from synth_assets.resources.home import warehouse
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
+    """The asset `report` of a recipe."""
+
     @dg.asset(
         key=key(recipe, "report"),
         deps=[key(recipe, "metrics")],

@@ -16,6 +16,8 @@ Place = tuple[str, ...]  # the path of a field: ("filters", "words", "at_least")
 
 @dataclass(frozen=True)
 class Document:
+    """A YAML file with the line of each of its fields."""
+
     path: Path
     content: dict[str, Any]
     lines: Mapping[Place, int]  # line of each field, from 1

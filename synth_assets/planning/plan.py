@@ -165,4 +165,5 @@ def totals(lines: Sequence[Line]) -> dict[str, Any]:
 
 
 def as_json(lines: Sequence[Line]) -> str:
+    """For programs: the lines and their totals."""
     return json.dumps({"lines": [asdict(line) for line in lines], "total": totals(lines)}, indent=1)

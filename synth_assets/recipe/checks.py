@@ -27,6 +27,7 @@ def _check_template(template: str, known: Iterable[str], *where: str) -> None:
 
 
 def labels(recipe: Recipe) -> None:
+    """Labels that other sections name are labels of the task."""
     labels = set(recipe.task.classify)
     named = [(f"seeds.label_values.{value}", label) for value, label in recipe.seeds.label_values.items()]
     for place, label in (*named, *(("metrics.word_list", label) for label in recipe.metrics.word_list)):

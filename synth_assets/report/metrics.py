@@ -92,6 +92,7 @@ def _bounded(value: Value) -> list[Number]:
 
 
 def gained(value: Value) -> list[Number]:
+    """A paired gain with its interval, signed; empty where there is none."""
     gain, low, high, _ = value
     return [Number("") if gain is None else number(gain, sign="+"), interval(low, high, "+")]
 

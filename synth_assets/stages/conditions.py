@@ -38,5 +38,6 @@ def quota(run: Run) -> int:
 
 
 def stage(recipe: Recipe) -> Stage:
+    """The stage of a recipe."""
     after = ["feedback", "values"] if recipe.listed else ["feedback"]
     return Stage("conditions", compute, reads=["seeds"], after=after, sections=SECTIONS, foretold=True)

@@ -100,6 +100,7 @@ def _verdicts(recipe: Recipe, generations: Table, kept: Table, dropped: Table) -
 
 
 def stage(recipe: Recipe) -> Stage:
+    """The stage of a recipe."""
     return Stage(
         "filtered",
         compute,

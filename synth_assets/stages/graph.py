@@ -19,6 +19,7 @@ from synth_assets.stages.stage import Stage
 
 
 def graph(recipe: Recipe) -> list[Stage]:
+    """All stages of a recipe that are made; `feedback` is made by `metrics`."""
     return [
         seeds.stage(recipe),
         *([values.stage(recipe)] if recipe.listed else []),

@@ -77,6 +77,7 @@ def _confusion(rows: Table) -> Markdown:
 
 
 def stage(recipe: Recipe) -> Stage:
+    """The stage of a recipe."""
     pays = recipe.labelled.asks
     return Stage(
         "labelled",

@@ -198,6 +198,7 @@ def _listed(columns: Sequence[str], *rows: Sequence[str]) -> Markdown:
 
 
 def stage(recipe: Recipe) -> Stage:
+    """The stage of a recipe."""
     return Stage(
         "metrics",
         compute,

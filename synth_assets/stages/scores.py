@@ -30,6 +30,7 @@ def compute(run: Run, generations: Table, seeds: Table) -> Made:
 
 
 def asks(run: Run, generations: Table, seeds: Table) -> None:
+    """What the filters that ask a model would ask of the accepted rows."""
     rows = generations[generations["accepted"].astype(bool)].reset_index(drop=True)
     for name, rule in run.recipe.filters.items():
         if rule.asks:
@@ -98,6 +99,7 @@ class _Noted:
 
 
 def stage(recipe: Recipe) -> Stage:
+    """The stage of a recipe."""
     return Stage(
         "scores",
         compute,

@@ -33,6 +33,7 @@ def compute(run: Run) -> Made:
 
 
 def stage(recipe: Recipe) -> Stage:
+    """The stage of a recipe."""
     return Stage("seeds", compute, sections=["labels", "seeds", "seed"], foretold=True)
 
 

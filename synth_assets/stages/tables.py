@@ -128,4 +128,5 @@ def version_made(table: pa.Table) -> str:
 
 
 def schemas(recipe: Recipe) -> dict[str, pa.Schema]:
+    """Stage -> its Arrow schema."""
     return {stage: schema(recipe, stage) for stage in stages(recipe)}

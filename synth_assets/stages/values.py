@@ -72,6 +72,7 @@ def shown_rows(run: Run) -> Table:
 
 
 def stage(recipe: Recipe) -> Stage:
+    """The stage of a recipe."""
     return Stage(
         "values", compute, sections=["values"], checks=ANSWERED, asks=asks, model=recipe.model, pays=True
     )

@@ -67,4 +67,5 @@ def _verdicts(recipe: Recipe, training: Table) -> dict[str, list[Verdict]]:
 
 
 def stage(recipe: Recipe) -> Stage:
+    """The stage of a recipe."""
     return Stage("weighted", compute, reads=["labelled", "seeds"], sections=["weights"], checks=CHECKS)

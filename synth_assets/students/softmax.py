@@ -64,6 +64,7 @@ class SoftmaxRegression:
 
 
 def floats(features: np.ndarray) -> np.ndarray:
+    """(n, d) float32, row by row in memory."""
     return np.ascontiguousarray(features, dtype=np.float32)
 
 
@@ -82,6 +83,7 @@ def smoothed(wanted: np.ndarray, smoothing: float) -> np.ndarray:
 
 @one_thread
 def probabilities(features: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    """(n, K) from (n, d) features and (d + 1, K) parameters, the last line of which is the bias."""
     scores = features @ parameters[:-1] + parameters[-1]
     scores -= scores.max(axis=1, keepdims=True)
     np.exp(scores, out=scores)

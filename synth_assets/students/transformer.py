@@ -85,6 +85,7 @@ class Transformer:
 
 
 def require_torch(what: str = "student.by: transformer", instead: str = "take another student") -> None:
+    """UserError where torch is not installed: how to install it, or what to do instead."""
     from importlib.util import find_spec
 
     if find_spec("torch") is None:

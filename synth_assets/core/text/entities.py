@@ -15,6 +15,8 @@ ENTITIES = re.compile(
 
 
 class Entity(NamedTuple):
+    """A name, number or date of a text."""
+
     kind: str  # name, number, date
     text: str
     start: int  # characters from the start of the text

@@ -21,6 +21,7 @@ NOT_FOR_TEXT = re.compile(r"\b(?:images?|graphs?|pictures?|files?|maps?|draw|plo
 
 
 def words(text: str) -> list[str]:
+    """The words of a text, in lower case."""
     return WORD.findall(text.casefold())
 
 
