@@ -57,7 +57,7 @@ def training_sets(
 
 
 def training_set(rows: pd.DataFrame, student: Made) -> useful.TrainingSet:
-    """Rows (text, label and, where they have them, weight and label_probabilities) as a student learns them."""
+    """Rows (text, label; weight and label_probabilities where there are some) as a student learns them."""
     weights, labels = list(rows["weight"]) if "weight" in rows else None, list(rows["label"])
     soft = (
         _soft(rows["label_probabilities"], labels) if student.soft and "label_probabilities" in rows else None
