@@ -14,7 +14,7 @@ from synth_assets.stages import tables
 
 
 class LakeIOManager(dg.IOManager):
-    """Writes an asset's table to its partition of the lake, and reads partitions for the assets that need them."""
+    """Writes an asset's table to its partition of the lake, and reads partitions for other assets."""
 
     def __init__(self, lake: Lake, warehouse: Warehouse, recipe: Callable[[str], Recipe]) -> None:
         self._lake, self._warehouse, self._recipe = lake, warehouse, recipe
