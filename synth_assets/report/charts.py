@@ -214,9 +214,9 @@ def _name_lines(axes: Any, names: Sequence[str]) -> None:
 
 
 def _legend(axes: Any) -> None:
-    columns = min(3, len(axes.get_legend_handles_labels()[0]))
-    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderpad": 0}
-    axes.legend(frameon=False, fontsize=8, ncols=columns or 1, **place)
+    if columns := min(3, len(axes.get_legend_handles_labels()[0])):
+        place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderpad": 0}
+        axes.legend(frameon=False, fontsize=8, ncols=columns, **place)
 
 
 def _short(name: object) -> str:

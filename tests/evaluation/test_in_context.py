@@ -173,7 +173,10 @@ def test_a_program_passes_when_its_tests_do() -> None:
         "filtered": ["def double(n):\n    return n + n", "def double(n): return n * 2", "while True: pass"],
     }
     found = taught(
-        "pass_at_1", answers, [tests, tests, None], lambda programs: [ran.ok for ran in run_many(programs)]
+        "pass_at_1",
+        answers,
+        [tests, tests, None],
+        lambda programs: [ran.reason == "ok" for ran in run_many(programs)],
     )
     values = dict(zip(zip(found["name"], found["slice"], strict=True), found["value"], strict=True))
     assert values == {
