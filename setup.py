@@ -1,4 +1,4 @@
-"""Which packages there are: those of synth_assets, and the folders ours it that are packages inside it."""
+"""Which packages there are: those of synth_assets, and the folders beside it that are packages inside it."""
 
 from setuptools import find_packages, setup
 

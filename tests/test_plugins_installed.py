@@ -155,8 +155,8 @@ def test_every_command_knows_methods_of_ones_own(
     assert "0 calls to make" in synth("plan", "own", "--round", ROUND)
     rows = synth("sql", "select place, text, masked, exclamations, calm from own.filtered", "--csv")
     assert re.search(r"(Oslo|Lima),WHAT A WONDERFUL \[MASK\] IT WAS!,1,1\.0,1\.0", rows)
-    labels = synth("sql", "select distinct label_source from own.labelled order by 1", "--csv")
-    assert "condition" in labels or "keywords" in labels
+    sure = synth("sql", "select distinct confidence from own.labelled", "--csv")
+    assert sure.split() == ["confidence", "1.0"]  # each text has words of one label
     assert "0.4" in synth("sql", "select round(min(weight), 2) from own.weighted", "--csv")
     measured = synth("sql", "select name, value from own.metrics where name = 'ended'", "--csv")
     assert "ended,1.0" in measured

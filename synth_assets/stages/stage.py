@@ -51,7 +51,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a recipe: assets, plan, notebook and `tune` run its functions, each with another `Run`.
+    """One stage of a recipe: assets, plan and `tune` run its functions, each with another `Run`.
 
     `compute(run, **tables)` is given the rows of the stages that it `reads`. `asks` is the part of it that
     asks a model or a tool: it is given those of the tables that it names, or None where one is not made yet,
