@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from synth_assets.students.crossfit import one_thread, shares
+from synth_assets.students.crossfit import Weights, one_thread, shares
 
 TREES = 100  # a class: the checkpoint e of CLLM (Seedat et al. 2023) is the first e of 100
 RATE = 0.15  # what a tree adds of its values
@@ -29,12 +29,7 @@ class Boosting:
         self._model: Any = None
 
     @one_thread
-    def fit(
-        self,
-        features: np.ndarray,
-        labels: Sequence[str],
-        weights: Sequence[float] | np.ndarray | None = None,
-    ) -> Boosting:
+    def fit(self, features: np.ndarray, labels: Sequence[str], weights: Weights = None) -> Boosting:
         """Features (n, d), NaN where a value is missing; a label a row. ValueError: rows of one label."""
         from sklearn.ensemble import HistGradientBoostingClassifier
 

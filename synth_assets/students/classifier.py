@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from synth_assets.students.crossfit import Labels, Weights
+
 
 class Student:
     """`fit(features, labels, weights)`, then `predict_proba(features)`: (n, K) in the order of `labels`."""
@@ -17,26 +19,24 @@ class Student:
         self._c = c
         self._model: Any = None
 
-    def fit(
-        self,
-        features: np.ndarray,
-        labels: Sequence[str] | np.ndarray,
-        weights: Sequence[float] | np.ndarray | None = None,
-    ) -> Student:
-        """Features (n, d); a label a row, or (n, K) probabilities of the labels; a weight a row. ValueError
-        when a class has no row."""
+    def fit(self, features: np.ndarray, labels: Labels, weights: Weights = None) -> Student:
+        """Features (n, d). Weights are brought to a mean of 1, so that they do not change how much a student
+        is regularised. ValueError when a class has no row."""
         import numpy as np
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
-        weights = _mean_one(weights)
-        if isinstance(labels, np.ndarray) and labels.ndim == 2:
-            features, labels, weights = _repeated(features, labels, self.labels, weights)
+        w = np.ones(len(features)) if weights is None else np.asarray(weights, dtype=float)
+        w = w / w.mean()
+        if isinstance(labels, np.ndarray) and labels.ndim == 2:  # a row for each label that may be a row's
+            rows, at = labels.nonzero()
+            w = w[rows] * labels[rows, at]
+            features, labels = features[rows], [self.labels[k] for k in at]
         missing = set(self.labels) - set(labels)
         if missing:
             raise ValueError(f"no training row is labelled {', '.join(sorted(missing))}")
         with threadpool_limits(1):
-            self._model = LogisticRegression(C=self._c, max_iter=1000).fit(features, labels, weights)
+            self._model = LogisticRegression(C=self._c, max_iter=1000).fit(features, labels, w)
         return self
 
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
@@ -44,27 +44,3 @@ class Student:
 
     def predict(self, features: np.ndarray) -> list[str]:
         return list(self._model.predict(features))
-
-
-def _repeated(
-    features: np.ndarray,
-    soft: np.ndarray,
-    labels: Sequence[str],
-    weights: Sequence[float] | np.ndarray | None,
-) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Each row once for each of its labels, which it weighs by its probability: the same as a soft label."""
-    import numpy as np
-
-    rows, at = soft.nonzero()
-    each = np.ones(len(soft)) if weights is None else np.asarray(weights, dtype=float)
-    return features[rows], [labels[int(k)] for k in at], each[rows] * soft[rows, at]
-
-
-def _mean_one(weights: Sequence[float] | np.ndarray | None) -> np.ndarray | None:
-    """Weights with mean 1, so that weighing a set does not change how much the student is regularised."""
-    if weights is None:
-        return None
-    import numpy as np
-
-    w = np.asarray(weights, dtype=float)
-    return w / w.mean()

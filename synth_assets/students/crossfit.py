@@ -9,6 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+Labels = Sequence[str] | np.ndarray  # a label a row, or (n, K) probabilities of the labels
+Weights = Sequence[float] | np.ndarray | None  # a number a row; None: all weigh the same
+
 
 class Model(Protocol):
     """A student that is trained."""
@@ -31,7 +34,7 @@ def one_thread(function: Any) -> Any:
     return limited
 
 
-def shares(weights: Sequence[float] | np.ndarray | None, n: int) -> np.ndarray:
+def shares(weights: Weights, n: int) -> np.ndarray:
     """Weights (n,) float32 that add up to 1. ValueError: negative, not finite or all zero."""
     w = np.ones(n) if weights is None else np.asarray(weights, dtype=float)
     if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
@@ -47,12 +50,7 @@ def folds(groups: Sequence[object], k: int, seed: int) -> np.ndarray:
 
 
 def out_of_fold(
-    features: np.ndarray,
-    labels: Sequence[str],
-    groups: Sequence[object],
-    fit: Fit,
-    k: int = 5,
-    seed: int = 0,
+    features: np.ndarray, labels: Sequence[str], groups: Sequence[object], fit: Fit, k: int = 5, seed: int = 0
 ) -> np.ndarray:
     """(n, K): each row's probabilities from the student trained on the other folds."""
     fold, y, parts = folds(groups, k, seed), np.asarray(labels), {}

@@ -32,11 +32,10 @@ class Made:
 def build(spec: Any, encode: Encode, folder: Callable[[], Path]) -> Made:
     """What a recipe says of its student (recipe/measuring.py). `folder` has the encoder's weights, which a
     transformer starts from."""
-    from synth_assets.students import boosting, softmax, tfidf, transformer
+    from synth_assets.students import boosting, softmax, tfidf
 
     if spec.by == "transformer":
-        tuned = transformer.Transformer
-        return Made(texts_alone, lambda labels: tuned(labels, folder(), spec.smoothing), spec.soft)
+        return Made(texts_alone, partial(_tuned, folder, spec.smoothing), spec.soft)
     models: dict[str, New] = {
         "logistic": Student,
         "softmax": partial(softmax.SoftmaxRegression, smoothing=spec.smoothing, ensembling=spec.ensembling),
@@ -48,10 +47,14 @@ def build(spec: Any, encode: Encode, folder: Callable[[], Path]) -> Made:
     return Made(encode, model, spec.soft)
 
 
+def _tuned(folder: Callable[[], Path], smoothing: float, labels: Sequence[str]) -> Any:
+    from synth_assets.students.transformer import Transformer
+
+    return Transformer(labels, folder(), smoothing)
+
+
 def texts_alone(texts: Sequence[str]) -> np.ndarray:
     """(n,) of texts."""
     import numpy as np
 
-    found = np.empty(len(texts), dtype=object)
-    found[:] = list(texts)
-    return found
+    return np.array(list(texts), dtype=object)

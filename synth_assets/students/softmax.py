@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from synth_assets.students.crossfit import one_thread, shares
+from synth_assets.students.crossfit import Labels, Weights, one_thread, shares
 
 ROUNDS = 15  # Newton steps of a fit, at most
 SOLVE = 15  # steps of conjugate gradients a Newton step, at most
@@ -42,12 +42,7 @@ class SoftmaxRegression:
         self.parameters: np.ndarray | None = None
 
     @one_thread
-    def fit(
-        self,
-        features: np.ndarray,
-        labels: Sequence[str] | np.ndarray,
-        weights: Sequence[float] | np.ndarray | None = None,
-    ) -> SoftmaxRegression:
+    def fit(self, features: np.ndarray, labels: Labels, weights: Weights = None) -> SoftmaxRegression:
         """Features (n, d); a label a row, or (n, K) probabilities of the labels (soft cross-entropy)."""
         x, y = floats(features), smoothed(targets(labels, self.labels), self._smoothing)
         if self._ensembling:
@@ -68,7 +63,7 @@ def floats(features: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(features, dtype=np.float32)
 
 
-def targets(labels: Sequence[str] | np.ndarray, classes: Sequence[str]) -> np.ndarray:
+def targets(labels: Labels, classes: Sequence[str]) -> np.ndarray:
     """(n, K) float32: 1 at each row's label; probabilities (n, K) stay as they are."""
     if isinstance(labels, np.ndarray) and labels.ndim == 2:
         return labels.astype(np.float32, copy=False)
@@ -175,11 +170,11 @@ def solve(
 @one_thread
 def checkpoints(
     features: np.ndarray,
-    labels: Sequence[str] | np.ndarray,
+    labels: Labels,
     classes: Sequence[str],
     epochs: int = EPOCHS,
     seed: int = 0,
-    weights: Sequence[float] | np.ndarray | None = None,
+    weights: Weights = None,
     rate: float = RATE,
     batch: int = BATCH,
     ensembling: bool = False,
@@ -227,6 +222,5 @@ class Adam:
         self._mean += np.float32(0.1) * (slope - self._mean)
         self._square += np.float32(0.001) * (slope**2 - self._square)
         mean = self._mean / (1 - 0.9**self._count)
-        return (self._rate * mean / (np.sqrt(self._square / (1 - 0.999**self._count)) + 1e-8)).astype(
-            np.float32
-        )
+        spread = np.sqrt(self._square / (1 - 0.999**self._count)) + 1e-8
+        return (self._rate * mean / spread).astype(np.float32)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from synth_assets.students.crossfit import one_thread
-
-if TYPE_CHECKING:
-    from synth_assets.students.crossfit import Model
+from synth_assets.students.crossfit import Model, one_thread
 
 DIMENSIONS = 256
 TOKENS = r"\w+"  # words of one letter too: some languages have many

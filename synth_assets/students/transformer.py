@@ -1,4 +1,4 @@
-"""The slow student: the encoder's own transformer, fine-tuned. It needs torch, an extra of the package."""
+"""The slow student: the encoder's own transformer, fine-tuned. Importing it is a UserError without torch."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Encoding, Tokenizer
 
 from synth_assets.core.errors import UserError
 from synth_assets.students import softmax
-from synth_assets.students.crossfit import shares
+from synth_assets.students.crossfit import Labels, Weights, shares
+
+try:
+    import torch
+    from safetensors.torch import load_file
+    from torch.nn import functional
+except ImportError as error:
+    why = "student.by: transformer needs torch, which is not installed."
+    raise UserError(f"{why} Fix: pip install 'synth-assets[torch]', or take another student.") from error
 
 EPOCHS = 3
 BATCH = 32
@@ -29,27 +38,14 @@ class Transformer:
     """
 
     def __init__(
-        self,
-        labels: Sequence[str],
-        folder: Path,
-        smoothing: float = 0.0,
-        epochs: int = EPOCHS,
-        seed: int = 0,
+        self, labels: Sequence[str], folder: Path, smoothing: float = 0.0, epochs: int = EPOCHS, seed: int = 0
     ) -> None:
-        require_torch()
         self.labels = sorted(labels)
         self._folder, self._smoothing, self._epochs, self._seed = folder, smoothing, epochs, seed
         self._network: _Network | None = None
 
-    def fit(
-        self,
-        texts: Sequence[str] | np.ndarray,
-        labels: Sequence[str] | np.ndarray,
-        weights: Sequence[float] | np.ndarray | None = None,
-    ) -> Transformer:
+    def fit(self, texts: Sequence[str] | np.ndarray, labels: Labels, weights: Weights = None) -> Transformer:
         """A label a text, or (n, K) probabilities of the labels."""
-        import torch
-
         wanted = softmax.smoothed(softmax.targets(labels, self.labels), self._smoothing)
         w = shares(weights, len(texts)) * len(texts)
         network = self._network = _Network(self._folder)
@@ -70,8 +66,6 @@ class Transformer:
         return self
 
     def predict_proba(self, texts: Sequence[str] | np.ndarray) -> np.ndarray:
-        import torch
-
         if self._network is None:
             raise ValueError("fit comes before predict_proba")
         ids = self._network.tokens(texts)
@@ -84,15 +78,13 @@ class Transformer:
         return found
 
 
-def require_torch(what: str = "student.by: transformer", instead: str = "take another student") -> None:
-    """UserError where torch is not installed: how to install it, or what to do instead."""
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None:
-        raise UserError(
-            f"{what} needs torch, which is not installed. "
-            f"Fix: pip install 'synth-assets[torch]', or {instead}."
-        )
+def word_pieces(folder: Path, texts: Sequence[str] | np.ndarray, ends: bool = True) -> list[Encoding]:
+    """Of each text, MAX_TOKENS at most; with `ends`, a BERT's marks before and after a text as well."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_TOKENS)
+    whole = [text.encode("utf-8", "replace").decode() for text in texts]  # no lone surrogates
+    return tokenizer.encode_batch(whole, add_special_tokens=ends)
 
 
 def _batches(n: int, epochs: int, seed: int) -> Iterator[np.ndarray]:
@@ -106,30 +98,22 @@ class _Network:
     """The transformer and what stands above it, in torch."""
 
     def __init__(self, folder: Path) -> None:
-        from safetensors.torch import load_file
-        from tokenizers import Tokenizer
-
         config = json.loads((folder / "config.json").read_text())
         self._layers, self._heads = config["num_hidden_layers"], config["num_attention_heads"]
         self._epsilon = config["layer_norm_eps"]
         found = load_file(folder / "model.safetensors")
         self._at = {n: t.float().requires_grad_() for n, t in found.items() if t.is_floating_point()}
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._folder = folder
 
     @property
     def parameters(self) -> list[Any]:
         return list(self._at.values())
 
     def tokens(self, texts: Sequence[str] | np.ndarray) -> list[list[int]]:
-        whole = [text.encode("utf-8", "replace").decode() for text in texts]  # no lone surrogates
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(whole)]
+        return [encoding.ids for encoding in word_pieces(self._folder, texts)]
 
     def stand(self, parameters: Any) -> None:
         """Puts a softmax regression (d + 1, K) above the transformer."""
-        import torch
-
         self._at["head"] = torch.from_numpy(parameters).clone().requires_grad_()
 
     def scores(self, ids: Sequence[Sequence[int]]) -> Any:
@@ -138,14 +122,10 @@ class _Network:
 
     def vectors(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
         """(n, d) of length 1."""
-        import torch
-
         with torch.no_grad():
             return self._pooled(ids).numpy()
 
     def _pooled(self, ids: Sequence[Sequence[int]]) -> Any:
-        import torch
-
         lengths = torch.tensor([len(i) for i in ids])
         width = int(lengths.max())
         padded = torch.tensor([[*i, *[0] * (width - len(i))] for i in ids])
@@ -155,29 +135,23 @@ class _Network:
         x = self._normal(x + self._at["embeddings.token_type_embeddings.weight"][0], "embeddings")
         for layer in range(self._layers):
             x = self._layer(x, there, f"{STEM}.{layer}")
-        return torch.nn.functional.normalize((x * there[:, :, None]).sum(dim=1), dim=1)
+        return functional.normalize((x * there[:, :, None]).sum(dim=1), dim=1)
 
     def _layer(self, x: Any, there: Any, name: str) -> Any:
-        import torch
-
         n, width, d = x.shape
         q, k, v = (
             self._linear(x, f"{name}.attention.self.{part}").view(n, width, self._heads, -1).transpose(1, 2)
             for part in ("query", "key", "value")
         )
-        seen = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=there[:, None, None])
+        seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=there[:, None, None])
         seen = self._linear(seen.transpose(1, 2).reshape(n, width, d), f"{name}.attention.output.dense")
         x = self._normal(x + seen, f"{name}.attention.output")
-        wide = torch.nn.functional.gelu(self._linear(x, f"{name}.intermediate.dense"))
+        wide = functional.gelu(self._linear(x, f"{name}.intermediate.dense"))
         return self._normal(x + self._linear(wide, f"{name}.output.dense"), f"{name}.output")
 
     def _linear(self, x: Any, name: str) -> Any:
-        import torch
-
-        return torch.nn.functional.linear(x, self._at[f"{name}.weight"], self._at[f"{name}.bias"])
+        return functional.linear(x, self._at[f"{name}.weight"], self._at[f"{name}.bias"])
 
     def _normal(self, x: Any, name: str) -> Any:
-        import torch
-
         gain, bias = self._at[f"{name}.LayerNorm.weight"], self._at[f"{name}.LayerNorm.bias"]
-        return torch.nn.functional.layer_norm(x, x.shape[-1:], gain, bias, self._epsilon)
+        return functional.layer_norm(x, x.shape[-1:], gain, bias, self._epsilon)

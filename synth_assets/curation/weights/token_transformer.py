@@ -3,7 +3,8 @@
 As in `token_weights`, but a token's probability depends on those before it. The generators are one causal
 transformer and for each label a prefix of vectors. FewGen starts from a large language model; here a small
 one is trained on the rows with their labels, and then all prefixes start again from their mean, to be tuned
-by weighted tokens: a transformer that never saw a label would not heed its prefix. Needs torch, an extra.
+by weighted tokens: a transformer that never saw a label would not heed its prefix. Without torch, an extra of
+the package, importing it is a UserError.
 """
 
 from __future__ import annotations
@@ -14,19 +15,26 @@ from typing import Any
 
 import numpy as np
 
+from synth_assets.core.errors import UserError
 from synth_assets.students.crossfit import folds
-from synth_assets.students.transformer import require_torch
+
+try:
+    import torch
+    from safetensors import safe_open
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+except ImportError as error:
+    why = "token_transformer needs torch, which is not installed."
+    raise UserError(f"{why} Fix: pip install 'synth-assets[torch]', or weigh by token_weights.") from error
+
+from synth_assets.students.transformer import MAX_TOKENS, word_pieces
 
 PREFIX = 10  # vectors of a label, as many as FewGen's
 WIDTH = 64
 HEADS = 4
-MAX_TOKENS = 128
 BATCH = 64
 STEPS = 60  # of the transformer; many more, and it knows a few hundred rows by heart
 RATE = 3e-3
-TUNING = (
-    20  # steps of the prefixes and of the slope: as in `token_weights`, while there is something to learn
-)
+TUNING = 20  # steps of the prefixes and of the slope: as in `token_weights`, while they learn something
 PREFIX_RATE = 1e-2
 AHEAD_RATE = 1.0  # of the step whose effect on the discriminative loss the slope learns from
 META_RATE = 0.1  # of the slope
@@ -71,16 +79,7 @@ class _Rows:
     """Texts as word pieces, which are numbered from 0, and the vectors of the pieces: (V, d)."""
 
     def __init__(self, texts: Sequence[str], folder: Path) -> None:
-        require_torch("token_transformer", "weigh by token_weights")
-        import torch
-        from safetensors import safe_open
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(MAX_TOKENS)
-        whole = [text.encode("utf-8", "replace").decode() for text in texts]  # no lone surrogates
-        found = tokenizer.encode_batch(whole, add_special_tokens=False)
+        found = word_pieces(folder, texts, ends=False)
         self.pieces = [encoding.tokens for encoding in found]
         used = np.unique([i for encoding in found for i in encoding.ids])
         self.ids = [torch.from_numpy(np.searchsorted(used, encoding.ids)) for encoding in found]
@@ -90,8 +89,6 @@ class _Rows:
 
     def batch(self, rows: np.ndarray) -> tuple[Any, Any]:
         """Ids (n, T), and which of them are there."""
-        import torch
-
         ids = torch.nn.utils.rnn.pad_sequence([self.ids[i] for i in rows], batch_first=True, padding_value=-1)
         return ids.clamp(min=0), ids >= 0
 
@@ -100,8 +97,6 @@ class _Generators:
     """A causal transformer of one layer, the prefixes of the labels, and the slope of the weights."""
 
     def __init__(self, rows: _Rows, train: np.ndarray, y: np.ndarray, seed: int) -> None:
-        import torch
-
         self._rows, self._y = rows, torch.from_numpy(y)
         d = rows.vectors.shape[1]
         with torch.random.fork_rng():
@@ -122,8 +117,6 @@ class _Generators:
 
     def _train_transformer(self, batches: Iterator[np.ndarray]) -> None:
         """On rows with their labels, and no weights; then only the prefixes learn."""
-        import torch
-
         modules = torch.nn.ModuleList([self._in, self._out, self._layer])
         body = [*modules.parameters(), self._places, self._bias]
         descent = torch.optim.Adam([*body, self._prefixes], lr=RATE)
@@ -136,8 +129,6 @@ class _Generators:
             parameter.requires_grad_(False)
 
     def _tune_prefixes(self, batches: Iterator[np.ndarray]) -> None:
-        import torch
-
         descent = torch.optim.Adam([self._prefixes], lr=PREFIX_RATE)
         meta = torch.optim.Adam([self._slope], lr=META_RATE)
         for batch in batches:
@@ -151,8 +142,6 @@ class _Generators:
 
     def weights(self, rows: np.ndarray) -> list[np.ndarray]:
         """Of the tokens of each row; the mean over all is 1."""
-        import torch
-
         found = []
         with torch.no_grad():
             for begin in range(0, len(rows), BATCH):
@@ -164,24 +153,17 @@ class _Generators:
     def _losses(self, prefixes: Any, rows: np.ndarray) -> tuple[Any, Any]:
         """Of each token of the rows, -log p(token | label), and the discriminative loss -log p(label | token)
         where all labels are as probable."""
-        import torch
-
         ids, there = self._rows.batch(rows)
         log_p = self._log_p(prefixes, ids)
         at = self._y[rows], torch.arange(len(rows))
         return -log_p[at][there], -torch.log_softmax(log_p, dim=0)[at][there]
 
     def _weighted(self, generative: Any, discriminative: Any) -> Any:
-        import torch
-
         w = torch.softmax(self._slope * _standard(discriminative.detach()), dim=0)
         return (w * generative).sum()
 
     def _log_p(self, prefixes: Any, ids: Any) -> Any:
         """(K, n, T): log-probability of each token after each prefix (K, P, WIDTH) and those before it."""
-        import torch
-        from torch.nn.attention import SDPBackend, sdpa_kernel
-
         (k, p, _), (n, width) = prefixes.shape, ids.shape
         x = self._in(self._rows.vectors[ids[:, :-1]])
         x = torch.cat([prefixes[:, None].expand(-1, n, -1, -1), x.expand(k, -1, -1, -1)], dim=2).flatten(0, 1)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from synth_assets.core.errors import UserError
-from synth_assets.curation.weights.token_transformer import row_weights, token_weights
+
+MODULE = "synth_assets.curation.weights.token_transformer"
 
 OF_NO_LABEL = ["the", "of", "and", "to", "in", "a", "is", "that", "for", "it", "with", "as"]
 OF_LABELS = {"good": ["warm", "funny", "bright"], "bad": ["dull", "slow", "empty"]}
@@ -34,6 +36,8 @@ def folder() -> Path:
 def test_words_of_a_label_weigh_more_than_words_of_every_text(folder: Path) -> None:
     from sklearn.metrics import roc_auc_score
 
+    from synth_assets.curation.weights.token_transformer import token_weights
+
     texts, labels = grammar()
     found = token_weights(texts, labels, folder)
     assert [" ".join(piece for piece, _ in row) for row in found] == texts
@@ -45,6 +49,8 @@ def test_words_of_a_label_weigh_more_than_words_of_every_text(folder: Path) -> N
 
 
 def test_rows_with_a_wrong_label_weigh_less(folder: Path) -> None:
+    from synth_assets.curation.weights.token_transformer import row_weights
+
     texts, labels = grammar()
     wrong = np.arange(len(texts)) % 10 == 0
     said = [{"good": "bad", "bad": "good"}[y] if no else y for y, no in zip(labels, wrong, strict=True)]
@@ -55,6 +61,7 @@ def test_rows_with_a_wrong_label_weigh_less(folder: Path) -> None:
 
 
 def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, MODULE, raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(UserError, match=r"pip install 'synth-assets\[torch\]', or weigh by token_weights"):
-        token_weights(["a warm film"], ["good"], Path("absent"))
+        import_module(MODULE)
