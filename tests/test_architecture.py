@@ -30,7 +30,9 @@ HEAVY = [
 
 LATE = {
     "curation.filters.naive_bayes",
+    "curation.keep",
     "curation.labels.aggregation",
+    "curation.labels.enhance",
     "curation.labels.relabel",
     "curation.likeness.duplicates",
     "curation.likeness.novelty",

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.contracts.measured import wilson
 from synth_assets.core.errors import UserError, unknown
-from synth_assets.curation.keep import ended, keep
 from synth_assets.evaluation.of_students import predictions
 from synth_assets.stages.filtered import looks, scored_rows
 from synth_assets.stages.run import Run
@@ -65,6 +64,8 @@ class Tuning:
 
     def sweeps(self, name: str) -> Iterator[Sweep]:
         """A sweep for each bound that the filter has."""
+        from synth_assets.curation.keep import ended, keep
+
         at = list(self._recipe.filters).index(name)
         rule = self._filters[at]
         reached, dropped = keep(self._rows, self._filters[:at], self._looks)
@@ -76,6 +77,8 @@ class Tuning:
 
     def _points(self, reached: pd.DataFrame, at: int, bound: str) -> Iterator[Point]:
         import pandas as pd
+
+        from synth_assets.curation.keep import ended, keep
 
         rule = self._filters[at]
         open_ = rule.model_copy(update={bound: None})

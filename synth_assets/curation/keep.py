@@ -1,19 +1,13 @@
-"""What a filter is: a score and a rule over it; every dropped row keeps scorer, value and threshold.
-
-A new filter is one class in one module: it is found in a recipe by its `name`.
-"""
+"""Filters in their order over the rows of a round: every dropped row keeps scorer, value and threshold."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from synth_assets.contracts.filter import Filter
+import pandas as pd
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from synth_assets.contracts.filter import Context
+from synth_assets.contracts.filter import Context, Filter
 
 
 def keep(
@@ -26,8 +20,6 @@ def keep(
     rows of a cell (of rows without cells: a label) than are left: its scores, and those of the filters behind
     it, are unknown. `ended` says which one that is.
     """
-    import pandas as pd
-
     kept, dropped = rows.reset_index(drop=True), []
     parts = _parts(kept).dropna().unique()
     for at, rule in enumerate(filters):
@@ -60,8 +52,6 @@ class Ended(NamedTuple):
 
 def ended(filters: Sequence[Filter], kept: pd.DataFrame, dropped: pd.DataFrame) -> Ended | None:
     """Of what `keep` gave: where it ended, or None where every filter was applied."""
-    import pandas as pd
-
     parts = pd.concat([_parts(kept), _parts(dropped)]).dropna().unique()
     droppers = set(dropped["scorer"])
     last = max((at for at, rule in enumerate(filters, 1) if rule.name in droppers), default=0)
@@ -71,8 +61,6 @@ def ended(filters: Sequence[Filter], kept: pd.DataFrame, dropped: pd.DataFrame) 
 
 def _parts(rows: pd.DataFrame) -> pd.Series:
     """What a filter may not empty: the cell of each row, else its label, if rows have one."""
-    import pandas as pd
-
     return rows.get("cell", rows.get("label", pd.Series(dtype=object)))
 
 
@@ -93,8 +81,6 @@ def _per_group(rule: Filter, rows: pd.DataFrame) -> Filter:
 
 def _rejected(rows: pd.DataFrame, rule: Filter) -> pd.DataFrame:
     """Dropped rows, and in words why: `rule.why` is asked only where a filter has something to say."""
-    import pandas as pd
-
     value = pd.to_numeric(rows[rule.score_column()], errors="coerce").astype(float)
     wanted = f"wanted {rule.threshold()}"
     words = [f"{rule.name} {'is unknown' if v != v else f'{v:.3g}'}, {wanted}" for v in value.tolist()]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from synth_assets.contracts.filter import Context
-from synth_assets.curation.keep import ended, keep
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import Chart, Made, Stage, Table, Verdict, unique_ids
+
+if TYPE_CHECKING:
+    from synth_assets.curation.keep import Ended
 
 CHECKS = {
     "rows_present": "Does every cell keep rows, and as many as each filter needs?",
@@ -19,8 +23,10 @@ BALANCE = 0.2
 
 def compute(run: Run, generations: Table, scores: Table) -> Made:
     """Rows that passed every filter, with their scores."""
-    rows = scored_rows(generations, scores)
-    kept, dropped = keep(rows, list(run.recipe.filters.values()), looks(run))
+    from synth_assets.curation.keep import ended, keep
+
+    rows, filters = scored_rows(generations, scores), list(run.recipe.filters.values())
+    kept, dropped = keep(rows, filters, looks(run))
     rejected = _with_failed_calls(dropped, generations)
     counts = {"generated": len(generations), "accepted": len(rows), "kept": len(kept)}
     by_label, reasons = kept["label"].value_counts().to_dict(), rejected["scorer"].value_counts().to_dict()
@@ -29,7 +35,8 @@ def compute(run: Run, generations: Table, scores: Table) -> Made:
         "labels": Chart("bars", "kept rows by label", by_label),
     }
     why = {"reasons": Chart("bars", "dropped rows by reason", reasons)}
-    verdicts = _verdicts(run.recipe, generations, kept, dropped)
+    lack = _lack(run.recipe, ended(filters, kept, dropped), kept, dropped)
+    verdicts = _verdicts(run.recipe, lack, generations, kept)
     return Made(kept, numbers, verdicts, beside={"rejected": Made(rejected, why)})
 
 
@@ -61,9 +68,8 @@ def _with_failed_calls(dropped: Table, generations: Table) -> Table:
     return pd.concat([table for table in (failed, dropped) if len(table)] or [failed], ignore_index=True)
 
 
-def _lack(recipe: Recipe, kept: Table, dropped: Table) -> str:
+def _lack(recipe: Recipe, end: Ended | None, kept: Table, dropped: Table) -> str:
     """Where a cell has no row, or fewer than a filter needs: which, who dropped the most, and what helps."""
-    end = ended(list(recipe.filters.values()), kept, dropped)
     empty = [cell for cell in recipe.cells if not (kept["cell"] == cell).any()]
     few = empty or (list(end.few) if end else [])
     if not few:
@@ -83,12 +89,11 @@ def _lack(recipe: Recipe, kept: Table, dropped: Table) -> str:
     return " ".join([*words, f"{fix}."])
 
 
-def _verdicts(recipe: Recipe, generations: Table, kept: Table, dropped: Table) -> dict[str, list[Verdict]]:
+def _verdicts(recipe: Recipe, lack: str, generations: Table, kept: Table) -> dict[str, list[Verdict]]:
     by_label = {cell: int((kept["cell"] == cell).sum()) for cell in recipe.cells}
     counts = ", ".join(f"{n} {label}" for label, n in by_label.items())
     share = len(kept) / len(generations) if len(generations) else 0.0
     least, most = min(by_label.values()), max(by_label.values())
-    lack = _lack(recipe, kept, dropped)
     yields = f"{share:.0%} of {len(generations)} rows kept, the recipe wants {recipe.minimum_yield:.0%}."
     balance = f"kept {counts}; the rarest needs {BALANCE * most:.0f}."
     return {

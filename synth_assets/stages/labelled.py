@@ -9,7 +9,6 @@ from typing import Any
 
 from synth_assets.annotation import annotators
 from synth_assets.annotation.people import read_human
-from synth_assets.curation.labels.enhance import enhance
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import ANSWERED, Chart, Made, Markdown, Stage, Table
@@ -37,6 +36,8 @@ def asks(run: Run, filtered: Table | None) -> None:
 
 
 def _enhanced(run: Run, rows: Table, human: Sequence[str | None] = ()) -> Table:
+    from synth_assets.curation.labels.enhance import enhance
+
     recipe, model = run.recipe, run.model() if run.recipe.labelled.asks else None
     annotate = partial(annotators.label_logprobs, task=recipe.task, model=model) if model else None
     way, labels = recipe.labelled, recipe.labels

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from synth_assets.contracts.labelling import LabelContext, Labelling, Labels
 from synth_assets.core.errors import UserError
-from synth_assets.curation.labels.enhance import likeliest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +52,7 @@ class LabelModel(OfAnnotators):
 
     def aggregate(self, answers: Answers, rows: pd.DataFrame, context: LabelContext) -> np.ndarray:
         from synth_assets.curation.labels import aggregation
+        from synth_assets.curation.labels.enhance import likeliest
         from synth_assets.curation.labels.relabel import Students
 
         classes, shares = context.classes, aggregation.majority(answers, context.classes)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from synth_assets.contracts.labelling import LabelContext
+import numpy as np
+import pandas as pd
+
+from synth_assets.contracts.labelling import Annotate, LabelContext, Labelling
+from synth_assets.core.asking import Encode
 from synth_assets.core.errors import UserError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    from synth_assets.contracts.labelling import Annotate, Labelling
-    from synth_assets.core.asking import Encode
 
 Mark = tuple[str, str, dict[str, float] | None]  # label, source and probabilities of one row
 
@@ -57,8 +53,6 @@ def likeliest(former: str, p: np.ndarray, classes: Sequence[str]) -> str:
 
 
 def _marks(rows: pd.DataFrame, way: Labelling, context: LabelContext) -> list[Mark]:
-    import numpy as np
-
     (probabilities, source, decides), n = way.label(rows, context), len(rows)
     if np.shape(probabilities) != (n, len(context.classes)):
         shape = f"{np.shape(probabilities)}, wanted {(n, len(context.classes))}"

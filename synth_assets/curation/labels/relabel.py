@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
+from synth_assets.contracts.labelling import LabelContext
 from synth_assets.core.errors import UserError
 from synth_assets.core.text.normal_form import normal_form
 from synth_assets.curation.noise import loss_mixture
@@ -15,11 +16,6 @@ from synth_assets.selection.methods import k_medoids
 from synth_assets.students import LEAST
 from synth_assets.students.crossfit import Fit, out_of_fold
 from synth_assets.students.softmax import SoftmaxRegression
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from synth_assets.contracts.labelling import LabelContext
 
 LEARNS_ROWS = 10.0  # C of a student that can learn single rows
 CLEAN = 0.5  # least posterior of the component of small loss
@@ -49,6 +45,14 @@ class Students:
             self.vectors, labels, self.copies, student.fit, stages
         )
         return found
+
+    def nearest(self, of: np.ndarray, pool: Sequence[int], k: int) -> list[list[int]]:
+        """For each row of a mask the `k` nearest rows of the pool, the nearest one last, and never a copy."""
+        copies = np.array(self.copies, dtype=object)
+        near = self.vectors[of] @ self.vectors[pool].T
+        near[copies[of][:, None] == copies[pool]] = -np.inf  # a copy's label would be the answer
+        order = [np.argsort(each)[np.isinf(each).sum() :][-k:] for each in near]
+        return [[pool[i] for i in places] for places in order]
 
     def columns(self, labels: Sequence[str]) -> list[int]:
         """Places of these labels, sorted, among all classes."""

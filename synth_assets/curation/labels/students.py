@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -12,10 +11,7 @@ from synth_assets.curation.labels.condition import annotator, probabilities
 from synth_assets.students.calibration import batch_calibrated
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-
-    from synth_assets.curation.labels.relabel import Students
 
 
 class ConfidentLearning(Labelling):
@@ -71,21 +67,10 @@ class CleanPool(Labelling):
         known = annotator(rows, context.classes)
         if context.annotate and self.asks:
             pool = relabel.demonstration_pool(students.vectors, former, confidence)
-            shown = self._shown(rows, students, doubtful, [i for i in pool if not doubtful[i]])
+            surest = [i for i in pool if not doubtful[i]]
+            shown = [rows.iloc[places] for places in students.nearest(doubtful, surest, self.reannotate)]
             again = batch_calibrated(context.annotate(list(rows["text"][doubtful]), shown))
             known[doubtful] = probabilities(again, context.classes)
         asked = doubtful & np.isfinite(known).all(axis=1)
         p = np.where(asked[:, None], known, p)
         return Labels(p, ["label_agreement" if a else "student" for a in asked], doubtful)
-
-    def _shown(
-        self, rows: pd.DataFrame, students: Students, doubtful: np.ndarray, pool: Sequence[int]
-    ) -> list[pd.DataFrame]:
-        """For each doubtful row the nearest rows of the pool, the nearest one last, and never a copy."""
-        import numpy as np
-
-        copies = np.array(students.copies, dtype=object)
-        near = students.vectors[doubtful] @ students.vectors[pool].T
-        near[copies[doubtful][:, None] == copies[pool]] = -np.inf  # a copy's label would be the answer
-        order = [np.argsort(each)[np.isinf(each).sum() :][-self.reannotate :] for each in near]
-        return [rows.iloc[[pool[i] for i in places]] for places in order]

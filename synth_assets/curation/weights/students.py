@@ -1,9 +1,9 @@
-"""Weights by students: a row is judged by what was learned from other rows, none of which is its copy."""
+"""Weights: known without a student, or by students that learned from other rows, none of which is a copy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from synth_assets.contracts.weighing import WeighContext, Weighing
 from synth_assets.core.errors import UserError
@@ -13,6 +13,37 @@ from synth_assets.students import LEAST
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+
+class Equal(Weighing):
+    """Every row weighs the same."""
+
+    name = "none"
+    needs_labels = False
+
+    def score(self, rows: pd.DataFrame, context: WeighContext) -> Sequence[float]:
+        return [1.0] * len(rows)
+
+
+class InverseFrequency(Weighing):
+    """Every label weighs the same in all."""
+
+    name = "inverse_frequency"
+
+    def score(self, rows: pd.DataFrame, context: WeighContext) -> np.ndarray:
+        counts = rows["label"].value_counts()
+        return (len(rows) / (len(counts) * rows["label"].map(counts))).to_numpy()
+
+
+class LabelAgreement(Weighing):
+    """The confidence of the annotator in the row's label."""
+
+    name = "label_agreement"
+    needs: ClassVar[Mapping[str, str]] = {"label_agreement": "{}"}
+    labelled_by = ("condition", "label_agreement")
+
+    def score(self, rows: pd.DataFrame, context: WeighContext) -> np.ndarray:
+        return rows["confidence"].to_numpy(dtype=float, na_value=float("nan"))
 
 
 class OfStudents(Weighing):

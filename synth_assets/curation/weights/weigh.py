@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from synth_assets.contracts.weighing import WeighContext
+from synth_assets.contracts.weighing import WeighContext, Weighing
 from synth_assets.core.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from synth_assets.contracts.weighing import Weighing
 
 
 def weigh(rows: pd.DataFrame, seeds: pd.DataFrame, way: Weighing, context: WeighContext) -> pd.DataFrame:
