@@ -36,6 +36,7 @@ LATE = {
     "curation.labels.relabel",
     "curation.likeness.duplicates",
     "curation.likeness.novelty",
+    "curation.likeness.runs",
     "curation.likeness.similarity_join",
     "curation.noise",
     "curation.weights.bilevel",

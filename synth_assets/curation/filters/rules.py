@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from string import punctuation
 from typing import TYPE_CHECKING, Any
 
 from pydantic import field_validator
 
 from synth_assets.contracts.filter import Context, RowFilter
-from synth_assets.curation.filters.screens import FOLDED, Screened, runs, seen
+from synth_assets.curation.filters.screens import FOLDED, Screened, seen
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 WORD = re.compile(r"\w+(?:['’]\w+)*")
@@ -23,22 +22,6 @@ NOT_FOR_TEXT = re.compile(r"\b(?:images?|graphs?|pictures?|files?|maps?|draw|plo
 def words(text: str) -> list[str]:
     """The words of a text, in lower case."""
     return WORD.findall(text.casefold())
-
-
-def _in_word(sign: str) -> bool:
-    """What \\w matches."""
-    return sign.isalnum() or sign == "_"
-
-
-def _in_sight(sign: str) -> bool:
-    return not sign.isspace()
-
-
-def _word_counts(texts: Sequence[str]) -> np.ndarray:
-    """(texts,) how many words white space cuts each into."""
-    import numpy as np
-
-    return np.concatenate([np.zeros(0, dtype=np.int64), *(run.counts for run in runs(texts, _in_sight))])
 
 
 class Words(RowFilter):
@@ -52,7 +35,9 @@ class Words(RowFilter):
         return float(len(text.split()))
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
-        return {self.name: _word_counts(rows["text"].tolist()).astype(float).tolist()}
+        from synth_assets.curation.likeness.runs import word_counts
+
+        return {self.name: word_counts(rows["text"].tolist()).astype(float).tolist()}
 
 
 class DistinctWords(RowFilter):
@@ -66,11 +51,9 @@ class DistinctWords(RowFilter):
         return len(set(found)) / len(found) if found else None
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
-        found: list[float | None] = []
-        for run in runs([text.casefold() for text in rows["text"].tolist()], _in_word, glue="'’"):
-            pairs = zip(run.distinct().tolist(), run.counts.tolist(), strict=True)
-            found += [different / total if total else None for different, total in pairs]
-        return {self.name: found}
+        from synth_assets.curation.likeness.runs import distinct_words
+
+        return {self.name: distinct_words(rows["text"].tolist())}
 
 
 class LeakedLabel(Screened):
@@ -114,10 +97,12 @@ class InstructionRules(RowFilter):
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
         """Only what has another length, another start or such a word is looked at in full."""
+        from synth_assets.curation.likeness.runs import word_counts
+
         asks = NOT_FOR_TEXT.pattern.replace("go to", r"go\W+to")
         starts = r"\A[\x00-\x20]*(?:write|[^\x00-\x20A-Za-z0-9])"
         texts = rows["text"].tolist()
-        found = [0.0 if 4 <= count <= 150 else None for count in _word_counts(texts).tolist()]
+        found = [0.0 if 4 <= count <= 150 else None for count in word_counts(texts).tolist()]
         for i, _ in seen(rows["text"], f"(?i){asks}|{starts}|{FOLDED}"):
             found[i] = None
         for i in [i for i, broken in enumerate(found) if broken is None]:

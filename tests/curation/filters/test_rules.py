@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from synth_assets.contracts.filter import Context, RowFilter
 from synth_assets.core.registry import FILTERS
-from synth_assets.curation.filters import language
+from synth_assets.curation.filters.language import _identifier
+from synth_assets.curation.filters.naive_bayes import of_language
 from synth_assets.curation.filters.screens import FOLDED, seen
 from synth_assets.curation.keep import keep
 from synth_assets.curation.likeness.duplicates import ngram_overlap
@@ -158,8 +159,8 @@ def test_a_compiled_loop_names_the_same_languages() -> None:
     texts = [*NASTY, "der Film ist leider viel zu lang", "zdravo svete, kako si danas"]
     for code in ("en", "de", "sr", "zh", "qu"):
         expected = [rule("language", language=code).value(text, CONTEXT) for text in texts]
-        assert language.probabilities(texts, code).tolist() == pytest.approx(expected, abs=1e-5)
-    assert language.probabilities([], "en").tolist() == []
+        assert of_language(texts, code, _identifier()).tolist() == pytest.approx(expected, abs=1e-5)
+    assert of_language([], "en", _identifier()).tolist() == []
     with pytest.raises(ValidationError, match=r"unknown language 'english'\. .*Known: ace, af, .*, en, "):
         rule("language", language="english")
 
@@ -181,7 +182,7 @@ def test_real_texts_get_the_same_too_and_hold_no_boilerplate(name: str) -> None:
     for quick in RULES:
         assert scores(quick, *some) == plain(quick, some, CONTEXT), quick
     expected = [rule("language").value(text, CONTEXT) for text in some]
-    assert language.probabilities(some, "en").tolist() == pytest.approx(expected, abs=1e-5)
+    assert of_language(some, "en", _identifier()).tolist() == pytest.approx(expected, abs=1e-5)
     assert sum(score > 0 for score in scores("boilerplate", *texts)) < len(texts) / 1000
 
 
