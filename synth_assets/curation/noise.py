@@ -27,6 +27,11 @@ def given(probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:
     return probabilities[np.arange(len(at)), at]
 
 
+def student_confidence(features: np.ndarray, labels: Sequence[str], copies: Sequence[object]) -> np.ndarray:
+    """(n,): the probability of each row's label by a student that saw neither the row nor its copies."""
+    return given(cross_fitted(features, labels, copies), labels)
+
+
 def hard(confidence: np.ndarray, aleatoric: np.ndarray, tau: float | None = 0.2) -> np.ndarray:
     """(n,) bool: the region that CLLM drops, confidence <= .2 and aleatoric <= tau; ambiguous rows stay.
 
@@ -48,7 +53,7 @@ def watched(confidences: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return confidence / count, aleatoric / count
 
 
-def max_variability(
+def variability(
     features: np.ndarray, labels: Sequence[str], groups: Sequence[object], k: int = 5, seed: int = 0
 ) -> np.ndarray:
     """(n,), in [0, .5]: standard deviation of a label's probability over the checkpoints of a student that

@@ -37,8 +37,11 @@ class OfStudents(Filter):
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
         """Its columns, each (n,), of rows with these vectors (n, d) and labels; copies of a row have one
-        name, and are never on both sides of a student."""
-        raise NotImplementedError
+        name, and are never on both sides of a student. By default, what the function of its name in noise.py
+        says."""
+        from synth_assets.curation import noise
+
+        return [getattr(noise, self.name)(vectors, labels, copies)]
 
 
 class StudentConfidence(OfStudents):
@@ -46,11 +49,6 @@ class StudentConfidence(OfStudents):
 
     name = "student_confidence"
     at_least: float | None = 0.2
-
-    def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
-        from synth_assets.curation import noise
-
-        return [noise.given(noise.cross_fitted(vectors, labels, copies), labels)]
 
 
 class StudentAgreement(OfStudents):
@@ -83,7 +81,7 @@ class LossMixture(OfStudents):
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
         from synth_assets.curation import noise
 
-        confidence = noise.given(noise.cross_fitted(vectors, labels, copies), labels)
+        confidence = noise.student_confidence(vectors, labels, copies)
         return [noise.loss_mixture(confidence, labels), noise.loss(confidence)]
 
     def why(self, row: Mapping[str, Any]) -> str:
@@ -143,11 +141,6 @@ class Influence(OfStudents):
     name = "influence"
     at_least: float | None = 0
 
-    def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
-        from synth_assets.curation import noise
-
-        return [noise.influence(vectors, labels, copies)]
-
 
 class Variability(OfStudents):
     """How much the checkpoints of a student that saw neither the row nor its copies differ on it: the most
@@ -155,11 +148,6 @@ class Variability(OfStudents):
 
     name = "variability"
     share: float | None = Field(0.5, gt=0, le=1)
-
-    def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
-        from synth_assets.curation import noise
-
-        return [noise.max_variability(vectors, labels, copies)]
 
 
 class NeighbourAgreement(OfStudents):

@@ -1,4 +1,4 @@
-"""Weights by students: rows that help on other rows weigh more. The means are 1, but for confidence."""
+"""Weights by students: rows that help on other rows weigh more. The means are 1."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from synth_assets.curation.noise import by_the_other_half, cross_fitted, given, influence, outer_residuals
+from synth_assets.curation.noise import by_the_other_half, influence, outer_residuals
 from synth_assets.students import softmax
 from synth_assets.students.crossfit import one_thread, shares
 
 OUTER_STEPS = 5
 OUTER_RATE = 0.25  # mean length of a step of the weights' logits (SunGen's rate)
-
-
-def confidence_weights(features: np.ndarray, labels: Sequence[str], groups: Sequence[object]) -> np.ndarray:
-    """(n,): the probability of each row's label by a student that saw no row of its group."""
-    return given(cross_fitted(features, labels, groups), labels)
 
 
 def bilevel_weights(

@@ -58,22 +58,26 @@ class OfStudents(Weighing):
                 f"{different}, of {', '.join(sorted(set(rows['label'].dropna()))) or 'no label'}: ask for "
                 "more rows, or weigh by something else."
             )
-        return self.learned(list(rows["text"]), list(rows["label"]), copies, context)
+        return self.learned(rows, copies, context)
 
-    def learned(
-        self, texts: Sequence[str], labels: Sequence[str], copies: Sequence[str], context: WeighContext
-    ) -> np.ndarray:
-        """(n,) what each row weighs: by default, what the function of its name in bilevel.py says. Texts of
+    def learned(self, rows: pd.DataFrame, copies: Sequence[str], context: WeighContext) -> np.ndarray:
+        """(n,) what each row weighs: by default, what the function of its name in bilevel.py says. Rows of
         the same name in `copies` are copies of each other."""
         from synth_assets.curation.weights import bilevel
 
-        return getattr(bilevel, f"{self.name}_weights")(context.encode(texts), labels, copies)
+        weights = getattr(bilevel, f"{self.name}_weights")
+        return weights(context.encode(list(rows["text"])), list(rows["label"]), copies)
 
 
 class Confidence(OfStudents):
     """The probability of its label by a student that saw neither the row nor its copies."""
 
     name = "confidence"
+
+    def learned(self, rows: pd.DataFrame, copies: Sequence[str], context: WeighContext) -> np.ndarray:
+        from synth_assets.curation.noise import student_confidence
+
+        return student_confidence(context.encode(list(rows["text"])), list(rows["label"]), copies)
 
 
 class Influence(OfStudents):
@@ -94,18 +98,16 @@ class LearningToReweight(OfStudents):
     name = "learning_to_reweight"
     needs_gold = True
 
-    def learned(
-        self, texts: Sequence[str], labels: Sequence[str], copies: Sequence[str], context: WeighContext
-    ) -> np.ndarray:
+    def learned(self, rows: pd.DataFrame, copies: Sequence[str], context: WeighContext) -> np.ndarray:
         from synth_assets.curation.weights.bilevel import learning_to_reweight
 
-        shown, right = list(context.gold["text"]), list(context.gold["label"])
+        labels, shown, right = list(rows["label"]), list(context.gold["text"]), list(context.gold["label"])
         if absent := set(labels) - set(right):
             raise UserError(
                 f"{self.place} learns from validation seeds, and has none of {', '.join(sorted(absent))}: "
                 "raise seeds.splits.validation, or weigh by something else."
             )
-        return learning_to_reweight(context.encode(texts), labels, context.encode(shown), right)
+        return learning_to_reweight(context.encode(list(rows["text"])), labels, context.encode(shown), right)
 
 
 class TokenWeights(OfStudents):
@@ -113,9 +115,7 @@ class TokenWeights(OfStudents):
 
     name = "token_weights"
 
-    def learned(
-        self, texts: Sequence[str], labels: Sequence[str], copies: Sequence[str], context: WeighContext
-    ) -> np.ndarray:
+    def learned(self, rows: pd.DataFrame, copies: Sequence[str], context: WeighContext) -> np.ndarray:
         from synth_assets.curation.weights.token_weights import row_weights
 
-        return row_weights(texts, labels, copies)
+        return row_weights(list(rows["text"]), list(rows["label"]), copies)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import row_id
-from synth_assets.generation.conditions.design import draw
+from synth_assets.generation.conditions.table import draw
 from synth_assets.selection.select import pick
 
 ATTRPROMPT = Path(__file__).parents[4] / "shared/data/attrprompt/datasets"
