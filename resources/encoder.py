@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,9 +45,21 @@ class MiniLM:
         self.remember = remember
         self._known: dict[str, np.ndarray] = {}
 
-    def folder(self) -> Path:
-        """Where the model's files are: config.json, tokenizer.json, model.safetensors."""
-        return _checked_folder()
+    @staticmethod
+    def folder() -> Path:
+        """Where the model's files are: config.json, tokenizer.json, model.safetensors, each with the SHA-256
+        that this module was written for. UserError when one is missing or another."""
+        spec = find_spec(PACKAGE)
+        if spec is None or not spec.submodule_search_locations:
+            raise UserError(f"the encoder needs the package {PACKAGE}, which is not installed. Fix: {FIX}")
+        folder, again = Path(spec.submodule_search_locations[0]) / "model", f"Fix: {FIX} --force-reinstall"
+        for path, expected in ((folder / name, digest) for name, digest in SHA256.items()):
+            if not path.is_file():
+                raise UserError(f"{path} is missing from the package {PACKAGE}. {again}")
+            if (digest := sha256(path)) != expected:
+                why = f"its SHA-256 is {digest}, expected {expected}"
+                raise UserError(f"{path} is not the known file: {why}. {again}")
+        return folder
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors of the texts, float32 (n, 384): each does not depend on the texts beside it (below
@@ -190,7 +203,7 @@ def _load() -> _Model:
     from threadpoolctl import ThreadpoolController
     from tokenizers import Tokenizer
 
-    folder = _checked_folder()
+    folder = MiniLM.folder()
     config = json.loads((folder / "config.json").read_text())
     tensors = load_file(folder / "model.safetensors")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -224,23 +237,3 @@ def _layer(tensors: dict[str, np.ndarray], name: str, heads: int) -> list[Weight
     attention = "qkv", "attention.output.dense", "attention.output.LayerNorm"
     parts = *attention, "intermediate.dense", "output.dense", "output.LayerNorm"
     return [(tensors[f"{name}.{part}.weight"].T, tensors[f"{name}.{part}.bias"]) for part in parts]
-
-
-def _checked_folder() -> Path:
-    """The folder of the model's files, each with the SHA-256 that this module was written for."""
-    from importlib.util import find_spec
-
-    spec = find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"the encoder needs the package {PACKAGE}, which is not installed. Fix: {FIX}")
-    folder = Path(next(iter(spec.submodule_search_locations))) / "model"
-    for name, expected in SHA256.items():
-        path = folder / name
-        if not path.is_file():
-            raise UserError(f"{path} is missing from the package {PACKAGE}. Fix: {FIX} --force-reinstall")
-        if (digest := sha256(path)) != expected:
-            raise UserError(
-                f"{path} is not the known file: its SHA-256 is {digest}, expected {expected}. "
-                f"Fix: {FIX} --force-reinstall"
-            )
-    return folder

@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 
 from synth_assets.core.errors import UserError
 
-Execute = Callable[..., list[tuple[Any, ...]]]  # statement, values -> rows
+Rows = list[tuple[Any, ...]]
+Execute = Callable[..., Rows]  # statement, values -> rows
 Item = TypeVar("Item")
 CHUNK = 500  # identities or rows a statement; databases take a limited number of values
 FULL = "free some space and run again, what is saved stays"
@@ -44,7 +45,7 @@ class Database(ABC):
         self.name = name  # what errors call it; holds no secret
         self._links: dict[int, _Link] = {}  # by process id: a child leaves its parent's link alone
 
-    def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
         """The rows that one statement gives, committed when this returns."""
         link = self._link()
         with link.lock:
@@ -98,7 +99,7 @@ class Database(ABC):
     def _open(self) -> Any: ...
 
     @abstractmethod
-    def _run(self, connection: Any, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
+    def _run(self, connection: Any, statement: str, values: Sequence[Any] = ()) -> Rows: ...
 
     @abstractmethod
     def _roll_back(self, connection: Any) -> None: ...
@@ -134,9 +135,7 @@ class SQLite(Database):
             raise self._named(error) from error
         return connection
 
-    def _run(
-        self, connection: sqlite3.Connection, statement: str, values: Sequence[Any] = ()
-    ) -> list[tuple[Any, ...]]:
+    def _run(self, connection: sqlite3.Connection, statement: str, values: Sequence[Any] = ()) -> Rows:
         try:
             return connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:

@@ -209,9 +209,10 @@ def _process(_: int) -> str:
 def _row(entry: Entry, now: str) -> tuple[Any, ...]:
     """The values of COLUMNS."""
     answer = entry.answer
+    tokens = None if answer.logprobs is None else [[t.token, t.logprob, t.top] for t in answer.logprobs]
     return (
         *_plain(answer),
-        _dump(answer.logprobs),
+        None if tokens is None else _json(tokens),
         clean(_json(list(entry.messages))),
         clean(_json_sorted(entry.parameters)),
         entry.model,
@@ -229,12 +230,6 @@ _json_sorted = json.JSONEncoder(ensure_ascii=False, default=dict, sort_keys=True
 def clean(text: str) -> str:
     """`text` as UTF-8 can hold it: half an emoji (a lone surrogate) from a cut answer becomes `?`."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def _dump(logprobs: list[TokenLogprob] | None) -> str | None:
-    if logprobs is None:
-        return None
-    return json.dumps([[t.token, t.logprob, t.top] for t in logprobs], ensure_ascii=False)
 
 
 def _answer(row: tuple[Any, ...]) -> Answer:

@@ -121,14 +121,8 @@ def serve(model_path: Path, folder: Path, slots: int, context: int, idle: float)
     import xllamacpp
 
     server = xllamacpp.Server(_parameters(model_path, slots, context))
-    port = int(server.listening_address.rsplit(":", 1)[1])
-    about = {
-        "pid": os.getpid(),
-        "port": port,
-        "model": sha256(model_path),
-        "slots": slots,
-        "context": context,
-    }
+    port, capacity = int(server.listening_address.rsplit(":", 1)[1]), {"slots": slots, "context": context}
+    about = {"pid": os.getpid(), "port": port, "model": sha256(model_path), **capacity}
     write(folder / "server.json", json.dumps(about))
     with (folder / "users.lock").open("a") as users:
         _wait_for_idleness(users.fileno(), idle)

@@ -136,9 +136,8 @@ def key_of(model: Model, environ: Mapping[str, str]) -> str:
         return key
     if _on_this_machine(urlsplit(model.base_url).hostname or ""):
         return "none"
-    raise UserError(
-        f"model {model.name!r} at {model.endpoint} needs a key: set the variable {model.key_env}."
-    )
+    fix = f"set the variable {model.key_env}."
+    raise UserError(f"model {model.name!r} at {model.endpoint} needs a key: {fix}")
 
 
 def _on_this_machine(host: str) -> bool:

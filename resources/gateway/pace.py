@@ -8,6 +8,7 @@ single refusal does not count as congestion: some endpoints refuse a few calls a
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 
@@ -130,8 +131,6 @@ def headroom(headers: Mapping[str, str]) -> float:
 
 def duration(text: str) -> float:
     """Seconds of `6m0s`, `20ms`, `1h2m`, or a plain number; 0 for anything else."""
-    import re
-
     if not re.fullmatch(r"\d+(\.\d+)?|(\d+(\.\d+)?(ms|h|m|s))+", text):
         return 0.0
     unit = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
@@ -92,8 +92,9 @@ class Sending:
                 else:
                     missing.append(row)
             fed.append(row)
-        if missing:
-            self.ready.extend(_Job(rows) for rows in _same_question(missing, self.model.samples))
+        # neighbours that differ in the replicate alone, as many together as one call gives samples
+        for _, same in groupby(missing, key=lambda row: (row.request.messages, row.request.sampling)):
+            self.ready.extend(_Job(rows) for rows in chunks(same, self.model.samples))
         if self.ready:
             self._wake()
         elif self.on_progress:
@@ -123,10 +124,9 @@ class Sending:
         """Start the calls, or tell them that something is in the queue."""
         if self.future is None:
             self.owner.budget.check_price(self.model.name, self.model.price)
-            connection = connect(
-                self.model, self.model.base_url or ensure(self.model.file(), self.owner.server_folder)
-            )
-            self.future = asyncio.run_coroutine_threadsafe(self._run(connection), event_loop())
+            url = self.model.base_url or ensure(self.model.file(), self.owner.server_folder)
+            running = self._run(connect(self.model, url))
+            self.future = asyncio.run_coroutine_threadsafe(running, event_loop())
         else:
             event_loop().call_soon_threadsafe(self.changed.set)
 
@@ -330,9 +330,3 @@ def _max_tokens(request: Request, model: Model) -> int | None:
     """The longest that an answer can be; providers have two names for it."""
     sampling = request.sampling_for(model)
     return sampling.get("max_tokens") or sampling.get("max_completion_tokens")
-
-
-def _same_question(rows: Sequence[Row], samples: int) -> Iterator[list[Row]]:
-    """Neighbours that differ in the replicate alone, as many together as one call gives samples."""
-    for _, same in groupby(rows, key=lambda row: (row.request.messages, row.request.sampling)):
-        yield from chunks(same, samples)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 CONNECT = 15.0  # seconds for a connection to come about
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 OVERLOADED = (429, 503, 529)
+REFUSALS = ("content_filter", "content_policy_violation")
 _lock = threading.Lock()
 
 
@@ -140,7 +141,7 @@ class Connection:
     def _refused(self, error: APIStatusError, started: float) -> Reply:
         """A status of 4xx or 5xx: wait and ask again, take it as the answer, or give up the batch."""
         status, says = error.status_code, self.scrub(message_of(error))
-        if error.code in ("content_filter", "content_policy_violation"):
+        if error.code in REFUSALS:
             return failed("refused", says)
         wait_s = min(retry_after(error.response.headers), self.model.timeout_s)
         if status in OVERLOADED and error.code != "insufficient_quota":
@@ -155,11 +156,9 @@ class Connection:
 
     def fatal(self, status: int, says: str) -> str:
         """What a person is told of a refusal that cannot heal."""
-        where, name = self.model.endpoint, self.model.name
+        where, name, key = self.model.endpoint, self.model.name, self.model.key_env
         if status in (401, 403):
-            return (
-                f"{where} refused the key ({status}): set a valid one in the variable {self.model.key_env}."
-            )
+            return f"{where} refused the key ({status}): set a valid one in the variable {key}."
         if status == 404:
             return (
                 f"{where} does not know the model {name!r} (404: {says}). Check the model's name, "

@@ -11,18 +11,16 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from threading import Timer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from synth_assets.core.asking import Result
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import canonical
 
-if TYPE_CHECKING:
-    import duckdb
-
 VALUE_BYTES = 10**6  # of one value in SQLite
 RESULT_CHARACTERS = 32 * 10**6  # of all text and bytes of a result
 DUCKDB_MEMORY = "512MB"
+DUCKDB_OFF = ("enable_external_access", "autoinstall_known_extensions", "autoload_known_extensions")
 SQLITE_READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
 
 REASONS = {  # of errors; any other is an `error`
@@ -112,14 +110,8 @@ def _only_reads(denied: list[int]) -> Callable[..., int]:
 def _duckdb(sql: str, path: Path, timeout_s: float, take: Take) -> Result:
     import duckdb
 
-    settings: dict[str, Any] = {
-        "enable_external_access": False,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "memory_limit": DUCKDB_MEMORY,
-        "threads": 1,
-        "lock_configuration": True,
-    }
+    settings: dict[str, Any] = dict.fromkeys(DUCKDB_OFF, False)
+    settings |= {"memory_limit": DUCKDB_MEMORY, "threads": 1, "lock_configuration": True}
     try:
         opened = duckdb.connect(str(path), read_only=True, config=settings)
     except duckdb.Error as error:  # another process writes to it, or it is of another version
@@ -129,22 +121,16 @@ def _duckdb(sql: str, path: Path, timeout_s: float, take: Take) -> Result:
         clock.daemon = True
         clock.start()
         try:
-            return _selected(connection, sql, take)
+            statements = connection.extract_statements(sql)
+            if len(statements) != 1:
+                return Result("error", error=f"{len(statements)} statements instead of one")
+            if statements[0].type != duckdb.StatementType.SELECT:
+                return Result("forbidden", error=f"{statements[0].type.name} instead of SELECT")
+            return take(connection.execute(statements[0]))
         except duckdb.Error as error:
             return Result(REASONS.get(type(error).__name__, "error"), error=_line(error))
         finally:
             clock.cancel()
-
-
-def _selected(connection: duckdb.DuckDBPyConnection, sql: str, take: Take) -> Result:
-    import duckdb
-
-    statements = connection.extract_statements(sql)
-    if len(statements) != 1:
-        return Result("error", error=f"{len(statements)} statements instead of one")
-    if statements[0].type != duckdb.StatementType.SELECT:
-        return Result("forbidden", error=f"{statements[0].type.name} instead of SELECT")
-    return take(connection.execute(statements[0]))
 
 
 def _taken(cursor: Any, max_rows: int, ordered: bool) -> Result:

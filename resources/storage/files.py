@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from hashlib import file_digest
 from pathlib import Path
 from typing import IO
 
@@ -87,7 +88,5 @@ def sha256(path: Path) -> str:
 
 @lru_cache
 def _sha256(path: Path, size: int, mtime_ns: int) -> str:
-    from hashlib import file_digest
-
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()

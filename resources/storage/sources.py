@@ -23,9 +23,8 @@ def locate(file: str) -> Path:
         package, _, inside = file.removeprefix("package://").partition("/")
         spec = find_spec(package)
         if spec is None or not spec.submodule_search_locations:
-            raise UserError(
-                f"seeds.file: package {package!r} is not installed: pip install it, or name a file."
-            )
+            fix = "pip install it, or name a file."
+            raise UserError(f"seeds.file: package {package!r} is not installed: {fix}")
         path = Path(spec.submodule_search_locations[0]) / inside
     if not path.is_file():
         folder = path.parent

@@ -131,10 +131,8 @@ class Warehouse:
         # The cast is not left to hive_types: with a date there, and a filter on another folder's name,
         # DuckDB 1.5.5 fails at `group by round`. Folders that a query leaves out are not read either way.
         names = ["cast(round as date) as round" if n == "round" else identifier(n) for n in schema.names]
-        return (
-            f"select {', '.join(names)} "
-            f"from read_parquet({literal(str(parts))}, union_by_name = true{options})"
-        )
+        source = f"read_parquet({literal(str(parts))}, union_by_name = true{options})"
+        return f"select {', '.join(names)} from {source}"
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
         """The answer to one query, read-only. UserError when the SQL is wrong. DuckDB opens a file twice, for

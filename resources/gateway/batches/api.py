@@ -62,7 +62,9 @@ def line(identity: str, api: str, body: dict[str, Any]) -> bytes:
 def upload(connection: Connection, key: str, content: bytes) -> str:
     """The provider's id of a file of requests."""
     file = (f"{key}.jsonl", content, "application/jsonl")
-    return _made(connection, lambda: connection.client.files.create(file=file, purpose="batch"), TRANSFER_S)
+    return _made(
+        connection, lambda: connection.client.files.create(file=file, purpose="batch"), seconds=TRANSFER_S
+    )
 
 
 def create(connection: Connection, key: str, file: str) -> str:
@@ -120,24 +122,18 @@ def download(connection: Connection, file: str) -> IO[bytes]:
     return _ask(connection, load(), TRANSFER_S, known=True)
 
 
-def _made(
-    connection: Connection,
-    call: Callable[[], Coroutine[Any, Any, Any]],
-    seconds: float = WORD_S,
-    does: bool = False,
-    file: str = "",
-) -> str:
-    """The id of what a call makes, which is asked again while it is sure that nothing was done."""
+def _made(connection: Connection, call: Callable[[], Coroutine[Any, Any, Any]], **how: Any) -> str:
+    """The id of what a call makes, which is asked again (`how`: see _ask) while nothing was done for sure."""
     for attempt in range(ATTEMPTS):
         try:
-            made = _ask(connection, call(), seconds, does=does, file=file)
+            made = _ask(connection, call(), **how)
             break
         except Unavailable as trouble:
             if trouble.done or attempt + 1 == ATTEMPTS:
                 raise
             time.sleep(max(trouble.wait_s, BACKOFF * 2**attempt))
     if not isinstance(getattr(made, "id", None), str):  # not every answer with status 200 has one
-        raise Unavailable(f"not an answer of a Batch API: {str(made)[:200]}", does)
+        raise Unavailable(f"not an answer of a Batch API: {str(made)[:200]}", how.get("does", False))
     return str(made.id)
 
 
@@ -187,9 +183,8 @@ def _refusal(connection: Connection, error: APIStatusError, does: bool, known: b
     if file and file in says:  # uploaded a moment ago
         return Unavailable(f"{where}: {says}", done=False)
     if status in (404, 405, 501):
-        return UserError(
-            f"{where} has no Batch API ({status}: {says}): remove `mode: batch` from the recipe."
-        )
+        fix = "remove `mode: batch` from the recipe."
+        return UserError(f"{where} has no Batch API ({status}: {says}): {fix}")
     if status in (408, 409, 425, 429) or status >= 500:
         done = does and status != 429
         wait_s = min(retry_after(error.response.headers), connection.model.timeout_s)

@@ -24,7 +24,7 @@ from synth_assets.resources.gateway.batches.api import Gone, State, Unavailable
 from synth_assets.resources.gateway.batches.records import Batch, Batched
 from synth_assets.resources.gateway.budget import Budget, cost, total, used
 from synth_assets.resources.gateway.sending import ATTEMPTS
-from synth_assets.resources.gateway.transport import connect
+from synth_assets.resources.gateway.transport import REFUSALS, connect
 from synth_assets.resources.gateway.wire import read
 from synth_assets.resources.storage.process import is_gone
 
@@ -32,7 +32,6 @@ LEASE_S = 3600.0  # for a process of another machine to create a batch
 GRACE_S = 60.0  # until a batch that was asked for stands in the provider's list
 KEPT_S = 30 * 86_400.0  # that a provider keeps batches and files
 HEALING = (408, 409, 425, 429)  # and 5xx: another batch may bring an answer
-REFUSALS = ("content_filter", "content_policy_violation")
 
 
 @dataclass

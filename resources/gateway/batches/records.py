@@ -202,10 +202,9 @@ def find(log: CallLog, keys: Iterable[str]) -> Iterator[Batch]:
 
 def waiting(execute: Execute, key: str, identities: Sequence[str]) -> Iterator[Batched]:
     """Those of at most CHUNK requests that the batch still waits for."""
-    query = (
-        "SELECT identity, request, reserved FROM batched WHERE batch = ? AND spent IS NULL AND identity IN"
-    )
-    for row in execute(f"{query} {marks(len(identities))}", (key, *identities)):
+    among = f"spent IS NULL AND identity IN {marks(len(identities))}"
+    query = f"SELECT identity, request, reserved FROM batched WHERE batch = ? AND {among}"
+    for row in execute(query, (key, *identities)):
         yield Batched.of(*row)
 
 
