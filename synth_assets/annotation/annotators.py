@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.core.asking import Answer, Completes, LabelLogprobs, Message
-    from synth_assets.recipe.task import Task
+    from synth_assets.recipe.sections import Task
 
 ALTERNATIVES = 20  # what chat endpoints give at most
 SAMPLING = {"temperature": 0.0, "max_tokens": 1, "logprobs": ALTERNATIVES}

@@ -81,9 +81,7 @@ class Look:
     text_of: Callable[[Answer, bool], str]  # what was said (on one line), without what models put around it
     retrieve: Callable[[str, str, int], Sequence[str]]  # file, query, k -> the passages that fit best
     passes: Passes
-    verdicts: Callable[
-        [str], Mapping[tuple[str, str], float]
-    ]  # file -> what people say of pairs, by both ids
+    verdicts: Callable[[str], Mapping[tuple[str, str], float]]  # file -> what people say of pairs of ids
     shared: dict[str, Any] = field(default_factory=dict)  # what one metric works out and another needs
     told: dict[str, list[Sequence[str]]] = field(default_factory=dict)  # small tables for people
 

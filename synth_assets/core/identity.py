@@ -64,13 +64,8 @@ def request_id(
     schema: Mapping[str, Any] | None = None,
 ) -> str:
     """The call log's key (see the table above)."""
-    asked = {
-        "messages": [dict(m) for m in messages],
-        "schema": schema,
-        "api": api,
-        "sampling": dict(sampling),
-    }
-    whom = {"model": model, "endpoint": endpoint}
+    asked = {"messages": [dict(m) for m in messages], "schema": schema, "sampling": dict(sampling)}
+    whom = {"model": model, "endpoint": endpoint, "api": api}
     return tagged_hash("request/1", {**asked, **whom, "replicate": replicate})
 
 

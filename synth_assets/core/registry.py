@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import import_module
+from importlib.metadata import entry_points, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -126,8 +127,6 @@ def made_of(method: Any) -> str | None:
 
 
 def _version(module: str) -> list[str]:
-    from importlib.metadata import packages_distributions, version
-
     packages = packages_distributions().get(module.partition(".")[0], [])
     return [f"{name} {version(name)}" for name in sorted(set(packages))]
 
@@ -135,13 +134,6 @@ def _version(module: str) -> list[str]:
 def _source(module: str) -> str:
     file = getattr(sys.modules.get(module), "__file__", None)  # none: a notebook
     return Path(file).read_bytes().hex() if file else ""
-
-
-@cache
-def _plugged_in() -> Any:
-    from importlib.metadata import entry_points
-
-    return entry_points()
 
 
 def _built_in(folder: str) -> Iterator[tuple[str, str]]:
@@ -158,15 +150,14 @@ def _built_in(folder: str) -> Iterator[tuple[str, str]]:
             yield from ((word, f"{folder}.{path.stem}:{owner}") for word in WORD.findall(words))
 
 
+_plugged_in = cache(entry_points)
+TOOL_STEPS = dict.fromkeys(
+    ("function", "python", "retrieve", "sql"), f"{OURS}.generation.steps.tool:ToolStep"
+)
 FILTERS = Registry("filter", "filters", f"{OURS}.curation.filters")
 VALUES = Registry("source of values", "values", f"{OURS}.generation.conditions")
 LABELS = Registry("way to label", "labels", f"{OURS}.curation.labels")
 WEIGHTS = Registry("way to weigh", "weights", f"{OURS}.curation.weights")
 METRICS = Registry("metric", "metrics", f"{OURS}.evaluation")
-TOOLS = Registry(
-    "tool",
-    "tools",
-    f"{OURS}.generation.steps.tools",
-    dict.fromkeys(("function", "python", "retrieve", "sql"), f"{OURS}.generation.steps.tool:ToolStep"),
-)
+TOOLS = Registry("tool", "tools", f"{OURS}.generation.steps.tools", TOOL_STEPS)
 STEPS = Registry("step", "steps", f"{OURS}.generation.steps")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jinja2 import Environment, StrictUndefined, Template, TemplateSyntaxError, meta, nodes
+from jinja2.environment import TemplateExpression
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from synth_assets.core.asking import Message
 from synth_assets.core.errors import UserError, unknown
-
-if TYPE_CHECKING:
-    from jinja2 import Environment, Template, nodes
-    from jinja2.environment import TemplateExpression
-
-    from synth_assets.core.asking import Message
 
 CONTINUE = (
     "You continue texts. Answer with what comes next after the user's text, up to the end of that line, "
@@ -22,16 +21,11 @@ CONTINUE = (
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
     return ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 @cache
 def _compiled(template: str) -> Template:
-    from jinja2 import TemplateSyntaxError
-
     try:
         return _environment().from_string(template)
     except TemplateSyntaxError as error:
@@ -41,8 +35,6 @@ def _compiled(template: str) -> Template:
 @cache
 def expression(rule: str) -> TemplateExpression:
     """A constraint, to be called with values. UserError when it is no expression."""
-    from jinja2 import TemplateSyntaxError
-
     try:
         return _environment().compile_expression(rule, undefined_to_none=False)
     except TemplateSyntaxError as error:
@@ -51,8 +43,6 @@ def expression(rule: str) -> TemplateExpression:
 
 def names(template: str) -> set[str]:
     """The fields that a template uses."""
-    from jinja2 import meta
-
     return meta.find_undeclared_variables(_compiled(template).environment.parse(template))
 
 
@@ -62,8 +52,6 @@ def check(template: str, known: Mapping[str, Sequence[str] | None], where: str) 
 
     A field with parts is an answer with fields: `known` has their names, and the template has to name one.
     """
-    from jinja2 import meta, nodes
-
     try:
         parsed = _compiled(template).environment.parse(template)
     except UserError as error:
@@ -81,8 +69,6 @@ def check(template: str, known: Mapping[str, Sequence[str] | None], where: str) 
 
 
 def _check_parts(parsed: nodes.Template, field: str, parts: Sequence[str], where: str) -> None:
-    from jinja2 import nodes
-
     named = set()  # the places in which a part follows
     places: Iterable[Any] = parsed.find_all((nodes.Getattr, nodes.Getitem))
     for place in places:

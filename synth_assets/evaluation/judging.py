@@ -15,7 +15,7 @@ import yaml
 from synth_assets.contracts.measure import Look, Metric, row
 from synth_assets.contracts.measured import Measured
 from synth_assets.core import templates
-from synth_assets.core.text.ratings import rating
+from synth_assets.core.text.arithmetic import rating
 from synth_assets.evaluation.faithfulness import agreement, ppi_mean, proportion
 from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.preference import both_orders, by_score, position_bias, route, win_tie_lose

@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SerializeAsAny, model_validator
 
 from synth_assets.contracts.measure import Metric
 from synth_assets.contracts.model_spec import ModelSpec
-from synth_assets.contracts.section import Section, wrong
+from synth_assets.contracts.section import Section, class_of, one_of, wrong
 from synth_assets.contracts.step import Prompted
-from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.registry import METRICS
 
 OF_TEXTS = ("exact_match", "token_f1", "solve_rate", "set_f1", "bleu", "chrf", "rouge_l")  # see task_metrics
 PASSES = "pass_at_1"
+
+
+def _among(*known: str) -> AfterValidator:
+    """A metric of the task has one of these names."""
+
+    def check(name: str) -> str:
+        one_of("metric", name, known)
+        return name
+
+    return AfterValidator(check)
 
 
 class Judged(Section):
@@ -69,7 +78,7 @@ class InContext(Prompted):
 
     temperature: float | None = Field(default=0.0, ge=0)
     answer: str  # field of seeds and rows: what is right of a test row, and shown of the others
-    by: str  # the task's metric
+    by: Annotated[str, _among(*OF_TEXTS, PASSES)]  # the task's metric
     k: int = Field(default=4, ge=1)
     rows: int = Field(default=50, ge=1)  # test rows, a call each for each set
 
@@ -80,26 +89,12 @@ class InContext(Prompted):
             raise ValueError("give one of `prompt` (a chat message) and `complete` (text to go on with)")
         return value
 
-    @field_validator("by")
-    @classmethod
-    def _metric(cls, value: str) -> str:
-        if value not in (known := [*OF_TEXTS, PASSES]):
-            raise ValueError(str(unknown("metric", value, known)))
-        return value
-
 
 class Truth(Section):
     """The column that holds the right answer, and the metric of the task."""
 
     column: str
-    by: str = "label"
-
-    @field_validator("by")
-    @classmethod
-    def _metric(cls, value: str) -> str:
-        if value not in (known := ["label", *OF_TEXTS]):
-            raise ValueError(str(unknown("metric", value, known)))
-        return value
+    by: Annotated[str, _among("label", *OF_TEXTS)] = "label"
 
 
 def _metric(given: Any) -> Any:
@@ -107,11 +102,7 @@ def _metric(given: Any) -> Any:
     if not isinstance(given, tuple):
         return given
     word, section = given
-    try:
-        kind = METRICS.find(word, Metric)
-    except UserError as error:
-        raise wrong(str(error)) from error
-    return kind.model_validate({} if section in (None, True) else section)
+    return class_of(METRICS, word, Metric).model_validate({} if section in (None, True) else section)
 
 
 AnyMetric = Annotated[SerializeAsAny[Metric], BeforeValidator(_metric)]

@@ -21,7 +21,6 @@ from synth_assets.recipe.checks import CHECKS
 from synth_assets.recipe.columns import RESERVED
 from synth_assets.recipe.measuring import Metrics, Student
 from synth_assets.recipe.short_forms import AnyFilter, AnyStep, AnyValues
-from synth_assets.recipe.task import Task
 from synth_assets.resources.home import recipes
 
 
@@ -29,7 +28,7 @@ class Recipe(Strict):
     """A whole recipe, read and checked."""
 
     name: str
-    task: Task
+    task: sections.Task
     seeds: sections.Seeds = sections.Seeds()
     conditions: dict[str, AnyValues] = {}
     constraints: list[str] = []  # expressions that the values of a row make true

@@ -10,7 +10,7 @@ import pytest
 
 from synth_assets.cli import main
 from synth_assets.core.errors import UserError
-from synth_assets.core.text.ratings import rating
+from synth_assets.core.text.arithmetic import rating
 from synth_assets.recipe.load import load
 from synth_assets.resources.home import warehouse
 from tests.endpoint import Endpoint

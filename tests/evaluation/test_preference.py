@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 
 from synth_assets.core.asking import Answer
-from synth_assets.core.text.ratings import rating
+from synth_assets.core.text.arithmetic import rating
 from synth_assets.evaluation.judging import Pair, Verdict, judge_pairs, rate, read_pair
 from synth_assets.evaluation.preference import (
     Comparison,

@@ -26,6 +26,9 @@ EQUATION = re.compile(  # of two numbers; neither the end nor the start of a lon
     r"(?<![\w.,)$%+*/×÷=–-])(?<![\dxX)%$+*/×÷=–-] )(\$?\d[\d,]*(?:\.\d+)?\s*[-+*/×÷]\s*\$?\d[\d,]*(?:\.\d+)?)"
     r"\s*=\s*(-?\$?\d+(?:,\d{3})*(?:\.\d+)?)(?![\d%/])(?!\s*[-+*/×÷x])"
 )
+RATING = r"(-?\d+(?:\.\d+)?)"  # what a judge that was asked for a number has answered
+ALONE = re.compile(rf"\W*?{RATING}(?:\s*(?:/|out of)\s*\d+)?\W*")
+NAMED = re.compile(rf"(?:score|rating)\b[\W_]*?{RATING}", re.IGNORECASE)
 
 
 class Annotation(NamedTuple):
@@ -117,3 +120,12 @@ def normalise(text: str) -> str:
     """SQuAD's normal form of an answer: lower case, no punctuation, no articles, single spaces."""
     bare = "".join(c for c in text.lower() if c not in string.punctuation)
     return " ".join(re.sub(r"\b(a|an|the)\b", " ", bare).split())
+
+
+def rating(answer: str, low: float, high: float) -> float | None:
+    """The number that stands alone on the first line, else the first one after `score` or `rating`
+    (AlpaGasus, Chen et al. 2023); None where there is none, or none from `low` to `high`."""
+    first = answer.strip().partition("\n")[0]
+    found = ALONE.fullmatch(first) or NAMED.search(answer)
+    value = float(found[1]) if found else None
+    return value if value is not None and low <= value <= high else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import model_validator
 
 from synth_assets.contracts.filter import Context, RowFilter
-from synth_assets.core.text.ratings import rating
+from synth_assets.core.text.arithmetic import rating
 
 if TYPE_CHECKING:
     import pandas as pd
