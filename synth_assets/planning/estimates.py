@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from math import sqrt
-from typing import TYPE_CHECKING
 
 from synth_assets.contracts.measured import Z95
-from synth_assets.resources.call_log.log import REUSABLE
+from synth_assets.core.asking import REUSABLE
+from synth_assets.planning.foreseen import Foreseen
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway.models import Model
 from synth_assets.stages.stage import asset_name
-
-if TYPE_CHECKING:
-    from synth_assets.planning.foreseen import Foreseen
-    from synth_assets.recipe.recipe import Recipe
-    from synth_assets.resources.call_log.log import CallLog
-    from synth_assets.resources.gateway.models import Model
 
 HISTORY = 2_000  # calls that an estimate rests on, at the most
 
@@ -97,8 +95,6 @@ def _sum(each: Sequence[float], n: int) -> Estimate:
 
 def _seconds(times: Sequence[str], calls: int) -> float | None:
     """At the rate of the last run's calls."""
-    from datetime import datetime
-
     if len(times) < 2:
         return None
     took = (datetime.fromisoformat(times[0]) - datetime.fromisoformat(times[-1])).total_seconds()

@@ -6,19 +6,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from synth_assets.core.asking import Answer
+from synth_assets.contracts.model_spec import NamedModel
+from synth_assets.core.answer_schema import Schema
+from synth_assets.core.asking import Answer, Message
+from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.models import Model, resolve_model
 from synth_assets.resources.gateway.request import Request
 from synth_assets.stages.run import Run
-
-if TYPE_CHECKING:
-    from synth_assets.contracts.model_spec import NamedModel
-    from synth_assets.core.answer_schema import Schema
-    from synth_assets.core.asking import Message
-    from synth_assets.resources.call_log.log import CallLog
-    from synth_assets.stages.stage import Table
+from synth_assets.stages.stage import Table
 
 CHUNK = 500
 

@@ -9,20 +9,18 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
 from synth_assets.planning.estimates import Line, estimated
 from synth_assets.planning.foreseen import Planned
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import tables
 from synth_assets.stages.graph import cut_by
-
-if TYPE_CHECKING:
-    from synth_assets.recipe.recipe import Recipe
-    from synth_assets.resources.call_log.log import CallLog
-    from synth_assets.resources.storage.lake import Lake
-    from synth_assets.stages.run import Encoder
-    from synth_assets.stages.stage import Stage, Table
+from synth_assets.stages.run import Encoder
+from synth_assets.stages.stage import Stage, Table
 
 
 class States(Protocol):
@@ -45,27 +43,28 @@ def plan(
     return list(_Plan(recipe, round_, lake, log, encoder, states).lines())
 
 
+@dataclass
 class _Plan:
     """A round while it is planned: stage after stage, each on the rows that those before it would make."""
 
-    def __init__(
-        self, recipe: Recipe, round_: str, lake: Lake, log: CallLog, encoder: Encoder, states: States
-    ) -> None:
-        self._recipe, self._round, self._lake, self._log = recipe, round_, lake, log
-        self._encoder, self._states = encoder, states
-        self._cut = tables.stages(recipe)
-        self._made: dict[tuple[str, str], Table] = {}  # stage, cell (or empty) -> rows
-        self._shared: dict[object, Any] = {}
+    recipe: Recipe
+    round: str
+    lake: Lake
+    log: CallLog
+    encoder: Encoder
+    states: States
+    made: dict[tuple[str, str], Table] = field(default_factory=dict)  # stage, cell (or empty) -> rows
+    shared: dict[object, Any] = field(default_factory=dict)
 
     def lines(self) -> Iterator[Line]:
-        for stage in cut_by(self._recipe):
+        for stage in cut_by(self.recipe):
             yield from self._of(stage)
-        for cell in self._recipe.cells:
-            for stage in cut_by(self._recipe, "round", "cell"):
+        for cell in self.recipe.cells:
+            for stage in cut_by(self.recipe, "round", "cell"):
                 yield from self._of(stage, cell)
-        for stage in cut_by(self._recipe, "round"):
+        for stage in cut_by(self.recipe, "round"):
             yield from self._of(stage)
-        for name, cell in self._states.orphans():
+        for name, cell in self.states.orphans():
             yield Line(name, cell, "orphaned", "the recipe has no such cell")
 
     def _of(self, stage: Stage, cell: str | None = None) -> Iterator[Line]:
@@ -73,7 +72,7 @@ class _Plan:
         if stage.foretold:
             rows = stage.compute(run, **{name: self._rows(name, cell) for name in stage.reads}).rows
             changed = self._differs(run, stage, rows)
-        state, why = self._states.state(stage.name, cell, changed)
+        state, why = self.states.state(stage.name, cell, changed)
         if stage.model is not None:
             run.model()  # has a line, also where nothing has to be asked
         if stage.asks and stage.model is None and state == "unchanged":
@@ -81,44 +80,34 @@ class _Plan:
         elif stage.asks and (stage.pays or stage.model is None):
             rows = stage.asks(run, **{name: self._rows(name, cell) for name in _wanted(stage)})
         if rows is not None:
-            self._made[stage.name, cell or ""] = rows
+            self.made[stage.name, cell or ""] = rows
         plain = Line(stage.name, cell, state, why)
-        yield from estimated(plain, run.asked, self._recipe, self._log) if run.asked else [plain]
+        yield from estimated(plain, run.asked, self.recipe, self.log) if run.asked else [plain]
         for name in stage.also:
-            yield Line(name, cell, *self._states.state(name, cell))
+            yield Line(name, cell, *self.states.state(name, cell))
 
     def _run(self, stage: Stage, cell: str | None) -> Planned:
-        return Planned(
-            recipe=self._recipe,
-            lake=self._lake,
-            encoder=self._encoder,
-            round=self._round if "round" in self._cut[stage.name] else "",
-            cell=cell or "",
-            shared=self._shared,
-            log=self._log,
-            own=stage.model,
-            made=self._made,
-        )
+        round_ = self.round if "round" in tables.stages(self.recipe)[stage.name] else ""
+        given = self.recipe, self.lake, self.encoder, round_, cell or ""
+        return Planned(*given, shared=self.shared, log=self.log, own=stage.model, made=self.made)
 
     def _rows(self, stage: str, cell: str | None) -> Table | None:
         """The rows of a stage: those that it would make, else those of the lake, if all are there."""
-        by_cell = "cell" in self._cut[stage]
-        if (found := self._made.get((stage, cell or "" if by_cell else ""))) is not None:
+        by_cell = "cell" in tables.stages(self.recipe)[stage]
+        if (found := self.made.get((stage, cell or "" if by_cell else ""))) is not None:
             return found
-        cells = [{"round": self._round, "cell": name} for name in sorted(self._recipe.cells)]
-        places = cells if by_cell else [{"round": self._round}]
-        if not all(self._lake.has(self._recipe.name, stage, place) for place in places):
+        cells = [{"round": self.round, "cell": name} for name in sorted(self.recipe.cells)]
+        places = cells if by_cell else [{"round": self.round}]
+        if not all(self.lake.has(self.recipe.name, stage, place) for place in places):
             return None
-        return self._lake.read(self._recipe.name, stage, places, tables.schema(self._recipe, stage))
+        return self.lake.read(self.recipe.name, stage, places, tables.schema(self.recipe, stage))
 
     def _differs(self, run: Planned, stage: Stage, rows: Table) -> bool:
         """Whether the lake has other rows there."""
-        if not self._lake.has(self._recipe.name, stage.name, run.place):
+        if not self.lake.has(self.recipe.name, stage.name, run.place):
             return True
-        there = self._lake.read(
-            self._recipe.name, stage.name, [run.place], tables.schema(self._recipe, stage.name)
-        )
-        new, old = (tables.to_arrow(self._recipe, stage.name, table) for table in (rows, there))
+        there = run.read(stage.name, run.place)
+        new, old = (tables.to_arrow(self.recipe, stage.name, table) for table in (rows, there))
         return tables.content_hash(new) != tables.content_hash(old)
 
 

@@ -13,9 +13,8 @@ def told(yields: Mapping[str, float | None], rows: int, round_: str) -> Table:
     import pandas as pd
 
     asked = quotas(yields, rows)
-    return pd.DataFrame(
-        [{"round": round_, "cell": cell, "yield": yields[cell], "rows": n} for cell, n in asked.items()]
-    )
+    rows_of = [{"round": round_, "cell": c, "yield": yields[c], "rows": n} for c, n in asked.items()]
+    return pd.DataFrame(rows_of)
 
 
 def quotas(yields: Mapping[str, float | None], rows: int) -> dict[str, int]:

@@ -49,18 +49,14 @@ def stage(recipe: Recipe, name: str) -> Stage:
 
 def _made(recipe: Recipe, rows: Table) -> Made:
     reasons = rows["reason"].fillna("accepted").value_counts()
-    lengths = {
-        cell: rows.loc[rows["accepted"], "text"].str.split().str.len() for cell in rows["cell"].unique()
+    words = rows.loc[rows["accepted"], "text"].str.split().str.len()
+    lengths = dict.fromkeys(rows["cell"].unique(), words)  # a partition has one cell
+    numbers = {
+        "outcomes": Chart("bars", "rows by outcome", reasons.to_dict()),
+        "lengths": Chart("histogram", "words a row", lengths),
+        "accepted": int(rows["accepted"].sum()),
     }
-    return Made(
-        rows,
-        {
-            "outcomes": Chart("bars", "rows by outcome", reasons.to_dict()),
-            "lengths": Chart("histogram", "words a row", lengths),
-            "accepted": int(rows["accepted"].sum()),
-        },
-        {"answered": _verdicts(recipe, rows)},
-    )
+    return Made(rows, numbers, {"answered": _verdicts(recipe, rows)})
 
 
 def check_steps(recipe: Recipe) -> None:

@@ -25,12 +25,7 @@ PLOTTED = (  # over the rounds
     *("contamination", "vendi_score"),
 )
 TABLED = (
-    "vocabulary",
-    "distinct_1",
-    "distinct_2",
-    "self_bleu_4",
-    "average_pairwise_similarity",
-    "vendi_score",
+    *("vocabulary", "distinct_1", "distinct_2", "self_bleu_4", "average_pairwise_similarity", "vendi_score"),
 )
 CHECKS = {
     "contamination": "Do at most metrics.contamination of the kept rows repeat eight words of a test row?",
@@ -126,10 +121,8 @@ def _contamination(rows: Table, most: float) -> Verdict:
     share = _value(rows, "contamination", "filtered")
     if share is None:
         return Verdict(True, "Not measured.")
-    words = (
-        f"{share:.2%} of the kept rows share eight words in a row with a test row, at most {most:.2%} may."
-    )
-    return Verdict(share <= most, words)
+    words = f"{share:.2%} of the kept rows share eight words in a row with a test row"
+    return Verdict(share <= most, f"{words}, at most {most:.2%} may.")
 
 
 def _accuracy(rows: Table, before: Before | None) -> Verdict:
@@ -165,9 +158,7 @@ def _numbers(rows: Table, own: set[str]) -> dict[str, Any]:
     """Pictures of this round, and numbers that Dagster plots over rounds: those of one's own metrics, too."""
     known = rows[rows["value"].notna()]
     tabled = known[known["name"].isin(TABLED)].pivot_table(index="name", columns="slice", values="value")
-    numbers = known[
-        known["name"].isin({*PLOTTED, *own}) | known["name"].str.startswith(("truth_", "in_context_"))
-    ]
+    plotted = known["name"].isin({*PLOTTED, *own}) | known["name"].str.startswith(("truth_", "in_context_"))
     pictures = {
         "accuracy": ("accuracy on real test rows (95 % interval)", "accuracy"),
         "correctness": ("right labels, by a student of real rows or people (95 % interval)", "correctness"),
@@ -187,7 +178,7 @@ def _numbers(rows: Table, own: set[str]) -> dict[str, Any]:
         "diversity": Markdown(tabled.round(3).to_markdown() if len(tabled) else "not measured"),
         **{
             f"{name}/{part}": round(float(value), 4)
-            for name, part, value in zip(numbers["name"], numbers["slice"], numbers["value"], strict=True)
+            for name, part, value in known.loc[plotted, ["name", "slice", "value"]].itertuples(index=False)
         },
     }
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from synth_assets.annotation import annotators
 from synth_assets.contracts.filter import Context
 from synth_assets.core import templates
+from synth_assets.core.asking import Answer, Completes, LabelLogprobs
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import ANSWERED, Chart, Made, Stage, Table
-
-if TYPE_CHECKING:
-    from synth_assets.core.asking import Answer, Completes, LabelLogprobs
 
 JUDGING = {"temperature": 0.0, "max_tokens": 256}
 Heard = dict[str, list[str]]  # row id, or text, -> identities of the calls about it

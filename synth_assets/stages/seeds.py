@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from itertools import islice
 
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.identity import row_id
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.recipe.sections import Seeds, Split
 from synth_assets.selection.select import ranked
 from synth_assets.stages.run import Run, read_rows
 from synth_assets.stages.stage import Chart, Made, Stage, Table
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from synth_assets.recipe.sections import Seeds, Split
 
 
 def seed_rows(recipe: Recipe) -> Table:
@@ -37,7 +33,7 @@ def stage(recipe: Recipe) -> Stage:
     return Stage("seeds", compute, sections=["labels", "seeds", "seed"], foretold=True)
 
 
-def support_set(table: pd.DataFrame | None, spec: Seeds, labels: Sequence[str], seed: int) -> pd.DataFrame:
+def support_set(table: Table | None, spec: Seeds, labels: Sequence[str], seed: int) -> Table:
     """Seed rows (row_id, text, label, split) from the user's table.
 
     Rows that repeat a text are dropped, so that no test row is also a demonstration. Splits are
@@ -54,11 +50,7 @@ def support_set(table: pd.DataFrame | None, spec: Seeds, labels: Sequence[str], 
     if table.empty:
         conditions = ", ".join(f"{c} = {v}" for c, v in spec.where.items())
         raise UserError(f"seeds.where: no row of {spec.file} has {conditions}.")
-    rows = (
-        table[[spec.text]]
-        .set_axis(["text"], axis=1)
-        .assign(label=_labels(table, spec, labels) if labels else None)
-    )
+    rows = pd.DataFrame({"text": table[spec.text], "label": _labels(table, spec, labels) if labels else None})
     for name in spec.fields:
         rows[name] = table[name].astype(str)
     rows["text"] = rows["text"].astype(str).str.strip()
@@ -68,19 +60,15 @@ def support_set(table: pd.DataFrame | None, spec: Seeds, labels: Sequence[str], 
     return rows.sort_values("row_id").reset_index(drop=True)
 
 
-def _check_columns(table: pd.DataFrame, spec: Seeds, labels: Sequence[str]) -> None:
-    named = {
-        "text": spec.text,
-        **({"label": spec.label} if labels else {}),
-        **{f"where.{c}": c for c in spec.where},
-    }
-    named |= {f"fields.{c}": c for c in spec.fields}
+def _check_columns(table: Table, spec: Seeds, labels: Sequence[str]) -> None:
+    named = {"text": spec.text} | ({"label": spec.label} if labels else {})
+    named |= {f"where.{c}": c for c in spec.where} | {f"fields.{c}": c for c in spec.fields}
     for field, column in named.items():
         if column not in table:
             raise unknown("column", column, table.columns, f"seeds.{field}, file {spec.file}")
 
 
-def _labels(table: pd.DataFrame, spec: Seeds, labels: Sequence[str]) -> list[str]:
+def _labels(table: Table, spec: Seeds, labels: Sequence[str]) -> list[str]:
     values = [spec.label_values.get(str(v), str(v)) for v in table[spec.label]]
     strange = sorted(set(values) - set(labels))
     if strange:
@@ -91,26 +79,22 @@ def _labels(table: pd.DataFrame, spec: Seeds, labels: Sequence[str]) -> list[str
     return values
 
 
-def _splits(
-    rows: pd.DataFrame, sizes: Mapping[Split, int], labels: Sequence[str], seed: int
-) -> dict[str, str]:
+def _splits(rows: Table, sizes: Mapping[Split, int], labels: Sequence[str], seed: int) -> dict[str, str]:
     """row_id -> split; a split's size is shared equally by the labels, the first ones take the rest."""
     chosen: dict[str, str] = {}
-    groups = max(1, len(labels))
-    for i in range(groups):
-        ids = ranked(
-            rows.loc[rows["label"] == labels[i], "row_id"] if labels else rows["row_id"], seed, "split"
-        )
-        shares = {s: n // groups + (i < n % groups) for s, n in sizes.items()}
+    groups: Sequence[str | None] = labels or [None]
+    for i, label in enumerate(groups):
+        of_label = rows if label is None else rows[rows["label"] == label]
+        ids = ranked(of_label["row_id"], seed, "split")
+        shares = {s: n // len(groups) + (i < n % len(groups)) for s, n in sizes.items()}
         if sum(shares.values()) > len(ids):
-            of = f" labelled {labels[i]!r}" if labels else ""
+            of = "" if label is None else f" labelled {label!r}"
             raise UserError(
                 f"seeds.splits asks for {sum(shares.values())} rows{of}, the file has {len(ids)}: lower the "
                 "splits or add rows."
             )
-        start = 0
+        rest = iter(ids)
         for split, n in shares.items():
-            chosen.update(dict.fromkeys(ids[start : start + n], split))
-            start += n
-        chosen.update(dict.fromkeys(ids[start:], "unlabeled"))
+            chosen.update(dict.fromkeys(islice(rest, n), split))
+        chosen.update(dict.fromkeys(rest, "unlabeled"))
     return chosen

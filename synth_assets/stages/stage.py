@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-if TYPE_CHECKING:
-    from synth_assets.contracts.model_spec import NamedModel
-    from synth_assets.recipe.recipe import Recipe
+from synth_assets.contracts.model_spec import NamedModel
+from synth_assets.recipe.recipe import Recipe
 
 Table = Any  # a pandas DataFrame: named so that loading the definitions does not import pandas
 ANSWERED = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -52,17 +53,9 @@ def schema(recipe: Recipe, stage: str) -> pa.Schema:
     """The Arrow schema of a stage."""
     import pyarrow as pa
 
-    types = {
-        "string": pa.string(),
-        "int64": pa.int64(),
-        "double": pa.float64(),
-        "bool": pa.bool_(),
-        "list<string>": pa.list_(pa.string()),
-        "list<int64>": pa.list_(pa.int64()),
-        "list<double>": pa.list_(pa.float64()),
-        "list<bool>": pa.list_(pa.bool_()),
-        "labels": pa.struct([(label, pa.float64()) for label in recipe.labels]),
-    }
+    types = {kind: pa.type_for_alias(kind) for kind in ("string", "int64", "double", "bool")}
+    types |= {f"list<{kind}>": pa.list_(of) for kind, of in types.items()}
+    types["labels"] = pa.struct([(label, pa.float64()) for label in recipe.labels])
     return pa.schema([(name, types[kind]) for name, kind in columns(recipe, stage).items()])
 
 
@@ -86,8 +79,6 @@ def content_hash(table: pa.Table) -> str:
 
     The bytes of a table would not do: Arrow leaves open what stands in the place of a null.
     """
-    import hashlib
-
     digest = hashlib.sha256()
     for name in table.column_names:
         digest.update(f"{name}\n".encode())

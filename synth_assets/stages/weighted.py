@@ -24,7 +24,9 @@ def compute(run: Run, labelled: Table, seeds: Table) -> Made:
 
     rows = pd.concat([run.before("labelled"), labelled], ignore_index=True)
     shown = seeds[seeds["split"] == "demonstration"]
-    training = weigh(rows, shown, run.recipe.weights, WeighContext(run.encode, _gold(seeds)))
+    golds = (seeds[seeds["split"] == split] for split in GOLD)  # the first one with rows is learned from
+    gold = next((found for found in golds if len(found)), seeds.iloc[:0])
+    training = weigh(rows, shown, run.recipe.weights, WeighContext(run.encode, gold))
     training = training.assign(made_in=training["round"], round=run.round)
     verdicts = _verdicts(run.recipe, training)
     if not (spread := verdicts["weights_spread"][0]).fine:
@@ -40,12 +42,6 @@ def _numbers(training: Table) -> dict[str, Any]:
         "effective_sample_size": round(effective_size(training["weight"]), 1),
         "largest_weight": round(float(training["weight"].max()), 4) if len(training) else None,
     }
-
-
-def _gold(seeds: Table) -> Table:
-    """Rows that weights are learned from: the first split of GOLD that has some."""
-    found = [rows for split in GOLD if len(rows := seeds[seeds["split"] == split])]
-    return found[0] if found else seeds.iloc[:0]
 
 
 def _verdicts(recipe: Recipe, training: Table) -> dict[str, list[Verdict]]:
