@@ -75,9 +75,8 @@ class Postgres(Database):
             import psycopg
             from psycopg.conninfo import conninfo_to_dict
         except ImportError as error:
-            raise UserError(
-                f'call log {self.name}: Postgres needs psycopg: pip install "synth-assets[postgres]".'
-            ) from error
+            fix = 'pip install "synth-assets[postgres]"'
+            raise UserError(f"call log {self.name}: Postgres needs psycopg: {fix}.") from error
         try:
             given: dict[str, Any] = {**CONNECTION, **conninfo_to_dict(self._url)}
         except psycopg.Error:

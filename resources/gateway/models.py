@@ -88,9 +88,8 @@ class Model:
 
 def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os.environ) -> Model:
     """What a recipe's `model:` means: "embedded", an alias of models.yaml, a model's name (at
-    OPENAI_BASE_URL, or at OpenAI), or an entry as models.yaml has them. SYNTH_MODEL stands in for "embedded"
-    or nothing: an alias, a name, or a GGUF file to serve. UserError for a wrong models.yaml, a missing file
-    or key."""
+    OPENAI_BASE_URL, or at OpenAI), or an entry as models.yaml has them. SYNTH_MODEL (an alias, a name, or a
+    GGUF file to serve) stands in for "embedded" or nothing. UserError: wrong models.yaml, no file, no key."""
     if spec is None or spec == "embedded":
         spec = environ.get("SYNTH_MODEL") or "embedded"
     if isinstance(spec, str):
@@ -115,9 +114,8 @@ def what_answers(spec: str | NamedModel, environ: Mapping[str, str] = os.environ
         spec = environ.get("SYNTH_MODEL") or spec
     if isinstance(spec, str):
         spec = named_models(models_file()).get(spec, spec)
-    return (
-        spec if isinstance(spec, str) else spec.model_dump(include={"name", "base_url", "api", "parameters"})
-    )
+    decide = {"name", "base_url", "api", "parameters"}
+    return spec if isinstance(spec, str) else spec.model_dump(include=decide)
 
 
 def _file(name: str) -> dict[str, Any]:

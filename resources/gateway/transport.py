@@ -68,8 +68,6 @@ def _loop_of(process: int) -> asyncio.AbstractEventLoop:  # a forked child has n
 
 def _end(loop: asyncio.AbstractEventLoop) -> None:
     """Close the connections in good order when the process ends."""
-    from concurrent.futures import TimeoutError
-
     try:
         asyncio.run_coroutine_threadsafe(_close_clients(), loop).result(timeout=2)
     except (TimeoutError, RuntimeError):  # a call hangs, or the child of a fork has no such thread

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -136,8 +137,6 @@ def message_of(error: APIStatusError) -> str:
 
 def retry_after(headers: Mapping[str, str]) -> float:
     """Seconds that a Retry-After header asks for (a number, a date, or in -ms milliseconds); else 0."""
-    from email.utils import parsedate_to_datetime
-
     milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after", "0")
     try:
         return max(0.0, float(milliseconds) / 1000 if milliseconds else float(value))

@@ -2,9 +2,8 @@
 
     <root>/<recipe>/<stage>/round=2026-11-22/cell=negative/part.parquet
 
-A reader sees the old table or the new one; a full disk or a killed process leaves the old one as it was (see
-`files.py`). Pages carry checksums: a file that has changed since it was written is an error, never other
-rows.
+A reader sees the old table or the new one; a full disk or a killed process leaves the old one (see
+`files.py`). Pages carry checksums: a file that has changed since is an error, never other rows.
 """
 
 from __future__ import annotations
@@ -188,8 +187,6 @@ def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """A table with the columns of this schema: those that it did not have yet are unknown (null)."""
     import pyarrow as pa
 
-    columns = [
-        table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
-        for f in schema
-    ]
+    n, there = len(table), table.column_names
+    columns = [table[f.name].cast(f.type) if f.name in there else pa.nulls(n, f.type) for f in schema]
     return pa.table(columns, schema=schema)

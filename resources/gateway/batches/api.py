@@ -148,7 +148,6 @@ def _ask(
 ) -> T:
     """The answer to a call. `does`: what it does must not be done twice. `known`: it has an id, so that 404
     says that there is none such. `file`: the provider may need a moment until it knows this one."""
-
     where = connection.model.endpoint
 
     async def answer() -> T:

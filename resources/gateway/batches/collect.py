@@ -36,8 +36,7 @@ HEALING = (408, 409, 425, 429)  # and 5xx: another batch may bring an answer
 
 @dataclass
 class Collected:
-    """What was found. `partitions`: the key of the latest batch of each that has any, or None as long as it
-    waits for one."""
+    """What was found. `partitions`: the key of each one's latest batch, None while it waits for one."""
 
     open: list[Batch] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)  # in words
