@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from synth_assets.core.asking import Encode, LabelLogprobs
 
-
 # texts and the rows shown beside each -> log-probabilities of the labels, None where none can be read
 Annotate = Callable[[Sequence[str], Sequence["pd.DataFrame"]], Sequence["LabelLogprobs | None"]]
 

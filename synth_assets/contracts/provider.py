@@ -1,9 +1,8 @@
 """What a source of condition values is: a section of a recipe that has the source's word as a field.
 
 A *pool* knows its values before any row is drawn: a design spreads them over the rows. A *draw* makes a value
-for each row, from a hash of the row's place, so that a row keeps its value when others are added. What a
-provider says of its files is resolved by the caller: nothing here opens the network or asks a model.
-docs/plugins.md has an example.
+for each row, from a hash of the row's place, so that a row keeps its value when others are added. Files
+are resolved by the caller: nothing here opens the network or asks a model. docs/plugins.md has an example.
 """
 
 from __future__ import annotations

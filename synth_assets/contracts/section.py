@@ -18,7 +18,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 def wrong(why: str, *where: str) -> ValidationError:
     """What a validator raises about a field further down: pydantic puts its own place in front."""
-    return _refused([_line("recipe", why, where)])
+    return ValidationError.from_exception_data("recipe", [_line("recipe", why, where)])
 
 
 def one_of(what: str, name: object, known: Iterable[object], *where: str) -> None:
@@ -45,17 +45,12 @@ def class_of(registry: Registry, word: Any, base: type, *where: str, hint: str =
         raise wrong(f"{error}{hint}", *where) from error
 
 
-def _refused(lines: list[InitErrorDetails]) -> ValidationError:
-    return ValidationError.from_exception_data("recipe", lines)
-
-
 def _line(kind: str, why: str, where: tuple[int | str, ...], value: Any = None) -> InitErrorDetails:
     return {"type": PydanticCustomError(kind, "{why}", {"why": why}), "loc": where, "input": value}
 
 
 class Strict(BaseModel):
-    """Data that does not change once it is read. A field that it does not have is an error that says which
-    it has."""
+    """Data that does not change once it is read. An unknown field is an error that says which there are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,7 +63,7 @@ class Strict(BaseModel):
             found = error.errors(include_url=False)
             if all(each["type"] != "extra_forbidden" for each in found):
                 raise
-            raise _refused([cls._told(each) for each in found]) from None
+            raise ValidationError.from_exception_data("recipe", list(map(cls._told, found))) from None
 
     @classmethod
     def _told(cls, error: Any) -> InitErrorDetails:

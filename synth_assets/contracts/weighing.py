@@ -29,8 +29,7 @@ class WeighContext:
 
 
 class Weighing(Section):
-    """Base of all ways to weigh: weight = score ** power. The seeds together weigh `seeds` times the
-    synthetic rows."""
+    """Base of all ways to weigh: weight = score ** power. Seeds weigh `seeds` times the synthetic rows."""
 
     name: ClassVar[str] = ""
     needs: ClassVar[Mapping[str, str]] = {}  # filter that it rests on -> how that is written

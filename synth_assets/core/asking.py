@@ -49,7 +49,6 @@ class Completes(Protocol):
 
         With a schema an answer that does not fit it is `invalid`, with the reason as its error.
         """
-        ...
 
 
 REUSABLE = ("ok", "truncated", "refused", "invalid")  # the model has spoken; the others may be asked again

@@ -72,9 +72,8 @@ def request_id(
 def verify(
     messages: Sequence[Mapping[str, str]], parameters: Mapping[str, Any], model: str, endpoint: str
 ) -> str:
-    """The identity that a logged call must have, derived again from what the log keeps of it: `parameters`
-    are api, sampling, schema and replicate. KeyError, TypeError or ValueError when they do not make up a
-    call."""
+    """The identity that a logged call must have, from what the log keeps of it: `parameters` are api,
+    sampling, schema and replicate. KeyError, TypeError or ValueError when they do not make up a call."""
     said = {name: parameters[name] for name in ("api", "sampling", "replicate", "schema")}
     return request_id(messages=messages, model=model, endpoint=endpoint, **said)
 

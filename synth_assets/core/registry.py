@@ -51,19 +51,16 @@ class Registry:
     @cached_property
     def known(self) -> Mapping[str, Entry]:
         """Word -> where it stands. UserError where two have the same word."""
+        all_ = [(word, Entry(target)) for word, target in (*_built_in(self.folder), *self.more.items())]
+        for point in _plugged_in().select(group=f"{OURS}.{self.kind}"):
+            package = f"{point.dist.name} {point.dist.version}" if point.dist else "a plug-in"
+            all_.append((point.name, Entry(point.value, package)))
         found: dict[str, Entry] = {}
-        for word, entry in self._all():
+        for word, entry in all_:
             if word in found:
                 raise self._twice(word, found[word], entry)
             found[word] = entry
         return found
-
-    def _all(self) -> Iterator[tuple[str, Entry]]:
-        yield from ((word, Entry(target)) for word, target in _built_in(self.folder))
-        yield from ((word, Entry(target)) for word, target in self.more.items())
-        for point in _plugged_in().select(group=f"{OURS}.{self.kind}"):
-            package = f"{point.dist.name} {point.dist.version}" if point.dist else "a plug-in"
-            yield point.name, Entry(point.value, package)
 
     def unknown(self, word: object) -> UserError:
         """There is none of this word: all that are known, and where those of plug-ins come from."""
@@ -71,8 +68,7 @@ class Registry:
         return unknown(self.what, word, self.known, origins=packages)
 
     def find(self, word: str, base: type | None = None) -> Any:
-        """The class or function of this word, imported. UserError if there is none, or no class with this
-        `base`."""
+        """The class or function of this word, imported. UserError if there is none, or none of this base."""
         if word not in self.known and ":" not in word:
             raise self.unknown(word)
         found = imported(self.what, self.known[word].target if word in self.known else word)
@@ -117,9 +113,8 @@ def imported(what: str, target: str) -> Any:
 
 @cache
 def made_of(method: Any) -> str | None:
-    """Hash of what a plug-in is made of: the source of its module and the version of its package, and those
-    of its bases, so that an edit makes stale what it touches. None of what is built in: its word and its
-    settings say all."""
+    """Hash of what a plug-in is made of, so that an edit makes stale what it touches: the source and version
+    of its module and of its bases'. None of what is built in: its word and its settings say all."""
     modules = [c.__module__ for c in method.__mro__] if isinstance(method, type) else [method.__module__]
     theirs = [m for m in dict.fromkeys(modules) if m.partition(".")[0] not in {OURS, "pydantic", "builtins"}]
     parts = [[m, _version(m), _source(m)] for m in theirs if m not in sys.stdlib_module_names]

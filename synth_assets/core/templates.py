@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template, TemplateSyntaxError, meta, nodes
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta, nodes
 from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -17,17 +17,13 @@ CONTINUE = (
     "You continue texts. Answer with what comes next after the user's text, up to the end of that line, "
     "and with nothing else."
 )
-
-
-@cache
-def _environment() -> Environment:
-    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 @cache
 def _compiled(template: str) -> Template:
     try:
-        return _environment().from_string(template)
+        return ENVIRONMENT.from_string(template)
     except TemplateSyntaxError as error:
         raise UserError(f"prompt, line {error.lineno}: {error.message}") from error
 
@@ -36,7 +32,7 @@ def _compiled(template: str) -> Template:
 def expression(rule: str) -> TemplateExpression:
     """A constraint, to be called with values. UserError when it is no expression."""
     try:
-        return _environment().compile_expression(rule, undefined_to_none=False)
+        return ENVIRONMENT.compile_expression(rule, undefined_to_none=False)
     except TemplateSyntaxError as error:
         raise UserError(f"constraint {rule!r} is no expression: {error.message}.") from error
 

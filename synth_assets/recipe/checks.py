@@ -1,5 +1,4 @@
-"""What the sections of a recipe need of each other. Each check raises ValueError or ValidationError, the
-latter with the place."""
+"""What the sections of a recipe need of each other: checks that raise ValueError, or ValidationError."""
 
 from __future__ import annotations
 
@@ -124,7 +123,7 @@ def output_names(recipe: Recipe) -> None:
         taken |= dict.fromkeys([*rule.raw, *rule.columns], f"the filter {name}")
     taken |= dict.fromkeys(recipe.attributes, "the conditions")
     for step, spec in recipe.steps.items():
-        for name in recipe.columns_of(step):
+        for name in spec.columns_of(recipe):
             if name in taken:
                 why = f"{name} is a column of {taken[name]}: choose another name"
                 raise wrong(why, "steps", step, spec.columns_in, name)

@@ -138,7 +138,7 @@ class Recipe(Strict):
     def row_columns(self) -> dict[str, str]:
         """What a row has besides its place: column -> type."""
         texts = [*self.attributes, "text", *(["label"] if self.labels else [])]
-        return {**dict.fromkeys(texts, "string"), **self.columns_of("text")}
+        return {**dict.fromkeys(texts, "string"), **self.steps["text"].columns_of(self)}
 
     @property
     def shown_fields(self) -> list[str]:
@@ -193,13 +193,8 @@ class Recipe(Strict):
         names = list(self.steps)
         return any(self.steps[name].per_question > 1 for name in names[names.index(step) + 1 :])
 
-    def columns_of(self, step: str) -> dict[str, str]:
-        """What the table of a step has besides the text: column -> type."""
-        return self.steps[step].columns_of(self)
-
     def models_of(self, step: str) -> list[str | NamedModel]:
-        """Whom a step asks: nobody, a model, or in a dialogue the assistant's and, if it is another, the
-        user's."""
+        """Whom a step asks: nobody, a model, or in a dialogue the assistant's and then the user's."""
         return self.steps[step].models(self.model)
 
     @classmethod

@@ -4,8 +4,7 @@ A stage turns stale only by what it uses, and so some names stand for a part of 
 stands in it. `labels` are the labels' names, `codebook` has their definitions too. `seeds` includes what
 stands in their file. `annotator` is what the annotator is told and who that is. `scorers` are the filters
 without their thresholds: moving one changes no score. `steps.NAME` is one step of the chain, with the
-models that it asks, the file that it works with, and what its templates say of the task. (What a prompt
-says of its own label is in the conditions.)
+models that it asks, its file, and what its templates say of the task (not of a label: see the conditions).
 """
 
 from __future__ import annotations

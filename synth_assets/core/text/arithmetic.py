@@ -92,9 +92,8 @@ def _right(expression: str, claimed: str) -> bool | None:
     except ValueError:
         return None
     places = len(claimed.strip().rpartition(".")[2]) if "." in claimed else 0
-    return math.isclose(value, claim, rel_tol=1e-9, abs_tol=1e-9) or (
-        places > 0 and abs(value - claim) <= 0.5 * 10**-places + 1e-12
-    )
+    rounded = places > 0 and abs(value - claim) <= 0.5 * 10**-places + 1e-12
+    return rounded or math.isclose(value, claim, rel_tol=1e-9, abs_tol=1e-9)
 
 
 def final_answer(text: str) -> str | None:

@@ -84,7 +84,7 @@ def run(
     if said and not step.in_turns:
         gone |= {row: {**why, "stage": stage} for row, why in _unasked(step, work)}
         work = replace(work, rows=work.rows[~work.rows["row_id"].isin(gone)])
-    columns = [*COLUMNS, *recipe.columns_of(name)]
+    columns = [*COLUMNS, *step.columns_of(recipe)]
     made = _once(step, work, columns) if recipe.shared(name) else _made(step, work, columns)
     rows = work.rows.drop(columns=DROPPED).assign(**made)
     rows = rows.assign(stage=[None if fine else stage for fine in rows["reason"].isna()])

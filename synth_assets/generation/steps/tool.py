@@ -90,11 +90,11 @@ class ToolStep(StepBase):
             yield column, step, field
 
     def columns_of(self, recipe: Any) -> dict[str, str]:
-        return {column: recipe.columns_of(step)[field] for column, step, field in self._parts()}
+        return {column: recipe.steps[step].columns_of(recipe)[field] for column, step, field in self._parts()}
 
     def check(self, recipe: Any, name: str) -> None:
         names = list(recipe.steps)
-        known = {f"{n}.{f}" for n in names[: names.index(name)] for f in recipe.columns_of(n)}
+        known = {f"{n}.{f}" for n in names[: names.index(name)] for f in recipe.steps[n].columns_of(recipe)}
         for column, field in self.fields.items():
             one_of("field of an earlier step", field, known, "steps", name, "fields", column)
 
