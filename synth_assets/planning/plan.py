@@ -29,11 +29,9 @@ class States(Protocol):
     def state(self, stage: str, cell: str | None, changed: bool | None = None) -> tuple[str, str]:
         """New, stale or unchanged, and why. `changed`: whether the rows would be others, where that is known;
         else it follows from what the stage reads. Asked in the order in which the stages are made."""
-        ...
 
     def orphans(self) -> Iterable[tuple[str, str]]:
         """Stage and cell of the partitions that the recipe does not have any more."""
-        ...
 
 
 def plan(

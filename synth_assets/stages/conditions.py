@@ -16,8 +16,7 @@ SECTIONS = ["codebook", "conditions", "demonstrations", "rows", "samples", "seed
 
 def compute(run: Run, seeds: Table) -> Made:
     """One row a request-to-be: values, demonstrations."""
-    rows = quota(run)
-    looks = around(run, seeds)
+    rows, looks = quota(run), around(run, seeds)
     return Made(design(run.recipe, seeds, round_=run.round, cell=run.cell, rows=rows, around=looks))
 
 

@@ -1,5 +1,4 @@
-"""Stages `generations_<step>` and `generations`: what a model answered or a tool gave, row by row, a step a
-stage."""
+"""Stages `generations_<step>` and `generations`, a step each: what a model answered or a tool gave."""
 
 from __future__ import annotations
 

@@ -56,7 +56,10 @@ def _said_by_people(run: Run, rows: Table) -> Sequence[str | None]:
 
 def _numbers(rows: Table) -> dict[str, Any]:
     """Confidence, which labels became which, and how many labels each source changed."""
+    import pandas as pd
+
     changed = rows[rows["label"] != rows["former_label"]].dropna(subset=["label"])
+    former = pd.crosstab(rows["former_label"], rows["label"])
     by_source = Counter(changed["label_source"])
     confidence = {label: list(group["confidence"]) for label, group in rows.groupby("label")}
     return {
@@ -65,16 +68,8 @@ def _numbers(rows: Table) -> dict[str, Any]:
         "changed_labels": len(changed),
         **{f"changed_by/{source}": n for source, n in sorted(by_source.items())},
         "labels_by_source": Chart("bars", "rows by who gave the label", Counter(rows["label_source"])),
-        "former_to_label": _confusion(rows),
+        "former_to_label": Markdown(former.to_markdown() if len(former) else "no labels"),
     }
-
-
-def _confusion(rows: Table) -> Markdown:
-    """Rows by former label (lines) and label (columns)."""
-    import pandas as pd
-
-    counts = pd.crosstab(rows["former_label"], rows["label"])
-    return Markdown(counts.to_markdown() if len(counts) else "no labels")
 
 
 def stage(recipe: Recipe) -> Stage:

@@ -167,13 +167,12 @@ def _numbers(rows: Table, own: set[str]) -> dict[str, Any]:
         "truth": ("rows against what is right (95 % interval)", "truth_.*"),
         "in_context": ("the model, when shown rows of (95 % interval)", "in_context_(?!gain).*"),
     }
-    drawn = {key: (title, known[known["name"].str.fullmatch(of)]) for key, (title, of) in pictures.items()}
     bounded = ["slice", "value", "low", "high"]
     return {
         **{
             key: Chart("intervals", title, part[bounded].values.tolist())
-            for key, (title, part) in drawn.items()
-            if len(part)
+            for key, (title, of) in pictures.items()
+            if len(part := known[known["name"].str.fullmatch(of)])
         },
         "diversity": Markdown(tabled.round(3).to_markdown() if len(tabled) else "not measured"),
         **{

@@ -95,11 +95,8 @@ class Run:
         """The rows of a stage in all rounds before this one, of the cells that the recipe still has; of its
         columns those that are named, and the cell."""
         cells = self.recipe.cells
-        places = [
-            place
-            for place in self.lake.partitions(self.recipe.name, stage, tables.stages(self.recipe)[stage])
-            if place["round"] < self.round and place.get("cell", cells[0]) in cells
-        ]
+        found = self.lake.partitions(self.recipe.name, stage, tables.stages(self.recipe)[stage])
+        places = [p for p in found if p["round"] < self.round and p.get("cell", cells[0]) in cells]
         schema = self._schema(stage, columns and [*columns, "cell"])
         rows = self.lake.read(self.recipe.name, stage, places, schema)
         return rows[rows["cell"].isin(cells)].reset_index(drop=True)

@@ -39,8 +39,7 @@ class Markdown(str):
 
 @dataclass(frozen=True)
 class Made:
-    """What a stage made: its rows, numbers and charts about them, the verdicts of its checks, and the tables
-    that it makes besides."""
+    """What a stage made: rows, numbers and charts about them, verdicts of its checks, tables besides."""
 
     rows: Table
     numbers: Mapping[str, Any] = field(default_factory=dict)

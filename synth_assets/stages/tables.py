@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from synth_assets.recipe.recipe import Recipe
 
-
 MARK = b"synth"  # in the metadata of a file whose rows are not as they were made: see `marked`
 
 
@@ -24,9 +23,8 @@ def stages(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     """STAGES of a recipe: each step of its chain is one."""
     found: dict[str, tuple[str, ...]] = {}
     for stage, cut in STAGES.items():
-        if stage == "values" and not recipe.listed:  # only of a recipe that asks for some
-            continue
-        found |= dict.fromkeys(recipe.step_stages if stage == "generations" else [stage], cut)
+        if stage != "values" or recipe.listed:  # of a recipe that asks for some
+            found |= dict.fromkeys(recipe.step_stages if stage == "generations" else [stage], cut)
     return found
 
 
@@ -35,7 +33,7 @@ def columns(recipe: Recipe, stage: str) -> dict[str, str]:
     stars = {
         "*field": dict.fromkeys(recipe.seeds.fields, "string"),
         "*condition": {"label": "string", **dict.fromkeys(recipe.attributes, "string")},
-        "*output": recipe.columns_of(recipe.step_stages.get(stage, "text")),
+        "*output": recipe.steps[recipe.step_stages.get(stage, "text")].columns_of(recipe),
         "*chain": {"stage": "string"} if len(recipe.steps) > 1 else {},
         "*raw": {c: t for f in recipe.filters.values() for c, t in f.raw.items()},
         "*calls": {f"{name}_calls": "list<string>" for name, f in recipe.filters.items() if f.asks},

@@ -61,8 +61,7 @@ def around(run: Run, seeds: Table) -> Around:
 
 def shown_rows(run: Run) -> Table:
     """What a prompt may show: the seeds, and the rows that were kept before. Read, and not declared: the
-    conditions name the ones that are shown by what they say, so that a row which nobody is shown makes
-    nothing stale."""
+    conditions name those that are shown by what they say: a row that nobody is shown makes nothing stale."""
     import pandas as pd
 
     seeds = run.read("seeds")
