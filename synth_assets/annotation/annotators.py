@@ -7,6 +7,7 @@ A label's score is the log-probability mass of the tokens that can only begin it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import exp, log
 from typing import TYPE_CHECKING
 
 from synth_assets.selection.select import ranked
@@ -61,8 +62,6 @@ def read(answer: Answer, words: Mapping[str, str]) -> LabelLogprobs | None:
     A label that is not among the alternatives gets the smallest log-probability of the list, which is
     the most that it can have. Without alternatives the answered word counts as certain (a hard vote).
     """
-    from math import exp, log
-
     if answer.outcome not in ("ok", "truncated"):
         return None
     top = answer.logprobs[0].top if answer.logprobs else {}
@@ -83,11 +82,6 @@ def read(answer: Answer, words: Mapping[str, str]) -> LabelLogprobs | None:
 def _label(token: str, words: Mapping[str, str]) -> str | None:
     """The one label whose verbalizer begins with the token (or the token with it); None if not one."""
     start = token.strip().casefold()
-    if not start:
-        return None
-    found = [
-        label
-        for label, word in words.items()
-        if word.casefold().startswith(start) or start.startswith(word.casefold())
-    ]
-    return found[0] if len(found) == 1 else None
+    folded = {label: word.casefold() for label, word in words.items()}
+    begun = [y for y, word in folded.items() if word.startswith(start) or start.startswith(word)]
+    return begun[0] if start and len(begun) == 1 else None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BETTER = {"first": 1.0, "tie": 0.5, "second": 0.0}  # the verdict about the first text of a pair
 PAIR = ("first_id", "second_id", "better")
+Line = tuple[int, list[str]]  # of a file, with the values that are there
 
 
 def pairs_to_judge(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], n: int) -> pd.DataFrame:
@@ -37,47 +38,44 @@ def read_verdicts(file: str) -> dict[tuple[str, str], float]:
     """Both ids of a pair -> the verdict about the first: 1 it is better, 0.5 a tie, 0. Each pair stands there
     in both orders; one without a verdict is not judged yet. UserError names file, line and what is wrong."""
     place = f"metrics.judge.people {file}"
-    columns, rows = read(place, file, ", ".join(PAIR))
-    if not set(PAIR) <= set(columns):
-        raise UserError(
-            f"{place}: wanted the columns {', '.join(PAIR)}, there are {', '.join(columns) or 'none'}."
-        )
-    found = dict[tuple[str, str], float]()
-    for line, row in rows:
-        first, second, better = ((row[name] or "").strip() for name in PAIR)
+    _, rows = _read(place, file, ", ".join(PAIR), PAIR)
+    verdicts = dict[tuple[str, str], float]()
+    for line, (first, second, better) in rows:
         if not better:
             continue
         if better not in BETTER:
             raise unknown("verdict", better, BETTER, f"{place}:{line}")
         verdict = BETTER[better]
-        if found.setdefault((first, second), verdict) != verdict:
+        if verdicts.setdefault((first, second), verdict) != verdict:
             raise UserError(f"{place}:{line}: the pair has two verdicts: take one of the lines out.")
-        found[second, first] = 1 - verdict
-    return found
+        verdicts[second, first] = 1 - verdict
+    return verdicts
 
 
-def read(place: str, file: str, columns: str) -> tuple[list[str], list[tuple[int, dict[str, str | None]]]]:
-    """The columns of a CSV file, and its rows with the lines on which they begin. UserError says that `place`
-    wants a file with `columns`."""
-    found = []
+def _read(place: str, file: str, wanted: str, *columns: Sequence[str]) -> tuple[Sequence[str], list[Line]]:
+    """Of the `columns`, the first ones that a CSV file has, and their values, with the lines on which rows
+    begin. UserError says that `place` wants a file with the columns `wanted`."""
+    lines: list[Line] = []
     try:
         with Path(file).open(encoding="utf-8-sig", newline="") as opened:
             rows = csv.DictReader(opened, strict=True)
-            there = list(rows.fieldnames or ())
-            begin = rows.line_num + 1
+            there, begin = list(rows.fieldnames or ()), rows.line_num + 1
+            read = next((names for names in columns if {*names} <= {*there}), None)
             for row in rows:
                 if None in row:
                     why = "more values than columns: put what has a comma into quotes"
                     raise UserError(f"{place}:{begin}: {why}.")
-                found.append((begin, row))
+                lines.append((begin, [(row[name] or "").strip() for name in read or ()]))
                 begin = rows.line_num + 1
     except FileNotFoundError as error:
-        raise UserError(f"{place}: there is no such file: write a CSV file with {columns}.") from error
+        raise UserError(f"{place}: there is no such file: write a CSV file with {wanted}.") from error
     except OSError as error:
         raise UserError(f"{place}: {error.strerror}: name a CSV file.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{place}: {error}: save it as CSV in UTF-8.") from error
-    return there, found
+    if read is None:
+        raise UserError(f"{place}: wanted the columns {wanted}, there are {', '.join(there) or 'none'}.")
+    return read, lines
 
 
 @dataclass(frozen=True)
@@ -114,24 +112,20 @@ def read_human(file: str, labels: Sequence[str]) -> HumanLabels:
     """A CSV file with `row_id` or `text`, and `label`; a line whose label is empty is not labelled yet.
     UserError names file, line and what is wrong."""
     place = f"labelled.human {file}"
-    columns, rows = read(place, file, "row_id (or text) and label")
-    column = next((c for c in ("row_id", "text") if c in columns), None)
-    if column is None or "label" not in columns:
-        there = ", ".join(columns) or "none"
-        raise UserError(f"{place}: wanted the columns row_id (or text) and label, there are {there}.")
-    found, lines = dict[str, str](), dict[str, int]()
-    for line, row in rows:
-        value, label = (row[column] or "").strip(), (row["label"] or "").strip()
+    wanted = "row_id (or text) and label"
+    (column, _), rows = _read(place, file, wanted, ("row_id", "label"), ("text", "label"))
+    label_of, lines = dict[str, str](), dict[str, int]()
+    for line, (value, label) in rows:
         if not label:
             continue
         if not value:
             raise UserError(f"{place}:{line}: {label} is the label of no row: write the row's {column}.")
         if label not in labels:
             raise unknown("label", label, labels, f"{place}:{line}")
-        if found.setdefault(value, label) != label:
+        if label_of.setdefault(value, label) != label:
             raise UserError(
-                f"{place}:{line}: {value[:60]!r} is {label}, and {found[value]} in line {lines[value]}: "
+                f"{place}:{line}: {value[:60]!r} is {label}, and {label_of[value]} in line {lines[value]}: "
                 "a row has one label, take one of the lines out."
             )
         lines.setdefault(value, line)
-    return HumanLabels(file, column, found, lines)
+    return HumanLabels(file, column, label_of, lines)
