@@ -10,13 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
-from synth_assets.core.registry import FILTERS
+from synth_assets.recipe.load import load
 from synth_assets.report.one_round import ask, query
-from synth_assets.resources.storage.warehouse import identifier
+from synth_assets.resources.home import recipes
 
 if TYPE_CHECKING:
     from synth_assets.resources.storage.warehouse import Warehouse
 
+Ask = Callable[..., list[dict[str, Any]]]
 CALLS = "_calls"  # what the columns of a filter's calls end with
 SHORTEST = 6  # characters of an id
 MATCHES = 10  # that an error lists
@@ -43,7 +44,7 @@ def story(warehouse: Warehouse, row_id: str) -> dict[str, Any]:
         "steps": [_step(step) for step in about(query("steps"))],
         "scores": scores,
         "scored_by": list(_scored_by(about, row)),
-        "filters": list(_verdicts(row, scores, _scored(warehouse, recipe))),
+        "filters": list(_verdicts(row, scores, _score_columns(recipe))),
         "label": row["final_label"],
         **{name: row[name] for name in ("former_label", "label_source", "confidence")},
         "training_sets": about(
@@ -52,9 +53,7 @@ def story(warehouse: Warehouse, row_id: str) -> dict[str, Any]:
     }
 
 
-def _scored_by(
-    about: Callable[..., list[dict[str, Any]]], row: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
+def _scored_by(about: Ask, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The calls that scores and the label of a row rest on, and which filter asked. Rows from before scores
     noted their calls: those whose prompt ends with the row's text."""
     (scores,) = about("select * from {recipe}.scores where row_id = $row_id") or [{}]
@@ -66,57 +65,55 @@ def _scored_by(
         yield {**_step(call), "filter": filter_of.get(call["call_id"])}
 
 
-def _find(warehouse: Warehouse, words: str) -> tuple[str, str]:
+def _find(warehouse: Warehouse, given: str) -> tuple[str, str]:
     """Recipe and id of the one row that is meant."""
-    recipe, _, start = words.rpartition(".")
+    recipe, _, start = given.rpartition(".")
     if len(start) < SHORTEST:
         raise UserError(f"{start!r} is too short: give at least {SHORTEST} characters of the row's id.")
-    where = "starts_with(row_id, $start) and $recipe in ('', recipe)"
-    given = {"start": start, "recipe": recipe}
-    rows = warehouse.query(
-        f"select recipe, row_id, round, cell, text from lineage where {where} order by all", given
-    ).fetchall()
+
+    def matches(columns: str, table: str) -> list[tuple[Any, ...]]:
+        where = "starts_with(row_id, $start) and $recipe in ('', recipe)"
+        sql = f"select recipe, row_id, {columns}, text from {table} where {where} order by all"
+        return warehouse.query(sql, {"start": start, "recipe": recipe}).fetchall()
+
+    rows = matches("round, cell", "lineage")
     if len(rows) == 1:
         return rows[0][0], rows[0][1]
     if rows:
         lines = [f"  {r}.{i}  round {d}, {c}: {_short(t)}" for r, i, d, c, t in rows[:MATCHES]]
-        more = [f"  and {len(rows) - MATCHES} more"] if len(rows) > MATCHES else []
-        said = "\n".join([*lines, *more])
-        raise UserError(f"{words!r} stands for {len(rows)} rows: give more of the id, or its recipe.\n{said}")
-    seeds = warehouse.query(f"select recipe, row_id, split, text from seeds where {where}", given).fetchall()
-    for recipe, row_id, split, text in seeds:
-        raise UserError(
-            f"{row_id} is a seed of {recipe} (split {split}), which no model made: {_short(text)}"
-        )
+        lines += [f"  and {len(rows) - MATCHES} more"] if len(rows) > MATCHES else []
+        fix = "give more of the id, or its recipe."
+        raise UserError("\n".join([f"{given!r} stands for {len(rows)} rows: {fix}", *lines]))
+    for of, row_id, split, text in matches("split", "seeds"):
+        raise UserError(f"{row_id} is a seed of {of} (split {split}), which no model made: {_short(text)}")
     raise UserError(
-        f"no row's id starts with {words!r}. Ids are the column row_id of every stage: "
+        f"no row's id starts with {given!r}. Ids are the column row_id of every stage: "
         f'synth sql "select recipe, row_id, text from lineage"'
     )
 
 
-def _scored(warehouse: Warehouse, recipe: str) -> dict[str, str]:
-    """The columns of the filters' scores, in the order of the filters -> the filter's name."""
-    filtered, before = (
-        warehouse.query(f"select * from {identifier(recipe)}.{stage} limit 0")
-        for stage in ("filtered", "generations")
-    )
-    typed = zip(filtered.columns, filtered.types, strict=True)
-    numbers = [name for name, kind in typed if str(kind) == "DOUBLE" and name not in before.columns]
-    filters = {name: FILTERS.find(name) for name in FILTERS.known}
-    filter_of = {kind.score_column(): name for name, kind in filters.items()}
-    beside = {column for kind in filters.values() for column in kind.columns} - set(filter_of)
-    return {column: filter_of.get(column, column) for column in numbers if column not in beside}
+def _score_columns(recipe: str) -> dict[str, str]:
+    """Filter -> the column of its score, in the order of the recipe; none where that is wrong or gone."""
+    try:
+        filters = load(recipes() / f"{recipe}.yaml").filters
+    except UserError:
+        return {}
+    return {name: rule.score_column() for name, rule in filters.items()}
 
 
 def _verdicts(
-    row: Mapping[str, Any], scores: Mapping[str, Any], scored: Mapping[str, str]
+    row: Mapping[str, Any], scores: Mapping[str, Any], columns: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
     """What each filter said of the row. A filter behind the one that dropped it was not asked."""
-    asked = row["outcome"] == "kept" or row["scorer"] in scored.values()
-    for column, name in scored.items():
+    of_filter = row["dropped_by"] == "filtered"
+    if of_filter:
+        columns.setdefault(row["scorer"], row["scorer"])  # the recipe no longer has it
+    asked = of_filter or row["outcome"] == "kept"
+    for name, column in columns.items():
         dropped = name == row["scorer"]
         yield {
             "scorer": name,
+            "column": column,
             "value": row["value"] if dropped else scores.get(column),
             "verdict": ("dropped" if dropped else "passed") if asked else "not asked",
             "threshold": row["threshold"] if dropped else None,
@@ -181,8 +178,7 @@ def _curation(row: Mapping[str, Any]) -> Iterator[str]:
         gone = verdict["value"] is None and verdict["verdict"] == "passed" and row["outcome"] != "kept"
         value = "not kept" if gone else _value(verdict["value"])
         yield f"  {verdict['scorer']:24}{value:>10}  {verdict['verdict']}{wanted}"
-    judged = {verdict["scorer"] for verdict in row["filters"]}
-    judged |= {FILTERS.find(name).score_column() for name in judged & set(FILTERS.known)}
+    judged = {verdict["column"] for verdict in row["filters"]}
     for name, value in row["scores"].items():
         if name not in judged:
             yield f"  {name:24}{_value(value)}"

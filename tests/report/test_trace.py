@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
+import pandas as pd
 import pytest
 
 from synth_assets.cli import main
+from synth_assets.contracts.filter import Context, RowFilter
 from synth_assets.resources.home import home
 from synth_assets.resources.storage.lake import Lake
 from tests.assets.test_round import ROUND, ask, endpoint, one_in, reviewer
@@ -76,20 +79,38 @@ def test_a_rows_story_is_told_from_a_copy_of_the_lake(
     assert "sh\\x1b[2Jort" in words
 
 
+class Own(RowFilter):
+    name = "own"
+    columns: ClassVar[dict[str, str]] = {"own_found": "double"}
+
+    def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[float]]:
+        return {"own_found": [float("and" in text) for text in rows["text"]]}
+
+
+@pytest.mark.parametrize(
+    ("name", "section"),
+    [("evidence", "evidence: {answer: tone}"), ("own", f"{__name__}:Own: {{at_least: 1}}")],
+)
 def test_a_filter_whose_score_has_a_column_of_another_name(
-    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture, name: str, section: str
 ) -> None:
     edit("tone: [angry, calm, witty]", "tone: [and]")
-    edit("  words: {between: [2, 40]}\n  duplicate: {}", "  duplicate: {}\n  evidence: {answer: tone}")
+    edit("  words: {between: [2, 40]}\n  duplicate: {}", f"  duplicate: {{}}\n  {section}")
     endpoint.say = one_in(4, "short")
     assert main(["run", "reviews", "--round", ROUND]) == 0
-    words = trace(capsys, row_where("scorer = 'evidence'"))
+    dropped, kept = row_where(f"scorer = '{name}'"), row_where("outcome = 'kept'")
+    words = trace(capsys, dropped)
     assert "duplicate                 not kept  passed" in words
-    assert "evidence                         0  dropped, wanted at least 1" in words
-    assert "evidence_found" not in words
-    words = trace(capsys, row_where("outcome = 'kept'"))
-    assert "evidence                         1  passed" in words
-    assert "evidence_found" not in words
+    assert f"{name:24}         0  dropped, wanted at least 1" in words
+    assert f"{name}_found" not in words
+    words = trace(capsys, kept)
+    assert f"{name:24}         1  passed" in words
+    assert f"{name}_found" not in words
+
+    (project / "recipes" / "reviews.yaml").write_text(
+        "steps: half of a"
+    )  # while it is written, rows stay told
+    assert f"{name:24}         0  dropped, wanted at least 1" in trace(capsys, dropped)
 
 
 def test_an_id_that_is_not_one_row_says_what_there_is(
