@@ -24,7 +24,7 @@ class LakeIOManager(dg.IOManager):
         recipe = self._recipe(name)
         partition = _partitions(context, recipe, stage)[0]
         path = self._lake.write(name, stage, partition, obj)
-        show(self._warehouse, recipe)
+        show(recipe, self._warehouse)
         words = " ".join([name, stage, *partition.values()])
         context.log.info(f"{words}: {obj.num_rows:,} rows written")
         context.add_output_metadata(

@@ -4,83 +4,68 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.core.errors import UserError, unknown
-from synth_assets.report.card import CARD, FILES, card, facts
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.report.card import CARD, FILES, Format, card, facts
 from synth_assets.report.one_round import latest_round
+from synth_assets.report.views import show
+from synth_assets.resources.home import lake
 from synth_assets.resources.storage.files import beside, flushed, write
 from synth_assets.stages import tables
 
-if TYPE_CHECKING:
-    import pyarrow as pa
 
-    from synth_assets.recipe.recipe import Recipe
-    from synth_assets.report.card import Format
-    from synth_assets.resources.storage.lake import Lake
-    from synth_assets.resources.storage.warehouse import Warehouse
-
-
-def export(
-    recipe: Recipe, lake: Lake, warehouse: Warehouse, to: Path, kind: Format, stage: str, round_: str | None
-) -> int:
+def export(recipe: Recipe, to: Path, kind: Format, stage: str, round_: str | None) -> int:
     """Write the data set into the folder `to`, whole or not at all; returns its rows.
 
     UserError when there is something in the folder already, or nothing to export.
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UserError(f"--to {to}: there is something already: remove it, or name another folder.")
-    of_rounds = "round" in tables.stages(recipe)[stage]
-    round_ = latest_round(recipe, stage, round_) if of_rounds else None
-    places = _places(recipe, lake, stage, round_)
-    schema = tables.schema(recipe, stage)
-    rows = (part for p in places for part in lake.stream(recipe.name, stage, p, schema))
+    columns, schema, warehouse = tables.stages(recipe)[stage], tables.schema(recipe, stage), show(recipe)
+    round_ = latest_round(recipe, stage, round_) if "round" in columns else None
+    cells = (*recipe.cells, "all")  # that the recipe still has
+    there = lake().partitions(recipe.name, stage, columns)
+    places = [p for p in there if p.get("round") == round_ and p.get("cell", "all") in cells] or [{}]
+    parts = (part for place in places for part in lake().stream(recipe.name, stage, place, schema))
     with beside(to) as folder:
         file = folder / FILES[kind]
         file.parent.mkdir(parents=True)
-        written = _write(file, (_of_today(recipe, part) for part in rows), schema, kind)
-        said = facts(recipe, warehouse, stage, round_, written)
-        write(folder / CARD, json.dumps(said, indent=2, ensure_ascii=False))
-        write(folder / "README.md", "\n".join(card(recipe, kind, schema, said)))
-    return written
-
-
-def _places(recipe: Recipe, lake: Lake, stage: str, round_: str | None) -> list[dict[str, str]]:
-    """The partitions of the round, of cells that the recipe still has."""
-    cells = (*recipe.cells, "all")
-    there = lake.partitions(recipe.name, stage, tables.stages(recipe)[stage])
-    return [p for p in there if p.get("round") == round_ and p.get("cell", "all") in cells] or [{}]
+        rows = _write(file, (_of_today(recipe, part) for part in parts), schema, kind)
+        data = facts(recipe, warehouse, stage, round_, rows)
+        write(folder / CARD, json.dumps(data, indent=2, ensure_ascii=False))
+        write(folder / "README.md", "\n".join(card(recipe, kind, schema, data)))
+    return rows
 
 
 def _of_today(recipe: Recipe, rows: pa.Table) -> pa.Table:
     """Without rows of cells that the recipe no longer has; a training set has labels in their place."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     places = ("cell", "label") if recipe.labels else ("cell",)
     place = next((name for name in places if name in rows.column_names), None)
     return rows if place is None else rows.filter(pc.is_in(rows[place], pa.array([*recipe.cells, "all"])))
 
 
-def _write(file: Path, parts: Iterator[pa.Table], schema: pa.Schema, kind: Format) -> int:
-    import pyarrow.parquet as pq
-
-    written = 0
+def _write(file: Path, parts: Iterable[pa.Table], schema: pa.Schema, kind: Format) -> int:
+    rows = 0
     with flushed(file) as out:
         if kind == "jsonl":
             for part in parts:
-                written += len(part)
-                for row in part.to_pylist():
-                    out.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+                rows += len(part)
+                lines = (json.dumps(row, ensure_ascii=False) for row in part.to_pylist())
+                out.writelines(f"{line}\n".encode() for line in lines)
         else:
             with pq.ParquetWriter(out, schema, compression="zstd") as writer:
                 for part in parts:
-                    written += len(part)
+                    rows += len(part)
                     writer.write_table(part)
-    return written
+    return rows
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -92,16 +77,12 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
-    from synth_assets.report.views import show
-    from synth_assets.resources.home import lake, warehouse
-    from synth_assets.stages.tables import stages
-
     recipe = recipe_named(options.name)
-    if options.stage not in stages(recipe):
-        raise unknown("stage", options.stage, stages(recipe))
+    stages = tables.stages(recipe)
+    if options.stage not in stages:
+        raise unknown("stage", options.stage, stages)
     if options.stage in ("calls", "feedback"):
         raise UserError(f"--stage {options.stage} has no rows of the set: try weighted, or generations.")
     to = options.to.expanduser().absolute()
-    show(warehouse(), recipe)
-    rows = export(recipe, lake(), warehouse(), to, options.format, options.stage, options.round)
+    rows = export(recipe, to, options.format, options.stage, options.round)
     print(f"{rows:,} rows and their card are in {to}")

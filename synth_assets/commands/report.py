@@ -20,13 +20,12 @@ def command(options: argparse.Namespace) -> None:
     from synth_assets.report.one_round import latest_round, place
     from synth_assets.report.round import write
     from synth_assets.report.views import show
-    from synth_assets.resources.home import warehouse
 
     recipe = recipe_named(options.name)
-    show(warehouse(), recipe)
+    warehouse = show(recipe)
     round_ = latest_round(recipe, "generations", options.round)
     to = options.to.expanduser().absolute() if options.to else place(recipe.name, round_)
-    write(recipe, warehouse(), round_, to)
+    write(recipe, warehouse, round_, to)
     print(to)
     if options.open and not webbrowser.open(to.as_uri()):
         print("note: no browser was found here: open the file by hand.", file=sys.stderr)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import count
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import pyarrow as pa
+import yaml
+
+from synth_assets.contracts.model_spec import NamedModel
 from synth_assets.core.errors import UserError
+from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.one_round import ask, query
 from synth_assets.report.pages import Section, Table, general, in_card, markdown
 from synth_assets.resources.gateway.models import resolve_model
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from synth_assets.contracts.model_spec import NamedModel
-    from synth_assets.recipe.recipe import Recipe
-    from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.resources.storage.warehouse import Warehouse
 
 Format = Literal["parquet", "jsonl", "hf"]
 FILES = {"parquet": "train.parquet", "jsonl": "train.jsonl", "hf": "train/train-00000-of-00001.parquet"}
@@ -77,12 +76,8 @@ def card(recipe: Recipe, kind: Format, schema: pa.Schema, data: Mapping[str, Any
         labels = Table(["label", "what it means"], list(data["labels"].items()))
         yield from markdown([Section("labels", "Labels", "", [labels])], "##", in_card)
     # the seeds are somebody's: their licence goes with the rows that come of them
-    yield from (
-        "## Seeds",
-        "",
-        "Real rows that the model was shown; in `weighted` their `origin` is `seed`.",
-        "",
-    )
+    shown = "Real rows that the model was shown; in `weighted` their `origin` is `seed`."
+    yield from ("## Seeds", "", shown, "")
     yield from (f"- {name}: {data['seeds'][name] or 'not stated'}" for name in ("source", "license"))
     yield from ("", *_how(data))
     for title, words in SECTIONS.items():
@@ -93,8 +88,6 @@ def card(recipe: Recipe, kind: Format, schema: pa.Schema, data: Mapping[str, Any
 
 
 def _front_matter(recipe: Recipe, kind: Format, rows: int, schema: pa.Schema) -> str:
-    import yaml
-
     language = recipe.filters.get("language")
     size = next((name for name, limit in SIZES.items() if rows < limit), "n>10M")
     files = [{"split": "train", "path": FILES[kind]}]
@@ -118,8 +111,6 @@ def _feature(field: pa.Field, kind: Format) -> dict[str, Any]:
 
 
 def _type(kind: pa.DataType) -> dict[str, Any]:
-    import pyarrow as pa
-
     if pa.types.is_list(kind):
         inner = _type(kind.value_type)
         return {"list": inner.get("dtype", inner)}
@@ -129,8 +120,6 @@ def _type(kind: pa.DataType) -> dict[str, Any]:
 
 
 def _how(data: Mapping[str, Any]) -> Iterator[str]:
-    import yaml
-
     yield from ("## How it was made", "", "What the model was asked, step by step (templates):", "")
     for name, step in data["steps"].items():
         by = " and ".join(step["models"]) or "without a model"
@@ -145,11 +134,11 @@ def _model(spec: str | NamedModel) -> str:
         model = resolve_model(spec)
     except UserError:  # a key that is not set on this machine is no reason to have no card
         return f"model {spec if isinstance(spec, str) else spec.name}"
-    said, price = "price not stated", model.price
+    costs, price = "price not stated", model.price
     if price is not None:
         paid = f"{price.prompt:g} and {price.completion:g} US dollars a million prompt and completion tokens"
-        said = "free" if price.free else paid
-    return f"model {model.name} at {model.endpoint}, {said}"
+        costs = "free" if price.free else paid
+    return f"model {model.name} at {model.endpoint}, {costs}"
 
 
 def _fenced(text: str) -> list[str]:

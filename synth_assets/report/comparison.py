@@ -10,25 +10,28 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import duckdb
+import pandas as pd
+
+from synth_assets.core.asking import Encode
 from synth_assets.core.errors import UserError
+from synth_assets.evaluation import of_students, usefulness
+from synth_assets.evaluation.diversity import diversity
 from synth_assets.recipe.load import load
+from synth_assets.recipe.measuring import Student
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.report import pages
 from synth_assets.report.card import CARD, FILES, measured
-from synth_assets.report.metrics import INDEPENDENT, differences, gained
+from synth_assets.report.metrics import differences, gained
 from synth_assets.report.one_round import by_name, latest_round
 from synth_assets.report.pages import Section, Table, dollars, general, interval, number, share, text, total
 from synth_assets.report.views import show
+from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.home import recipes, warehouse
 from synth_assets.resources.storage.warehouse import identifier, literal
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from synth_assets.core.asking import Encode
-    from synth_assets.recipe.measuring import Student
-    from synth_assets.recipe.recipe import Recipe
-    from synth_assets.resources.encoder import MiniLM
+from synth_assets.students.made import build
 
 TRAINED = 5_000  # rows of a set that its student sees
 VARIED = 1_000  # rows of a set whose diversity is measured
@@ -54,32 +57,33 @@ def compare(a: str, b: str, encoder: MiniLM) -> list[Section]:
     sides = [_side(words) for words in (a, b)]
     first, second = sides
     if first.labels != second.labels:
-        said = [f"{s.name} has {', '.join(sorted(s.labels)) or 'no labels'}" for s in sides]
-        raise UserError(f"{' and '.join(said)}: sets of different tasks cannot be compared.")
-    found = [_sets(sides), _funnel(sides), _cost(sides), _students(sides, encoder)]
-    return [*found, _diversity(sides, encoder.encode), _metrics(sides)]
+        tasks = [f"{s.name} has {', '.join(sorted(s.labels)) or 'no labels'}" for s in sides]
+        raise UserError(f"{' and '.join(tasks)}: sets of different tasks cannot be compared.")
+    made = [_sets(sides), _funnel(sides), _cost(sides)]
+    return [*made, _students(sides, encoder), _diversity(sides, encoder.encode), _metrics(sides)]
 
 
-def _side(words: str) -> Side:
-    name, at, round_ = words.partition("@")
-    if (recipes() / f"{name}.yaml").is_file():
-        return _of_recipe(load(recipes() / f"{name}.yaml"), round_ if at else None)
-    folder = Path(words).expanduser()
+def _side(name: str) -> Side:
+    recipe, at, round_ = name.partition("@")
+    if (recipes() / f"{recipe}.yaml").is_file():
+        return _of_recipe(load(recipes() / f"{recipe}.yaml"), round_ if at else None)
+    folder = Path(name).expanduser()
     for kind, file in FILES.items():
         if (folder / file).is_file() and (folder / "README.md").is_file():
-            return _of_folder(
-                words, folder, folder / file, "read_json" if kind == "jsonl" else "read_parquet"
-            )
+            return _of_folder(name, folder, folder / file, kind)
     known = ", ".join(sorted(path.stem for path in recipes().glob("*.yaml"))) or "none"
     raise UserError(
-        f"{words!r} is neither a recipe, nor RECIPE@ROUND, nor the folder of an export. Recipes are: "
+        f"{name!r} is neither a recipe, nor RECIPE@ROUND, nor the folder of an export. Recipes are: "
         f"{known}. `synth export NAME --to DIR` makes a folder."
     )
 
 
+COUNTS = ("select count(*) as size, count(*) filter (where origin = 'synthetic') as synthetic", "")
+SAMPLE = ("select *", f"order by md5(row_id), row_id limit {TRAINED}")
+
+
 def _of_recipe(recipe: Recipe, round_: str | None) -> Side:
-    target = warehouse()
-    show(target, recipe)
+    target = show(recipe)
     day = latest_round(recipe, "weighted", round_)
     sql = f"from {identifier(recipe.name)}.weighted where round = $round"
     counts, rows = (target.query(f"{q} {sql} {o}", {"round": day}).df() for q, o in (COUNTS, SAMPLE))
@@ -89,30 +93,24 @@ def _of_recipe(recipe: Recipe, round_: str | None) -> Side:
     return Side(name, frozenset(recipe.labels), size, synthetic, rows, card, recipe, made_by)
 
 
-COUNTS = ("select count(*) as size, count(*) filter (where origin = 'synthetic') as synthetic", "")
-SAMPLE = ("select *", f"order by md5(row_id), row_id limit {TRAINED}")
-
-
-def _of_folder(words: str, folder: Path, file: Path, reader: str) -> Side:
-    import duckdb
-
-    card, source = _card(folder), f"{reader}({literal(str(file))})"
+def _of_folder(name: str, folder: Path, file: Path, kind: str) -> Side:
+    card, source = _card(folder), f"read_{'json' if kind == 'jsonl' else 'parquet'}({literal(str(file))})"
     try:
         with duckdb.connect() as connection:
-            there = set(connection.sql(f"from {source}").columns)
-            if not {"row_id", "text"} <= there:
+            columns = set(connection.sql(f"from {source}").columns)
+            if not {"row_id", "text"} <= columns:
                 raise UserError(
                     f"{file} of the stage {card['stage']} has no rows with row_id and text: export weighted, "
                     "filtered or generations."
                 )
-            sql = _rows(source, there, "seed" if card["stage"] == "seeds" else "synthetic")
+            sql = _rows(source, columns, "seed" if card["stage"] == "seeds" else "synthetic")
             counts, rows = (connection.sql(f"{q} from ({sql}) {o}").df() for q, o in (COUNTS, SAMPLE))
     except duckdb.Error as error:
         why = str(error).partition("\n")[0]
         raise UserError(f"{file} cannot be read, export the set again: {why}") from error
     made_by = "Its card has none: export a round that was measured."
     size, synthetic = map(int, counts.iloc[0])
-    return Side(words, frozenset(card["labels"]), size, synthetic, rows, card["measured"], None, made_by)
+    return Side(name, frozenset(card["labels"]), size, synthetic, rows, card["measured"], None, made_by)
 
 
 def _card(folder: Path) -> dict[str, Any]:
@@ -128,25 +126,25 @@ def _card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _rows(file: str, there: Collection[str], origin: str) -> str:
+def _rows(file: str, columns: Collection[str], origin: str) -> str:
     """SQL of what is compared of the rows of an exported file."""
-    columns = ["row_id::varchar as row_id", "text::varchar as text"]
-    columns.append("label::varchar as label" if "label" in there else "null as label")
-    columns.append("weight::double as weight" if "weight" in there else "1.0 as weight")
-    columns.append("origin" if "origin" in there else f"{literal(origin)} as origin")
-    return f"select {', '.join(columns)} from {file}{' where accepted' if 'accepted' in there else ''}"
+    read = ["row_id::varchar as row_id", "text::varchar as text"]
+    read.append("label::varchar as label" if "label" in columns else "null as label")
+    read.append("weight::double as weight" if "weight" in columns else "1.0 as weight")
+    read.append("origin" if "origin" in columns else f"{literal(origin)} as origin")
+    return f"select {', '.join(read)} from {file}{' where accepted' if 'accepted' in columns else ''}"
 
 
 def _sets(sides: Sequence[Side]) -> Section:
-    lines: list[list[object]] = [
-        ["rows", *(number(s.size, 0) for s in sides)],
-        ["synthetic rows", *(number(s.synthetic, 0) for s in sides)],
-        ["rounds", *(number(len(s.card["Rounds"]), 0) for s in sides)],
-    ]
-    words = {"generated": "rows asked for", "accepted": "rows accepted", "kept": "rows kept"}
-    counts = {column: [total(s.card["Rounds"], column) for s in sides] for column in words}
-    lines += [[words[column], *(number(n, 0) for n in ns)] for column, ns in counts.items()]
-    shares = [share(*pair) for pair in zip(counts["kept"], counts["generated"], strict=True)]
+    names = {"generated": "rows asked for", "accepted": "rows accepted", "kept": "rows kept"}
+    counts: dict[str, list[float | None]] = {
+        "rows": [s.size for s in sides],
+        "synthetic rows": [s.synthetic for s in sides],
+        "rounds": [len(s.card["Rounds"]) for s in sides],
+        **{name: [total(s.card["Rounds"], column) for s in sides] for column, name in names.items()},
+    }
+    lines: list[list[object]] = [[name, *(number(n, 0) for n in ns)] for name, ns in counts.items()]
+    shares = map(share, counts["rows kept"], counts["rows asked for"])
     lines += [[name, *cells] for name, *cells in zip(["yield", "95 % interval"], *shares, strict=True)]
     columns = ["", *(f"{letter}: {s.name}" for letter, s in zip("AB", sides, strict=True))]
     return Section("sets", "The sets", "", [Table(columns, lines)])
@@ -188,9 +186,6 @@ def _paid(rows: Sequence[Mapping[str, Any]]) -> list[object]:
 
 def _students(sides: Sequence[Side], encoder: MiniLM) -> Section:
     """Both sets' students on the same test rows, which neither was trained on."""
-    from synth_assets.evaluation import of_students, usefulness
-    from synth_assets.students.made import build
-
     if not sides[0].labels:
         return Section("students", "", "", [])
     test = _test_rows(sides)
@@ -200,43 +195,40 @@ def _students(sides: Sequence[Side], encoder: MiniLM) -> Section:
         why = "Both are folders, which have no test rows." if test is None else why
         return Section("students", title, why, [Table(["", "accuracy"], [["both", number(None)]])])
     student, why = _student(sides)
-    made = build(student, encoder.encode, encoder.folder)
     sets = {x: s.rows.dropna(subset=["label"]) for x, s in zip("AB", sides, strict=True)}
-    said = of_students.predictions(sets, test, made)
-    right = {x: None if p is None else p.right for x, p in said.items()}
-    found = by_name(row._asdict() for row in usefulness.compare(right, len(test), "A"))
-    lines = [[x, number(found["accuracy", x][0]), interval(*found["accuracy", x][1:3])] for x in "AB"]
-    if gain := found.get(("accuracy_gain", "B")):
+    made = build(student, encoder.encode, encoder.folder)
+    predicted = of_students.predictions(sets, test, made)
+    right = {x: None if p is None else p.right for x, p in predicted.items()}
+    metrics = by_name(row._asdict() for row in usefulness.compare(right, len(test), "A"))
+    accuracy = {x: metrics["accuracy", x] for x in "AB"}
+    lines = [[x, number(value), interval(low, high)] for x, (value, low, high, _) in accuracy.items()]
+    if gain := metrics.get(("accuracy_gain", "B")):
         lines.append(["B against A", *gained(gain)])
-    lacking = [s.name for x, s in zip("AB", sides, strict=True) if right[x] is None]
     words = (
         f"Trained again on at most {TRAINED:,} rows of each set, with their weights; tested on {len(test):,} "
         f"real rows that neither sample has. The student is {why}. The difference is paired: its interval is "
         "of the same rows."
     )
-    words += f" {' and '.join(lacking)}: a label of the test rows is in no row." if lacking else ""
+    if lacking := [s.name for x, s in zip("AB", sides, strict=True) if right[x] is None]:
+        words += f" {' and '.join(lacking)}: a label of the test rows is in no row."
     return Section("students", title, words, [Table(["trained on", "accuracy", "95 % interval"], lines)])
 
 
 def _student(sides: Sequence[Side]) -> tuple[Student, str]:
     """The student that both sides' recipes ask for, or the fast one, and in words which it is and why."""
-    from synth_assets.recipe.measuring import Student
-
-    first, second = (None if s.recipe is None else s.recipe.student for s in sides)
+    first, second = (s.recipe and s.recipe.student for s in sides)
     if first and first == second:
         return first, f"that of both recipes ({_options(first)})"
-    fast = Student()
+    fast, why = Student(), "the folder of an export does not say which was meant"
     if first and second:
         why = f"A's recipe asks for another ({_options(first)}) than B's ({_options(second)})"
-    else:
-        why = "the folder of an export does not say which was meant"
     return fast, f"the fast one ({_options(fast)}), as {why}"
 
 
 def _options(student: Student) -> str:
     """As the recipe has it: `by: boosting, features: tfidf`."""
-    said = {"by": student.by, **student.model_dump(exclude_defaults=True)}
-    return ", ".join(f"{name}: {str(value).lower()}" for name, value in said.items())
+    options = {"by": student.by, **student.model_dump(exclude_defaults=True)}
+    return ", ".join(f"{name}: {str(value).lower()}" for name, value in options.items())
 
 
 def _seeds(recipe: Recipe, splits: Sequence[str]) -> pd.DataFrame:
@@ -250,16 +242,14 @@ def _test_rows(sides: Sequence[Side]) -> pd.DataFrame | None:
     tests = [_seeds(s.recipe, ["test"]) for s in sides if s.recipe]
     if not tests:
         return None
-    test = tests[0]
-    for other in tests[1:]:
+    test, *others = tests
+    for other in others:
         test = test.merge(other[["text", "label"]], on=["text", "label"])
-    shown = {t for s in sides for t in s.rows["text"]}
-    return test[~test["text"].isin(shown)].reset_index(drop=True)
+    trained = pd.concat([s.rows["text"] for s in sides])
+    return test[~test["text"].isin(trained)].reset_index(drop=True)
 
 
 def _diversity(sides: Sequence[Side], encode: Encode) -> Section:
-    from synth_assets.evaluation.diversity import diversity
-
     sets = {x: s.rows[s.rows["origin"] == "synthetic"] for x, s in zip("AB", sides, strict=True)}
     n = min(VARIED, *map(len, sets.values()))
     if recipe := next((s.recipe for s in sides if s.recipe), None):
@@ -281,7 +271,7 @@ def _diversity(sides: Sequence[Side], encode: Encode) -> Section:
 
 
 def _metrics(sides: Sequence[Side]) -> Section:
-    words = f"As they were measured when the sets were made. {INDEPENDENT}"
+    words = f"As they were measured when the sets were made. {pages.WORDS['independent']}"
     words += "".join(f" {s.name} has no metrics. {s.made_by}" for s in sides if not s.card["Metrics"])
     a, b = (by_name(s.card["Metrics"]) for s in sides)
     table = differences(a, b, "A", "B", METRICS)

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
-from synth_assets.evaluation.metric_rows import Parts, parts_of
-from synth_assets.report.metrics import Metrics
 from synth_assets.resources.home import lake, reports
 from synth_assets.resources.storage.warehouse import Warehouse, identifier
 from synth_assets.stages import tables
 
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
+    from synth_assets.report.metrics import Metrics
 
 
 class Round:
@@ -26,18 +25,13 @@ class Round:
         self.recipe, self.day, self._warehouse = recipe, round_, warehouse
         (self.counts,) = self.ask("select * from {recipe}.rounds where round = $round")
 
-    def ask(self, sql: str, round_: str | None = None) -> list[dict[str, Any]]:
+    def ask(self, sql: str, **given: Any) -> list[dict[str, Any]]:
         """Rows of a query about {recipe} and $round, by default this one."""
-        return ask(self._warehouse, self.recipe.name, sql, round=round_ or self.day)
+        return ask(self._warehouse, self.recipe.name, sql, **{"round": self.day, **given})
 
-    def slices(self) -> Parts:
-        """What the slices of the metrics say."""
-        rows = self.ask("select * from {recipe}.metrics where round = $round")
-        return parts_of(rows, self.recipe.labels)
-
-    def metrics(self, round_: str | None = None) -> Metrics:
+    def metrics(self, **given: str) -> list[dict[str, Any]]:
         """What was measured of a round, by default of this one."""
-        return by_name(self.ask("select * from {recipe}.metrics where round = $round", round_))
+        return self.ask("select * from {recipe}.metrics where round = $round", **given)
 
 
 def ask(warehouse: Warehouse, recipe: str, sql: str, **given: Any) -> list[dict[str, Any]]:

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from synth_assets.contracts.measured import wilson
 from synth_assets.report import charts
 
 TEMPLATE = "report.html.j2"
+WORDS = yaml.safe_load(Path(__file__).with_name("words.yaml").read_text(encoding="utf-8"))
 LONGEST = 300  # characters of a text that a cell shows
 
 
@@ -61,6 +64,12 @@ class Section:
     title: str
     words: str
     parts: Sequence[Table | Picture]
+
+    @classmethod
+    def of(cls, name: str, parts: Sequence[Table | Picture], *more: str, **facts: object) -> Section:
+        """With title and words of words.yaml, filled with `facts`; `more` stands behind them."""
+        title, words = WORDS["sections"][name]
+        return cls(name, title, " ".join([words.format_map(facts), *more]) if parts else "", parts)
 
 
 def number(value: float | None, digits: int = 3, sign: str = "", share: float | None = None) -> Number:

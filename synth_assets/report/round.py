@@ -11,14 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synth_assets.evaluation.metric_rows import parts_of
 from synth_assets.report import charts, pages
-from synth_assets.report.metrics import INDEPENDENT, Metrics, differences, in_short, metric_sections
-from synth_assets.report.one_round import Round
+from synth_assets.report.metrics import Metrics, differences, in_short, metric_sections
+from synth_assets.report.one_round import Round, by_name, query
 from synth_assets.report.pages import Number, Picture, Section, Table, general, number, share, text, total
 from synth_assets.report.rows import SHOWN, of_conditions, of_examples, of_labels, of_weights
 from synth_assets.resources.home import lake, warehouse
 from synth_assets.resources.storage import files
-from synth_assets.resources.storage.warehouse import Warehouse, literal
+from synth_assets.resources.storage.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
@@ -27,38 +28,39 @@ if TYPE_CHECKING:
 def summary(recipe: Recipe, round_: str) -> Iterator[str]:
     """Lines for a terminal: the main tables of the page, and where to read on."""
     at = Round(recipe, warehouse(), round_)
-    metrics = {key: value for key, value in at.metrics().items() if value[0] is not None and in_short(*key)}
-    calls = at.ask("select * from {recipe}.cost where round = $round")
+    measured = by_name(at.metrics())
+    metrics = {key: value for key, value in measured.items() if value[0] is not None and in_short(*key)}
     shown = [part for section in (_funnel(at), *metric_sections(metrics, [])) for part in section.parts]
     yield f"{recipe.name}, round {round_}"
-    for table in [*shown, *([_cost(calls)] if calls else [])]:
+    for table in [*shown, *_cost(at)]:
         yield from ("", *pages.aligned(table)) if isinstance(table, Table) else ()
-    query = f"select text, label, weight from {recipe.name}.weighted where round = '{round_}' limit 5"
-    yield from ("", f"Files    {lake().folder(recipe.name)}", f'SQL      synth sql "{query}"')
+    sql = f"select text, label, weight from {recipe.name}.weighted where round = '{round_}' limit 5"
+    yield from ("", f"Files    {lake().folder(recipe.name)}", f'SQL      synth sql "{sql}"')
     yield from (f"Report   synth report {recipe.name} --round {round_} --open", "UI       make ui")
 
 
 def write(recipe: Recipe, warehouse: Warehouse, round_: str, to: Path) -> list[Section]:
     """Write the page, whole or not at all; returns what it says."""
-    found = sections(Round(recipe, warehouse, round_))
+    written = sections(Round(recipe, warehouse, round_))
     words = f"{text(recipe.task.text)}; synthetic rows, made by a language model and measured on real ones"
-    files.write(to, pages.html(f"{recipe.name}, round {round_}", f"{words}. Intervals are 95 %.", found))
-    return found
+    files.write(to, pages.html(f"{recipe.name}, round {round_}", f"{words}. Intervals are 95 %.", written))
+    return written
 
 
 def sections(round_: Round) -> list[Section]:
     """Everything that is known of the round."""
-    metrics = round_.metrics()
-    found = [
+    measured = round_.metrics()
+    metrics, slices = by_name(measured), parts_of(measured, round_.recipe.labels)
+    every = [
         _made(round_),
         _funnel(round_),
-        *metric_sections(metrics, round_.recipe.labels, round_.slices()),
+        *metric_sections(metrics, round_.recipe.labels, slices),
         *([of_conditions(round_), of_examples(round_)] if round_.counts["kept"] is not None else []),
         of_labels(round_),
         of_weights(round_),
         *([_changes(round_, metrics)] if metrics else []),
     ]
-    return [section for section in found if section.parts]
+    return [section for section in every if section.parts]
 
 
 COUNTS = {"asked": "rows asked for", "kept": "rows kept", "training_rows": "rows of the training set"}
@@ -71,18 +73,14 @@ def _made(round_: Round) -> Section:
     for name in ("first_call", "last_call"):  # times of the call log, to the second
         at = there[name] and f"{there[name][:19].replace('T', ' ')} UTC"
         facts.append((name.replace("_", " "), at or "unknown"))
-    parts = [Table(["", ""], facts)]
-    calls = round_.ask("select * from {recipe}.cost where round = $round")
-    if calls:
-        parts.append(_cost(calls))
-    words = "A call counts in the round that used it first. A cost is unknown where a model has no price."
-    return Section("made", "What was made, and its cost", words, parts)
+    return Section.of("made", [Table(["", ""], facts), *_cost(round_)])
 
 
-def _cost(calls: Sequence[Mapping[str, Any]]) -> Table:
+def _cost(round_: Round) -> list[Table]:
+    calls = round_.ask(query("cost"))
     lines = [_calls(row["stage"], text(row["model"]), [row]) for row in calls]
     columns = ["stage", "model", "calls", "prompt tokens", "completion tokens", "US dollars"]
-    return Table(columns, [*lines, _calls("all", "", calls)])
+    return [Table(columns, [*lines, _calls("all", "", calls)])] if calls else []
 
 
 def _calls(stage: str, model: str, rows: Sequence[Mapping[str, Any]]) -> list[object]:
@@ -100,9 +98,7 @@ def _funnel(round_: Round) -> Section:
     parts: list[Table | Picture] = [Table(columns, rows, caption)]
     if round_.counts["kept"] is not None and cells:
         parts.append(_fates(cells[:SHOWN]))
-    dropped = round_.ask("""
-        select stage, scorer, threshold, sum(rows) as rows, sum(rows) / sum(sum(rows)) over () as share
-        from {recipe}.dropped where round = $round group by all order by rows desc, scorer limit 100""")
+    dropped = round_.ask(query("dropped"))
     if dropped:
         lines = [
             [text(row[name] or "", 60) for name in ("scorer", "stage", "threshold")]
@@ -110,8 +106,7 @@ def _funnel(round_: Round) -> Section:
             for row in dropped
         ]
         parts.append(Table(["dropped by", "stage", "wanted", "rows", "of all dropped"], lines))
-    words = "Rows that were asked for, answered, accepted as an answer, and kept by the filters."
-    return Section("funnel", "From generated to kept", words, parts if cells else [])
+    return Section.of("funnel", parts if cells else [])
 
 
 def _fates(cells: Sequence[Mapping[str, Any]]) -> Picture:
@@ -128,20 +123,16 @@ def _yield(row: Mapping[str, Any]) -> list[object]:
 
 
 def _changes(round_: Round, now: Metrics) -> Section:
-    (found,) = round_.ask("select max(round)::varchar as day from {recipe}.metrics where round < $round")
-    if not found["day"]:
-        return Section("changes", "Changes", "", [])
-    before = round_.metrics(found["day"])
-    table = differences(before, now, "before", "now", 2 * SHOWN)
-    counts = round_.ask(f"""
-        select round::varchar as round, asked, kept, training_rows, calls, cost from {{recipe}}.rounds
-        where round in ($round, {literal(found["day"])}) order by round""")
+    (last,) = round_.ask("select max(round)::varchar as day from {recipe}.metrics where round < $round")
+    if not last["day"]:
+        return Section.of("changes", [])
+    counts = round_.ask(query("counts"), before=last["day"])
     names = COUNTS | {"calls": "calls", "cost": "US dollars"}
     lines = [[words, *_before_and_now([row[name] for row in counts])] for name, words in names.items()]
     parts = [Table(["", "before", "now", "difference"], lines)] if len(counts) == 2 else []
-    parts += [table] if table.rows else []
-    words = f"Before is round {found['day']}. {INDEPENDENT}"
-    return Section("changes", "Changes since the last round", words, parts)
+    compared = differences(by_name(round_.metrics(round=last["day"])), now, "before", "now", 2 * SHOWN)
+    parts += [compared] if compared.rows else []
+    return Section.of("changes", parts, pages.WORDS["independent"], **last)
 
 
 def _before_and_now(values: Sequence[float | None]) -> Iterator[Number]:

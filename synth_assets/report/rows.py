@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.measured import wilson
 from synth_assets.report import charts
+from synth_assets.report.one_round import query
 from synth_assets.report.pages import Number, Picture, Section, Table, general, interval, number, text
 from synth_assets.resources.storage.warehouse import identifier, literal
 
@@ -19,7 +20,6 @@ SHOWN = 30  # cells, values and labels that a table or a picture has
 EXAMPLES = 2  # rows at each end of a score
 BINS = 30
 NUMBERS = ("double", "int64", "bool")  # types of scores that are numbers
-DROPPED = "dropped"
 
 
 def _scores(recipe: Recipe) -> dict[str, str]:
@@ -37,7 +37,7 @@ def of_conditions(round_: Round) -> Section:
     recipe, scores = round_.recipe, _scores(round_.recipe)
     attributes = [*(["label"] if recipe.labels else []), *recipe.attributes]
     if not attributes:
-        return Section("conditions", "Conditions", "", [])
+        return Section.of("conditions", [])
     values = ", ".join(
         f"{{name: {literal(name)}, place: {i}, value: g.{identifier(name)}}}"
         for i, name in enumerate(attributes)
@@ -46,29 +46,12 @@ def of_conditions(round_: Round) -> Section:
         f", avg(({stage}.{identifier(name)})::double) as {identifier('mean ' + name)}"
         for name, stage in scores.items()
     )
-    rows = round_.ask(f"""
-        select
-          c.name, c.value, count(*) as rows, count(filtered.row_id) as kept,
-          count(*) over (partition by c.name) as values_of_it,
-          sum(count(*)) over (partition by c.name) as rows_of_it{means}
-        from (
-          select row_id, unnest([{values}]) as c from {{recipe}}.generations as g where round = $round
-        ) as g
-        left join {{recipe}}.filtered as filtered on filtered.row_id = g.row_id and filtered.round = $round
-        left join {{recipe}}.scores as scores on scores.row_id = g.row_id and scores.round = $round
-        where c.value is not null
-        group by c.name, c.place, c.value
-        qualify row_number() over (partition by c.name order by count(*) desc, c.value) <= {SHOWN}
-        order by c.place, c.value""")
+    sql = query("conditions").replace("{values}", values).replace("{means}", means)
+    rows = round_.ask(sql, most=SHOWN)
     parts = [_heat_map(name, [row for row in rows if row["name"] == name], scores) for name in attributes]
-    words = (
-        "Yield, and mean of each score that is not the same everywhere, by the values that were asked for. "
-        "The stronger the colour of a cell, the higher it is in its column."
-    )
-    late = [name for name, stage in scores.items() if stage == "filtered"]
-    if late:
-        words += f" Means of {', '.join(late)} are of kept rows."
-    return Section("conditions", "Conditions", words, [part for part in parts if part])
+    late = ", ".join(name for name, stage in scores.items() if stage == "filtered")
+    more = [f"Means of {late} are of kept rows."] if late else []
+    return Section.of("conditions", [part for part in parts if part], *more)
 
 
 def _heat_map(name: str, rows: Sequence[Mapping[str, Any]], scores: Mapping[str, str]) -> Table | None:
@@ -99,22 +82,20 @@ def _shaded(means: Sequence[float | None]) -> list[Number]:
 def of_examples(round_: Round) -> Section:
     """Rows at the ends of each score, kept and dropped."""
     recipe, scores = round_.recipe, _scores(round_.recipe)
-    found = [*_kept_ends(round_, scores), *_nearest_dropped(round_)]
+    shown = [*_kept_ends(round_, scores), *round_.ask(query("nearest_dropped"), most=EXAMPLES)]
     parts, same = [], []
     for rule in recipe.filters.values():
         score = rule.score_column()
-        rows = [row for row in found if row["score"] in (score, rule.name)]
+        rows = [row for row in shown if row["score"] in (score, rule.name)]
         if len({row["value"] for row in rows}) < 2:  # kept rows are all alike, nothing else to see
-            same += [f"{score} {general(row['value'])}" for row in rows[:1] if row["what"] != DROPPED]
-            if all(row["what"] != DROPPED for row in rows):
+            same += [f"{score} {general(row['value'])}" for row in rows[:1] if row["what"] != "dropped"]
+            if all(row["what"] != "dropped" for row in rows):
                 continue
         lines = [_example(row, recipe) for row in rows]
         columns = ["row", "score", *(["label"] if recipe.labels else []), "text"]
         parts.append(Table(columns, lines, f"{rule.name}, wanted {rule.threshold() or 'any'}"))
-    words = "The lowest and the highest of the kept rows, and the dropped ones nearest to the threshold."
-    if same:
-        words += f" All kept rows have: {', '.join(same)}."
-    return Section("examples", "Examples at the ends of the scores", words, parts)
+    more = [f"All kept rows have: {', '.join(same)}."] if same else []
+    return Section.of("examples", parts, *more)
 
 
 def _example(row: Mapping[str, Any], recipe: Recipe) -> list[object]:
@@ -140,30 +121,12 @@ def _kept_ends(round_: Round, scores: Mapping[str, str]) -> list[dict[str, Any]]
     return list(once.values())
 
 
-def _nearest_dropped(round_: Round) -> list[dict[str, Any]]:
-    return round_.ask(f"""
-        select scorer as score, '{DROPPED}' as what, value, label, text
-        from {{recipe}}.rejected
-        where round = $round and value is not null
-        qualify row_number() over (
-          partition by scorer order by least(abs(value - at_least), abs(value - at_most)) nulls last, row_id
-        ) <= {EXAMPLES}
-        order by all""")
-
-
 def of_labels(round_: Round) -> Section:
     """Whose labels the rows have, and which were changed."""
     if not round_.recipe.labels:
-        return Section("labels", "Labels", "", [])
-    changed = "label is distinct from former_label"
-    sources = round_.ask(f"""
-        select label_source, count(*) as rows, count(*) filter (where {changed}) as changed,
-          avg(confidence) as confidence
-        from {{recipe}}.labelled where round = $round group by all order by all""")
-    moves = round_.ask(f"""
-        select label_source, former_label, label, count(*) as rows, min_by(text, row_id) as example
-        from {{recipe}}.labelled where round = $round and {changed}
-        group by all order by rows desc, label_source, former_label, label limit {SHOWN}""")
+        return Section.of("labels", [])
+    sources = round_.ask(query("label_sources"))
+    moves = round_.ask(query("label_moves"), most=SHOWN)
     rows = [
         [text(r["label_source"]), number(r["rows"], 0), number(r["changed"], 0), number(r["confidence"])]
         for r in sources
@@ -173,18 +136,15 @@ def of_labels(round_: Round) -> Section:
         names = ("label_source", "former_label", "label")
         lines = [[*(text(r[c], 60) for c in names), number(r["rows"], 0), text(r["example"])] for r in moves]
         parts.append(Table(["changed by", "asked for", "now", "rows", "example"], lines))
-    return Section("labels", "Label enhancement", "Whose label a kept row carries on.", parts)
+    return Section.of("labels", parts)
 
 
 def of_weights(round_: Round) -> Section:
     """How much weight the rows have, by origin."""
-    rows = round_.ask("""
-        select origin, count(*) as rows, sum(weight) as weight, min(weight) as least, max(weight) as most,
-          sum(weight) ** 2 / sum(weight ** 2) as effective
-        from {recipe}.weighted where round = $round group by rollup (origin) order by origin nulls last""")
+    rows = round_.ask(query("weights"))
     everything = next((row for row in rows if row["origin"] is None and row["rows"]), None)
     if everything is None:
-        return Section("weights", "Weights", "", [])
+        return Section.of("weights", [])
     lines = []
     for r in rows:
         counts = [number(r["rows"], 0), number(r["effective"], 1), number(r["weight"] / everything["weight"])]
@@ -193,21 +153,13 @@ def of_weights(round_: Round) -> Section:
     parts: list[Table | Picture] = [Table(columns, lines)]
     if everything["least"] < everything["most"]:
         parts.append(_histogram(round_, everything["least"], everything["most"]))
-    words = (
-        "The training set so far. Its effective size is how many rows of one weight say as much: "
-        "(sum of weights)² / sum of their squares (Kish 1965)."
-    )
-    return Section("weights", "Weights", words, parts)
+    return Section.of("weights", parts)
 
 
 def _histogram(round_: Round, least: float, most: float) -> Picture:
     width = (most - least) / BINS
-    found = round_.ask(f"""
-        select
-          origin, least({BINS - 1}, floor((weight - {least!r}) / {width!r}))::int as bin, count(*) as rows
-        from {{recipe}}.weighted where round = $round group by all order by origin desc, bin""")
     counts: dict[str, list[int]] = {}
-    for row in found:
+    for row in round_.ask(query("weight_bins"), bins=BINS, least=least, width=width):
         counts.setdefault(row["origin"], [0] * BINS)[row["bin"]] = row["rows"]
     edges = [least + i * width for i in range(BINS + 1)]
     return Picture("weights", partial(charts.outlines, edges, counts, "weight"), "Rows by weight")

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from synth_assets.resources.storage.warehouse import Warehouse
 
 
-def show(target: Warehouse, recipe: Recipe) -> None:
-    """Show this recipe, and no longer those whose file is gone."""
+def show(recipe: Recipe, target: Warehouse | None = None) -> Warehouse:
+    """The warehouse (by default that of this home), which shows this recipe and no longer those whose file is
+    gone."""
+    target = target or warehouse()
     schemas = tables.schemas(recipe)
     # rows of cells that the recipe no longer has are on disk until `synth clean` removes them
     only = {stage: ("cell", [*recipe.cells, "all"]) for stage, s in schemas.items() if "cell" in s.names}
@@ -24,6 +26,7 @@ def show(target: Warehouse, recipe: Recipe) -> None:
     target.show(recipe.name, schemas, tables.stages(recipe), only)
     if recipes().is_dir():  # elsewhere than where the recipes are, nothing is known of them
         target.keep([recipe.name, *(path.stem for path in recipes().glob("*.yaml"))])
+    return target
 
 
 def current() -> tuple[Warehouse, list[str]]:
@@ -34,7 +37,7 @@ def current() -> tuple[Warehouse, list[str]]:
     target, wrong = warehouse(), []
     for path in sorted(recipes().glob("*.yaml")):
         try:
-            show(target, load(path))
+            show(load(path), target)
         except UserError as error:
             wrong.append(f"the views of {path.stem} are as they were: {error}")
     return target, [*wrong, *target.troubles().values()]

@@ -1,0 +1,1 @@
+select * from {recipe}.cost where round = $round
