@@ -15,8 +15,7 @@ from synth_assets.assets.dagster_internals import forget, rounds_at_work
 from synth_assets.commands.options import as_day, recipes_named
 from synth_assets.core.errors import UserError
 from synth_assets.resources import home
-from synth_assets.stages import tables
-from synth_assets.stages.tables import marked, version_made
+from synth_assets.stages.tables import marked, stages, version_made
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,8 +38,7 @@ class Removal:
     stage: str
     partition: Partition
     path: Path
-    rows: int
-    bytes: int
+    rows: int = 0
 
     @property
     def round(self) -> str | None:
@@ -50,13 +48,10 @@ class Removal:
 
 def orphans(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
     """Partitions of stages and cells that the recipe no longer has."""
-    stages = tables.stages(recipe)
+    known, cells = stages(recipe), {*recipe.cells, "all"}
     for removal in _everything(ORPHAN, recipe.name, lake):
         stage, place = removal.stage, removal.partition
-        if {stage, place.get("used_by", stage)} - {*stages} or place.get("cell", "all") not in (
-            *recipe.cells,
-            "all",
-        ):
+        if not {stage, place.get("used_by", stage)} <= {*known} or place.get("cell", "all") not in cells:
             yield removal
 
 
@@ -69,11 +64,11 @@ def gone(names: Collection[str], lake: Lake) -> Iterator[Removal]:
 
 def old_rounds(recipe: Recipe, lake: Lake, keep: int | None, before: str | None) -> Iterator[Removal]:
     """Rounds but the latest `keep`, or before a day."""
-    found = list(_everything(OLD, recipe.name, lake))
-    rounds = sorted({removal.round for removal in found if removal.round})
-    old = set(rounds[: max(0, len(rounds) - keep)]) if keep is not None else set()
-    old |= {round_ for round_ in rounds if before is not None and round_ < before}
-    yield from (removal for removal in (*found, *_pages(OLD, recipe.name)) if removal.round in old)
+    rows = list(_everything(OLD, recipe.name, lake))
+    rounds = sorted({removal.round for removal in rows if removal.round})
+    latest = rounds if keep is None else rounds[-keep:]
+    old = {round_ for round_ in rounds if round_ not in latest or round_ < (before or "")}
+    yield from (removal for removal in (*rows, *_pages(OLD, recipe.name)) if removal.round in old)
 
 
 def rejected_texts(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
@@ -83,14 +78,8 @@ def rejected_texts(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
             table = lake.table(recipe.name, stage, partition)
             rows = _without_texts(table)["text"].null_count - table["text"].null_count
             if rows:
-                yield _removal(TEXTS, recipe.name, stage, partition, path, rows)
+                yield Removal(TEXTS, recipe.name, stage, partition, path, rows)
     yield from _pages(TEXTS, recipe.name)
-
-
-def unfinished(lake: Lake) -> Iterator[Removal]:
-    """Files that killed processes left beside partitions."""
-    for recipe, stage, path in lake.unfinished():
-        yield _removal(LEFT, recipe, stage, {}, path)
 
 
 def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -> Iterator[str]:
@@ -99,20 +88,19 @@ def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -
     busy = rounds_at_work(instance)
     wiped: dict[tuple[str, str], list[Partition]] = {}
     for removal in removals:
-        rounds = busy.get(removal.recipe, set())
+        place, rounds = (removal.recipe, removal.stage, removal.partition), busy.get(removal.recipe, set())
         if None in rounds or removal.round in rounds:
             yield f"{removal.path} is left: a run is at work on it."
         elif removal.kind == LEFT:
             removal.path.unlink(missing_ok=True)
         elif removal.kind == TEXTS and removal.stage != PAGE:
-            table = lake.table(removal.recipe, removal.stage, removal.partition)
-            without = marked(_without_texts(table), version_made(table))
-            lake.write(removal.recipe, removal.stage, removal.partition, without)
+            table = lake.table(*place)
+            lake.write(*place, marked(_without_texts(table), version_made(table)))
         else:
             if removal.stage == PAGE:
                 removal.path.unlink(missing_ok=True)
             else:
-                lake.remove(removal.recipe, removal.stage, removal.partition)
+                lake.remove(*place)
             wiped.setdefault((removal.recipe, removal.stage), []).append(removal.partition)
     for (recipe, stage), partitions in wiped.items():
         forget(instance, recipe, stage, partitions)
@@ -125,17 +113,13 @@ def report(removals: Sequence[Removal]) -> Iterator[str]:
         groups.setdefault((removal.kind, removal.recipe, removal.stage), []).append(removal)
     yield f"{'what':26}{'stage':40}{'files':>8}{'rows':>12}{'bytes':>14}"
     for (kind, recipe, stage), group in groups.items():
-        rows, size = sum(r.rows for r in group), sum(r.bytes for r in group)
+        rows, size = sum(r.rows for r in group), sum(r.path.stat().st_size for r in group)
         yield f"{kind:26}{f'{recipe}.{stage}':40}{len(group):>8,}{rows:>12,}{size:>14,}"
-
-
-def _removal(kind: str, recipe: str, stage: str, partition: Partition, path: Path, rows: int = 0) -> Removal:
-    return Removal(kind, recipe, stage, partition, path, rows, path.stat().st_size)
 
 
 def _pages(kind: str, recipe: str) -> Iterator[Removal]:
     for path in sorted(home.reports(recipe).glob("*.html")):
-        yield _removal(kind, recipe, PAGE, {"round": path.stem}, path)
+        yield Removal(kind, recipe, PAGE, {"round": path.stem}, path)
 
 
 def _everything(kind: str, recipe: str, lake: Lake) -> Iterator[Removal]:
@@ -147,7 +131,7 @@ def _everything(kind: str, recipe: str, lake: Lake) -> Iterator[Removal]:
             rows = pq.read_metadata(path).num_rows
         except (OSError, ValueError):  # damaged
             rows = 0
-        yield _removal(kind, recipe, stage, partition, path, rows)
+        yield Removal(kind, recipe, stage, partition, path, rows)
 
 
 def _without_texts(table: pa.Table) -> pa.Table:
@@ -185,15 +169,15 @@ def command(options: argparse.Namespace) -> None:
 
 
 def _removals(options: argparse.Namespace, lake: Lake) -> Iterator[Removal]:
-    if options.keep_rounds is not None and options.keep_rounds < 1:
-        raise UserError(f"--keep-rounds {options.keep_rounds}: keep at least one round.")
     before, keep = options.before, options.keep_rounds
-    yield from unfinished(lake)
+    if keep is not None and keep < 1:
+        raise UserError(f"--keep-rounds {keep}: keep at least one round.")
+    yield from (Removal(LEFT, recipe, stage, {}, path) for recipe, stage, path in lake.unfinished())
     if options.gone:
         if not home.recipes().is_dir():
             raise UserError(f"--gone: there is no folder {home.recipes()}: set SYNTH_RECIPES.")
         yield from gone([path.stem for path in home.recipes().glob("*.yaml")], lake)
-    rounds = keep is not None or before
+    rounds = keep or before
     for recipe in recipes_named(options.name):
         if rounds:
             yield from old_rounds(recipe, lake, keep, before)

@@ -5,54 +5,46 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from synth_assets.annotation.people import BETTER, pairs_to_judge
 from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.core.errors import UserError
-from synth_assets.evaluation.faithfulness import drawn_for_people
+from synth_assets.evaluation.faithfulness import drawn_for_people, sample_size
 from synth_assets.evaluation.judging import drawn_pairs
 from synth_assets.report.one_round import latest_round
 from synth_assets.resources import home
-from synth_assets.stages import tables
 from synth_assets.stages.metrics import last_measured
 from synth_assets.stages.run import Run
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from synth_assets.recipe.recipe import Recipe
-    from synth_assets.resources.storage.lake import Lake
+from synth_assets.stages.stage import Table
 
 
-def sample_rows(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> Iterator[str]:
+def sample_rows(run: Run, n: int, to: Path) -> Iterator[str]:
     """Writes `n` of the round's rows (all, where there are fewer), drawn at random; what to do with them."""
-    rows = _kept(recipe, lake, round_)
-    drawn = rows.set_index("row_id").loc[drawn_for_people(list(rows["row_id"]), n, recipe.seed), ["text"]]
-    drawn.assign(label="").to_csv(to)
-    yield f"{len(drawn):,} of {len(rows):,} rows of {round_} are in {to}. Fill in their labels, and"
+    rows = _kept(run, run.round)
+    ids = drawn_for_people(list(rows["row_id"]), n, run.recipe.seed)
+    rows.set_index("row_id").loc[ids, ["text"]].assign(label="").to_csv(to)
+    yield f"{len(ids):,} of {len(rows):,} rows of {run.round} are in {to}. Fill in their labels, and"
     yield f"add to the recipe:\n    labelled: {{human: {to}}}"
     yield "They override all other labels, and correct what the metrics say of the rest."
 
 
-def sample_pairs(recipe: Recipe, lake: Lake, round_: str, n: int, to: Path) -> Iterator[str]:
+def sample_pairs(run: Run, n: int, to: Path) -> Iterator[str]:
     """The same of the pairs that the judge compares: rows of the round and of the one measured before it."""
-    judge = recipe.metrics.judge
+    name, judge, last = run.recipe.name, run.recipe.metrics.judge, last_measured(run)
     if judge is None:
-        raise UserError(f"{recipe.name} has no judge: write `metrics: {{judge: {{}}}}` into the recipe.")
-    last = last_measured(Run(recipe, lake, home.encoder(), round_))
+        raise UserError(f"{name} has no judge: write `metrics: {{judge: {{}}}}` into the recipe.")
     if last is None:
-        raise UserError(f"{recipe.name} has no round before {round_} that was measured: nothing to compare.")
-    pairs = drawn_pairs(_kept(recipe, lake, round_), _kept(recipe, lake, last), judge.rows)
+        raise UserError(f"{name} has no round before {run.round} that was measured: nothing to compare.")
+    pairs = drawn_pairs(_kept(run, run.round), _kept(run, last), judge.rows)
     drawn = pairs_to_judge(pairs, n)
     drawn.to_csv(to, index=False)
-    yield f"{len(drawn):,} of {len(pairs):,} pairs of rows of {round_} and {last} are in {to}. Fill in"
+    yield f"{len(drawn):,} of {len(pairs):,} pairs of rows of {run.round} and {last} are in {to}. Fill in"
     yield f"`better` ({', '.join(BETTER)}), and add to the recipe:\n    metrics: {{judge: {{people: {to}}}}}"
     yield "They tell how far the judge says what people say, and correct its win rate."
 
 
-def _kept(recipe: Recipe, lake: Lake, round_: str) -> pd.DataFrame:
-    return lake.read(recipe.name, "filtered", [{"round": round_}], tables.schema(recipe, "filtered"))
+def _kept(run: Run, round_: str) -> Table:
+    return run.read("filtered", {"round": round_})
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -68,9 +60,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
-    from synth_assets.evaluation.faithfulness import sample_size
-
-    recipe, lake = recipe_named(options.name), home.lake()
+    recipe = recipe_named(options.name)
     if options.to.exists():
         raise UserError(f"{options.to} exists: people may have filled in some of it. Choose another name.")
     if not options.to.absolute().parent.is_dir():
@@ -81,7 +71,8 @@ def command(options: argparse.Namespace) -> None:
         raise UserError(f"-n {options.n}: people are shown one row or more.")
     round_ = latest_round(recipe, "filtered", options.round)
     n = sample_size(options.width) if options.n is None else options.n
-    for line in (sample_pairs if options.pairs else sample_rows)(recipe, lake, round_, n, options.to):
+    run = Run(recipe, home.lake(), home.encoder(), round_)
+    for line in (sample_pairs if options.pairs else sample_rows)(run, n, options.to):
         print(line)
     if options.n is None:
         print(f"An interval of width {options.width:g} takes {n:,}.")
