@@ -34,7 +34,7 @@ from synth_assets.evaluation.diversity import (
     ngram_frequency,
     self_bleu,
     tokens,
-    vocabulary,
+    vocabulary_size,
 )
 from synth_assets.evaluation.similarity import pairwise_similarity, vendi_score
 
@@ -103,7 +103,7 @@ def words_and_vectors() -> bool:
     ours("tokens", lambda: cut.append(Words.of(rows)))
     words = cut[0]
     found = [
-        ours("vocabulary", lambda: vocabulary(words)),
+        ours("vocabulary", lambda: vocabulary_size(words).value),
         ours("distinct_1", lambda: distinct_n(words, 1).value),
         ours("distinct_2", lambda: distinct_n(words, 2).value),
         ours("ngram_frequency_2", lambda: ngram_frequency(words, 2).value),

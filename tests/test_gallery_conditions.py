@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from synth_assets.curation.filters.constraints import Mentions
-from synth_assets.evaluation.diversity import vocabulary
+from synth_assets.evaluation.diversity import vocabulary_size
 from synth_assets.evaluation.similarity import pairwise_similarity
 from synth_assets.generation.conditions.asking import Asked
 from synth_assets.generation.conditions.knowledge import Passages
@@ -114,7 +114,7 @@ def test_attrprompt_is_more_varied_than_simprompt_with_the_same_model(project: P
 def similarity_and_vocabulary(made: Made) -> tuple[float, int]:
     """Of the texts of one class."""
     texts = list(made.generations.loc[made.generations["label"] == made.recipe.labels[0], "text"])
-    return pairwise_similarity(hashed(texts)).value or 0, vocabulary(texts)
+    return pairwise_similarity(hashed(texts)).value or 0, vocabulary_size(texts).value
 
 
 def test_zerogen_asks_every_title_with_every_label_and_shows_no_example(project: Path) -> None:

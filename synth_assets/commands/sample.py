@@ -9,10 +9,10 @@ from pathlib import Path
 from synth_assets.annotation.people import BETTER, pairs_to_judge
 from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.core.errors import UserError
-from synth_assets.evaluation.faithfulness import drawn_for_people, sample_size
 from synth_assets.evaluation.judging import drawn_pairs
 from synth_assets.report.one_round import latest_round
 from synth_assets.resources import home
+from synth_assets.selection.select import select_random
 from synth_assets.stages.metrics import last_measured
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import Table
@@ -21,7 +21,7 @@ from synth_assets.stages.stage import Table
 def sample_rows(run: Run, n: int, to: Path) -> Iterator[str]:
     """Writes `n` of the round's rows (all, where there are fewer), drawn at random; what to do with them."""
     rows = _kept(run, run.round)
-    ids = drawn_for_people(list(rows["row_id"]), n, run.recipe.seed)
+    ids = select_random(list(rows["row_id"]), n, run.recipe.seed, "faithfulness")
     rows.set_index("row_id").loc[ids, ["text"]].assign(label="").to_csv(to)
     yield f"{len(ids):,} of {len(rows):,} rows of {run.round} are in {to}. Fill in their labels, and"
     yield f"add to the recipe:\n    labelled: {{human: {to}}}"
@@ -60,6 +60,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
+    from synth_assets.evaluation.faithfulness import sample_size
+
     recipe = recipe_named(options.name)
     if options.to.exists():
         raise UserError(f"{options.to} exists: people may have filled in some of it. Choose another name.")

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.contracts.measured import wilson
 from synth_assets.core.errors import UserError, unknown
-from synth_assets.evaluation.of_students import predictions
 from synth_assets.stages.filtered import looks, scored_rows
 from synth_assets.stages.run import Run
 from synth_assets.stages.seeds import seed_rows
@@ -97,6 +96,8 @@ class Tuning:
 
     def _accuracy(self, kept: pd.DataFrame) -> tuple[float, float, float] | None:
         """The accuracy of a student of these rows, with its interval; unknown where a label has no row."""
+        from synth_assets.evaluation.usefulness import predictions
+
         if self._validation.empty or kept.empty:
             return None
         said = predictions({"kept": kept}, self._validation, self._student)["kept"]

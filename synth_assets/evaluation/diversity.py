@@ -11,22 +11,23 @@ import math
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
+from synth_assets.contracts.measure import row
 from synth_assets.contracts.measured import Z95, Measured, jackknife, unknown, with_error
-from synth_assets.evaluation.similarity import pairwise_similarity
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    from synth_assets.core.asking import Encode
+from synth_assets.core.asking import Encode
+from synth_assets.evaluation import similarity
+from synth_assets.evaluation.metric_rows import VARIED, Sets, table
+from synth_assets.selection.select import ranked
 
 _TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 TOO_FEW = "fewer than two texts"
 LENGTH_BINS = 20
+FEW = 10  # rows of a round: fewer are more or less varied by chance
 
 
 def tokens(text: str) -> list[str]:
@@ -48,8 +49,6 @@ class Words:
     @classmethod
     def of(cls, texts: Sequence[str] | Words) -> Words:
         """Cut texts once for several measures: all of them take it in place of the texts."""
-        import numpy as np
-
         if isinstance(texts, Words):
             return texts
         numbers: defaultdict[str, int] = defaultdict()
@@ -64,8 +63,6 @@ class Words:
 
     def lengths(self) -> np.ndarray:
         """Tokens of each text, (n,)."""
-        import numpy as np
-
         return np.bincount(self.rows, minlength=self.n)
 
 
@@ -78,21 +75,12 @@ class _Counts:
     count: np.ndarray
 
 
-def vocabulary(texts: Sequence[str] | Words) -> int:
-    """Number of different tokens in the set (vocabulary size of AttrPrompt, Yu et al. 2023)."""
-    import numpy as np
-
-    return len(np.unique(Words.of(texts).ids))
-
-
 def vocabulary_size(texts: Sequence[str] | Words, labels: Sequence[str] | None = None) -> Measured:
-    """The same with the jackknife's interval or, with `labels`, the mean over classes (Yu et al. 2023).
+    """Number of different tokens in the set or, with `labels`, the mean over classes (Yu et al. 2023).
 
     Grows with the set: compare sets of one size only. Sees neither the order of words nor how often one
-    is used. The interval is rather too wide: the words of one text alone count as lost with it.
+    is used. The jackknife's interval is rather too wide: the words of one text alone count as lost with it.
     """
-    import numpy as np
-
     words = Words.of(texts)
     if not words.n:
         return unknown("no texts")
@@ -112,8 +100,6 @@ def distinct_n(texts: Sequence[str] | Words, n: int = 2) -> Measured:
     Unknown for fewer than two texts, or when no text has n tokens. Falls as a set grows: compare sets of one
     size only. Shuffled words look more varied to it for n > 1, and the same for n = 1.
     """
-    import numpy as np
-
     words = Words.of(texts)
     counts, why = _repeatable(words, n)
     if why:
@@ -133,8 +119,6 @@ def ngram_frequency(texts: Sequence[str] | Words, n: int = 2) -> Measured:
     text, sum f (f - 1) / (N - 1) / sum f, where f texts of N have an n-gram. 1: all texts have the same
     n-grams; 0: no two share one. Sees no repetition within a text. Interval: the jackknife's.
     """
-    import numpy as np
-
     words = Words.of(texts)
     counts, why = _repeatable(words, n)
     if why:
@@ -158,8 +142,6 @@ def self_bleu(texts: Sequence[str] | Words, n: int = 4, sample: int = 1000, seed
     compare sets of one size only. Paraphrases look varied to it. Interval: of the mean over the texts drawn,
     widened by the root of 1 + drawn / all, as a text is scored and is one that others are scored against.
     """
-    import numpy as np
-
     words = Words.of(texts)
     if words.n < 2:
         return unknown(TOO_FEW, words.n)
@@ -187,8 +169,6 @@ def length_divergence(texts: Sequence[str] | Words, real: Sequence[str] | Words)
 
     Lengths are counted in at most 20 bins, each with about as many of all texts. See `jensen_shannon`.
     """
-    import numpy as np
-
     ours, theirs = Words.of(texts).lengths(), Words.of(real).lengths()
     if not len(ours) or not len(theirs):
         return unknown("a set without texts", len(ours))
@@ -199,8 +179,6 @@ def length_divergence(texts: Sequence[str] | Words, real: Sequence[str] | Words)
 
 def label_divergence(labels: Sequence[str], real: Sequence[str]) -> Measured:
     """Jensen-Shannon divergence of the labels from those of real rows, in bits, in [0, 1]."""
-    import numpy as np
-
     if not len(labels) or not len(real):
         return unknown("a set without labels", len(labels))
     ours, theirs = Counter(labels), Counter(real)
@@ -214,8 +192,6 @@ def jensen_shannon(ours: np.ndarray, theirs: np.ndarray) -> Measured:
     Two draws from one source are apart by chance: the lower end of the interval (delta method) takes this
     off, and is 0 where chance explains the value.
     """
-    import numpy as np
-
     p, q = ours / ours.sum(), theirs / theirs.sum()
     middle = (p + q) / 2
     value, variance = 0.0, 0.0
@@ -234,9 +210,6 @@ def jensen_shannon(ours: np.ndarray, theirs: np.ndarray) -> Measured:
 
 def _all_counts(words: Words, n: int) -> Iterator[_Counts]:
     """Counts of the n-grams of orders 1 to n in turn, each numbered from the one before and its last word."""
-    import numpy as np
-    import pandas as pd
-
     ids, rows = words.ids, words.rows
     at, codes = np.arange(len(ids)), ids
     for order in range(1, n + 1):
@@ -269,8 +242,6 @@ def _second_highest(counts: _Counts) -> np.ndarray:
     all, that is the second highest; if not, its own count is at most the second highest, and clipping at it
     changes nothing. So one number an n-gram serves every text, exactly.
     """
-    import numpy as np
-
     if not len(counts.ngram):
         return counts.count
     begins = np.flatnonzero(np.diff(counts.ngram, prepend=-1))
@@ -291,15 +262,95 @@ def _log_brevity(length: int, lengths: Counter[int]) -> float:
 
 def diversity(texts: Sequence[str], encode: Encode) -> pd.DataFrame:
     """The usual ones for one set, as metric rows (name, value, low, high, n)."""
-    import pandas as pd
-
     words = Words.of(texts)
     values = {
         "vocabulary": vocabulary_size(words),
         "distinct_1": distinct_n(words, 1),
         "distinct_2": distinct_n(words, 2),
         "self_bleu_4": self_bleu(words, 4),
-        "average_pairwise_similarity": pairwise_similarity(encode(list(texts))),
+        "average_pairwise_similarity": similarity.pairwise_similarity(encode(list(texts))),
     }
     rows = [(name, m.value, m.low, m.high, words.n) for name, m in values.items()]
     return pd.DataFrame(rows, columns=["name", "value", "low", "high", "n"])
+
+
+def diversities(sets: Sets, validation: pd.DataFrame, encode: Encode) -> pd.DataFrame:
+    """Diversity of as many rows of each set as the smallest has, as most measures change with the size; and
+    how far each is from the validation rows (from `real` where there are none): other real rows are the
+    baseline of that."""
+    compared = {name: sets[name] for name in VARIED if name in sets}
+    n = min(map(len, compared.values()))
+    ids = {name: ranked(rows["row_id"], "diversity")[:n] for name, rows in compared.items()}
+    drawn = {name: rows[rows["row_id"].isin(ids[name])] for name, rows in compared.items()}
+    reference = validation if len(validation) > 1 else drawn.get("real")
+    of_reference = None if reference is None else encode(list(reference["text"]))
+    found = []
+    for name, rows in drawn.items():
+        vectors = encode(list(rows["text"]))
+        measured = _varied(rows, vectors)
+        if reference is not None and reference is not rows:
+            measured |= _from_real(rows, reference, vectors, of_reference)
+        found += [row(key, name, value) for key, value in measured.items()]
+    return table(found)
+
+
+def _varied(rows: pd.DataFrame, vectors: np.ndarray) -> dict[str, Measured]:
+    words, within = Words.of(list(rows["text"])), {}
+    if len(rows) and rows["label"].notna().all():
+        within["similarity_within_class"] = similarity.pairwise_similarity(vectors, list(rows["label"]))
+    return {
+        "vocabulary": vocabulary_size(words),
+        "distinct_1": distinct_n(words, 1),
+        "distinct_2": distinct_n(words, 2),
+        "ngram_frequency_2": ngram_frequency(words, 2),
+        "self_bleu_4": self_bleu(words, 4),
+        "average_pairwise_similarity": similarity.pairwise_similarity(vectors),
+        **within,
+        "centroid_distance": similarity.centroid_distance(vectors),
+        "remote_clique": similarity.remote_clique(vectors),
+        "vendi_score": similarity.vendi_score(vectors),
+    }
+
+
+def _from_real(
+    rows: pd.DataFrame, real: pd.DataFrame, vectors: np.ndarray, of_real: np.ndarray
+) -> dict[str, Measured]:
+    k = min(50, max(2, len(real) // similarity.CLUSTERED))
+    covered, chance = similarity.cluster_coverage(vectors, of_real, k)
+    found = {
+        "chamfer_distance": similarity.chamfer_distance(vectors, of_real),
+        "mauve": similarity.mauve(vectors, of_real),
+        "cluster_coverage": covered,
+        "cluster_coverage_expected": chance,
+        "length_divergence": length_divergence(list(rows["text"]), list(real["text"])),
+    }
+    if rows["label"].notna().all() and real["label"].notna().all():
+        found["label_divergence"] = label_divergence(list(rows["label"]), list(real["label"]))
+    return found
+
+
+def of_rounds(rounds: Mapping[str, Sequence[str]], encode: Encode) -> pd.DataFrame:
+    """Diversity of the rows that each round itself has kept, oldest first, as many of each: it falls where a
+    set feeds on itself (model collapse, Shumailov et al. 2024). Nothing where the last round has too few."""
+    kept = {round_: list(texts) for round_, texts in rounds.items() if len(texts) >= FEW}
+    if list(kept)[-1:] != list(rounds)[-1:]:
+        return table([])
+    n = min([*map(len, kept.values()), 5000])
+    found = []
+    for round_, texts in kept.items():
+        drawn = ranked(texts, "rounds")[:n]
+        words, vectors = Words.of(drawn), encode(drawn)
+        found.append(row("round_distinct_2", round_, distinct_n(words, 2)))
+        found.append(row("round_centroid_distance", round_, similarity.centroid_distance(vectors)))
+    return table(found)
+
+
+def falls(rows: pd.DataFrame) -> dict[str, float]:
+    """Measure of `of_rounds` -> how far the last round is under the best of those before it, as a share of
+    that; nothing where there is one round."""
+    found = {}
+    for name in ("round_distinct_2", "round_centroid_distance"):
+        values = rows.loc[(rows["name"] == name) & rows["value"].notna(), "value"].astype(float)
+        if len(values) > 1 and values.iloc[:-1].max() > 0:
+            found[name] = float(1 - values.iloc[-1] / values.iloc[:-1].max())
+    return found

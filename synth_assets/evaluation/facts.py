@@ -14,7 +14,6 @@ from synth_assets.contracts.measure import Look, Metric, Row, row
 from synth_assets.contracts.measured import Measured
 from synth_assets.core.text.entities import Entity, pattern_entities
 from synth_assets.evaluation.judging import PROMPTS, ask
-from synth_assets.evaluation.resampling import bootstrap_mean, ratio
 from synth_assets.recipe.measuring import Facts as Wanted
 from synth_assets.selection.select import ranked
 
@@ -85,6 +84,8 @@ def _words(text: str) -> list[str]:
 def entity_error(texts: Sequence[str], evidence: Sequence[str], find: Split = entities) -> Measured:
     """Share of named entities that are absent from the evidence of their text (the named-entity error of
     FactualityPrompt, Lee et al. 2022), over all entities; lower is better."""
+    from synth_assets.evaluation.resampling import ratio
+
     counted = [entity_errors(text, known, find) for text, known in zip(texts, evidence, strict=True)]
     return ratio(counted, "no text names an entity")
 
@@ -102,6 +103,8 @@ def verdict_scores(texts: Sequence[Sequence[bool | None]], k: int) -> dict[str, 
     """`fact_precision`, `fact_recall_at_k` and `fact_f1_at_k`, means over the texts (SAFE, Wei et al. 2024),
     from the verdicts on the facts of each; None, beside the point, counts for nothing. Of entailed sentences
     the precision is FactualityPrompt's entailment ratio."""
+    from synth_assets.evaluation.resampling import bootstrap_mean
+
     counted = [(list(verdicts).count(True), list(verdicts).count(False)) for verdicts in texts]
     precisions = [s / (s + u) if s + u else None for s, u in counted]
     return {

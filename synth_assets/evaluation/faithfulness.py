@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from synth_assets.contracts.measured import Z95, Measured, proportion, unknown, with_error
 from synth_assets.evaluation.resampling import ONE_ROW, bootstrap
-from synth_assets.selection.select import select_random
-
-if TYPE_CHECKING:
-    import numpy as np
 
 ONE_CLASS = "all labels are of one class: agreement by chance is complete"
 
@@ -28,11 +26,6 @@ def sample_size(width: float) -> int:
     if not 0 < width < 1:
         raise ValueError(f"width {width}: the width of an interval of a proportion is between 0 and 1")
     return max(1, math.ceil((Z95 / width) ** 2 - Z95**2))
-
-
-def drawn_for_people(row_ids: Sequence[str], n: int, seed: int = 0) -> list[str]:
-    """`n` of the rows, by the hash of their ids: another row more or less leaves the rest of the sample."""
-    return select_random(row_ids, n, seed, "faithfulness")
 
 
 def agreement(labels: Sequence[Hashable], truth: Sequence[Hashable]) -> dict[str, Measured]:
@@ -59,7 +52,6 @@ def pairs(
 def kappa(rows: Sequence[tuple[int, int]], power: int | None = None) -> Measured:
     """Cohen's kappa of pairs of classes. With a power the classes are levels in their order, and two labels
     disagree by the distance of their levels to that power (1 linear, 2 quadratic: Cohen 1968)."""
-    import numpy as np
 
     def statistic(cells: np.ndarray, counts: np.ndarray) -> np.ndarray:
         first, second = one_hot(cells)
@@ -75,15 +67,11 @@ def kappa(rows: Sequence[tuple[int, int]], power: int | None = None) -> Measured
 
 def one_hot(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cells of two classes (c, 2) as two matrices (c, K)."""
-    import numpy as np
-
     classes = np.arange(int(cells.max()) + 1)
     return (cells[:, :1] == classes).astype(float), (cells[:, 1:] == classes).astype(float)
 
 
 def _macro_f1(cells: np.ndarray, counts: np.ndarray) -> Any:
-    import numpy as np
-
     first, second = one_hot(cells)
     hits, members = counts @ (first * second), counts @ (first + second)
     present = members > 0
@@ -105,8 +93,6 @@ def ppi_mean(
     it is and the fewer other rows it has seen: the mean has no bias however wrong it is, and its interval is
     about as wide as that of people alone at the most.
     """
-    import numpy as np
-
     n = len(people)
     if n == 0:
         return unknown("people have judged no row")
@@ -125,8 +111,6 @@ def ppi_mean(
 
 def _power(people: np.ndarray, judge: np.ndarray, rest: np.ndarray) -> float:
     """How much of the judge makes the variance of the mean least."""
-    import numpy as np
-
     if len(people) < 2 or len(rest) < 2:
         return 0.0
     spread = (1 + len(people) / len(rest)) * float(np.concatenate([judge, rest]).var(ddof=1))

@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from synth_assets.contracts.measure import Look, Metric, row
-from synth_assets.contracts.measured import Measured
+from synth_assets.contracts.measured import Measured, proportion
 from synth_assets.core import templates
 from synth_assets.core.text.arithmetic import rating
-from synth_assets.evaluation.faithfulness import agreement, ppi_mean, proportion
 from synth_assets.evaluation.metric_rows import table
-from synth_assets.evaluation.preference import both_orders, by_score, position_bias, route, win_tie_lose
-from synth_assets.evaluation.resampling import bootstrap_mean
 from synth_assets.recipe.measuring import Judged
 from synth_assets.selection.select import ranked
 
@@ -65,6 +62,19 @@ class Verdict(NamedTuple):
         return abs(self.margin) if self.forward == 1 - self.swapped else 0.0
 
 
+def by_score(first: float, second: float) -> float:
+    """The verdict that two scores are, higher being better."""
+    return 0.5 + 0.5 * ((first > second) - (first < second))
+
+
+def both_orders(forward: float | None, swapped: float | None) -> float | None:
+    """One verdict from a judge that saw a pair in both orders: `forward` is about the first system shown
+    first, `swapped` about the second one shown first. Orders that contradict each other are a tie."""
+    if forward is None or swapped is None:
+        return None
+    return forward if forward == 1 - swapped else 0.5
+
+
 def judge_pairs(pairs: Sequence[Pair], model: Completes, prompt: str = PAIR) -> list[Verdict]:
     """A verdict a pair; two calls each, one an order (Vicuna's judge, Chiang et al. 2023).
 
@@ -80,6 +90,9 @@ def reliability(judge: Sequence[float | None], people: Sequence[float | None]) -
     """Of verdicts on the same pairs, None where there is none: how often the judge says what people say
     (`accuracy`, and `kappa`), and the `win_rate` of all pairs, the judge's, corrected by the people's
     (prediction-powered inference, Angelopoulos et al. 2023). The pairs of people are a random sample."""
+    from synth_assets.evaluation.faithfulness import agreement, ppi_mean
+    from synth_assets.evaluation.resampling import bootstrap_mean
+
     known = [(j, p) for j, p in zip(judge, people, strict=True) if j is not None]
     both = [(j, p) for j, p in known if p is not None]
     rest = [j for j, p in known if p is None]
@@ -135,6 +148,8 @@ class Judge(Metric):
 
     def measure(self, look: Look) -> pd.DataFrame:
         """Nothing where no round was measured before. Pairs of which it is not sure are told to people."""
+        from synth_assets.evaluation.preference import route
+
         before, file = look.before(), self.wanted.people
         if before is None:
             return table([])
@@ -184,6 +199,8 @@ def preference(
 ) -> pd.DataFrame:
     """How often the judge prefers this round's rows to those of `round_`, how much the order decides, and how
     far it says what people say of the same pairs."""
+    from synth_assets.evaluation.preference import position_bias, win_tie_lose
+
     if not verdicts:
         return table([])
     slice_, of = f"against {round_}", {"against": round_}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 COLUMNS = list(Row._fields)
 PARTS = COLUMNS[COLUMNS.index("set") :]  # what a slice says, as columns
+VARIED = ("generations", "filtered", "real")  # sets whose diversity is compared
 MAIN = "weighted"  # the set whose errors are told one by one
 CURVE = re.compile(r"(.+)@(\d+)")  # a slice of a learning curve: the set, and how many rows of it
 Annotate = Callable[[Sequence[str]], Sequence["LabelLogprobs | None"]]

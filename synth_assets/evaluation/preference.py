@@ -6,14 +6,13 @@ A verdict on a pair is a number from the view of the first system: 1 it won, 0.5
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from synth_assets.contracts.measured import Measured
-from synth_assets.evaluation.faithfulness import kappa, one_hot, pairs, proportion
+import numpy as np
+
+from synth_assets.contracts.measured import Measured, proportion
+from synth_assets.evaluation.faithfulness import kappa, one_hot, pairs
 from synth_assets.evaluation.resampling import DRAWS, bootstrap, bootstrap_mean, interval, resampled
-
-if TYPE_CHECKING:
-    import numpy as np
 
 LEVELS = "ABCD"  # from right and helpful to useless (Self-Instruct, Wang et al. 2023)
 OUTCOMES = {"win": 1.0, "tie": 0.5, "lose": 0.0}
@@ -45,8 +44,6 @@ def level_agreement(
 
 
 def _spearman(cells: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    import numpy as np
-
     ranks = []
     for members in one_hot(cells):
         sizes = counts @ members
@@ -63,25 +60,12 @@ def mean_ranks(rankings: Sequence[Mapping[str, float]]) -> dict[str, Measured]:
     return {s: bootstrap_mean([ranking.get(s) for ranking in rankings]) for s in systems}
 
 
-def by_score(first: float, second: float) -> float:
-    """The verdict that two scores are, higher being better."""
-    return 0.5 + 0.5 * ((first > second) - (first < second))
-
-
 def win_tie_lose(verdicts: Sequence[float | None]) -> dict[str, Measured]:
     """Shares of `win`, `tie` and `lose`; `win_score` (win - lose) / n + 1, so that 1 is par (AlpaGasus, Chen
     et al. 2023); `win_rate`, in which a tie is half a win."""
     known = [v for v in verdicts if v is not None and v == v]
     shares = {name: proportion([v == of for v in known]) for name, of in OUTCOMES.items()}
     return shares | {"win_score": bootstrap_mean([2 * v for v in known]), "win_rate": bootstrap_mean(known)}
-
-
-def both_orders(forward: float | None, swapped: float | None) -> float | None:
-    """One verdict from a judge that saw a pair in both orders: `forward` is about the first system shown
-    first, `swapped` about the second one shown first. Orders that contradict each other are a tie."""
-    if forward is None or swapped is None:
-        return None
-    return forward if forward == 1 - swapped else 0.5
 
 
 def position_bias(forward: Sequence[float | None], swapped: Sequence[float | None]) -> dict[str, Measured]:
@@ -110,8 +94,6 @@ def elo(comparisons: Sequence[Comparison], k: float = 32, start: float = START) 
     They depend on the order of the games and on how many each system has; `bradley_terry` does not. The
     intervals are of resampled games in other orders: a value outside its own rests on the order.
     """
-    import numpy as np
-
     systems, rows = _numbered(comparisons)
     if not len(rows):
         return {}
@@ -142,8 +124,6 @@ def bradley_terry(comparisons: Sequence[Comparison]) -> dict[str, Measured]:
 
 def _numbered(comparisons: Sequence[Comparison]) -> tuple[list[str], np.ndarray]:
     """The systems in their order, and the comparisons with a verdict as rows of two places and it."""
-    import numpy as np
-
     known = [c for c in comparisons if c.verdict is not None and c.verdict == c.verdict]
     systems = sorted({s for c in known for s in (c.first, c.second)})
     places = {s: i for i, s in enumerate(systems)}
@@ -152,8 +132,6 @@ def _numbered(comparisons: Sequence[Comparison]) -> tuple[list[str], np.ndarray]
 
 def _strengths(cells: np.ndarray, counts: np.ndarray, systems: int) -> np.ndarray:
     """Strengths (draws, systems) on Elo's scale; NaN where there is no finite estimate."""
-    import numpy as np
-
     a, b = cells[:, 0].astype(int), cells[:, 1].astype(int)
     wins = np.zeros((len(counts), systems, systems))
     for i in range(len(cells)):
@@ -170,8 +148,6 @@ def _most_likely(wins: np.ndarray) -> np.ndarray:
 
     Newton's method on the concave log-likelihood, with steps of at most 1.
     """
-    import numpy as np
-
     games, found = wins + wins.transpose(0, 2, 1), np.zeros(wins.shape[:2])
     systems = wins.shape[1]
     for _ in range(100):
@@ -190,8 +166,6 @@ def _most_likely(wins: np.ndarray) -> np.ndarray:
 
 def _comparable(won: np.ndarray) -> np.ndarray:
     """Whether every system won, perhaps by way of others, against every other (Ford 1957): (draws,)."""
-    import numpy as np
-
     reached = won | np.eye(won.shape[1], dtype=bool)
     for _ in range(won.shape[1].bit_length()):
         reached = (reached.astype(float) @ reached.astype(float)) > 0

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
+from synth_assets.contracts.measure import row
 from synth_assets.contracts.measured import Z95, Measured, proportion, unknown
+from synth_assets.core.asking import Encode
 from synth_assets.evaluation.diversity import tokens
+from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.similarity import drawn_for, nearest_distances, unfit
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def whole_copies(texts: Sequence[str], sources: Sequence[str]) -> Measured:
@@ -40,8 +42,6 @@ def nearest_seed_distance(
     Of `nearest_distances`, which is the whole distribution. Rows of unit length are at most 2 apart. Exact up
     to 10^8 pairs, of drawn rows beyond. Interval: between two order statistics, free of a distribution.
     """
-    import numpy as np
-
     if why := unfit(matrix, 1) or unfit(seeds, 1):
         return unknown(why, len(matrix))
     distances = np.sort(nearest_distances(matrix[drawn_for(matrix, seeds, seed)], seeds))
@@ -83,7 +83,6 @@ def auc(positive: np.ndarray, negative: np.ndarray) -> Measured:
     Interval: where the variance of Hanley & McNeil (1982) at the area itself reaches the value (method 5 of
     Newcombe 2006), which holds at 0 and 1, too.
     """
-    import numpy as np
     from scipy.optimize import brentq
     from scipy.stats import rankdata
 
@@ -112,3 +111,22 @@ def _share(hits: Sequence[bool], sources: Sequence[str]) -> Measured:
     if not hits or not sources:
         return unknown("no texts" if sources else "nothing to compare with", len(hits))
     return proportion(hits)
+
+
+def leaks(rows: pd.DataFrame, seeds: pd.DataFrame, encode: Encode) -> pd.DataFrame:
+    """What the synthetic rows have in common with the seeds that the model was shown, and with the test."""
+    texts = list(rows["text"])
+    shown, other, test = (
+        list(seeds.loc[seeds["split"].isin(splits), "text"])
+        for splits in (["demonstration"], ["validation", "test"], ["test"])
+    )
+    vectors, of_shown, of_other = encode(texts), encode(shown), encode(other)
+    found = {
+        "copied_seeds": whole_copies(texts, shown),
+        "verbatim_seeds": verbatim_overlap(texts, shown),
+        "contamination": verbatim_overlap(texts, test),
+        "nearest_seed_distance": nearest_seed_distance(vectors, of_shown),
+        "closer_than_real": closer_than_real(vectors, of_shown),
+        "membership_signal": membership_signal(vectors, of_shown, of_other),
+    }
+    return table(row(name, "filtered", measured) for name, measured in found.items())

@@ -8,12 +8,11 @@ thousand rows cost as much as those of a hundred.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from synth_assets.contracts.measured import NO_ROWS, Measured, unknown
-
-if TYPE_CHECKING:
-    import numpy as np
 
 DRAWS = 1000
 BLOCK = 4_000_000  # counts that are held at once
@@ -26,8 +25,6 @@ Statistic = Callable[[Any, Any], Any]
 
 def resampled(rows: np.ndarray, statistic: Statistic, draws: int = DRAWS) -> tuple[np.ndarray, np.ndarray]:
     """The statistic of `rows` (n, f), and of `draws` resamples of them: one array of a value or more each."""
-    import numpy as np
-
     cells, counts = np.unique(rows, axis=0, return_counts=True)
     generator = np.random.default_rng(0)
     step = max(1, BLOCK // len(cells))
@@ -43,8 +40,6 @@ def bootstrap(rows: Any, statistic: Statistic, why: str = "") -> Measured:
 
     There is no interval where resamples do not differ, or more than one in 40 has no value.
     """
-    import numpy as np
-
     table = np.asarray(rows, dtype=float)
     if len(table) == 0:
         return unknown(NO_ROWS)
@@ -55,8 +50,6 @@ def bootstrap(rows: Any, statistic: Statistic, why: str = "") -> Measured:
 
 def interval(value: float, drawn: np.ndarray, n: int, why: str = "") -> Measured:
     """A value with the middle 95 % of what resamples gave."""
-    import numpy as np
-
     if not np.isfinite(value):
         return unknown(why or "a number of the rows is not finite", n)
     known = drawn[~np.isnan(drawn)]
@@ -80,7 +73,6 @@ def bootstrap_mean(values: Sequence[float | None], why: str = NO_ROWS) -> Measur
 
 def ratio(parts: Sequence[tuple[float, float]], why: str) -> Measured:
     """Sum of the first numbers over the sum of the second ones, rows resampled together."""
-    import numpy as np
 
     def statistic(cells: np.ndarray, counts: np.ndarray) -> np.ndarray:
         top, bottom = (counts @ cells).T

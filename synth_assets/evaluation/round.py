@@ -3,50 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from synth_assets.contracts.measure import Look, Metric, Row, row
-from synth_assets.contracts.measured import NO_ROWS, Z95, Measured, proportion, unknown, wilson
+import numpy as np
+import pandas as pd
+
+from synth_assets.contracts.measure import Row, row
+from synth_assets.contracts.measured import Z95, Measured, proportion, unknown, wilson
+from synth_assets.core.asking import Encode
 from synth_assets.evaluation.faithfulness import agreement, ppi_mean
 from synth_assets.evaluation.metric_rows import table
-from synth_assets.evaluation.of_students import training_set
-from synth_assets.evaluation.usefulness import TrainingSet, correct
+from synth_assets.evaluation.usefulness import predicted, training_set
 from synth_assets.students.classifier import Student
 from synth_assets.students.made import Made
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-    from synth_assets.core.asking import Encode
+def right_share(agrees: Sequence[bool] | np.ndarray, people: Mapping[int, bool] | None = None) -> Measured:
+    """Share of labels that a student of real rows gives, too (ZeroGen's Correctness, Ye et al. 2022).
 
-
-def correctness(
-    real: TrainingSet, synthetic: TrainingSet, people: Mapping[int, bool] | None = None
-) -> Measured:
-    """Share of synthetic labels that a student of real rows predicts (ZeroGen's Correctness, Ye et al. 2022).
-
-    `people`: number of a synthetic row -> whether its label is right. With them the student's mistakes are
-    taken out of the value (`ppi_mean`), and it is the share of right labels.
-    """
-    if len(set(real.labels)) < 2:
-        return unknown("the real rows are not of two classes", len(synthetic.labels))
-    if not len(synthetic.labels):
-        return unknown(NO_ROWS)
-    agrees = correct(real, synthetic.features, synthetic.labels)
-    if agrees is None:
-        lacking = ", ".join(sorted(set(synthetic.labels) - set(real.labels)))
-        return unknown(f"no real row is labelled {lacking}", len(synthetic.labels))
-    return right_share(list(agrees), people)
-
-
-def right_share(agrees: Sequence[bool], people: Mapping[int, bool] | None = None) -> Measured:
-    """`correctness` from whether a student gives each row's label, too, and what people say of some rows.
+    `people`: number of a row -> whether its label is right. With them the student's mistakes are taken out of
+    the value (`ppi_mean`), and it is the share of right labels.
 
     The interval is Wilson's of as many rows as would give a proportion the error of the prediction-powered
     mean: that holds near 0 and 1 and for few rows, too.
     """
     if people is None:
-        return proportion(agrees)
+        return proportion(list(agrees))
     alone = proportion(list(people.values()), "people have judged no row")
     rest = [bool(a) for i, a in enumerate(agrees) if i not in people]
     found = ppi_mean(list(people.values()), [bool(agrees[i]) for i in people], rest)
@@ -73,18 +54,19 @@ def faithfulness(
         return table(found)
     trained = training_set(real, Made(encode, Student))
     people = {i: bool(rows["label"].iloc[i] == asked.iloc[i]) for i, seen in enumerate(by_people) if seen}
-    whole = TrainingSet(encode(list(rows["text"])), list(asked))
-    found.append(row("correctness", "filtered", correctness(trained, whole, people or None)))
-    agrees = correct(trained, whole.features, whole.labels)
-    if agrees is None:
-        return table(found)
+    said = predicted(trained, encode(list(rows["text"])), list(asked))
+    if said is None:
+        lacking = ", ".join(sorted(set(asked) - set(trained.labels)))
+        why = unknown(f"no real row is labelled {lacking}", len(asked))
+        return table([*found, row("correctness", "filtered", why)])
+    found.append(row("correctness", "filtered", right_share(said.right, people or None)))
     for attribute in ["label", *attributes]:
         values = asked if attribute == "label" else rows[attribute]
         for value in sorted(values.dropna().unique()) if values.nunique() <= 50 else ():
             at = (values == value).to_numpy().nonzero()[0]
             seen = {j: people[i] for j, i in enumerate(at) if i in people} if people else None
             of = {"attribute": attribute, "attribute_value": value}
-            measured = right_share(list(agrees[at]), seen)
+            measured = right_share(said.right[at], seen)
             found.append(row("correctness", f"{attribute}={value}", measured, **of))
     return table(found)
 
@@ -95,17 +77,3 @@ def yields(generations: pd.DataFrame, filtered: pd.DataFrame) -> pd.DataFrame:
     for cell, asked in generations["cell"].value_counts().sort_index().items():
         counts[str(cell)] = (int((filtered["cell"] == cell).sum()), int(asked))
     return table(Row("yield", name, kept / n, *wilson(kept, n), n) for name, (kept, n) in counts.items())
-
-
-class Faithfulness(Metric):
-    """Whether the labels of the rows are right, by a student of the real rows and by people."""
-
-    name = "faithfulness"
-
-    def measure(self, look: Look) -> pd.DataFrame:
-        """Nothing of a task without labels."""
-        attributes = list(look.recipe.attributes)
-        if not look.recipe.labels:
-            return table([])
-        told = look.labelled.merge(look.filtered[["row_id", *attributes]], on="row_id")
-        return faithfulness(told, look.seeds, attributes, look.encode)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from synth_assets.contracts.measured import Measured, jackknife, mean, unknown, with_error
-
-if TYPE_CHECKING:
-    import numpy as np
+from synth_assets.selection.methods import clusters
 
 BLOCK = 4096  # rows that are worked on at once, in float64: the cache holds them
 EXACT_ROWS = 2000  # all pairs of so many rows are compared; of a larger set, of as many drawn rows
@@ -31,8 +30,6 @@ def pairwise_similarity(matrix: np.ndarray, labels: Sequence[str] | None = None)
     others sum to its product with the rows' sum, so time is n * d and not n * n * d, exactly. With `labels`:
     pairs of one class, and the mean over the classes that have two rows. Interval: the jackknife's.
     """
-    import numpy as np
-
     if why := unfit(matrix):
         return unknown(why, len(matrix))
     if labels is None:
@@ -54,8 +51,6 @@ def centroid_distance(matrix: np.ndarray) -> Measured:
 
     Sees no bunches: two far ones look as varied as rows all around. Interval: of the mean.
     """
-    import numpy as np
-
     if why := unfit(matrix):
         return unknown(why, len(matrix))
     centre = _sum(matrix) / len(matrix)
@@ -68,8 +63,6 @@ def remote_clique(matrix: np.ndarray, seed: int = 0) -> Measured:
     A distance does not add up as a similarity does: exact up to 2,000 rows, and of 2,000 drawn rows of a
     larger set. Interval: the jackknife's, which has the error of the draw in it.
     """
-    import numpy as np
-
     if why := unfit(matrix):
         return unknown(why, len(matrix))
     rows = np.asarray(matrix[_drawn(len(matrix), EXACT_ROWS, seed)], dtype=np.float64)
@@ -87,8 +80,6 @@ def vendi_score(matrix: np.ndarray) -> Measured:
     sets of one size only. Copying every row alike leaves it as it is. No interval: with about as many rows as
     dimensions, what a row adds depends on the others.
     """
-    import numpy as np
-
     if why := unfit(matrix):
         return unknown(why, len(matrix))
     n, d = matrix.shape
@@ -111,8 +102,6 @@ def nearest_distances(matrix: np.ndarray, others: np.ndarray, own: np.ndarray | 
     matrices. The nearest is found in their own precision, its distance is then taken in float64: a copy is
     at 0.
     """
-    import numpy as np
-
     halves = np.einsum("ij,ij->i", others, others) / 2
     step = max(1, 2**23 // len(others))
     found = []
@@ -162,10 +151,6 @@ def cluster_coverage(
     few rows a cluster, other real rows stay far below it: their vectors lie nearest to the large clusters.
     A row hits the cluster of the nearest centre, however far it lies. Interval: the jackknife's.
     """
-    import numpy as np
-
-    from synth_assets.selection.methods import clusters
-
     if why := unfit(matrix, 1) or unfit(real, 1):
         return unknown(why, len(matrix)), unknown(why, len(real))
     of_real, centres = clusters(np.asarray(real), min(k, len(real)), seed)
@@ -186,10 +171,6 @@ def mauve(matrix: np.ndarray, real: np.ndarray, seed: int = 0) -> Measured:
     two Kullback-Leibler divergences from their mixtures, scaled by 5. Exact up to 2,500 rows of each set, of
     so many drawn rows beyond. Falls with fewer rows: compare sets of one size only. Without an interval.
     """
-    import numpy as np
-
-    from synth_assets.selection.methods import clusters
-
     if why := unfit(matrix) or unfit(real):
         return unknown(why, len(matrix))
     ours, theirs = (m[_drawn(len(m), MAUVE_ROWS, seed)] for m in (matrix, real))
@@ -201,7 +182,6 @@ def mauve(matrix: np.ndarray, real: np.ndarray, seed: int = 0) -> Measured:
 
 def divergence_area(p: np.ndarray, q: np.ndarray) -> float:
     """The area of MAUVE for two distributions over the same k clusters, at 25 mixtures."""
-    import numpy as np
 
     def divergence(a: np.ndarray, b: np.ndarray) -> float:
         there = a > 0
@@ -216,8 +196,6 @@ def divergence_area(p: np.ndarray, q: np.ndarray) -> float:
 
 def unfit(matrix: np.ndarray, least: int = 2) -> str:
     """Why nothing can be said of the matrix; empty if there is no reason."""
-    import numpy as np
-
     if len(matrix) < least:
         return "no rows" if least == 1 else "fewer than two rows"
     return "" if np.isfinite(_sum(matrix)).all() else "a vector has a number that is not finite"
@@ -230,24 +208,18 @@ def drawn_for(matrix: np.ndarray, others: np.ndarray, seed: int) -> np.ndarray:
 
 def _drawn(n: int, most: int, seed: int) -> np.ndarray:
     """The numbers of n rows, or of `most` drawn ones, in order."""
-    import numpy as np
-
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
 
 
 def _blocks(matrix: np.ndarray) -> Iterator[np.ndarray]:
-    import numpy as np
-
     for begin in range(0, len(matrix), BLOCK):
         yield np.asarray(matrix[begin : begin + BLOCK], dtype=np.float64)
 
 
 def _sum(matrix: np.ndarray) -> np.ndarray:
     """Sum of the rows, (d,)."""
-    import numpy as np
-
     total = np.zeros(matrix.shape[1])
     for rows in _blocks(matrix):
         total += np.ones(len(rows)) @ rows
@@ -256,8 +228,6 @@ def _sum(matrix: np.ndarray) -> np.ndarray:
 
 def _similarities(matrix: np.ndarray) -> np.ndarray:
     """Each row's similarities to all the others, summed, (n,)."""
-    import numpy as np
-
     total = _sum(matrix)
     # in float64: the two terms cancel when rows are almost orthogonal
     return np.concatenate([rows @ total - np.einsum("ij,ij->i", rows, rows) for rows in _blocks(matrix)])

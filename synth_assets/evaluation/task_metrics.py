@@ -11,18 +11,25 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from math import exp, prod
+from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from synth_assets.contracts.measure import Passes, row
 from synth_assets.contracts.measured import Measured, proportion, unknown
 from synth_assets.core.text.arithmetic import final_answer, normalise
+from synth_assets.evaluation.faithfulness import agreement
+from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.privacy import auc as area_under_curve
 from synth_assets.evaluation.resampling import bootstrap, bootstrap_mean, ratio
+from synth_assets.recipe.measuring import PASSES
 
 NO_REFERENCE = "no row has a right answer"
-Metric = Callable[
-    [Sequence[str], Sequence[Sequence[str]]], Measured
-]  # of answers, and the right ones of each
+Metric = Callable[[Sequence[str], Sequence[Sequence[str]]], Measured]  # of answers, and what is right
 Span = tuple[str, int, int]  # type, first token, token after the last one
 WORD = re.compile("[a-z0-9]+")
+CODE = re.compile(r"```\w*\n(.*?)```", re.DOTALL)
 
 
 def set_f1(found: Sequence[Iterable[Hashable]], gold: Sequence[Iterable[Hashable]]) -> Measured:
@@ -106,8 +113,6 @@ def auc(scores: Sequence[float], positive: Sequence[bool]) -> Measured:
 
     A row is left out whose score or class is missing: None, or a score that is no number.
     """
-    import numpy as np
-
     known = [(s, y) for s, y in zip(scores, positive, strict=True) if not (s is None or s != s or y is None)]
     numbers, yes = np.array([s for s, _ in known], dtype=float), np.array([y for _, y in known], dtype=bool)
     if not yes.any() or yes.all():
@@ -129,7 +134,6 @@ def _sacrebleu(name: str, texts: Sequence[str], references: Sequence[Sequence[st
     rows = [(text, right) for text, right in zip(texts, references, strict=True) if right]
     if not rows:
         return unknown(NO_REFERENCE, len(texts))
-    import numpy as np
     import sacrebleu
 
     metric = getattr(sacrebleu, name)()
@@ -217,3 +221,84 @@ BY_NAME: Mapping[str, Metric] = {  # what takes a text a row, and what is right 
     "chrf": chrf,
     "rouge_l": rouge_l,
 }
+
+
+def right(by: str, value: Any) -> list[str] | None:
+    """The right answers of a row, or the members of its set, as its column has them; None if it has none."""
+    if _missing(value):
+        return None
+    if _is_list(value):
+        return [str(one) for one in value]
+    return members(str(value)) if by == "set_f1" else [str(value)]
+
+
+def score(by: str, answers: Sequence[str | None], gold: Sequence[Sequence[str] | None]) -> Measured:
+    """The metric `by` of the answers. A row that lacks its answer, or what is right, is left out."""
+    known = [(a, g) for a, g in zip(answers, gold, strict=True) if a is not None and g is not None]
+    return BY_NAME[by]([a for a, _ in known], [g for _, g in known])
+
+
+def _passes(
+    answers: Sequence[str | None], gold: Sequence[Sequence[str] | None], run: Passes
+) -> list[float | None]:
+    """1 for a program that passes its tests, 0 for another, None where there is no answer or no test."""
+    known = [i for i, (a, g) in enumerate(zip(answers, gold, strict=True)) if a is not None and g]
+    passed = run([program(str(answers[i]), gold[i] or ()) for i in known])
+    found = dict(zip(known, map(float, passed), strict=True))
+    return [found.get(i) for i in range(len(answers))]
+
+
+def program(answer: str, tests: Sequence[str]) -> str:
+    """The code of an answer, of a fenced block where it has one, and the tests after it."""
+    fenced = CODE.search(answer)
+    return "\n".join([fenced[1] if fenced else answer, *tests])
+
+
+def taught(
+    by: str,
+    answers: Mapping[str, Sequence[str | None]],
+    gold: Sequence[Sequence[str] | None],
+    run: Passes,
+    against: str = "seeds",
+) -> pd.DataFrame:
+    """Metric rows of what the model answered with rows of each set, and its mean gain, row by row, over what
+    it answered with rows of the set `against`."""
+    found, each = [], {}
+    for name, said in answers.items():
+        if by == PASSES:
+            each[name] = _passes(said, gold, run)
+            whole = proportion([None if v is None else v == 1 for v in each[name]], NO_REFERENCE)
+        else:
+            each[name] = [score(by, [a], [g]).value for a, g in zip(said, gold, strict=True)]
+            whole = score(by, said, gold)
+        found.append(row(f"in_context_{by}", name, whole))
+    base = each.pop(against, None)
+    for name, values in each.items() if base else ():
+        pairs = zip(values, base or (), strict=True)
+        gains = [None if a is None or b is None else a - b for a, b in pairs]
+        found.append(row("in_context_gain", name, bootstrap_mean(gains, "no row was answered with both")))
+    return table(found)
+
+
+def truth(by: str, set_: str, column: str, rows: pd.DataFrame, is_: str) -> pd.DataFrame:
+    """Metric rows of a column against the column of what is right (faithfulness with ground truth, Zhu et al.
+    2023). `by: label` compares labels: accuracy, macro-F1 and Cohen's kappa."""
+    slice_ = f"{column} of {set_}"
+    if by == "label":
+        told = [[None if _missing(v) else _text(v) for v in rows[c]] for c in (column, is_)]
+        return table(row(f"truth_{name}", slice_, found) for name, found in agreement(*told).items())
+    answers = [None if _missing(answer) else _text(answer) for answer in rows[column]]
+    return table([row(f"truth_{by}", slice_, score(by, answers, [right(by, v) for v in rows[is_]]))])
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _is_list(value: Any) -> bool:
+    """Whether it has members: pandas has the lists of a column as arrays."""
+    return hasattr(value, "__iter__") and not isinstance(value, str)
+
+
+def _text(value: Any) -> str:
+    return "\n".join(map(str, value)) if _is_list(value) else str(value)

@@ -9,16 +9,14 @@ a fast student where there is no torch. How far to trust the judge is what `fait
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import tagged_hash
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from synth_assets.students.crossfit import Model
-    from synth_assets.students.made import Made
+from synth_assets.students.crossfit import Model, out_of_fold
+from synth_assets.students.made import Made
 
 
 class Rated(NamedTuple):
@@ -65,8 +63,6 @@ class TunedJudge:
 
 def held_out(rated: Sequence[Rated], student: Made, k: int = 5, seed: int = 0) -> list[Judged]:
     """Each answer as rated by a judge that was tuned on other questions: one of `k` judges."""
-    from synth_assets.students.crossfit import out_of_fold
-
     names, texts = _names(rated), _read([r[:2] for r in rated])
     questions = [r.question for r in rated]
     if len(set(questions)) < k:
@@ -100,8 +96,6 @@ def _read(answers: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _judged(p: np.ndarray, levels: Sequence[float]) -> list[Judged]:
-    import numpy as np
-
     best = p.argmax(axis=1)
     means = p @ np.asarray(levels)
     return [

@@ -6,23 +6,24 @@ that the student was trained on; of a learning curve, `set@rows`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from synth_assets.contracts.measure import Row, row
 from synth_assets.contracts.measured import NO_ROWS, Measured, unknown, wilson
+from synth_assets.core.asking import LabelLogprobs
 from synth_assets.evaluation.faithfulness import agreement
+from synth_assets.evaluation.metric_rows import MAIN, Sets, against, table
 from synth_assets.evaluation.resampling import interval
 from synth_assets.evaluation.task_metrics import auc
 from synth_assets.selection.select import ranked
+from synth_assets.students.calibration import batch_calibrated
 from synth_assets.students.classifier import Student
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-    from synth_assets.students.made import New
+from synth_assets.students.made import Made, New
 
 BINS = 15  # of the expected calibration error
 DRAWS = 200  # bootstrap resamples
@@ -53,8 +54,6 @@ class Predicted:
     @property
     def at(self) -> np.ndarray:
         """(n,): the place of each gold label among the classes."""
-        import numpy as np
-
         return np.searchsorted(np.asarray(self.classes), np.asarray(self.gold))
 
     @property
@@ -70,8 +69,6 @@ class Predicted:
     @property
     def confusion(self) -> np.ndarray:
         """(K, K) counts: gold in the rows, what the student says in the columns."""
-        import numpy as np
-
         k = len(self.classes)
         return np.bincount(self.at * k + self.said, minlength=k * k).reshape(k, k)
 
@@ -88,20 +85,12 @@ def predicted(
     return Predicted(classes, student.predict_proba(features), gold)
 
 
-def correct(train: TrainingSet, features: np.ndarray, gold: Sequence[str]) -> np.ndarray | None:
-    """Whether a student trained on the set is right, one bool a test row; None if a class is absent."""
-    found = predicted(train, features, gold)
-    return None if found is None else found.right
-
-
 def paired_gain(after: np.ndarray, before: np.ndarray, draws: int = 4000) -> tuple[float, float, float]:
     """Gain in accuracy on the same rows with its 95 % interval: (gain, low, high).
 
     The interval is the bootstrap's or, where no two rows differ in their difference and it sees no chance, as
     wide as Wilson's is of no hit (the limit of Tango's score interval, 1998).
     """
-    import numpy as np
-
     difference = after.astype(float) - before.astype(float)
     generator = np.random.default_rng(0)
     n = len(difference)
@@ -141,8 +130,6 @@ def word_list_labels(texts: Sequence[str], words: Mapping[str, Sequence[str]]) -
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     """Expected calibration error, in [0, 1]: mean distance between confidence and accuracy over equal bins
     of the confidence (Guo et al. 2017)."""
-    import numpy as np
-
     at = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gap = np.bincount(at, confidence - right, minlength=BINS)
     return float(np.abs(gap).sum() / len(right))
@@ -155,8 +142,6 @@ def calibration(confidence: np.ndarray, right: np.ndarray) -> Measured:
     that is right as often as it is sure has such a value by chance, and else what the bootstrap's bias, taken
     off twice, leaves of it (the basic interval; Davison & Hinkley 1997).
     """
-    import numpy as np
-
     n, generator = len(right), np.random.default_rng(0)
     if not n:
         return unknown(NO_ROWS)
@@ -185,8 +170,6 @@ def area(predicted: Predicted) -> Measured:
 
 def of_one(name: str, predicted: Predicted) -> Iterator[Row]:
     """Macro-F1, area under the curve and calibration error of one set's student."""
-    import numpy as np
-
     said = list(np.asarray(predicted.classes)[predicted.said])
     found = {
         "macro_f1": agreement(said, predicted.gold)["macro_f1"],
@@ -217,7 +200,6 @@ def learning_curve(
 ) -> Iterator[Row]:
     """Accuracy of students of a part of the rows: mean over REPEATS drawn parts of each size, with Student's
     interval of that mean (of the whole set, one value). Parts have each label's share of the set."""
-    import numpy as np
     from scipy.stats import t
 
     labels = rows["label"].value_counts()
@@ -239,10 +221,124 @@ def learning_curve(
 
 def _part(rows: pd.DataFrame, share: float, seed: str) -> pd.DataFrame:
     """Of each label so many of its rows, drawn by their ids."""
-    import pandas as pd
-
     parts = []
     for _, group in rows.groupby("label"):
         ids = ranked(group["row_id"], 0, f"curve/{seed}")[: max(1, round(share * len(group)))]
         parts.append(group[group["row_id"].isin(ids)])
     return pd.concat(parts)
+
+
+def training_sets(
+    generations: pd.DataFrame,
+    filtered: pd.DataFrame,
+    labelled: pd.DataFrame,
+    weighted: pd.DataFrame,
+    seeds: pd.DataFrame,
+    seed: int = 0,
+) -> dict[str, pd.DataFrame]:
+    """What is compared: name -> rows with text, label and, where it weighs, weight.
+
+    `real` are as many real rows of each label as `weighted` has synthetic ones, drawn from the unlabeled
+    split, whose labels are used for nothing but this reference; absent when there are too few.
+    """
+    import pandas as pd
+
+    synthetic = weighted[weighted["origin"] == "synthetic"]
+    shown = seeds[seeds["split"] == "demonstration"]
+    each = {
+        "generations": generations[generations["accepted"]],
+        "filtered": filtered,
+        "labelled": labelled,
+        "weighted": synthetic,
+    }
+    sets = {"seeds": shown, **each}
+    for name, rows in each.items():
+        sets[f"seeds + {name}"] = pd.concat([shown.assign(weight=1.0) if "weight" in rows else shown, rows])
+    if len(synthetic) < len(weighted):  # the recipe says what the seeds weigh
+        sets["seeds + weighted"] = weighted
+    rest = seeds[seeds["split"] == "unlabeled"]
+    drawn: list[str] = []
+    for label, n in synthetic["label"].value_counts().items():
+        drawn += ranked(rest.loc[rest["label"] == label, "row_id"], seed, "reference")[:n]
+    if len(drawn) == len(synthetic) > 0:
+        sets["real"] = rest[rest["row_id"].isin(drawn)]
+    return sets
+
+
+def training_set(rows: pd.DataFrame, student: Made) -> TrainingSet:
+    """Rows (text, label; weight and label_probabilities where there are some) as a student learns them."""
+    weights, labels = list(rows["weight"]) if "weight" in rows else None, list(rows["label"])
+    soft = None
+    if student.soft and "label_probabilities" in rows:
+        soft = _soft(rows["label_probabilities"], labels)
+    return TrainingSet(student.features(list(rows["text"])), labels, weights, soft)
+
+
+def _soft(probabilities: Iterable[Mapping[str, float] | None], labels: Sequence[str]) -> Any:
+    """(n, K) probabilities of the sorted labels; of a row whose are not known, 1 at its label."""
+    import numpy as np
+
+    classes = sorted(set(labels))
+    known = [
+        [p[c] for c in classes] if isinstance(p, Mapping) else [float(c == label) for c in classes]
+        for p, label in zip(probabilities, labels, strict=True)
+    ]
+    found = np.asarray(known).reshape(len(known), len(classes))
+    return found / found.sum(axis=1, keepdims=True)
+
+
+def predictions(sets: Sets, test: pd.DataFrame, student: Made) -> dict[str, Predicted | None]:
+    """What each set's student says of the test rows; None for a set that lacks a class."""
+    features, gold = student.features(list(test["text"])), list(test["label"])
+    trained = {name: training_set(rows, student) for name, rows in sets.items()}
+    return {name: predicted(train, features, gold, student.new) for name, train in trained.items()}
+
+
+def usefulness(said: Mapping[str, Predicted | None], others: Mapping[str, Any], n: int) -> pd.DataFrame:
+    """Accuracy and its gain over the seeds for all sets and baselines (`others`, one bool a test row); of
+    students what `of_one` says, of the main set the errors by class and the confusion."""
+    right = {name: None if p is None else p.right for name, p in said.items()}
+    rows = [found for name, p in said.items() if p is not None for found in of_one(name, p)]
+    main = said.get(MAIN)
+    rows += [] if main is None else errors(main)
+    return table([*compare({**right, **others}, n, "seeds"), *rows])
+
+
+def curves(sets: Sets, test: pd.DataFrame, student: Made, seed: int = 0) -> pd.DataFrame:
+    """Accuracy over rows, of the main set and of as many real rows."""
+    features, gold = student.features(list(test["text"])), list(test["label"])
+
+    def accuracy(part: pd.DataFrame) -> float | None:
+        found = predicted(training_set(part, student), features, gold, student.new)
+        return None if found is None else float(found.right.mean())
+
+    compared = [name for name in (MAIN, "real") if len(sets.get(name, ()))]
+    return table(
+        row for name in compared for row in learning_curve(name, sets[name], accuracy, len(gold), seed)
+    )
+
+
+def change(now: Predicted | None, before: Predicted | None, round_: str) -> pd.DataFrame:
+    """Paired gain in accuracy of the main set's student over that of the round before, `round_`."""
+    if now is None or before is None:
+        return table([])
+    gain = paired_gain(now.right, before.right)
+    return table([Row("accuracy_change", against(round_), *gain, len(now.gold), against=round_)])
+
+
+def model_alone(sample: pd.DataFrame, said: Sequence[LabelLogprobs | None], by_seeds: Any) -> pd.DataFrame:
+    """Metric rows of the annotator on a sample of the test rows, its gain over `by_seeds` on the same rows.
+
+    A row that the annotator gives no label is missing, and not wrong.
+    """
+    import numpy as np
+
+    probabilities = batch_calibrated(said)
+    sample = sample[[p is not None for p in probabilities]]
+    if sample.empty:
+        return table(compare({"model alone": None}, 0, "seeds"))
+    guessed = [max(p, key=p.__getitem__) for p in probabilities if p is not None]
+    hits = {"model alone": np.asarray(guessed) == np.asarray(sample["label"])}
+    if by_seeds is not None:
+        hits["seeds"] = by_seeds[sample.index]
+    return table(found for found in compare(hits, len(sample), "seeds") if found.slice == "model alone")

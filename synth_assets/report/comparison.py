@@ -17,7 +17,7 @@ import pandas as pd
 
 from synth_assets.core.asking import Encode
 from synth_assets.core.errors import UserError
-from synth_assets.evaluation import of_students, usefulness
+from synth_assets.evaluation import usefulness
 from synth_assets.evaluation.diversity import diversity
 from synth_assets.recipe.load import load
 from synth_assets.recipe.measuring import Student
@@ -197,7 +197,7 @@ def _students(sides: Sequence[Side], encoder: MiniLM) -> Section:
     student, why = _student(sides)
     sets = {x: s.rows.dropna(subset=["label"]) for x, s in zip("AB", sides, strict=True)}
     made = build(student, encoder.encode, encoder.folder)
-    predicted = of_students.predictions(sets, test, made)
+    predicted = usefulness.predictions(sets, test, made)
     right = {x: None if p is None else p.right for x, p in predicted.items()}
     metrics = by_name(row._asdict() for row in usefulness.compare(right, len(test), "A"))
     accuracy = {x: metrics["accuracy", x] for x in "AB"}

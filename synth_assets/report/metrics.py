@@ -7,8 +7,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
-from synth_assets.evaluation.metric_rows import Parts, parts_of
-from synth_assets.evaluation.of_texts import VARIED
+from synth_assets.evaluation.metric_rows import VARIED, Parts, parts_of
 from synth_assets.report import charts, pages
 from synth_assets.report.pages import Number, Picture, Section, Table, general, interval, number, text
 

@@ -8,8 +8,6 @@ from typing import Any
 
 from synth_assets.annotation import annotators, people
 from synth_assets.contracts.measure import Before, Look
-from synth_assets.evaluation import of_students, of_texts
-from synth_assets.evaluation import round as of_round
 from synth_assets.evaluation.metric_rows import MAIN, table
 from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.steps.prompt import parsed
@@ -40,12 +38,14 @@ def compute(run: Run, **now: Table) -> Made:
     """All that the recipe measures, and the yield of each cell, which the next round is told."""
     import pandas as pd
 
+    from synth_assets.evaluation.round import yields
+
     recipe, look = run.recipe, looking(run, **now)
-    yields = of_round.yields(now["generations"], now["filtered"])
+    of_cells = yields(now["generations"], now["filtered"])
     parts = [table(metric.measure(look)) for metric in recipe.metrics.chosen()]
     own = {name for part in parts[len(parts) - len(recipe.metrics.others) :] for name in part["name"]}
-    rows = pd.concat([*parts, yields], ignore_index=True).assign(round=run.round)
-    by_cell = yields.set_index("slice")["value"].to_dict()
+    rows = pd.concat([*parts, of_cells], ignore_index=True).assign(round=run.round)
+    by_cell = of_cells.set_index("slice")["value"].to_dict()
     next_round = feedback.told({cell: by_cell[cell] for cell in recipe.cells}, recipe.rows, run.round)
     numbers = {**_numbers(rows, own), **{name: _listed(*lines) for name, lines in look.told.items()}}
     return Made(rows, numbers, _verdicts(recipe, rows, look.before()), beside={"feedback": Made(next_round)})
@@ -63,9 +63,11 @@ def looking(run: Run, **now: Table) -> Look:
 
     @cache
     def sets() -> dict[str, Table]:
+        from synth_assets.evaluation.usefulness import training_sets
+
         # `weighted` has the rows of all rounds so far: what it is compared with has them, too
         rows = {stage: so_far(stage) for stage in ("generations", "filtered", "labelled")}
-        return of_students.training_sets(**rows, weighted=now["weighted"], seeds=seeds, seed=recipe.seed)
+        return training_sets(**rows, weighted=now["weighted"], seeds=seeds, seed=recipe.seed)
 
     @cache
     def before() -> Before | None:
@@ -141,12 +143,14 @@ def _accuracy(rows: Table, before: Before | None) -> Verdict:
 
 
 def _diversity(rows: Table, most: float) -> Verdict:
-    falls = of_texts.falls(rows)
-    if not falls:
+    from synth_assets.evaluation.diversity import falls
+
+    found = falls(rows)
+    if not found:
         return Verdict(True, "There is no earlier round to hold it against.")
-    name = max(falls, key=falls.__getitem__)
-    words = f"{name} is {falls[name]:.0%} under the best round's, {most:.0%} are allowed."
-    return Verdict(falls[name] <= most, words if falls[name] > 0 else "No round before was more varied.")
+    name = max(found, key=found.__getitem__)
+    words = f"{name} is {found[name]:.0%} under the best round's, {most:.0%} are allowed."
+    return Verdict(found[name] <= most, words if found[name] > 0 else "No round before was more varied.")
 
 
 def _value(rows: Table, name: str, of: str, column: str = "value", by: str = "slice") -> float | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score
 
@@ -13,7 +14,6 @@ from synth_assets.evaluation import facts
 from synth_assets.evaluation.facts import entity_error, entity_errors, f1_at_k, sentences, verdict_scores
 from synth_assets.evaluation.faithfulness import (
     agreement,
-    drawn_for_people,
     kappa,
     pairs,
     ppi_mean,
@@ -21,8 +21,8 @@ from synth_assets.evaluation.faithfulness import (
     sample_size,
 )
 from synth_assets.evaluation.resampling import bootstrap_mean
-from synth_assets.evaluation.round import correctness, right_share
-from synth_assets.evaluation.usefulness import TrainingSet
+from synth_assets.evaluation.round import faithfulness, right_share
+from synth_assets.evaluation.usefulness import TrainingSet, predicted
 
 TRIALS = 2000
 
@@ -61,15 +61,6 @@ def test_a_sample_is_as_large_as_its_interval_asks() -> None:
     assert sample_size(0.05) == pytest.approx(4 * n, rel=0.02)  # the error is 1 / sqrt(n)
     with pytest.raises(ValueError, match="width 5"):
         sample_size(5)
-
-
-def test_people_get_the_same_rows_when_others_come() -> None:
-    ids = [f"r{i}" for i in range(100)]
-    drawn = drawn_for_people(ids, 20)
-    assert len(set(drawn)) == 20
-    assert drawn == drawn_for_people(ids[::-1], 20)
-    assert len(set(drawn) - set(drawn_for_people([*ids, "new"], 20))) <= 1
-    assert drawn != drawn_for_people(ids, 20, seed=1)
 
 
 def covers(intervals: Iterator[Measured], truth: float) -> float:
@@ -147,6 +138,10 @@ def named(classes: np.ndarray) -> list[str]:
     return ["good" if c else "bad" for c in classes]
 
 
+def correctness(real: TrainingSet, made: TrainingSet, people: Mapping[int, bool] | None = None) -> Measured:
+    return right_share(predicted(real, made.features, made.labels).right, people)
+
+
 def test_correctness_falls_with_wrong_labels_in_a_line() -> None:
     real, classes = clusters(300, 0)
     synthetic, truth = clusters(2000, 1)
@@ -181,11 +176,12 @@ def test_people_take_the_students_mistakes_out_of_correctness() -> None:
 
 def test_a_class_without_real_rows_has_no_correctness() -> None:
     features, classes = clusters(10, 0)
-    real, one = TrainingSet(features, named(classes)), TrainingSet(features, ["good"] * 10)
-    other = TrainingSet(features, ["so-so"] * 10)
-    assert correctness(real, other).why == "no real row is labelled so-so"
-    assert correctness(one, real).value is None
-    assert correctness(real, one).value is not None
+    seeds = pd.DataFrame({"text": range(10), "label": named(classes), "split": "demonstration"})
+    for label, why in {"so-so": "no real row is labelled so-so", "good": None}.items():
+        found = faithfulness(seeds.assign(label=label), seeds, [], lambda _: features).iloc[0]
+        assert (found["name"], found["reason"]) == ("correctness", why)
+        assert pd.isna(found["value"]) == bool(why)
+    assert faithfulness(seeds, seeds.assign(label="good"), [], lambda _: features).empty
 
 
 CLAIMS = (

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from synth_assets.cli import main
-from synth_assets.evaluation.in_context import program, right, score, shown, taught, truth
-from synth_assets.evaluation.task_metrics import BY_NAME
+from synth_assets.evaluation.in_context import shown
+from synth_assets.evaluation.task_metrics import BY_NAME, program, right, score, taught, truth
 from synth_assets.recipe.load import load
 from synth_assets.resources.home import warehouse
 from synth_assets.resources.sandbox.python import run_many

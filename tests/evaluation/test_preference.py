@@ -17,12 +17,10 @@ from sklearn.metrics import cohen_kappa_score
 
 from synth_assets.core.asking import Answer
 from synth_assets.core.text.arithmetic import rating
-from synth_assets.evaluation.judging import Pair, Verdict, judge_pairs, rate, read_pair
+from synth_assets.evaluation.judging import Pair, Verdict, both_orders, by_score, judge_pairs, rate, read_pair
 from synth_assets.evaluation.preference import (
     Comparison,
-    both_orders,
     bradley_terry,
-    by_score,
     elo,
     level_agreement,
     level_shares,

@@ -16,9 +16,9 @@ import pytest
 
 from synth_assets.contracts.measured import Measured
 from synth_assets.evaluation import facts, faithfulness, preference
-from synth_assets.evaluation import round as evaluation_round
 from synth_assets.evaluation.preference import Comparison
 from synth_assets.evaluation.resampling import bootstrap_mean
+from synth_assets.evaluation.round import right_share
 from synth_assets.evaluation.task_metrics import (
     auc,
     bleu,
@@ -33,7 +33,6 @@ from synth_assets.evaluation.task_metrics import (
     spans,
     token_f1,
 )
-from synth_assets.evaluation.usefulness import TrainingSet
 
 DATA = Path(__file__).parents[3] / "shared/data"
 
@@ -145,16 +144,9 @@ def test_options_are_chosen_and_weighed_by_their_probabilities() -> None:
 MEASURES: dict[str, Callable[[list[str]], Any]] = {
     "agreement": lambda rows: faithfulness.agreement(rows, rows),
     "proportion": lambda rows: faithfulness.proportion([True for _ in rows]),
-    "correctness": lambda rows: evaluation_round.correctness(
-        TrainingSet(np.zeros((4, 2)), ["", "", "Paris", "Paris"]), TrainingSet(np.zeros((len(rows), 2)), rows)
-    ),
-    "correctness by people": lambda rows: evaluation_round.correctness(
-        TrainingSet(np.zeros((4, 2)), ["", "", "Paris", "Paris"]),
-        TrainingSet(np.zeros((len(rows), 2)), rows),
-        dict.fromkeys(range(len(rows) // 2), True),
-    ),
-    "correctness, one class": lambda rows: evaluation_round.correctness(
-        TrainingSet(np.zeros((len(rows), 2)), rows), TrainingSet(np.zeros((len(rows), 2)), rows)
+    "correctness": lambda rows: right_share([bool(r) for r in rows]),
+    "correctness by people": lambda rows: right_share(
+        [bool(r) for r in rows], dict.fromkeys(range(len(rows) // 2), True)
     ),
     "ppi": lambda rows: faithfulness.ppi_mean([1.0] * len(rows), [1.0] * len(rows), [1.0] * len(rows)),
     "mean": lambda rows: bootstrap_mean([1.0] * len(rows)),

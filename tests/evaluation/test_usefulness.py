@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synth_assets.evaluation import of_students, of_texts
+from synth_assets.contracts.measured import wilson
+from synth_assets.evaluation import diversity, privacy, usefulness
 from synth_assets.evaluation import round as evaluation_round
-from synth_assets.evaluation.usefulness import paired_gain, wilson, word_list_labels
+from synth_assets.evaluation.usefulness import paired_gain, word_list_labels
 from synth_assets.students.classifier import Student
 from synth_assets.students.made import Made
 
@@ -55,9 +56,9 @@ def test_a_paired_gain_is_about_the_rows_that_changed() -> None:
 
 def test_a_set_that_lacks_a_class_has_an_unknown_accuracy() -> None:
     one_class = rows(10)[lambda t: t["label"] == "good"]
-    said = of_students.predictions({"seeds": rows(4), "half": one_class}, rows(20), MADE)
+    said = usefulness.predictions({"seeds": rows(4), "half": one_class}, rows(20), MADE)
     assert said["half"] is None
-    table = of_students.usefulness(said, {}, 20).set_index(["name", "slice"]).sort_index()
+    table = usefulness.usefulness(said, {}, 20).set_index(["name", "slice"]).sort_index()
     assert table.loc[("accuracy", "seeds"), "value"] == 1.0
     assert pd.isna(table.loc[("accuracy", "half"), "value"])
     assert table.loc[("macro_f1", "seeds"), "value"] == 1.0
@@ -80,8 +81,8 @@ def test_a_student_may_learn_how_likely_labels_are() -> None:
     likely = [{"bad": 0.1, "good": 0.9}] * 20
     known["label_probabilities"] = [*[None] * 20, *likely]
     test = rows(20)
-    soft = of_students.predictions({"set": known}, test, Made(encode, Student, soft=True))["set"]
-    hard = of_students.predictions({"set": known}, test, Made(encode, Student))["set"]
+    soft = usefulness.predictions({"set": known}, test, Made(encode, Student, soft=True))["set"]
+    hard = usefulness.predictions({"set": known}, test, Made(encode, Student))["set"]
     assert soft.right.all()
     assert not hard.right.all()
 
@@ -91,7 +92,7 @@ def test_the_sets_that_are_compared() -> None:
     seeds = pd.concat([rows(4, split="demonstration", prefix="d"), rows(40, split="unlabeled", prefix="u")])
     generated = rows(12).assign(accepted=[True] * 10 + [False] * 2)
     weighted = rows(6, origin="synthetic").assign(weight=0.5)
-    sets = of_students.training_sets(generated, rows(8), rows(8), weighted, seeds)
+    sets = usefulness.training_sets(generated, rows(8), rows(8), weighted, seeds)
     sizes = {name: len(table) for name, table in sets.items()}
     assert sizes == {
         "seeds": 4,
@@ -108,13 +109,13 @@ def test_the_sets_that_are_compared() -> None:
     assert sets["real"]["label"].value_counts().to_dict() == {"bad": 3, "good": 3}
     assert set(sets["real"]["split"]) == {"unlabeled"}
     many = rows(60, origin="synthetic").assign(weight=1.0)
-    few = of_students.training_sets(generated, rows(8), rows(8), many, seeds)
+    few = usefulness.training_sets(generated, rows(8), rows(8), many, seeds)
     assert "real" not in few
 
 
 def test_diversity_is_compared_on_as_many_rows_of_each_set() -> None:
     sets = {"generations": rows(40), "filtered": rows(10), "seeds": rows(2)}
-    table = of_texts.diversities(sets, rows(0), encode)
+    table = diversity.diversities(sets, rows(0), encode)
     assert set(table["slice"]) == {"generations", "filtered"}
     assert set(table["n"]) == {10}
     assert "mauve" not in set(table["name"])  # there is nothing real to hold them against
@@ -123,15 +124,15 @@ def test_diversity_is_compared_on_as_many_rows_of_each_set() -> None:
 def test_distances_are_to_the_validation_rows_and_other_real_rows_are_their_baseline() -> None:
     validation = rows(20, prefix="v")
     sets = {"filtered": rows(10).assign(text="a good film"), "real": rows(10, prefix="u")}
-    found = of_texts.diversities(sets, validation, encode).set_index(["name", "slice"])["value"]
+    found = diversity.diversities(sets, validation, encode).set_index(["name", "slice"])["value"]
     for name in ("chamfer_distance", "length_divergence"):
         assert found[name, "real"] < found[name, "filtered"], name
     assert found["cluster_coverage", "real"] > found["cluster_coverage", "filtered"]
 
 
 def test_the_errors_of_the_main_set_are_told_class_by_class() -> None:
-    said = of_students.predictions({"seeds": rows(4), "weighted": rows(30)}, rows(20), MADE)
-    table = of_students.usefulness(said, {}, 20).set_index(["name", "slice"])["value"]
+    said = usefulness.predictions({"seeds": rows(4), "weighted": rows(30)}, rows(20), MADE)
+    table = usefulness.usefulness(said, {}, 20).set_index(["name", "slice"])["value"]
     assert table["error", "bad"] == 0.0
     assert table["confusion", "good>good"] == 10
 
@@ -139,11 +140,11 @@ def test_the_errors_of_the_main_set_are_told_class_by_class() -> None:
 def test_a_round_is_held_against_the_one_before_on_the_same_rows() -> None:
     test = rows(20)
     wrong = rows(30).assign(label=["good", "bad"] * 15)
-    was, now = of_students.predictions({"then": wrong, "now": rows(30)}, test, MADE).values()
-    (gain,) = of_students.change(now, was, "2026-11-19").to_dict("records")
+    was, now = usefulness.predictions({"then": wrong, "now": rows(30)}, test, MADE).values()
+    (gain,) = usefulness.change(now, was, "2026-11-19").to_dict("records")
     assert (gain["name"], gain["slice"]) == ("accuracy_change", "weighted, against 2026-11-19")
     assert gain["value"] == 1.0
-    assert of_students.change(now, None, "2026-11-19").empty
+    assert usefulness.change(now, None, "2026-11-19").empty
 
 
 def test_correctness_by_condition_and_corrected_by_people() -> None:
@@ -176,24 +177,24 @@ def test_correctness_by_condition_and_corrected_by_people() -> None:
 def test_rounds_that_repeat_themselves_show_as_less_varied() -> None:
     about = "love war cats trains music chess rain bread night snow".split()  # noqa: SIM905
     fresh = [f"a good film about {word}" for word in about]
-    table = of_texts.of_rounds({"2026-11-19": fresh, "2026-11-20": [fresh[0]] * 10}, encode)
+    table = diversity.of_rounds({"2026-11-19": fresh, "2026-11-20": [fresh[0]] * 10}, encode)
     first, second = table[table["name"] == "round_distinct_2"]["value"]
     assert second < first / 2
-    assert of_texts.falls(table)["round_distinct_2"] == pytest.approx(1 - second / first)
-    assert of_texts.falls(of_texts.of_rounds({"2026-11-19": fresh}, encode)) == {}
+    assert diversity.falls(table)["round_distinct_2"] == pytest.approx(1 - second / first)
+    assert diversity.falls(diversity.of_rounds({"2026-11-19": fresh}, encode)) == {}
     few = {"2026-11-18": fresh[:2], "2026-11-19": fresh, "2026-11-20": fresh}
-    assert set(of_texts.of_rounds(few, encode)["slice"]) == {
+    assert set(diversity.of_rounds(few, encode)["slice"]) == {
         "2026-11-19",
         "2026-11-20",
     }
-    assert of_texts.of_rounds({"2026-11-19": fresh, "2026-11-20": fresh[:3]}, encode).empty
+    assert diversity.of_rounds({"2026-11-19": fresh, "2026-11-20": fresh[:3]}, encode).empty
 
 
 def test_what_a_set_has_in_common_with_seeds_and_test() -> None:
     long = "this sentence is certainly longer than eight words in all"
     seeds = rows(6, split="demonstration").assign(text=[f"{i} {long}" for i in range(6)])
     test = rows(6, split="test", prefix="t").assign(text=[f"a test row with words {i}" for i in range(6)])
-    table = of_texts.leaks(seeds.head(3), pd.concat([seeds, test]), encode).set_index("name")
+    table = privacy.leaks(seeds.head(3), pd.concat([seeds, test]), encode).set_index("name")
     assert table.loc["copied_seeds", "value"] == 1.0
     assert table.loc["contamination", "value"] == 0.0
     assert table.loc["nearest_seed_distance", "value"] == 0.0
@@ -220,10 +221,8 @@ def test_the_annotators_missing_answers_are_missing_and_not_wrong() -> None:
         known = [dict(zip(("bad", "good"), right[t.split()[0]], strict=True)) for t in texts]
         return [None if "number 0" in t else p for t, p in zip(texts, known, strict=True)]
 
-    table = of_students.model_alone(test, annotate(list(test["text"])), np.array([True] * 8)).set_index(
-        "name"
-    )
+    table = usefulness.model_alone(test, annotate(list(test["text"])), np.array([True] * 8)).set_index("name")
     assert table.loc["accuracy", "value"] == 1.0
     assert table.loc["accuracy", "n"] == 7
-    unknown = of_students.model_alone(test, [None] * len(test), None)
+    unknown = usefulness.model_alone(test, [None] * len(test), None)
     assert unknown["value"].isna().all()
