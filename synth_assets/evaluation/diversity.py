@@ -283,7 +283,7 @@ def diversities(sets: Sets, validation: pd.DataFrame, encode: Encode) -> pd.Data
     ids = {name: ranked(rows["row_id"], "diversity")[:n] for name, rows in compared.items()}
     drawn = {name: rows[rows["row_id"].isin(ids[name])] for name, rows in compared.items()}
     reference = validation if len(validation) > 1 else drawn.get("real")
-    of_reference = None if reference is None else encode(list(reference["text"]))
+    of_reference = encode([] if reference is None else list(reference["text"]))
     found = []
     for name, rows in drawn.items():
         vectors = encode(list(rows["text"]))
