@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synth_assets.assets.dagster_internals import forget, rounds_at_work
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from synth_assets.commands.options import as_day, recipes_named
 from synth_assets.core.errors import UserError
+from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
+from synth_assets.resources.storage.lake import Lake, Partition
 from synth_assets.stages.tables import marked, stages, version_made
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from synth_assets.assets.states import DagsterInstance
-    from synth_assets.recipe.recipe import Recipe
-    from synth_assets.resources.storage.lake import Lake, Partition
 
 ORPHAN, GONE, OLD = "orphaned", "of a recipe that is gone", "old round"
 TEXTS, LEFT = "texts of rejected rows", "left by a killed process"
@@ -85,6 +86,8 @@ def rejected_texts(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
 def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -> Iterator[str]:
     """Remove them, and tell Dagster which partitions are no longer there. What a run may be writing stays;
     yields a line on each of those."""
+    from synth_assets.assets.dagster_internals import forget, rounds_at_work
+
     busy = rounds_at_work(instance)
     wiped: dict[tuple[str, str], list[Partition]] = {}
     for removal in removals:
@@ -124,8 +127,6 @@ def _pages(kind: str, recipe: str) -> Iterator[Removal]:
 
 def _everything(kind: str, recipe: str, lake: Lake) -> Iterator[Removal]:
     """All partitions of the recipe, also of stages that it no longer has."""
-    import pyarrow.parquet as pq
-
     for stage, partition, path in lake.everything(recipe):
         try:
             rows = pq.read_metadata(path).num_rows
@@ -136,9 +137,6 @@ def _everything(kind: str, recipe: str, lake: Lake) -> Iterator[Removal]:
 
 def _without_texts(table: pa.Table) -> pa.Table:
     """The table without the texts of rows that were not accepted; without any where none says so."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     keep = table["accepted"] if "accepted" in table.column_names else pa.scalar(False)
     text = pc.if_else(keep, table["text"], pa.scalar(None, pa.string()))
     return table.set_column(table.column_names.index("text"), "text", text).combine_chunks()
@@ -154,12 +152,12 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
-    from synth_assets.assets.in_process import dagster_instance
-
     lake = home.lake()
     removals = list(_removals(options, lake))
     print("\n".join(report(removals)) if removals else "nothing to remove.")
     if options.yes and removals:
+        from synth_assets.assets.in_process import dagster_instance
+
         with dagster_instance() as instance:
             left = list(remove(removals, lake, instance))
         print("\n".join(["", *left, f"removed {len(removals) - len(left):,} of {len(removals):,}."]))

@@ -15,12 +15,11 @@ from synth_assets.resources import home
 from synth_assets.selection.select import select_random
 from synth_assets.stages.metrics import last_measured
 from synth_assets.stages.run import Run
-from synth_assets.stages.stage import Table
 
 
 def sample_rows(run: Run, n: int, to: Path) -> Iterator[str]:
     """Writes `n` of the round's rows (all, where there are fewer), drawn at random; what to do with them."""
-    rows = _kept(run, run.round)
+    rows = run.read("filtered", {"round": run.round})
     ids = select_random(list(rows["row_id"]), n, run.recipe.seed, "faithfulness")
     rows.set_index("row_id").loc[ids, ["text"]].assign(label="").to_csv(to)
     yield f"{len(ids):,} of {len(rows):,} rows of {run.round} are in {to}. Fill in their labels, and"
@@ -35,16 +34,13 @@ def sample_pairs(run: Run, n: int, to: Path) -> Iterator[str]:
         raise UserError(f"{name} has no judge: write `metrics: {{judge: {{}}}}` into the recipe.")
     if last is None:
         raise UserError(f"{name} has no round before {run.round} that was measured: nothing to compare.")
-    pairs = drawn_pairs(_kept(run, run.round), _kept(run, last), judge.rows)
+    now, then = (run.read("filtered", {"round": round_}) for round_ in (run.round, last))
+    pairs = drawn_pairs(now, then, judge.rows)
     drawn = pairs_to_judge(pairs, n)
     drawn.to_csv(to, index=False)
     yield f"{len(drawn):,} of {len(pairs):,} pairs of rows of {run.round} and {last} are in {to}. Fill in"
     yield f"`better` ({', '.join(BETTER)}), and add to the recipe:\n    metrics: {{judge: {{people: {to}}}}}"
     yield "They tell how far the judge says what people say, and correct its win rate."
-
-
-def _kept(run: Run, round_: str) -> Table:
-    return run.read("filtered", {"round": round_})
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from synth_assets.commands.options import current_warehouse
+from synth_assets.sql.named import parameters, queries, query
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +19,6 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
-    from synth_assets.sql.named import parameters, queries, query
-
     if options.list:
         for named in queries().values():
             print(f"{named.name:24}{named.answers}")

@@ -1,6 +1,7 @@
 """`synth trace`: tell the whole story of a row."""
 
 import argparse
+import json
 
 from synth_assets.commands.options import current_warehouse
 
@@ -11,8 +12,6 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
-    import json
-
     from synth_assets.report.trace import story, tell
 
     found = story(current_warehouse(), options.row_id)

@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING
 from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.contracts.measured import wilson
 from synth_assets.core.errors import UserError, unknown
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.report import charts
+from synth_assets.report.one_round import latest_round
+from synth_assets.resources import home
+from synth_assets.resources.storage.files import replacing
 from synth_assets.stages.filtered import looks, scored_rows
 from synth_assets.stages.run import Run
 from synth_assets.stages.seeds import seed_rows
+from synth_assets.students.made import Made, build
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from synth_assets.recipe.recipe import Recipe
-    from synth_assets.students.made import Made
 
 STEPS = 10  # thresholds between keeping all rows and a tenth of them
 BOUNDS = ("at_least", "at_most")
@@ -100,10 +103,11 @@ class Tuning:
 
         if self._validation.empty or kept.empty:
             return None
-        said = predictions({"kept": kept}, self._validation, self._student)["kept"]
-        if said is None:
+        predicted = predictions({"kept": kept}, self._validation, self._student)["kept"]
+        if predicted is None:
             return None
-        return float(said.right.mean()), *wilson(int(said.right.sum()), len(said.right))
+        right = predicted.right
+        return float(right.mean()), *wilson(int(right.sum()), len(right))
 
 
 def tunable(recipe: Recipe, name: str | None) -> list[str]:
@@ -135,12 +139,6 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
-    from synth_assets.report import charts
-    from synth_assets.report.one_round import latest_round
-    from synth_assets.resources import home
-    from synth_assets.resources.storage.files import replacing
-    from synth_assets.students.made import build
-
     recipe, lake = recipe_named(options.name), home.lake()
     names = tunable(recipe, options.filter)
     round_ = latest_round(recipe, "scores", options.round)

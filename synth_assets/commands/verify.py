@@ -6,22 +6,18 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from synth_assets.assets.in_process import RoundFailed, dagster_instance, planned, run_round
-from synth_assets.assets.states import versions
+from synth_assets.assets.states import DagsterInstance, versions
 from synth_assets.commands.options import recipes_named
 from synth_assets.core.errors import UserError
 from synth_assets.recipe import columns
+from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.storage.lake import Lake, Partition
 from synth_assets.stages import tables
 from synth_assets.stages.graph import graph
-
-if TYPE_CHECKING:
-    from synth_assets.assets.states import DagsterInstance
-    from synth_assets.recipe.recipe import Recipe
-    from synth_assets.resources.call_log.log import CallLog
-    from synth_assets.resources.storage.lake import Lake, Partition
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from synth_assets.evaluation.metric_rows import parts_of
+from synth_assets.recipe.recipe import Recipe
 from synth_assets.report import charts, pages
 from synth_assets.report.metrics import Metrics, differences, in_short, metric_sections
 from synth_assets.report.one_round import Round, by_name, query
@@ -20,9 +21,6 @@ from synth_assets.report.rows import SHOWN, of_conditions, of_examples, of_label
 from synth_assets.resources.home import lake, warehouse
 from synth_assets.resources.storage import files
 from synth_assets.resources.storage.warehouse import Warehouse
-
-if TYPE_CHECKING:
-    from synth_assets.recipe.recipe import Recipe
 
 
 def summary(recipe: Recipe, round_: str) -> Iterator[str]:

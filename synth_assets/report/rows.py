@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from synth_assets.contracts.measured import wilson
+from synth_assets.recipe.recipe import Recipe
 from synth_assets.report import charts
-from synth_assets.report.one_round import query
+from synth_assets.report.one_round import Round, query
 from synth_assets.report.pages import Number, Picture, Section, Table, general, interval, number, text
 from synth_assets.resources.storage.warehouse import identifier, literal
-
-if TYPE_CHECKING:
-    from synth_assets.recipe.recipe import Recipe
-    from synth_assets.report.one_round import Round
 
 SHOWN = 30  # cells, values and labels that a table or a picture has
 EXAMPLES = 2  # rows at each end of a score
@@ -91,16 +88,19 @@ def of_examples(round_: Round) -> Section:
             same += [f"{score} {general(row['value'])}" for row in rows[:1] if row["what"] != "dropped"]
             if all(row["what"] != "dropped" for row in rows):
                 continue
-        lines = [_example(row, recipe) for row in rows]
+        lines = [
+            [
+                r["what"],
+                general(r["value"]),
+                *([text(r["label"], 60)] if recipe.labels else []),
+                text(r["text"]),
+            ]
+            for r in rows
+        ]
         columns = ["row", "score", *(["label"] if recipe.labels else []), "text"]
         parts.append(Table(columns, lines, f"{rule.name}, wanted {rule.threshold() or 'any'}"))
     more = [f"All kept rows have: {', '.join(same)}."] if same else []
     return Section.of("examples", parts, *more)
-
-
-def _example(row: Mapping[str, Any], recipe: Recipe) -> list[object]:
-    label = [text(row["label"], 60)] if recipe.labels else []
-    return [row["what"], general(row["value"]), *label, text(row["text"])]
 
 
 def _kept_ends(round_: Round, scores: Mapping[str, str]) -> list[dict[str, Any]]:

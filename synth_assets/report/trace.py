@@ -7,15 +7,13 @@ import shutil
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from synth_assets.report.one_round import ask, query
 from synth_assets.resources.home import recipes
-
-if TYPE_CHECKING:
-    from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.resources.storage.warehouse import Warehouse
 
 Ask = Callable[..., list[dict[str, Any]]]
 CALLS = "_calls"  # what the columns of a filter's calls end with

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
+from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.home import recipes, warehouse
+from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages import tables
-
-if TYPE_CHECKING:
-    from synth_assets.recipe.recipe import Recipe
-    from synth_assets.resources.storage.warehouse import Warehouse
 
 
 def show(recipe: Recipe, target: Warehouse | None = None) -> Warehouse:
