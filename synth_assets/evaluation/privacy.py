@@ -10,6 +10,7 @@ import pandas as pd
 from synth_assets.contracts.measure import row
 from synth_assets.contracts.measured import Z95, Measured, proportion, unknown
 from synth_assets.core.asking import Encode
+from synth_assets.core.text.normal_form import ngrams
 from synth_assets.evaluation.diversity import tokens
 from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.similarity import drawn_for, nearest_distances, unfit
@@ -25,13 +26,14 @@ def whole_copies(texts: Sequence[str], sources: Sequence[str]) -> Measured:
 
 
 def verbatim_overlap(texts: Sequence[str], sources: Sequence[str], n: int = 8) -> Measured:
-    """Share of the texts that have `n` tokens in a row in common with a source text; Wilson's interval.
+    """Share of the texts that have `n` words in a row in common with a source text; Wilson's interval.
 
-    Sources are seeds (memorised rows) or test rows (contamination). A text of fewer than n tokens counts if
-    it is the whole of a source. Paraphrases are not seen: `nearest_seed_distance` sees them.
+    Sources are seeds (memorised rows) or test rows (contamination). A text of fewer than n words counts if it
+    is the whole of a source. Case, signs and spaces do not matter. Paraphrases are not seen:
+    `nearest_seed_distance` sees them.
     """
-    known = {part for source in sources for part in _parts(source, n)}
-    return _share([any(part in known for part in _parts(text, n)) for text in texts], sources)
+    known = {gram for source in sources if source.strip() for gram in ngrams(source, n)}
+    return _share([any(gram in known for gram in ngrams(text, n)) for text in texts], sources)
 
 
 def nearest_seed_distance(
@@ -98,13 +100,6 @@ def auc(positive: np.ndarray, negative: np.ndarray) -> Measured:
     low = brentq(beyond, 0, min(value, 1 - 1e-9)) if value > 0 else 0.0
     high = brentq(beyond, max(value, 1e-9), 1) if value < 1 else 1.0
     return Measured(value, low, high, m + n)
-
-
-def _parts(text: str, n: int) -> Iterator[tuple[str, ...]]:
-    """The n-grams of a text; a shorter text is one part, an empty one has none."""
-    words = tokens(text)
-    if words:
-        yield from (tuple(words[i : i + n]) for i in range(max(1, len(words) - n + 1)))
 
 
 def _share(hits: Sequence[bool], sources: Sequence[str]) -> Measured:

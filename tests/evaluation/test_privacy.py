@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from synth_assets.curation.filters.copies import overlap
+from synth_assets.curation.likeness.duplicates import ngram_overlap
 from synth_assets.evaluation.privacy import (
     auc,
     closer_than_real,
@@ -27,18 +29,37 @@ def noisy(rows: np.ndarray, noise: float, seed: int) -> np.ndarray:
 def test_copies_and_overlap():
     texts = [
         SEED.upper(),  # case does not matter
-        "He said: the plot is dull, and the jokes are new.",  # nine tokens in a row
-        "The plot is dull and the jokes are older.",  # a comma less: five in a row
+        "He said: the plot is dull, and the jokes are new.",  # eight words in a row
+        "The plot is dull and the jokes are older.",  # signs are no words
         "Dull.",
         "",
     ]
     sources = [SEED, "dull."]
-    copies, overlap = whole_copies(texts, sources), verbatim_overlap(texts, sources)
+    copies, shared = whole_copies(texts, sources), verbatim_overlap(texts, sources)
     assert (copies.value, copies.n) == (2 / 5, 5)
-    assert overlap.value == 3 / 5
-    assert 0.1 < overlap.low < overlap.value < overlap.high < 0.9
-    assert verbatim_overlap(texts, sources, n=5).value == 4 / 5
+    assert shared.value == 4 / 5
+    assert 0.3 < shared.low < shared.value < shared.high < 1
+    assert verbatim_overlap(texts, sources, n=10).value == 2 / 5
     assert verbatim_overlap(texts[:4], sources, n=99).value == copies.value * 5 / 4
+
+
+@pytest.mark.parametrize(
+    ("text", "test"),
+    [
+        ("I paid, and it was: declined!", "We paid; I paid, and it was: declined!"),  # eight with the signs
+        ("don’t know why it says card not accepted", "Don't know why it says card NOT accepted"),
+        ("the plot is dull and the jokes are bad", "The plot is dull, and the jokes are old."),
+        ("my card did not work in the shop", "my card did not work at the shop"),
+        ("它不工作了我的卡", "我的卡它不工作了我的卡。"),
+        ("Declined!", "declined"),
+        ("!!!", "?!"),
+    ],
+)
+def test_the_filter_of_contamination_and_the_check_of_it_cut_words_alike(text: str, test: str) -> None:
+    """Else a row passes the filter for which the check then stops the round."""
+    dropped = ngram_overlap([text], [test], n=8) != [0.0]
+    assert overlap([text], [test], 8) == ngram_overlap([text], [test], n=8)
+    assert (verbatim_overlap([text], [test], n=8).value == 1) == dropped
 
 
 def test_nothing_to_compare_is_unknown():

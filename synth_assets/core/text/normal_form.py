@@ -32,3 +32,10 @@ def normal_form(text: str) -> str:
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(folded.translate(_words_only).split()) or " ".join(folded.split())
+
+
+def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
+    """The word n-grams of a text's normal form; of a shorter text, the whole text as one. The filter of
+    contamination and the check of it both cut texts here: what one lets pass, the other does."""
+    words = normal_form(text).split(" ")
+    return [tuple(words[i : i + n]) for i in range(max(1, len(words) - n + 1))]

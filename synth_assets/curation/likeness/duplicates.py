@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synth_assets.core.text.normal_form import normal_form
+from synth_assets.core.text.normal_form import ngrams, normal_form
 from synth_assets.students.crossfit import one_thread
 
 if TYPE_CHECKING:
@@ -193,15 +193,9 @@ def ngram_overlap(texts: Sequence[str], references: Iterable[str], n: int = 6) -
     A text of fewer than n words is compared whole: 1.0 if it is a whole reference, else 0.0. The overlap test
     of GPT-3 (Brown et al. 2020, appendix C) as a share. Memory grows with the texts, not the references.
     """
-    grams = [_grams(text, n) for text in texts]
+    grams = [ngrams(text, n) for text in texts]
     wanted = set().union(*grams)
     found: set[tuple[str, ...]] = set()
     for reference in references:
-        found.update(gram for gram in _grams(reference, n) if gram in wanted)
+        found.update(gram for gram in ngrams(reference, n) if gram in wanted)
     return [sum(gram in found for gram in own) / len(own) for own in grams]
-
-
-def _grams(text: str, n: int) -> list[tuple[str, ...]]:
-    """The word n-grams of a text's normal form; of a shorter text, the whole text as one."""
-    words = normal_form(text).split(" ")
-    return [tuple(words[i : i + n]) for i in range(max(1, len(words) - n + 1))]
