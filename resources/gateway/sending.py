@@ -198,7 +198,7 @@ class Sending:
         """About what a call takes of a limit of tokens a minute: four bytes a token, and a full answer."""
         request = job.rows[0].request
         prompt = sum(len(m["content"].encode("utf-8", "replace")) for m in request.messages) // 4
-        return prompt + len(job.rows) * (_max_tokens(request, self.model) or 0)
+        return prompt + len(job.rows) * (longest_answer(request, self.model) or 0)
 
     def _later(self, seconds: float, job: _Job | None = None) -> None:
         """Look again in a while, at this job first."""
@@ -319,14 +319,14 @@ def most_of(
     request: Request, model: Model, price: Price | None, samples: int = 1, in_words: bool = False
 ) -> Use:
     """The most that a call for this request can take."""
-    longest = _max_tokens(request, model)
+    longest = longest_answer(request, model)
     texts = [message["content"] for message in request.messages]
     if in_words and request.schema is not None:
         texts.append(request.schema.instruction())
     return most(texts, longest and longest * samples, price)
 
 
-def _max_tokens(request: Request, model: Model) -> int | None:
+def longest_answer(request: Request, model: Model) -> int | None:
     """The longest that an answer can be; providers have two names for it."""
     sampling = request.sampling_for(model)
     return sampling.get("max_tokens") or sampling.get("max_completion_tokens")

@@ -1,6 +1,7 @@
 """The lake: one Parquet file a partition, in hive folders, replaced atomically. Parquet is the truth.
 
     <root>/<recipe>/<stage>/round=2026-11-22/cell=negative/part.parquet
+    <root>/.versions/<version>.json    what the recipe said when a stage was made, for people
 
 A reader sees the old table or the new one; a full disk or a killed process leaves the old one (see
 `files.py`). Pages carry checksums: a file that has changed since is an error, never other rows.
@@ -8,7 +9,8 @@ A reader sees the old table or the new one; a full disk or a killed process leav
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 Partition = Mapping[str, str]  # column -> value, e.g. {"round": "2026-11-22", "cell": "negative"}
 FILE = "part.parquet"
+VERSIONS = ".versions"  # no recipe has such a name
 ROWS_AT_ONCE = 10_000
 UNREADABLE = (OSError, ValueError, NotImplementedError, KeyError)  # with their kinds in Arrow
 
@@ -126,9 +129,23 @@ class Lake:
         same_library = pq.read_metadata(pa.BufferReader(made)).created_by == file.metadata.created_by
         return made.to_pybytes() == content or not same_library
 
+    def note_version(self, version: str, made_from: Callable[[], Mapping[str, Any]]) -> None:
+        """Keep what a version of a stage rests on, the first time that rows are made by it."""
+        path = self._version(version)
+        if not path.exists():
+            files.write(path, json.dumps(made_from(), ensure_ascii=False, indent=1, default=str))
+
+    def version(self, version: str) -> dict[str, Any] | None:
+        """What `note_version` kept; None where that is not known."""
+        path = self._version(version)
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def _version(self, version: str) -> Path:
+        return self.root / VERSIONS / f"{version}.json"
+
     def recipes(self) -> list[str]:
         """Recipes that have anything here, sorted."""
-        return sorted(folder.name for folder in self.root.glob("*/"))
+        return sorted(folder.name for folder in self.root.glob("*/") if folder.name != VERSIONS)
 
     def everything(self, recipe: str) -> Iterator[tuple[str, Partition, Path]]:
         """Stage, partition and file of all that a recipe has, also of stages that nobody knows."""

@@ -10,7 +10,11 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView, TemporalContext
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
-from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.definitions.data_version import (
+    CachingStaleStatusResolver,
+    StaleStatus,
+    extract_data_provenance_from_entry,
+)
 from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster._utils.schedules import cron_string_iterator
@@ -44,6 +48,15 @@ def staleness(
     now = TemporalContext(effective_dt=datetime.now(UTC), last_event_id=None)
     view = AssetGraphView(temporal_context=now, instance=instance, asset_graph=graph)
     return _Resolver(instance, graph, view, partitions or {})
+
+
+def version_made(
+    resolver: CachingStaleStatusResolver, asset: dg.AssetKey, partition: str | None
+) -> str | None:
+    """The code version that a partition was made with; None where it was never made."""
+    record = resolver._get_latest_data_version_record(AssetKeyPartitionKey(asset, partition))
+    made = extract_data_provenance_from_entry(record.event_log_entry) if record else None
+    return made.code_version if made else None
 
 
 def is_missing(status: StaleStatus) -> bool:

@@ -1,6 +1,7 @@
 """A stage as a Dagster asset: its key, its partitions, what makes it again, its metadata and its checks."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -9,6 +10,7 @@ from synth_assets.assets import pictures
 from synth_assets.assets.logged_model import LoggedRun
 from synth_assets.partitions import cell_key, cells, columns, previous_round_same_cell, rounds
 from synth_assets.recipe.columns import MEANINGS
+from synth_assets.recipe.made_from import made_from
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.batches.submit import Pending
@@ -64,6 +66,7 @@ def build(
             yield from not_yet(context, str(pending), pending.batches)
             return
         run.save_calls()
+        lake.note_version(recipe.version(*stage.sections), partial(made_from, recipe, *stage.sections))
         yield from _results(context, recipe, stage, made, run)
 
     return _decorated(recipe, stage, freshness_policy)(compute)

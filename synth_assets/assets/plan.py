@@ -4,6 +4,7 @@ import dagster as dg
 
 from synth_assets.assets.factory import Assets, key
 from synth_assets.assets.states import DagsterStates
+from synth_assets.core.text.amounts import count, dollars
 from synth_assets.partitions import rounds
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.encoder import MiniLM
@@ -28,7 +29,7 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         import pandas as pd
 
-        from synth_assets.planning.plan import plan, totals
+        from synth_assets.planning.plan import in_short, plan, totals
 
         round_ = context.partition_key
         states = DagsterStates(recipe, round_, assets, context.instance, lake)
@@ -40,12 +41,12 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
                 "state": [line.state for line in lines],
                 "calls": [line.calls for line in lines],
                 "in the log": [line.from_log for line in lines],
-                "tokens": [str(line.tokens) if line.calls else "" for line in lines],
-                "dollars": [str(line.cost) if line.calls else "" for line in lines],
+                "tokens": [line.tokens.words(count) if line.calls else "" for line in lines],
+                "cost": [line.cost.words(dollars) if line.calls else "" for line in lines],
                 "why": [line.why for line in lines],
             }
         )
         table = dg.MetadataValue.md(shown.to_markdown(index=False, disable_numparse=True))
-        return dg.MaterializeResult(metadata={"plan": table, **totals(lines)})
+        return dg.MaterializeResult(metadata={"total": in_short(lines), "plan": table, **totals(lines)})
 
     return compute

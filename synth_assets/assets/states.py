@@ -6,15 +6,17 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from synth_assets.assets.dagster_internals import is_missing, is_stale, staleness
+from synth_assets.assets.dagster_internals import is_missing, is_stale, staleness, version_made
 from synth_assets.assets.factory import Assets, key, partitions_of
 from synth_assets.partitions import cell_key, columns
+from synth_assets.recipe.made_from import changes, in_short, made_from
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.storage.lake import Lake, Partition
 from synth_assets.stages import tables
-from synth_assets.stages.graph import cut_by
+from synth_assets.stages.graph import cut_by, graph
 
 DagsterInstance = dg.DagsterInstance  # for those who only hand it on
+NEWS = {"has a new data version": "has other rows", "has a new materialization": "was made again"}
 DATA_VERSION = "dagster/data_version"
 
 
@@ -28,6 +30,7 @@ class DagsterStates:
         cells = [str(cell_key(round_, cell)) for cell in recipe.cells]
         by_cell = {key(recipe, stage.name): cells for stage in cut_by(recipe, "round", "cell")}
         self._resolver = staleness(instance, assets, by_cell)
+        self._sections = {n: stage.sections for stage in graph(recipe) for n in (stage.name, *stage.also)}
         self._changed: dict[str | None, str] = {}  # cell (None: a whole round) -> what changes first
 
     def state(self, stage: str, cell: str | None, changed: bool | None = None) -> tuple[str, str]:
@@ -40,12 +43,34 @@ class DagsterStates:
             return "new", ""
         if changed is False:
             return "unchanged", ""
-        causes = self._resolver.get_stale_causes(asset, partition)
-        why = "other rows" if changed else "; ".join(dict.fromkeys(cause.reason for cause in causes))
         if changed or upstream or is_stale(status):
             self._changed.setdefault(cell, stage)
-            return "stale", why or f"{upstream} changes"
+            return "stale", self._edited(stage, partition) or self._why(asset, partition, changed, upstream)
         return "unchanged", ""
+
+    def _edited(self, stage: str, partition: str | None) -> str:
+        """What of the recipe is other than when the partition was made; empty where nothing is."""
+        made = version_made(self._resolver, key(self._recipe, stage), partition)
+        sections = self._sections.get(stage)
+        if sections is None or made in (None, self._recipe.version(*sections)):
+            return ""
+        before = self._lake.version(str(made))
+        if before is None:
+            return "the recipe has changed; what it said then was not kept"
+        found = changes(before, made_from(self._recipe, *sections))
+        return in_short(found) or "a method of one's own has changed"
+
+    def _why(self, asset: dg.AssetKey, partition: str | None, changed: bool | None, upstream: str) -> str:
+        """Which stage before it has changed."""
+        causes = self._resolver.get_stale_causes(asset, partition)
+        if changed or not causes:
+            return "other rows" if changed else f"{upstream} changes"
+        there = (cause.key.asset_key for cause in causes)
+        words = [
+            c.reason if of == asset else f"{of.path[-1]} {NEWS.get(c.reason, 'changes')}"
+            for of, c in zip(there, causes, strict=True)
+        ]
+        return "; ".join(dict.fromkeys(words))
 
     def orphans(self) -> Iterator[tuple[str, str]]:
         for stage, cut in tables.stages(self._recipe).items():

@@ -1,18 +1,19 @@
-"""What calls that were not made yet would take: tokens, dollars and seconds, from what like ones took."""
+"""What calls that were not made yet would take: tokens, dollars and seconds, from what like ones took, and
+from their prompts where there were none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import sqrt
 
 from synth_assets.contracts.measured import Z95
+from synth_assets.contracts.model_spec import Price
 from synth_assets.core.asking import REUSABLE
 from synth_assets.planning.foreseen import Foreseen
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.call_log.log import CallLog
-from synth_assets.resources.gateway.models import Model
 from synth_assets.stages.stage import asset_name
 
 HISTORY = 2_000  # calls that an estimate rests on, at the most
@@ -20,19 +21,20 @@ HISTORY = 2_000  # calls that an estimate rests on, at the most
 
 @dataclass(frozen=True)
 class Estimate:
-    """A sum over calls that were not made yet, with its 95 % interval; None where there is no history."""
+    """A sum over calls that were not made yet: what is likely, with its 95 % interval where like calls were
+    made before, and the most that it can be. None is unknown."""
 
     value: float | None = None
     low: float | None = None
     high: float | None = None
+    most: float | None = None
 
-    def __str__(self) -> str:
-        if self.value is None or self.low is None or self.high is None:
-            return "unknown"
-        return f"{self.value:,.4g} ({self.low:,.4g} to {self.high:,.4g})"
+    def words(self, shown: Callable[[float | None], str]) -> str:
+        """At most, and likely, for people."""
+        return f"at most {shown(self.most)} (likely {shown(self.value)})"
 
 
-NOTHING = Estimate(0.0, 0.0, 0.0)
+NOTHING = Estimate(0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -59,24 +61,33 @@ def estimated(
 ) -> Iterator[Line]:
     """The line for each question and model, with the calls and what they would take."""
     for (what, _), model in asked.items():
-        tokens, cost, seconds = _history(log, asset_name(recipe, line.stage), model.model, model.calls)
         counted = replace(line, calls=model.calls, from_log=model.from_log, what=what)
+        if not model.calls:
+            yield replace(counted, tokens=NOTHING, cost=NOTHING, seconds=0.0)
+            continue
+        price = model.model.price
+        if price and recipe.mode == "batch" and line.stage in recipe.step_stages:
+            price = price.batched() or price
+        asset = asset_name(recipe, line.stage)
+        tokens, cost, seconds = _history(log, asset, model.model.name, price, model.calls)
+        if tokens.value is None:
+            tokens, cost = Estimate(sum(model.likely)), Estimate(model.likely.dollars(price))
+        tokens, cost = replace(tokens, most=sum(model.most)), replace(cost, most=model.most.dollars(price))
         yield replace(counted, tokens=tokens, cost=cost, seconds=seconds)
 
 
-def _history(log: CallLog, asset: str, model: Model, calls: int) -> tuple[Estimate, Estimate, float | None]:
+def _history(
+    log: CallLog, asset: str, model: str, price: Price | None, calls: int
+) -> tuple[Estimate, Estimate, float | None]:
     """Tokens, dollars and seconds of so many calls, from what the same asset's calls of this model took."""
-    if not calls:
-        return NOTHING, NOTHING, 0.0
     outcomes = ", ".join(f"'{outcome}'" for outcome in REUSABLE)
     rows = log.execute(
         "SELECT prompt_tokens, completion_tokens, run_id, time FROM calls "
         f"WHERE asset = ? AND model = ? AND outcome IN ({outcomes}) ORDER BY id DESC LIMIT {HISTORY}",
-        (asset, model.name),
+        (asset, model),
     )
     counts = [(p, c) for p, c, *_ in rows if p is not None and c is not None]
     tokens = _sum([p + c for p, c in counts], calls)
-    price = model.price
     costs = [price.cost(p, c) for p, c in counts] if price else []
     cost = _sum([cost for cost in costs if cost is not None], calls)
     return tokens, cost, _seconds([time for *_, run, time in rows if run == rows[0][2]], calls)

@@ -11,6 +11,7 @@ from typing import Any
 from synth_assets.contracts.model_spec import NamedModel
 from synth_assets.core.answer_schema import Schema
 from synth_assets.core.asking import Answer, Message
+from synth_assets.planning.bounds import NONE, NOT_THERE, Bounds
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.models import Model, resolve_model
 from synth_assets.resources.gateway.request import Request
@@ -24,10 +25,11 @@ class Foreseen:
     """`asking.Completes` that asks nobody: what the call log has is answered from there, what it lacks is
     counted and taken to be answered, in `lines` lines if it is a list."""
 
-    def __init__(self, log: CallLog, model: Model) -> None:
+    def __init__(self, log: CallLog, model: Model, bounds: Bounds) -> None:
         self._log, self.model, self._endpoint = log, model, model.endpoint
-        self._seen: set[str] = set()
+        self._bounds, self._seen = bounds, set[str]()
         self.calls = self.from_log = 0
+        self.most = self.likely = NONE
         self.lines = 0
 
     @property
@@ -52,24 +54,35 @@ class Foreseen:
             known = self._log.find(identities)
             for request, identity in zip(chunk, identities, strict=True):
                 answer = known.get(identity)
-                self._count(identity, answer)
+                self._count(request, identity, answer)
                 if answer is not None and answer.outcome == "invalid" and schema is not None:
                     request = request.corrected(answer)
                     identity = request.identity(self.model, self._endpoint)
                     answer = self._log.find([identity]).get(identity)
-                    self._count(identity, answer)
+                    self._count(request, identity, answer)
                 yield answer or Answer(identity, "ok", text=_any_answer(identity, schema, self.lines))
 
-    def _count(self, identity: str, answer: Answer | None) -> None:
-        if identity not in self._seen:
-            self._seen.add(identity)
-            self.calls += answer is None
-            self.from_log += answer is not None
+    def expect(self, calls: int) -> None:
+        """Count calls about rows that are not there yet."""
+        most, likely = self._bounds.unseen()
+        self.calls += calls
+        self.most, self.likely = self.most.plus(most, calls), self.likely.plus(likely, calls)
+
+    def _count(self, request: Request, identity: str, answer: Answer | None) -> None:
+        if identity in self._seen:
+            return
+        self._seen.add(identity)
+        most, likely = self._bounds.of(request, identity, self.model)
+        if answer is None:
+            self.calls += 1
+            self.most, self.likely = self.most.plus(most), self.likely.plus(likely)
+        else:
+            self.from_log += 1
 
 
 def _any_answer(identity: str, schema: Schema | None, lines: int) -> str:
     """A text that fits, other than every other one."""
-    text = f"an answer that is not there yet {identity}"
+    text = f"{NOT_THERE} {identity}"
     if lines:
         return "\n".join(f"- {text} {line}" for line in range(lines))
     return text if schema is None else json.dumps(schema.example(text))
@@ -81,18 +94,19 @@ class Planned(Run):
     stand in the place of those of the lake: (stage, cell, or empty) -> rows."""
 
     log: CallLog
+    bounds: Bounds
     own: str | NamedModel | None = None  # whom the stage asks where it says nothing else
     made: Mapping[tuple[str, str], Table] = field(default_factory=dict)
     asked: dict[tuple[str, str], Foreseen] = field(default_factory=dict)  # what for, model -> the calls
 
     def model(self, spec: str | NamedModel | None = None, what: str = "", lines: int = 0) -> Foreseen:
         model = resolve_model(self.own if spec is None else spec)
-        known = self.asked.setdefault((what, repr(model)), Foreseen(self.log, model))
+        known = self.asked.setdefault((what, repr(model)), Foreseen(self.log, model, self.bounds))
         known.lines = lines
         return known
 
     def expect(self, model: Any, calls: int) -> None:
-        model.calls += calls
+        model.expect(calls)
 
     def there(self, stage: str, place: Mapping[str, str]) -> bool:
         return (stage, place.get("cell", "")) in self.made or super().there(stage, place)

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from synth_assets.planning.estimates import Line, estimated
+from synth_assets.core.text.amounts import count, dollars, duration
+from synth_assets.planning.bounds import BYTES, Bounds
+from synth_assets.planning.estimates import Estimate, Line, estimated
 from synth_assets.planning.foreseen import Planned
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.call_log.log import CallLog
@@ -53,6 +55,7 @@ class _Plan:
     states: States
     made: dict[tuple[str, str], Table] = field(default_factory=dict)  # stage, cell (or empty) -> rows
     shared: dict[object, Any] = field(default_factory=dict)
+    bounds: Bounds = field(default_factory=Bounds)
 
     def lines(self) -> Iterator[Line]:
         for stage in cut_by(self.recipe):
@@ -77,6 +80,8 @@ class _Plan:
             rows = run.read(stage.name, run.place)  # of tools, which are not run here
         elif stage.asks and (stage.pays or stage.model is None):
             rows = stage.asks(run, **{name: self._rows(name, cell) for name in _wanted(stage)})
+        if rows is not None and stage.name == "seeds" and len(rows):
+            self.bounds.usual = float(rows["text"].map(lambda text: len(text.encode())).mean()) / BYTES
         if rows is not None:
             self.made[stage.name, cell or ""] = rows
         plain = Line(stage.name, cell, state, why)
@@ -87,7 +92,8 @@ class _Plan:
     def _run(self, stage: Stage, cell: str | None) -> Planned:
         round_ = self.round if "round" in tables.stages(self.recipe)[stage.name] else ""
         given = self.recipe, self.lake, self.encoder, round_, cell or ""
-        return Planned(*given, shared=self.shared, log=self.log, own=stage.model, made=self.made)
+        more = {"shared": self.shared, "log": self.log, "bounds": self.bounds, "made": self.made}
+        return Planned(*given, **more, own=stage.model)
 
     def _rows(self, stage: str, cell: str | None) -> Table | None:
         """The rows of a stage: those that it would make, else those of the lake, if all are there."""
@@ -124,14 +130,27 @@ def report(lines: Sequence[Line]) -> Iterator[str]:
     for line in lines:
         counted = f"{line.calls:>8,}{line.from_log:>12,}" if line.calls + line.from_log else " " * 20
         yield f"{line!s:22}{line.cell or '':18}{line.state:12}{counted}  {line.why}".rstrip()
-    total = totals(lines)
     yield ""
-    yield f"{total['calls']:,} calls to make, {total['from_log']:,} answered by the log"
-    for line in lines:
-        if line.calls:
-            time = "unknown" if line.seconds is None else f"{line.seconds:,.0f} s at the last run's rate"
-            where = f"{line} {line.cell or ''}".strip()
-            yield f"{where:40}tokens {line.tokens}, dollars {line.cost}, time {time}"
+    asking = [line for line in lines if line.calls]
+    for name in dict.fromkeys(map(str, asking)):
+        yield f"{name:22}{in_short([line for line in asking if str(line) == name])}"
+    total = totals(lines)
+    yield f"{'total':22}{in_short(lines)}"
+    if total["from_log"]:
+        yield f"{total['from_log']:,} more are answered by the log."
+    if total["calls"] and total["at_most_cost"] is None:
+        yield "What has no price in models.yaml costs an unknown amount."
+
+
+def in_short(lines: Sequence[Line]) -> str:
+    """What these lines come to, as a sentence."""
+    total = totals(lines)
+    if not total["calls"]:
+        return "nothing to pay: 0 calls"
+    cost = Estimate(total["cost"], most=total["at_most_cost"]).words(dollars)
+    tokens = Estimate(total["tokens"], most=total["at_most_tokens"]).words(count)
+    time = "" if total["seconds"] is None else f", about {duration(total['seconds'])} at the last run's rate"
+    return f"{cost}, {total['calls']:,} calls, {tokens} tokens{time}"
 
 
 def totals(lines: Sequence[Line]) -> dict[str, Any]:
@@ -148,6 +167,8 @@ def totals(lines: Sequence[Line]) -> dict[str, Any]:
         "tokens": known(line.tokens.value for line in asking),
         "cost": known(line.cost.value for line in asking),
         "seconds": known(line.seconds for line in asking),
+        "at_most_tokens": known(line.tokens.most for line in asking),
+        "at_most_cost": known(line.cost.most for line in asking),
     }
 
 

@@ -93,7 +93,8 @@ def test_the_first_round_is_all_new_and_costs_what_the_plan_said(
     lines, total = planned()
     assert set(states(lines)) == {"new"}
     assert endpoint.requests == []
-    assert (total["tokens"], total["cost"], total["seconds"]) == (None, None, None)  # no history yet
+    assert (total["cost"], total["at_most_cost"], total["seconds"]) == (None, None, None)  # no price yet
+    assert 7 * 27 < total["tokens"] < total["at_most_tokens"]
     run()
     assert total["calls"] == len(endpoint.requests) == 12 + 12 + 3
     lines, total = planned()
@@ -102,22 +103,34 @@ def test_the_first_round_is_all_new_and_costs_what_the_plan_said(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "stale"),
+    ("old", "new", "stale", "why"),
     [
-        ("rows: 6", "rows: 8", {"conditions", "generations", "scores"}),
-        ("tone: [angry, calm, witty]", "tone: [angry, calm, dry]", {"conditions", "generations", "scores"}),
-        ("({{ tone }})", "[{{ tone }}]", {"generations", "scores"}),
-        ("between: [2, 40]", "between: [2, 30]", set()),
+        ("rows: 6", "rows: 8", {"conditions", "generations", "scores"}, "rows 6 -> 8"),
+        (
+            "tone: [angry, calm, witty]",
+            "tone: [angry, calm, dry]",
+            {"conditions", "generations", "scores"},
+            "gone: conditions.tone.witty; new: conditions.tone.dry 1.0",
+        ),
+        (
+            "({{ tone }})",
+            "[{{ tone }}]",
+            {"generations", "scores"},
+            'steps.text.complete: "({{ tone }}):" -> "[{{ tone }}]:", after "}}"',
+        ),
+        ("between: [2, 40]", "between: [2, 30]", set(), "filters.words.at_most 40.0 -> 30.0"),
     ],
 )
 def test_after_an_edit_the_plan_is_what_the_run_then_pays(
-    project: Path, made: Endpoint, planned, edit, old: str, new: str, stale: set[str]
+    project: Path, made: Endpoint, planned, edit, old: str, new: str, stale: set[str], why: str
 ) -> None:
     edit(old, new)
     lines, total = planned()
     by_cell = {where for where in states(lines).get("stale", set()) if where[1]}
     assert by_cell == {(stage, cell) for stage in stale for cell in ("negative", "positive")}
     assert lines["filtered", None]["state"] == "stale"
+    first = next(line for line in lines.values() if line["state"] == "stale")
+    assert first["why"] == why
     assert total["calls"] == 0 or total["tokens"] == pytest.approx(7 * total["calls"])
     run()
     assert len(made.requests) == total["calls"]
@@ -148,7 +161,10 @@ def test_a_plan_for_people(project: Path, endpoint: Endpoint, capsys: pytest.Cap
     assert main(["plan", "reviews", "--round", ROUND]) == 0
     out = capsys.readouterr().out
     assert "generations           negative          new                6           0" in out
-    assert "27 calls to make, 0 answered by the log" in out
+    total = out.splitlines()[-2]
+    assert total.split()[:3] == ["total", "at", "most"]
+    assert ", 27 calls, at most " in total
+    assert out.splitlines()[-1] == "What has no price in models.yaml costs an unknown amount."
 
 
 def test_the_plan_of_a_round_can_be_looked_at_in_the_ui(project: Path, endpoint: Endpoint) -> None:
