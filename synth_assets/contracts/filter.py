@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from synth_assets.contracts.section import Strict
+from synth_assets.core.errors import NotInstalled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +55,7 @@ class Filter(Strict):
     raw: ClassVar[Mapping[str, str]] = {}  # columns of the asset `scores` -> type (see recipe/columns.py)
     columns: ClassVar[Mapping[str, str]] = {}  # columns of the asset `filtered` -> type
     asks: ClassVar[bool] = False  # whether `measure` asks a language model
+    encodes: ClassVar[bool] = False  # whether it reads vectors: without an encoder its scores are unknown
     of_labels: ClassVar[bool] = False  # whether it says something of the row's label
     least: ClassVar[int] = 1  # rows of each label that it needs; above 1, of two labels at least
     renamed: ClassVar[Mapping[str, str]] = {}  # column of its kind -> its own (see `named`)
@@ -103,6 +105,15 @@ class Filter(Strict):
     def ranks(self) -> bool:
         """Whether a row's place among the others counts, and not its score alone."""
         return self.top is not None or self.share is not None
+
+    def lacks(self, context: Context) -> str:
+        """Why its scores cannot be known here; empty where they can."""
+        try:
+            if self.encodes and context.encode is not None:
+                context.encode(["."])
+        except NotInstalled as error:
+            return str(error)
+        return ""
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
         """The raw columns, one value a row, that depend on the row alone (and may be dear)."""

@@ -11,6 +11,11 @@ class UserError(Exception):
     known alternatives and the fix; the command line prints it without a traceback and exits with 2."""
 
 
+class NotInstalled(UserError):
+    """A part of the installation is not there that a round can do without: what rests on it is unknown, and
+    the message is the reason."""
+
+
 def unknown(
     what: str,
     name: object,

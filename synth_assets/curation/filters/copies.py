@@ -46,6 +46,7 @@ class CopiedMeaning(RowFilter):
     """Highest cosine between the text and a demonstration."""
 
     name = "copied_meaning"
+    encodes = True
     at_most: float | None = 0.9
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:

