@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.annotation.people import read_human, read_verdicts
-from synth_assets.commands.options import recipe_named
+from synth_assets.commands.options import missing, recipe_named
 from synth_assets.contracts.provider import Around
 from synth_assets.core.errors import NotInstalled, UserError
 from synth_assets.generation.conditions.asking import questions
@@ -21,7 +21,6 @@ from synth_assets.resources.gateway.batches import submit
 from synth_assets.resources.gateway.embedded_server import PACKAGED
 from synth_assets.resources.gateway.models import resolve_model
 from synth_assets.resources.home import encoder
-from synth_assets.resources.packages import PARTS
 from synth_assets.stages.generations import check_steps
 from synth_assets.stages.seeds import seed_rows
 
@@ -36,7 +35,6 @@ SMALL = (
     "examples, not instructions: write `complete`, as `synth new NAME --model embedded` does, or name "
     "another model."
 )
-WITHOUT = "Until then, what rests on it is unknown: students that read its vectors, distances between texts."
 
 
 def check_recipe(recipe: Recipe) -> Iterator[str]:
@@ -82,15 +80,6 @@ def check_recipe(recipe: Recipe) -> Iterator[str]:
         retrieve(recipe.metrics.facts.file, "", 1)
     yield f"schedule     {recipe.schedule or 'none'} ({recipe.timezone})"
     yield f"{recipe.name} is right."
-
-
-def missing(recipe: Recipe) -> Iterator[str]:
-    """What of the installation is not there that a round can do without, and what is then unknown."""
-    if why := PARTS["encoder"].missing():
-        yield f"missing      {why}"
-        yield f"             {WITHOUT}"
-        if needed := [name for name, rule in recipe.filters.items() if rule.encodes]:
-            yield f"             Rows without a score are dropped: by {', '.join(needed)}, all of them."
 
 
 def _is_small(spec: str | NamedModel) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from synth_assets.core.errors import UserError
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
     from synth_assets.resources.storage.warehouse import Warehouse
+
+WITHOUT = "Until then, what rests on it is unknown: students that read its vectors, distances between texts."
 
 
 def add_round(parser: argparse._ActionsContainer, default: str = "the latest one") -> None:
@@ -31,6 +34,17 @@ def recipe_named(name: str) -> Recipe:
     from synth_assets.resources.home import recipes
 
     return load(recipes() / f"{name}.yaml")
+
+
+def missing(recipe: Recipe) -> Iterator[str]:
+    """What of the installation is not there that a round can do without, and what is then unknown."""
+    from synth_assets.resources.packages import PARTS
+
+    if why := PARTS["encoder"].missing():
+        yield f"missing      {why}"
+        yield f"             {WITHOUT}"
+        if needed := [name for name, rule in recipe.filters.items() if rule.encodes]:
+            yield f"             Rows without a score are dropped: by {', '.join(needed)}, all of them."
 
 
 def with_rows(recipe: Recipe, rows: int | None) -> Recipe:

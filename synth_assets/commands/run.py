@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from synth_assets.commands.options import add_round, add_rows, recipe_named, with_rows
+from synth_assets.commands.options import add_round, add_rows, missing, recipe_named, with_rows
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,8 @@ def command(options: argparse.Namespace) -> int:
     from synth_assets.report.round import summary
 
     rounds = check_rounds(recipe, options.rounds or options.round or today(recipe.timezone))
+    for line in missing(recipe):
+        print(line, file=sys.stderr)
     pending: list[str] = []
     try:
         with dagster_instance() as instance:

@@ -27,11 +27,13 @@ def keep(
             unknown = {c for f in filters[at:] for c in f.columns} - set(kept)
             kept = kept.assign(**dict.fromkeys(sorted(unknown)))
             break
-        scores = pd.DataFrame(rule.score(kept, context), index=kept.index)
+        why = rule.lacks(context)
+        found = dict.fromkeys(rule.columns) if why else rule.score(kept, context)
+        scores = pd.DataFrame(found, index=kept.index)
         kept = kept.drop(columns=[c for c in scores if c in kept]).join(scores)
         rule = _per_group(rule, kept)
-        passed = rule.passes(kept)
-        dropped.append(_rejected(kept[~passed], rule))
+        passed = pd.Series(False, kept.index) if why and rule.threshold() else rule.passes(kept)
+        dropped.append(_rejected(kept[~passed], rule, why))
         kept = kept[passed].reset_index(drop=True)
     return kept, pd.concat(dropped, ignore_index=True) if dropped else rows.iloc[:0].assign(scorer=None)
 
@@ -79,12 +81,15 @@ def _per_group(rule: Filter, rows: pd.DataFrame) -> Filter:
     return rule.model_copy(update={"per": "label" if labelled else "all"})
 
 
-def _rejected(rows: pd.DataFrame, rule: Filter) -> pd.DataFrame:
-    """Dropped rows, and in words why: `rule.why` is asked only where a filter has something to say."""
+def _rejected(rows: pd.DataFrame, rule: Filter, unknown: str = "") -> pd.DataFrame:
+    """Dropped rows, and in words why: `rule.why` is asked only where a filter has something to say, and has a
+    score. `unknown`: why it has none."""
     value = pd.to_numeric(rows[rule.score_column()], errors="coerce").astype(float)
     wanted = f"wanted {rule.threshold()}"
     words = [f"{rule.name} {'is unknown' if v != v else f'{v:.3g}'}, {wanted}" for v in value.tolist()]
-    if type(rule).why is not Filter.why:
+    if unknown:
+        words = [f"{said}: {unknown}" for said in words]
+    elif type(rule).why is not Filter.why:
         why = map(rule.why, rows.to_dict("records"))
         words = [f"{said}: {more}" if more else said for said, more in zip(words, why, strict=True)]
     return rows.assign(

@@ -283,10 +283,10 @@ def diversities(sets: Sets, validation: pd.DataFrame, encode: Encode) -> pd.Data
     ids = {name: ranked(rows["row_id"], "diversity")[:n] for name, rows in compared.items()}
     drawn = {name: rows[rows["row_id"].isin(ids[name])] for name, rows in compared.items()}
     reference = validation if len(validation) > 1 else drawn.get("real")
-    of_reference = encode([] if reference is None else list(reference["text"]))
+    of_reference = similarity.vectors(encode, [] if reference is None else list(reference["text"]))
     found = []
     for name, rows in drawn.items():
-        vectors = encode(list(rows["text"]))
+        vectors = similarity.vectors(encode, list(rows["text"]))
         measured = _varied(rows, vectors)
         if reference is not None and reference is not rows:
             measured |= _from_real(rows, reference, vectors, of_reference)
@@ -339,7 +339,7 @@ def of_rounds(rounds: Mapping[str, Sequence[str]], encode: Encode) -> pd.DataFra
     found = []
     for round_, texts in kept.items():
         drawn = ranked(texts, "rounds")[:n]
-        words, vectors = Words.of(drawn), encode(drawn)
+        words, vectors = Words.of(drawn), similarity.vectors(encode, drawn)
         found.append(row("round_distinct_2", round_, distinct_n(words, 2)))
         found.append(row("round_centroid_distance", round_, similarity.centroid_distance(vectors)))
     return table(found)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from synth_assets.contracts.measure import Look, Metric
+from synth_assets.core.errors import NotInstalled
 from synth_assets.evaluation.metric_rows import MAIN, table
 from synth_assets.selection.select import ranked
 
@@ -52,8 +53,13 @@ class OfStudents(Metric):
         test = test_of(look)
         if test.empty:
             return table([])
-        said = look.shared["students"] = useful.predictions(look.sets(), test, look.student)
-        parts = [useful.usefulness(said, look.shared.get("baselines", {}), len(test))]
+        baselines = look.shared.get("baselines", {})
+        try:
+            said = look.shared["students"] = useful.predictions(look.sets(), test, look.student)
+        except NotInstalled as error:
+            rows = useful.compare({**dict.fromkeys(look.sets()), **baselines}, len(test), "seeds")
+            return table(r._replace(reason=str(error)) if r.value is None else r for r in rows)
+        parts = [useful.usefulness(said, baselines, len(test))]
         parts.append(useful.curves(look.sets(), test, look.student, look.recipe.seed))
         if before := look.before():
             last = {MAIN: before.weighted[before.weighted["origin"] == "synthetic"]}

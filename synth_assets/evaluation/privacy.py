@@ -14,6 +14,7 @@ from synth_assets.core.text.normal_form import ngrams
 from synth_assets.evaluation.diversity import tokens
 from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.similarity import drawn_for, nearest_distances, unfit
+from synth_assets.evaluation.similarity import vectors as vectors_of
 
 
 def whole_copies(texts: Sequence[str], sources: Sequence[str]) -> Measured:
@@ -115,7 +116,7 @@ def leaks(rows: pd.DataFrame, seeds: pd.DataFrame, encode: Encode) -> pd.DataFra
         list(seeds.loc[seeds["split"].isin(splits), "text"])
         for splits in (["demonstration"], ["validation", "test"], ["test"])
     )
-    vectors, of_shown, of_other = encode(texts), encode(shown), encode(other)
+    vectors, of_shown, of_other = (vectors_of(encode, each) for each in (texts, shown, other))
     found = {
         "copied_seeds": whole_copies(texts, shown),
         "verbatim_seeds": verbatim_overlap(texts, shown),

@@ -10,6 +10,7 @@ import pandas as pd
 from synth_assets.contracts.measure import Row, row
 from synth_assets.contracts.measured import Z95, Measured, proportion, unknown, wilson
 from synth_assets.core.asking import Encode
+from synth_assets.core.errors import NotInstalled
 from synth_assets.evaluation.faithfulness import agreement, ppi_mean
 from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.usefulness import predicted, training_set
@@ -52,7 +53,10 @@ def faithfulness(
     real = seeds[seeds["split"].isin(["demonstration", "validation"])]
     if real["label"].nunique() < 2 or rows.empty:
         return table(found)
-    trained = training_set(real, Made(encode, Student))
+    try:
+        trained = training_set(real, Made(encode, Student))
+    except NotInstalled as error:
+        return table([*found, row("correctness", "filtered", unknown(str(error), len(rows)))])
     people = {i: bool(rows["label"].iloc[i] == asked.iloc[i]) for i, seen in enumerate(by_people) if seen}
     said = predicted(trained, encode(list(rows["text"])), list(asked))
     if said is None:

@@ -10,10 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from typing import Any
+
 import numpy as np
 
 from synth_assets.contracts.measured import Measured, jackknife, mean, unknown, with_error
+from synth_assets.core.asking import Encode
+from synth_assets.core.errors import NotInstalled
 from synth_assets.selection.methods import clusters
+
 
 BLOCK = 4096  # rows that are worked on at once, in float64: the cache holds them
 EXACT_ROWS = 2000  # all pairs of so many rows are compared; of a larger set, of as many drawn rows
@@ -21,6 +26,25 @@ EXACT_PAIRS = 10**8  # comparisons with the other set; beyond, rows are drawn (n
 CLUSTERED = 20  # real rows a cluster, at least, for other real rows to cover as many clusters as is expected
 MAUVE_ROWS = 2500  # of each set
 MAUVE_SCALE = 5
+
+
+class NoVectors:
+    """What stands for the vectors of `n` texts where there is no encoder: all that is measured of it is
+    unknown, and why."""
+
+    def __init__(self, n: int, why: str) -> None:
+        self.n, self.why = n, why
+
+    def __len__(self) -> int:
+        return self.n
+
+
+def vectors(encode: Encode, texts: Sequence[str]) -> Any:
+    """The vectors of texts, or NoVectors."""
+    try:
+        return encode(texts)
+    except NotInstalled as error:
+        return NoVectors(len(texts), str(error))
 
 
 def pairwise_similarity(matrix: np.ndarray, labels: Sequence[str] | None = None) -> Measured:
@@ -196,6 +220,8 @@ def divergence_area(p: np.ndarray, q: np.ndarray) -> float:
 
 def unfit(matrix: np.ndarray, least: int = 2) -> str:
     """Why nothing can be said of the matrix; empty if there is no reason."""
+    if isinstance(matrix, NoVectors):
+        return matrix.why
     if len(matrix) < least:
         return "no rows" if least == 1 else "fewer than two rows"
     return "" if np.isfinite(_sum(matrix)).all() else "a vector has a number that is not finite"

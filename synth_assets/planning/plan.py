@@ -92,8 +92,8 @@ class _Plan:
     def _run(self, stage: Stage, cell: str | None) -> Planned:
         round_ = self.round if "round" in tables.stages(self.recipe)[stage.name] else ""
         given = self.recipe, self.lake, self.encoder, round_, cell or ""
-        more = {"shared": self.shared, "log": self.log, "bounds": self.bounds, "made": self.made}
-        return Planned(*given, **more, own=stage.model)
+        own, made = stage.model, self.made
+        return Planned(*given, shared=self.shared, log=self.log, bounds=self.bounds, own=own, made=made)
 
     def _rows(self, stage: str, cell: str | None) -> Table | None:
         """The rows of a stage: those that it would make, else those of the lake, if all are there."""

@@ -26,9 +26,11 @@ from synth_assets.resources.storage.warehouse import Warehouse
 def summary(recipe: Recipe, round_: str) -> Iterator[str]:
     """Lines for a terminal: the main tables of the page, and where to read on."""
     at = Round(recipe, warehouse(), round_)
-    measured = by_name(at.metrics())
+    rows = at.metrics()
+    measured = by_name(rows)
     metrics = {key: value for key, value in measured.items() if value[0] is not None and in_short(*key)}
-    shown = [part for section in (_funnel(at), *metric_sections(metrics, [])) for part in section.parts]
+    told = (_funnel(at), *metric_sections(metrics, []), _unknown(rows))
+    shown = [part for section in told for part in section.parts]
     yield f"{recipe.name}, round {round_}"
     for table in [*shown, *_cost(at)]:
         yield from ("", *pages.aligned(table)) if isinstance(table, Table) else ()
@@ -57,6 +59,7 @@ def sections(round_: Round) -> list[Section]:
         of_labels(round_),
         of_weights(round_),
         *([_changes(round_, metrics)] if metrics else []),
+        _unknown(measured),
     ]
     return [section for section in every if section.parts]
 
@@ -131,6 +134,16 @@ def _changes(round_: Round, now: Metrics) -> Section:
     compared = differences(by_name(round_.metrics(round=last["day"])), now, "before", "now", 2 * SHOWN)
     parts += [compared] if compared.rows else []
     return Section.of("changes", parts, pages.WORDS["independent"], **last)
+
+
+def _unknown(measured: Sequence[Mapping[str, Any]]) -> Section:
+    """What was not measured, and why."""
+    why: dict[str, dict[str, None]] = {}
+    for row in measured:
+        if row["value"] is None and row.get("reason"):
+            why.setdefault(row["reason"], {})[row["name"]] = None
+    lines = [[text(", ".join(names), 400), text(reason, 400)] for reason, names in why.items()]
+    return Section.of("unknown", [Table(["metrics", "why"], lines)] if lines else [])
 
 
 def _before_and_now(values: Sequence[float | None]) -> Iterator[Number]:

@@ -82,7 +82,10 @@ def _lack(recipe: Recipe, end: Ended | None, kept: Table, dropped: Table) -> str
         dropper, count = next(iter(lost["scorer"].value_counts().items()))
         words.append(f"The filter {dropper} dropped most of them ({count}).")
         unknown = int(lost.loc[lost["scorer"] == dropper, "value"].isna().sum())
-        if 2 * unknown > count:
+        lacking = [why for why in lost["reason"] if "Fix: synth setup" in why]
+        if lacking:
+            fix = lacking[0].partition(": ")[2].removesuffix(".")
+        elif 2 * unknown > count:
             fix = f"{unknown} of those have no score: what was answered is in {recipe.name}.calls"
         else:
             fix += f", or loosen {dropper}"

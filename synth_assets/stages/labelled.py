@@ -9,6 +9,7 @@ from typing import Any
 
 from synth_assets.annotation import annotators
 from synth_assets.annotation.people import read_human
+from synth_assets.core.errors import NotInstalled
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import ANSWERED, Chart, Made, Markdown, Stage, Table
@@ -41,7 +42,14 @@ def _enhanced(run: Run, rows: Table, human: Sequence[str | None] = ()) -> Table:
     recipe, model = run.recipe, run.model() if run.recipe.labelled.asks else None
     annotate = partial(annotators.label_logprobs, task=recipe.task, model=model) if model else None
     way, labels = recipe.labelled, recipe.labels
-    return enhance(rows, way, encode=run.encode, labels=labels, annotate=annotate, human=human)
+    given: dict[str, Any] = {"encode": run.encode, "labels": labels, "annotate": annotate, "human": human}
+    try:
+        return enhance(rows, way, **given)
+    except NotInstalled as error:
+        from synth_assets.curation.labels.condition import Condition
+
+        run.warn(f"{way.place} is unknown, rows keep the label that was asked for: {error}")
+        return enhance(rows, Condition(by="condition"), **given)
 
 
 def _said_by_people(run: Run, rows: Table) -> Sequence[str | None]:

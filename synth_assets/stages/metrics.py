@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any
 
 from synth_assets.annotation import annotators, people
-from synth_assets.contracts.measure import Before, Look
+from synth_assets.contracts.measure import Before, Look, Metric, Row
+from synth_assets.core.errors import NotInstalled
 from synth_assets.evaluation.metric_rows import MAIN, table
 from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.steps.prompt import parsed
@@ -42,13 +43,21 @@ def compute(run: Run, **now: Table) -> Made:
 
     recipe, look = run.recipe, looking(run, **now)
     of_cells = yields(now["generations"], now["filtered"])
-    parts = [table(metric.measure(look)) for metric in recipe.metrics.chosen()]
+    parts = [_measured(metric, look) for metric in recipe.metrics.chosen()]
     own = {name for part in parts[len(parts) - len(recipe.metrics.others) :] for name in part["name"]}
     rows = pd.concat([*parts, of_cells], ignore_index=True).assign(round=run.round)
     by_cell = of_cells.set_index("slice")["value"].to_dict()
     next_round = feedback.told({cell: by_cell[cell] for cell in recipe.cells}, recipe.rows, run.round)
     numbers = {**_numbers(rows, own), **{name: _listed(*lines) for name, lines in look.told.items()}}
     return Made(rows, numbers, _verdicts(recipe, rows, look.before()), beside={"feedback": Made(next_round)})
+
+
+def _measured(metric: Metric, look: Look) -> Table:
+    """Its rows; where it needs what is not installed, one that says so."""
+    try:
+        return table(metric.measure(look))
+    except NotInstalled as error:
+        return table([Row(metric.name, "all", None, reason=str(error))])
 
 
 def looking(run: Run, **now: Table) -> Look:

@@ -38,7 +38,11 @@ def asks(run: Run, generations: Table, seeds: Table) -> None:
 def _measured(run: Run, name: str, rows: Table, seeds: Table) -> Table:
     """The rows with the raw columns of one filter and, if it asks, the calls that it asked about each."""
     rule, heard = run.recipe.filters[name], Heard()
-    rows = rows.assign(**rule.measure(rows, scoring(run, seeds, heard)))
+    looks = scoring(run, seeds, heard)
+    if why := rule.lacks(looks):
+        run.warn(f"filters.{name} is unknown: {why}")
+        return rows.assign(**dict.fromkeys(rule.raw))
+    rows = rows.assign(**rule.measure(rows, looks))
     if not rule.asks:
         return rows
     both = zip(rows["row_id"], rows["text"], strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synth_assets.contracts.weighing import WeighContext
+from synth_assets.core.errors import NotInstalled
 from synth_assets.curation.weights.weigh import effective_size, weigh
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.sections import GOLD
@@ -26,9 +27,18 @@ def compute(run: Run, labelled: Table, seeds: Table) -> Made:
     shown = seeds[seeds["split"] == "demonstration"]
     golds = (seeds[seeds["split"] == split] for split in GOLD)  # the first one with rows is learned from
     gold = next((found for found in golds if len(found)), seeds.iloc[:0])
-    training = weigh(rows, shown, run.recipe.weights, WeighContext(run.encode, gold))
+    way, looks, unknown = run.recipe.weights, WeighContext(run.encode, gold), ""
+    try:
+        training = weigh(rows, shown, way, looks)
+    except NotInstalled as error:
+        from synth_assets.curation.weights.students import Equal
+
+        unknown = f"{way.place} is unknown, every row weighs the same: {error}"
+        training = weigh(rows, shown, Equal(by="none", seeds=way.seeds), looks)
     training = training.assign(made_in=training["round"], round=run.round)
     verdicts = _verdicts(run.recipe, training)
+    if unknown:
+        verdicts["weights_spread"] = [Verdict(False, unknown, blocks=False), *verdicts["weights_spread"]]
     if not (spread := verdicts["weights_spread"][0]).fine:
         run.warn(spread.words)
     return Made(training, _numbers(training), verdicts)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synth_assets.curation.filters.copies import overlap
 from synth_assets.curation.likeness.duplicates import ngram_overlap
+from synth_assets.curation.likeness.runs import overlap
 from synth_assets.evaluation.privacy import (
     auc,
     closer_than_real,
