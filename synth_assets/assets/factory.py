@@ -17,7 +17,7 @@ from synth_assets.resources.gateway.batches.submit import Pending
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import tables
-from synth_assets.stages.stage import Made, Stage, Table, Verdict, short
+from synth_assets.stages.stage import Check, Made, Stage, Table, Verdict, short
 
 LANGUAGE_MODEL_POOL = "language_model"
 PREVIEW_ROWS = 5
@@ -155,11 +155,11 @@ def refreshes(recipe: Recipe) -> dg.AutomationCondition | None:
     return condition.with_label("follows an edit")
 
 
-def _check_spec(recipe: Recipe, stage: str, name: str, asks: str) -> dg.AssetCheckSpec:
+def _check_spec(recipe: Recipe, stage: str, name: str, check: Check) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(
         name,
         asset=key(recipe, stage),
-        description=asks,
+        description=check.asks,
         blocking=True,
         partitions_def=partitions_of(recipe, stage),
     )
@@ -173,23 +173,24 @@ def _results(
     verdicts = {name: list(made.verdicts.get(name, ())) for name in stage.checks}
     if "answered" in verdicts:
         verdicts["answered"] = [*run.verdicts(), *verdicts["answered"]]
-    checks = [check(recipe, stage.name, name, *looked_at) for name, looked_at in verdicts.items()]
+    checks = [check(recipe, stage, name, *looked_at) for name, looked_at in verdicts.items()]
     yield result(recipe, stage.name, made, run.numbers(), checks)
     for name in stage.also:
         yield result(recipe, name, made.beside[name])
 
 
-def check(recipe: Recipe, stage: str, name: str, *verdicts: Verdict) -> dg.AssetCheckResult:
-    """One check of several things: it says what is wrong, or how all is well; it stops what comes after, or
-    only warns. A stage of cells has one check and no more: for a page of it, Dagster's web server goes
-    through each partition of each check (300 rounds of 100 cells: 7 s a check)."""
+def check(recipe: Recipe, stage: Stage, name: str, *verdicts: Verdict) -> dg.AssetCheckResult:
+    """One check of several things: it says what is wrong and what helps, or how all is well; it stops what
+    comes after, or only warns. A stage of cells has one check and no more: for a page of it, Dagster's web
+    server goes through each partition of each check (300 rounds of 100 cells: 7 s a check)."""
     wrong = [verdict for verdict in verdicts if not verdict.fine]
     stops = any(verdict.blocks for verdict in wrong or verdicts)
+    words = [verdict.words for verdict in wrong or verdicts]
     return dg.AssetCheckResult(
-        asset_key=key(recipe, stage),
+        asset_key=key(recipe, stage.name),
         check_name=name,
         passed=not wrong,
-        description=" ".join(verdict.words for verdict in wrong or verdicts),
+        description=" ".join([*words, stage.checks[name].advice(recipe.name)] if wrong else words),
         severity=dg.AssetCheckSeverity.ERROR if stops else dg.AssetCheckSeverity.WARN,
         metadata={name: value for verdict in verdicts for name, value in verdict.numbers.items()},
     )

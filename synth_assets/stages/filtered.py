@@ -7,16 +7,28 @@ from typing import TYPE_CHECKING
 from synth_assets.contracts.filter import Context
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
-from synth_assets.stages.stage import Chart, Made, Stage, Table, Verdict, unique_ids
+from synth_assets.stages.stage import Chart, Check, Made, Stage, Table, Verdict, unique_ids
 
 if TYPE_CHECKING:
     from synth_assets.curation.keep import Ended
 
 CHECKS = {
-    "rows_present": "Does every cell keep rows, and as many as each filter needs?",
-    "schema": "Are the row ids unique?",
-    "minimum_yield": "Is the kept share of all rows that were asked for at least the recipe's minimum_yield?",
-    "label_balance": "Has the rarest label at least a fifth of the rows of the most frequent one?",
+    "rows_present": Check(
+        "Does every cell keep rows, and as many as each filter needs?",
+        ("rows", "filters"),
+        "synth tune {recipe}",
+    ),
+    "schema": Check("Are the row ids unique?", ("conditions", "rows"), "synth verify {recipe}"),
+    "minimum_yield": Check(
+        "Is the kept share of all rows that were asked for at least the recipe's minimum_yield?",
+        ("minimum_yield", "filters"),
+        "synth tune {recipe}",
+    ),
+    "label_balance": Check(
+        "Has the rarest label at least a fifth of the rows of the most frequent one?",
+        ("filters", "feedback.rows"),
+        "synth sql --query yield_over_rounds",
+    ),
 }
 BALANCE = 0.2
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from synth_assets.generation.steps import chain
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run, check_tool
-from synth_assets.stages.stage import Chart, Made, Stage, Table, Verdict, unique_ids
+from synth_assets.stages.stage import Chart, Check, Made, Stage, Table, Verdict, unique_ids
 from synth_assets.stages.values import shown_rows
 
 CHECKS = {
-    "answered": "Did every request get an answer within the budget, and are enough of them rows "
-    "(the recipe's minimum_yield)?"
+    "answered": Check(
+        "Did every request get an answer within the budget, and are enough of them rows "
+        "(the recipe's minimum_yield)?",
+        ("minimum_yield", "budget", "steps"),
+        "synth sql --query failed_calls",
+    )
 }
 
 

@@ -15,7 +15,7 @@ from synth_assets.generation.steps.prompt import parsed
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages import feedback
 from synth_assets.stages.run import Run, passes
-from synth_assets.stages.stage import ANSWERED, Chart, Made, Markdown, Stage, Table, Verdict, short
+from synth_assets.stages.stage import ANSWERED, Chart, Check, Made, Markdown, Stage, Table, Verdict, short
 from synth_assets.students import made
 
 SECTIONS = ["labels", "metrics", "annotator", "feedback", "seed"]
@@ -27,11 +27,23 @@ TABLED = (
     *("vocabulary", "distinct_1", "distinct_2", "self_bleu_4", "average_pairwise_similarity", "vendi_score"),
 )
 CHECKS = {
-    "contamination": "Do at most metrics.contamination of the kept rows repeat eight words of a test row?",
-    "accuracy_holds": "Is the accuracy of the training set at least where the last round's interval begins, "
-    "or the fall on the same test rows within chance?",
-    "diversity_holds": "Is the diversity of this round's rows at most metrics.collapse under the best of the "
-    "rounds before? (Else the set may feed on itself.)",
+    "contamination": Check(
+        "Do at most metrics.contamination of the kept rows repeat eight words of a test row?",
+        ("filters.contamination", "metrics.contamination"),
+        "synth tune {recipe}",
+    ),
+    "accuracy_holds": Check(
+        "Is the accuracy of the training set at least where the last round's interval begins, or the fall on "
+        "the same test rows within chance?",
+        ("filters", "weights", "rows"),
+        "synth sql --query accuracy_over_rounds",
+    ),
+    "diversity_holds": Check(
+        "Is the diversity of this round's rows at most metrics.collapse under the best of the rounds before? "
+        "(Else the set may feed on itself.)",
+        ("conditions", "metrics.collapse"),
+        "synth sql --query diversity_over_rounds",
+    ),
 }
 
 

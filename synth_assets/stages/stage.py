@@ -10,9 +10,32 @@ from synth_assets.contracts.model_spec import NamedModel
 from synth_assets.recipe.recipe import Recipe
 
 Table = Any  # a pandas DataFrame: named so that loading the definitions does not import pandas
+
+
+class Check(NamedTuple):
+    """A check: the question that it answers, the fields of the recipe that move the answer, and the command
+    that shows what they do."""
+
+    asks: str
+    moved_by: tuple[str, ...]
+    shown_by: str
+
+    def command(self, recipe: str) -> str:
+        """The command, of a recipe."""
+        return self.shown_by.format(recipe=recipe)
+
+    def advice(self, recipe: str) -> str:
+        """What to do where it is red."""
+        return f"What moves it: {', '.join(self.moved_by)}. What that does: {self.command(recipe)}"
+
+
 ANSWERED = {
-    "answered": "Did the budget allow every request, and did the endpoint answer it? "
-    "(Those without an answer are asked again next time.)",
+    "answered": Check(
+        "Did the budget allow every request, and did the endpoint answer it? "
+        "(Those without an answer are asked again next time.)",
+        ("budget", "model"),
+        "synth sql --query failed_calls",
+    ),
 }
 
 
@@ -61,7 +84,7 @@ class Stage:
     reads: Sequence[str] = ()
     after: Sequence[str] = ()  # stages that it looks at through its run, and so comes after
     sections: Sequence[str] = ()  # of the recipe: its version (see recipe/versions.py)
-    checks: Mapping[str, str] = field(default_factory=dict)  # name -> the question that it answers
+    checks: Mapping[str, Check] = field(default_factory=dict)
     also: Mapping[str, str] = field(default_factory=dict)  # stage that it makes besides -> what that is
     asks: Callable[..., Table | None] | None = None
     model: str | NamedModel | None = None  # whom it asks where nothing else is said

@@ -10,11 +10,15 @@ from synth_assets.curation.weights.weigh import effective_size, weigh
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.sections import GOLD
 from synth_assets.stages.run import Run
-from synth_assets.stages.stage import Chart, Made, Stage, Table, Verdict
+from synth_assets.stages.stage import Chart, Check, Made, Stage, Table, Verdict
 
 CHECKS = {
-    "rows_present": "Is there anything to train on?",
-    "weights_spread": "Has each label synthetic rows, and are its rows worth a tenth of their number?",
+    "rows_present": Check("Is there anything to train on?", ("rows", "filters"), "synth tune {recipe}"),
+    "weights_spread": Check(
+        "Has each label synthetic rows, and are its rows worth a tenth of their number?",
+        ("weights", "labelled"),
+        "synth show {recipe} --stage weighted",
+    ),
 }
 WORTH = 0.1
 

@@ -1,0 +1,77 @@
+"""Every check that is red names the field that moves it and a command that runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from synth_assets.cli import main
+from synth_assets.contracts.section import Strict
+from synth_assets.core.registry import FILTERS
+from synth_assets.recipe.load import load
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.stages import filtered, generations, metrics, weighted
+from synth_assets.stages.graph import graph
+from synth_assets.stages.stage import ANSWERED, Check
+from tests.assets.test_round import ROUND, endpoint
+
+__all__ = ["endpoint"]
+
+ALL = {
+    (where, name): check
+    for where, checks in {
+        "every stage that asks a model": ANSWERED,
+        "`generations`": generations.CHECKS,
+        "`filtered`": filtered.CHECKS,
+        "`weighted`": weighted.CHECKS,
+        "`metrics`": metrics.CHECKS,
+    }.items()
+    for name, check in checks.items()
+}
+GUIDE = Path(__file__).parents[2] / "docs" / "evaluation.md"
+
+
+@pytest.mark.parametrize("check", ALL.values(), ids=map(" ".join, ALL))
+def test_a_check_names_fields_that_there_are(check: Check) -> None:
+    for place in check.moved_by:
+        first, _, rest = place.partition(".")
+        field = Recipe.model_fields[first]
+        if first == "filters":
+            assert not rest or rest in FILTERS.known
+        elif rest:
+            kind = field.annotation
+            assert isinstance(kind, type)
+            assert issubclass(kind, Strict)
+            assert rest in kind.model_fields
+
+
+def test_the_guide_has_every_check() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \| `(synth .+?)` \|$", GUIDE.read_text(), re.MULTILINE)
+    told = {(where, name): (fields, command) for name, where, fields, command in rows}
+    assert told == {
+        key: (", ".join(f"`{field}`" for field in check.moved_by), check.command("NAME"))
+        for key, check in ALL.items()
+    }
+
+
+def test_every_check_of_a_stage_is_among_them(project: Path) -> None:
+    stages = graph(load(project / "recipes" / "reviews.yaml"))
+    assert {check for stage in stages for check in stage.checks.values()} == set(ALL.values())
+
+
+def test_a_red_check_says_what_helps_and_its_commands_run(
+    project: Path, endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    edit("minimum_yield: 0.0", "minimum_yield: 0.9")
+    edit("between: [2, 40]", "between: [2, 3]")
+    assert main(["run", "reviews", "--round", ROUND]) == 1
+    said = capsys.readouterr().err
+    assert "check minimum_yield: 0% of 12 rows kept, the recipe wants 90%." in said
+    advice = "What moves it: minimum_yield, filters. What that does: synth tune reviews"
+    assert advice in said
+    for command in {check.command("reviews") for check in ALL.values()}:
+        synth, *arguments = shlex.split(command)
+        assert (synth, main(arguments)) == ("synth", 0), command
