@@ -147,10 +147,10 @@ def in_short(lines: Sequence[Line]) -> str:
     total = totals(lines)
     if not total["calls"]:
         return "nothing to pay: 0 calls"
-    cost = Estimate(total["cost"], most=total["at_most_cost"]).words(dollars)
+    free, cost = total["at_most_cost"] == 0, Estimate(total["cost"], most=total["at_most_cost"])
     tokens = Estimate(total["tokens"], most=total["at_most_tokens"]).words(count)
     time = "" if total["seconds"] is None else f", about {duration(total['seconds'])} at the last run's rate"
-    return f"{cost}, {total['calls']:,} calls, {tokens} tokens{time}"
+    return f"{'free' if free else cost.words(dollars)}, {total['calls']:,} calls, {tokens} tokens{time}"
 
 
 def totals(lines: Sequence[Line]) -> dict[str, Any]:
