@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from synth_assets.contracts.section import Strict
-from synth_assets.core.errors import NotInstalled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +33,7 @@ class Context:
     held_out: Sequence[str] = ()  # texts of the validation and test seeds
     earlier: Sequence[str] = ()  # texts kept in the rounds before
     encode: Encode | None = None
+    no_encoder: str = ""  # why `encode` cannot be used, where the encoder is not installed
     # texts, a model and a number of shown seeds (None: the annotator's) -> the labels of each
     annotate: Callable[..., Sequence[LabelLogprobs | None]] | None = None
     # template, rows, further fields, model (None: the annotator's) -> an answer a row, None if there is none
@@ -108,12 +108,7 @@ class Filter(Strict):
 
     def lacks(self, context: Context) -> str:
         """Why its scores cannot be known here; empty where they can."""
-        try:
-            if self.encodes and context.encode is not None:
-                context.encode(["."])
-        except NotInstalled as error:
-            return str(error)
-        return ""
+        return context.no_encoder if self.encodes else ""
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
         """The raw columns, one value a row, that depend on the row alone (and may be dear)."""

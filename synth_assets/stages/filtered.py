@@ -61,7 +61,8 @@ def scored_rows(generations: Table, scores: Table) -> Table:
 def looks(run: Run) -> Context:
     """What filters over a round look at besides its rows."""
     earlier = list(run.before("filtered", columns=["text"])["text"])
-    return Context(verbalizers=run.recipe.task.verbalizers(), earlier=earlier, encode=run.encode)
+    words = run.recipe.task.verbalizers()
+    return Context(verbalizers=words, earlier=earlier, encode=run.encode, no_encoder=run.no_encoder)
 
 
 def _with_failed_calls(dropped: Table, generations: Table) -> Table:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from synth_assets.core.errors import UserError
+from synth_assets.core.errors import NotInstalled, UserError
 from synth_assets.stages import tables
 
 if TYPE_CHECKING:
@@ -64,6 +64,16 @@ class Run:
     @property
     def encode(self) -> Encode:
         return self.encoder.encode
+
+    @property
+    def no_encoder(self) -> str:
+        """Why there are no vectors, if a filter of the recipe needs some; else empty."""
+        try:
+            if any(rule.encodes for rule in self.recipe.filters.values()):
+                self.encoder.folder()
+        except NotInstalled as error:
+            return str(error)
+        return ""
 
     @property
     def place(self) -> dict[str, str]:

@@ -73,6 +73,7 @@ def scoring(run: Run, seeds: Table, heard: Heard | None = None) -> Context:
         demonstrations=list(seeds.loc[seeds["split"] == "demonstration", "text"]),
         held_out=list(seeds.loc[seeds["split"].isin(["validation", "test"]), "text"]),
         encode=run.encode,
+        no_encoder=run.no_encoder,
         annotate=annotate,
         ask=ask,
     )

@@ -10,7 +10,6 @@ import pytest
 
 from synth_assets.cli import main
 from synth_assets.contracts.filter import Context
-from synth_assets.core.errors import NotInstalled
 from synth_assets.curation.filters.copies import CopiedMeaning
 from synth_assets.curation.filters.duplicates import SemanticDuplicate
 from synth_assets.curation.filters.students import StudentAgreement
@@ -60,11 +59,8 @@ def test_a_round_is_measured_as_far_as_it_can_be(
 
 @pytest.mark.parametrize("rule", [CopiedMeaning(), SemanticDuplicate(), StudentAgreement()])
 def test_a_filter_that_needs_it_drops_rows_as_of_unknown_score_and_says_why(rule) -> None:
-    def encode(texts):
-        raise NotInstalled(WHY)
-
     rows = pd.DataFrame({"text": [f"text {i}" for i in range(20)], "label": ["a", "b"] * 10})
     rows = rows.assign(**dict.fromkeys(rule.raw))
-    kept, dropped = keep(rows, [rule], Context(verbalizers={}, encode=encode))
+    kept, dropped = keep(rows, [rule], Context(verbalizers={}, no_encoder=WHY))
     assert (len(kept), len(dropped)) == (0, 20)
     assert set(dropped["reason"]) == {f"{rule.name} is unknown, wanted {rule.threshold()}: {WHY}"}

@@ -46,7 +46,7 @@ def test_kept_rows_and_accuracy_over_a_thresholds_range(
 
 
 def tuned(recipe: Path, encode: Any) -> Tuning:
-    run = Run(load(recipe), Lake(home() / "lake"), SimpleNamespace(encode=encode), ROUND)
+    run = Run(load(recipe), Lake(home() / "lake"), SimpleNamespace(encode=encode, folder=Path), ROUND)
     return Tuning(run, Made(encode, Student))
 
 
