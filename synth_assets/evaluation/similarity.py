@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from synth_assets.contracts.measured import Measured, jackknife, mean, unknown, 
 from synth_assets.core.asking import Encode
 from synth_assets.core.errors import NotInstalled
 from synth_assets.selection.methods import clusters
-
 
 BLOCK = 4096  # rows that are worked on at once, in float64: the cache holds them
 EXACT_ROWS = 2000  # all pairs of so many rows are compared; of a larger set, of as many drawn rows
