@@ -149,10 +149,10 @@ def test_every_command_knows_methods_of_ones_own(
             recipe = recipe.replace(word, text)
         (tmp_path / "recipes" / "own.yaml").write_text(recipe, encoding="utf-8")
         assert "own is right" in synth("check", "own")
-        assert "6 calls," in synth("plan", "own", "--round", ROUND)
+        assert "6 calls to make" in synth("plan", "own", "--round", ROUND)
         synth("run", "own", "--round", ROUND)
         assert len(endpoint.requests) == 6
-    assert "nothing to pay: 0 calls" in synth("plan", "own", "--round", ROUND)
+    assert "0 calls to make" in synth("plan", "own", "--round", ROUND)
     rows = synth("sql", "select place, text, masked, exclamations, calm from own.filtered", "--csv")
     assert re.search(r"(Oslo|Lima),WHAT A WONDERFUL \[MASK\] IT WAS!,1,1\.0,1\.0", rows)
     sure = synth("sql", "select distinct confidence from own.labelled", "--csv")

@@ -136,8 +136,7 @@ def report(lines: Sequence[Line]) -> Iterator[str]:
         yield f"{name:22}{in_short([line for line in asking if str(line) == name])}"
     total = totals(lines)
     yield f"{'total':22}{in_short(lines)}"
-    if total["from_log"]:
-        yield f"{total['from_log']:,} more are answered by the log."
+    yield f"{total['calls']:,} calls to make, {total['from_log']:,} answered by the log"
     if total["calls"] and total["at_most_cost"] is None:
         yield "What has no price in models.yaml costs an unknown amount."
 
@@ -146,7 +145,7 @@ def in_short(lines: Sequence[Line]) -> str:
     """What these lines come to, as a sentence."""
     total = totals(lines)
     if not total["calls"]:
-        return "nothing to pay: 0 calls"
+        return "nothing to pay"
     free, cost = total["at_most_cost"] == 0, Estimate(total["cost"], most=total["at_most_cost"])
     tokens = Estimate(total["tokens"], most=total["at_most_tokens"]).words(count)
     time = "" if total["seconds"] is None else f", about {duration(total['seconds'])} at the last run's rate"

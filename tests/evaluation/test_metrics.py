@@ -210,7 +210,7 @@ def test_facts_of_rows_are_looked_up_in_passages(
     assert told == {"fact_precision": 0.5, "fact_recall_at_k": 0.5, "fact_f1_at_k": 0.5}
     capsys.readouterr()
     main(["plan", "reviews", "--round", FIRST])
-    assert "nothing to pay: 0 calls" in capsys.readouterr().out
+    assert "0 calls to make" in capsys.readouterr().out
 
 
 def test_a_question_with_an_unknown_field_is_refused(
