@@ -26,7 +26,7 @@ class Student:
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
-        w = np.ones(len(features)) if weights is None else np.asarray(weights, dtype=float)
+        w = np.ones(features.shape[0]) if weights is None else np.asarray(weights, dtype=float)
         w = w / w.mean()
         if isinstance(labels, np.ndarray) and labels.ndim == 2:  # a row for each label that may be a row's
             rows, at = labels.nonzero()
