@@ -16,16 +16,29 @@ from synth_assets.core.registry import Registry
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-def wrong(why: str, *where: str) -> ValidationError:
+def wrong(why: str | UserError, *where: str) -> ValidationError:
     """What a validator raises about a field further down: pydantic puts its own place in front."""
-    return ValidationError.from_exception_data("recipe", [_line("recipe", why, where)])
+    if isinstance(why, UserError):
+        return _refused([_line(why.code, str(why), where, fix=why.fix)])
+    return _refused([_line("wrong_value", why, where)])
+
+
+def all_wrong(errors: Iterable[ValueError]) -> ValidationError:
+    """One error of several, which validators would raise one by one."""
+    lines: list[InitErrorDetails] = []
+    for error in errors:
+        if isinstance(error, ValidationError):
+            lines += [_again(found) for found in error.errors(include_url=False)]
+        else:
+            lines.append(_line("wrong_value", str(error), ()))
+    return _refused(lines)
 
 
 def one_of(what: str, name: object, known: Iterable[object], *where: str) -> None:
     """ValidationError, as of `wrong`, when a name is not among those that are known."""
     known = list(known)
     if name not in known:
-        raise wrong(str(unknown(what, name, known)), *where)
+        raise wrong(unknown(what, name, known), *where)
 
 
 @contextmanager
@@ -34,7 +47,7 @@ def as_wrong(*where: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise wrong(str(error), *where) from error
+        raise wrong(error, *where) from error
 
 
 def class_of(registry: Registry, word: Any, base: type, *where: str, hint: str = "") -> Any:
@@ -42,11 +55,25 @@ def class_of(registry: Registry, word: Any, base: type, *where: str, hint: str =
     try:
         return registry.find(str(word), base)
     except UserError as error:
-        raise wrong(f"{error}{hint}", *where) from error
+        raise wrong(UserError(f"{error}{hint}", error.code, error.fix), *where) from error
 
 
-def _line(kind: str, why: str, where: tuple[int | str, ...], value: Any = None) -> InitErrorDetails:
-    return {"type": PydanticCustomError(kind, "{why}", {"why": why}), "loc": where, "input": value}
+def _refused(lines: list[InitErrorDetails]) -> ValidationError:
+    return ValidationError.from_exception_data("recipe", lines)
+
+
+def _line(
+    kind: str, why: str, where: tuple[int | str, ...], value: Any = None, fix: str | None = None
+) -> InitErrorDetails:
+    told = {"why": why, "fix": fix}
+    return {"type": PydanticCustomError(kind, "{why}", told), "loc": where, "input": value}
+
+
+def _again(error: Any) -> InitErrorDetails:
+    """An error of pydantic's, to be raised once more; what it says of the fix stays with it."""
+    told = {**error.get("ctx", {}), "why": error["msg"]}
+    kind = PydanticCustomError(error["type"], "{why}", told)
+    return {"type": kind, "loc": error["loc"], "input": error["input"]}
 
 
 class Strict(BaseModel):
@@ -63,14 +90,15 @@ class Strict(BaseModel):
             found = error.errors(include_url=False)
             if all(each["type"] != "extra_forbidden" for each in found):
                 raise
-            raise ValidationError.from_exception_data("recipe", list(map(cls._told, found))) from None
+            raise _refused(list(map(cls._told, found))) from None
 
     @classmethod
     def _told(cls, error: Any) -> InitErrorDetails:
         """The error again, with all fields where one is not known."""
         if error["type"] != "extra_forbidden":
-            return _line(error["type"], error["msg"], error["loc"], error["input"])
-        return _line("unknown_field", str(unknown("field", error["loc"][-1], cls.fields_of())), error["loc"])
+            return _again(error)
+        why = unknown("field", error["loc"][-1], cls.fields_of())
+        return _line("unknown_field", str(why), error["loc"], fix=why.fix)
 
     @classmethod
     def fields_of(cls) -> list[str]:

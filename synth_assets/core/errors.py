@@ -2,13 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
+
+CODES: Mapping[str, str] = {  # what `--json` calls a mistake; programs rely on these words
+    "unknown_field": "a field that this section of the file does not have",
+    "unknown_name": "a name that is not among those that are known: a filter, a label, a recipe, a round",
+    "missing_field": "a field that has no default is not there",
+    "wrong_type": "a text where a number should be, or the like",
+    "out_of_range": "a number, a list or a text that is too small or too large",
+    "wrong_value": "any other value of a file that cannot be, by itself or beside another",
+    "written_twice": "a field that stands in the file twice",
+    "not_yaml": "the file cannot be read as YAML in UTF-8",
+    "no_key": "the environment variable with the key of a model is not set",
+    "usage": "an option or argument of the command line",
+    "mistake": "any other mistake that you can mend: the message says how",
+    "check_failed": "a blocking check stopped the round; what was made until then is kept",
+    "damaged": "a call or a partition is not as it was made",
+    "system": "the operating system refused something: a full disk, a missing right",
+    "stopped": "stopped from outside; the same command goes on",
+}
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing that is wrong, and where."""
+
+    message: str
+    code: str = "mistake"
+    file: str | None = None
+    line: int | None = None
+    field: str | None = None  # ("filters.words.at_least")
+    fix: str | None = None  # what to write instead, where that can be said apart from the message
+
+    def __str__(self) -> str:
+        """As people read it."""
+        place = f"{self.file}:{self.line or 1}: " if self.file else ""
+        return f"{place}{self.field}: {self.message}" if self.field else f"{place}{self.message}"
 
 
 class UserError(Exception):
     """Something that the user wrote or set is wrong. The message names the place (file, line or field), the
     known alternatives and the fix; the command line prints it without a traceback and exits with 2."""
+
+    def __init__(
+        self, message: str, code: str = "mistake", fix: str | None = None, mistakes: Sequence[Mistake] = ()
+    ) -> None:
+        super().__init__(message)
+        self.mistakes = tuple(mistakes) or (Mistake(message, code, fix=fix),)
+
+    @property
+    def code(self) -> str:
+        return self.mistakes[0].code
+
+    @property
+    def fix(self) -> str | None:
+        return self.mistakes[0].fix
+
+
+def refused(mistakes: Iterable[Mistake]) -> UserError:
+    """One error of several mistakes, a line each."""
+    found = list(mistakes)
+    return UserError("\n".join(map(str, found)), mistakes=found)
+
+
+def together(errors: Iterable[UserError]) -> UserError:
+    """One error of several."""
+    found = list(errors)
+    return UserError("\n".join(map(str, found)), mistakes=[m for error in found for m in error.mistakes])
 
 
 class NotInstalled(UserError):
@@ -29,4 +91,6 @@ def unknown(
     hint = f" Did you mean {near[0]!r}?" if near else ""
     prefix = f"{where}: " if where else ""
     all_ = ", ".join(f"{n} ({origins[n]})" if origins and n in origins else n for n in names)
-    return UserError(f"{prefix}unknown {what} {str(name)!r}.{hint} Known: {all_ or 'none'}.")
+    words = f"{prefix}unknown {what} {str(name)!r}.{hint} Known: {all_ or 'none'}."
+    code = "unknown_field" if what == "field" else "unknown_name"
+    return UserError(words, code, f"write {near[0]} in the place of {name}" if near else None)

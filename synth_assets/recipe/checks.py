@@ -1,107 +1,158 @@
-"""What the sections of a recipe need of each other: checks that raise ValueError, or ValidationError."""
+"""What the sections of a recipe need of each other. Each check yields what is wrong: ValueError, or
+ValidationError with the place."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.provider import Listed, Provider
 from synth_assets.contracts.section import as_wrong, one_of, wrong
 from synth_assets.core import templates
-from synth_assets.core.errors import unknown
 from synth_assets.core.registry import made_of
 from synth_assets.recipe.columns import OF_ROWS
 from synth_assets.recipe.sections import GOLD
 
 if TYPE_CHECKING:
+    from synth_assets.contracts.step import StepBase
     from synth_assets.recipe.recipe import Recipe
 
 NO_CELL = re.compile(r"[|,\[\]\"'\n]|\.\.\.")  # what cannot stand in a partition's name
 
 
-def _check_template(template: str, known: Iterable[str], *where: str) -> None:
+def tried(check: Callable[..., Any], *given: Any) -> Iterator[ValueError]:
+    """What a check yields or raises. Of a part of a recipe, what rests on a section that is not there is not
+    checked."""
+    try:
+        yield from check(*given) or ()
+    except ValueError as error:
+        yield error
+    except AttributeError as error:
+        if error.obj is not given[0] or error.name not in type(given[0]).model_fields:
+            raise
+
+
+def _template(template: str, known: Iterable[str], *where: str) -> None:
     with as_wrong(*where):
         templates.check(template, dict.fromkeys(known), "its template")
 
 
-def labels(recipe: Recipe) -> None:
-    """Labels that other sections name are labels of the task."""
+Wrong = Iterator[ValueError]
+
+
+def labels(recipe: Recipe) -> Wrong:
+    """Labels that other sections name are labels of the task, and can stand in the name of a partition."""
     labels = set(recipe.task.classify)
-    named = [(f"seeds.label_values.{value}", label) for value, label in recipe.seeds.label_values.items()]
-    for place, label in (*named, *(("metrics.word_list", label) for label in recipe.metrics.word_list)):
-        if label not in labels:
-            raise ValueError(str(unknown("label", label, labels, place)))
-    for label in filter(NO_CELL.search, labels):
-        raise ValueError(f"label {label!r} names a partition: leave out | , [ ] quotes and ...")
+    for label in filter(NO_CELL.search, recipe.task.classify):
+        yield ValueError(f"label {label!r} names a partition: leave out | , [ ] quotes and ...")
+    for value, label in recipe.seeds.label_values.items():
+        yield from tried(one_of, "label", label, labels, "seeds", "label_values", value)
+
+
+def labels_of_words(recipe: Recipe) -> Wrong:
+    """So are those of the baseline."""
+    labels = set(recipe.task.classify)
+    for label in recipe.metrics.word_list:
+        yield from tried(one_of, "label", label, labels, "metrics", "word_list")
+
+
+def filters_needed(recipe: Recipe) -> Wrong:
+    """Ways to weigh and to label may need a filter, and each other."""
     for way in (recipe.weights, recipe.labelled):
         for needed, written in way.needs.items():
             if needed not in recipe.filters:
                 add = f"add `{needed}: {written}` to filters"
-                raise ValueError(f"{way.place} needs that filter: {add}")
+                yield ValueError(f"{way.place} needs that filter: {add}")
+
+
+def confidences(recipe: Recipe) -> Wrong:
+    """What a way to weigh reads is there."""
     if recipe.weights.labelled_by and recipe.labelled.by not in recipe.weights.labelled_by:
         why = f"{recipe.labelled.place} gives other confidences: weigh by `confidence` or `none`"
-        raise wrong(why, "weights", "by")
-    gold = any(recipe.seeds.splits.get(split) for split in GOLD)
-    if recipe.weights.needs_gold and not gold:
-        raise wrong(f"it needs seeds in the split {' or '.join(GOLD)}", "weights", "by")
+        yield wrong(why, "weights", "by")
 
 
-def without_labels(recipe: Recipe) -> None:
-    """What rests on labels needs some; what cuts a round is one thing."""
+def gold(recipe: Recipe) -> Wrong:
+    """Some ways to weigh learn from seeds."""
+    if recipe.weights.needs_gold and not any(recipe.seeds.splits.get(split) for split in GOLD):
+        yield wrong(f"it needs seeds in the split {' or '.join(GOLD)}", "weights", "by")
+
+
+RESTING: dict[str, Callable[[Recipe], bool]] = {  # section -> whether it rests on labels
+    "conditions": lambda recipe: "label" in recipe.conditions,
+    "filters": lambda recipe: any(rule.of_labels for rule in recipe.filters.values()),
+    "labelled": lambda recipe: recipe.labelled.by != "condition" or recipe.labelled.human is not None,
+    "metrics": lambda recipe: bool(recipe.metrics.model_alone or recipe.metrics.word_list),
+    "weights": lambda recipe: recipe.weights.needs_labels,
+}
+
+
+def without_labels(recipe: Recipe) -> Wrong:
+    """What rests on labels needs some."""
+    for section, rests in RESTING.items() if not recipe.labels else ():
+        yield from tried(_rests, recipe, section, rests)
+
+
+def _rests(recipe: Recipe, section: str, rests: Callable[[Recipe], bool]) -> Wrong:
+    if rests(recipe):
+        yield wrong("this rests on labels: write them as `task.classify`", section)
+
+
+def cells(recipe: Recipe) -> Wrong:
+    """What cuts a round is one thing."""
     if recipe.labels:
-        if recipe.cell or recipe.shards > 1:
-            raise wrong("the labels cut a round: leave it out", "cell" if recipe.cell else "shards")
-        return
-    resting = {
-        "conditions": "label" in recipe.conditions,
-        "filters": any(rule.of_labels for rule in recipe.filters.values()),
-        "labelled": recipe.labelled.by != "condition" or recipe.labelled.human is not None,
-        "metrics": bool(recipe.metrics.model_alone or recipe.metrics.word_list),
-        "weights": recipe.weights.needs_labels,
-    }
-    for section, rests in resting.items():
-        if rests:
-            raise wrong("this rests on labels: write them as `task.classify`", section)
-    if recipe.cell:
+        for field in ("cell",) if recipe.cell else ("shards",) if recipe.shards > 1 else ():
+            yield wrong("the labels cut a round: leave it out", field)
+    elif recipe.cell:
         listed = [name for name, values in recipe.attributes.items() if isinstance(values, dict)]
-        one_of("attribute with listed values", recipe.cell, listed, "cell")
+        yield from tried(one_of, "attribute with listed values", recipe.cell, listed, "cell")
         for name in filter(NO_CELL.search, recipe.cells):
-            raise wrong(f"{name!r} names a partition: leave out | , [ ] quotes and ...", "cell")
+            yield wrong(f"{name!r} names a partition: leave out | , [ ] quotes and ...", "cell")
 
 
-def values_above(recipe: Recipe) -> None:
+def values_above(recipe: Recipe) -> Wrong:
     """A condition may depend on those written above it, and on the label."""
     above = ["label", "definition", "verbalizer", *recipe.task.fields()]
     for name, values in recipe.attributes.items():
         if isinstance(values, Provider):
-            _check_provider(recipe, name, values, above)
+            yield from _provider(recipe, name, values, above)
         above.append(name)
 
 
-def _check_provider(recipe: Recipe, name: str, values: Provider, above: list[str]) -> None:
+def _provider(recipe: Recipe, name: str, values: Provider, above: list[str]) -> Wrong:
+    place = ("conditions", name)
     for template in values.templates():
-        _check_template(template, [*above, *values.knows], "conditions", name)
+        yield from tried(_template, template, [*above, *values.knows], *place)
     if (other := values.rests_on()) is not None:
-        one_of("condition", other, above, "conditions", name)
+        yield from tried(one_of, "condition", other, above, *place)
     listed = [a for a in above if isinstance(recipe.attributes.get(a), dict)]
-    for other in (values.named if isinstance(values, Listed) else set()) - {"label"}:
-        one_of("condition with listed values", other, listed, "conditions", name)
+    for other in sorted((values.named if isinstance(values, Listed) else set()) - {"label"}):
+        yield from tried(one_of, "condition with listed values", other, listed, *place)
 
 
-def chain(recipe: Recipe) -> None:
-    """What a step may be called, where it may stand, and what it needs around it."""
-    for name in set(recipe.steps) & set(recipe.attributes):
-        raise wrong("a condition has the same name: choose another one", "steps", name)
+def names_of_steps(recipe: Recipe) -> Wrong:
+    """No step is called what a condition is called."""
+    for name in recipe.steps:
+        if name in recipe.attributes:
+            yield wrong("a condition has the same name: choose another one", "steps", name)
+
+
+def chain(recipe: Recipe) -> Wrong:
+    """Where a step may stand, and what it needs around it."""
     sampled = [name for name, step in recipe.steps.items() if step.per_question > 1]
-    if len(sampled) > 1:
+    for name in sampled[1:]:
         why = f"one step is where rows part that share a question: write it here or at {sampled[0]}"
-        raise wrong(why, "steps", sampled[1], "samples")
+        yield wrong(why, "steps", name, "samples")
     for name, step in recipe.steps.items():
-        step.check(recipe, name)
+        yield from tried(_step, recipe, name, step)
 
 
-def filter_names(recipe: Recipe) -> None:
+def _step(recipe: Recipe, name: str, step: StepBase) -> None:
+    step.check(recipe, name)
+
+
+def filter_names(recipe: Recipe) -> Wrong:
     """Scores become columns of their row, beside those that are there."""
     columns = {name: [*rule.raw, *rule.columns] for name, rule in recipe.filters.items()}
     for name, rule in recipe.filters.items():
@@ -110,13 +161,12 @@ def filter_names(recipe: Recipe) -> None:
         if rule.renamed or made_of(type(rule)):
             taken |= dict.fromkeys([*OF_ROWS, *recipe.row_columns], "the row")
             taken |= dict.fromkeys(rule.renamed, "this kind of filter")
-        for column in columns[name]:
-            if column in taken:
-                why = f"{column} is a column of {taken[column]}: choose another name"
-                raise wrong(why, "filters", name)
+        for column in [column for column in columns[name] if column in taken][:1]:
+            why = f"{column} is a column of {taken[column]}: choose another name"
+            yield wrong(why, "filters", name)
 
 
-def output_names(recipe: Recipe) -> None:
+def output_names(recipe: Recipe) -> Wrong:
     """Fields of an answer become columns of its row, beside those that are there."""
     taken = dict.fromkeys(OF_ROWS, "the platform")
     for name, rule in recipe.filters.items():
@@ -126,44 +176,73 @@ def output_names(recipe: Recipe) -> None:
         for name in spec.columns_of(recipe):
             if name in taken:
                 why = f"{name} is a column of {taken[name]}: choose another name"
-                raise wrong(why, "steps", step, spec.columns_in, name)
+                yield wrong(why, "steps", step, spec.columns_in, name)
 
 
-def filter_columns(recipe: Recipe) -> None:
-    """Columns that a filter reads are conditions or fields of the last step, of a type that it reads."""
-    columns = recipe.row_columns
-    told = {*recipe.task.fields(), *columns, *(("definition", "verbalizer") if recipe.labels else ())}
-    known = [name for name, kind in columns.items() if kind == "string"]
+def measured_columns(recipe: Recipe) -> Wrong:
+    """Columns that a metric reads are conditions or fields of the last step."""
+    texts = [name for name, kind in recipe.row_columns.items() if kind == "string"]
     if recipe.metrics.evidence is not None:
-        one_of("column", recipe.metrics.evidence, known, "metrics", "evidence")
+        yield from tried(one_of, "column", recipe.metrics.evidence, texts, "metrics", "evidence")
     if recipe.metrics.judge:
-        _check_template(recipe.metrics.judge.question, sorted(told), "metrics", "judge", "question")
-    for name, rule in recipe.filters.items():
-        for template, more in rule.templates().items():
-            _check_template(template, [*sorted(told), *more], "filters", name)
-        for column, types in rule.columns_needed().items():
-            fitting = [c for c, kind in columns.items() if kind in types]
-            one_of(f"column ({' or '.join(sorted(types))})", column, fitting, "filters", name)
-
-
-def answers(recipe: Recipe) -> None:
-    """What is held against the truth, and what a model answers that is shown rows."""
+        told, place = _told(recipe), ("metrics", "judge", "question")
+        yield from tried(_template, recipe.metrics.judge.question, told, *place)
     for column, truth in recipe.metrics.truth.items():
         for name in (column, truth.column):
-            one_of("column", name, recipe.row_columns, "metrics", "truth", column)
+            yield from tried(one_of, "column", name, recipe.row_columns, "metrics", "truth", column)
+
+
+def _told(recipe: Recipe) -> list[str]:
+    """What a template over a row may say."""
+    of_labels = ("definition", "verbalizer") if recipe.labels else ()
+    return sorted({*recipe.task.fields(), *recipe.row_columns, *of_labels})
+
+
+def filter_columns(recipe: Recipe) -> Wrong:
+    """So are those that a filter reads, of a type that it reads."""
+    columns = recipe.row_columns
+    for name, rule in recipe.filters.items():
+        for template, more in rule.templates().items():
+            yield from tried(_template, template, [*_told(recipe), *more], "filters", name)
+        for column, types in rule.columns_needed().items():
+            fitting = [c for c, kind in columns.items() if kind in types]
+            what = f"column ({' or '.join(sorted(types))})"
+            yield from tried(one_of, what, column, fitting, "filters", name)
+
+
+def in_context(recipe: Recipe) -> Wrong:
+    """What a model answers that is shown rows."""
     if (wanted := recipe.metrics.in_context) is None:
         return
     place, shown = ("metrics", "in_context"), recipe.shown_fields
-    one_of("field of seeds and rows", wanted.answer, shown, *place, "answer")
     if not recipe.seeds.splits.get("test"):
-        raise wrong("it needs seeds in the split test", *place)
+        yield wrong("it needs seeds in the split test", *place)
+    if wanted.answer not in shown:
+        yield from tried(one_of, "field of seeds and rows", wanted.answer, shown, *place, "answer")
+        return
     blank = dict.fromkeys(shown, "")
     told = {**recipe.task.fields(), **blank, "demonstrations": [blank]}
     told.pop(wanted.answer)
     field = "complete" if wanted.prompt is None else "prompt"
-    _check_template(wanted.template, told, *place, field)
+    _template(wanted.template, told, *place, field)
     with as_wrong(*place, field):
         templates.render(wanted.template, told)
 
 
-CHECKS = (labels, without_labels, values_above, chain, filter_names, output_names, filter_columns, answers)
+CHECKS = (
+    *(labels, labels_of_words, filters_needed, confidences, gold, without_labels, cells, values_above),
+    *(names_of_steps, chain, filter_names, output_names, filter_columns, measured_columns, in_context),
+)
+
+
+def all_checked(recipe: Recipe) -> list[ValueError]:
+    """All that is wrong. What rests on a mistake that was found before is not always to be checked."""
+    found: list[ValueError] = []
+    for check in CHECKS:
+        try:
+            for error in tried(check, recipe):
+                found.append(error)
+        except LookupError:
+            if not found:
+                raise
+    return found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from synth_assets.contracts.section import NAME
 from synth_assets.core import strict_yaml
-from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.errors import Mistake, UserError, refused, unknown
 from synth_assets.recipe.recipe import Recipe
 
 TAKEN = {"main", "warehouse", "system", "temp", "information_schema", "pg_catalog"}  # schemas and catalogs
@@ -22,11 +24,28 @@ def load(path: Path) -> Recipe:
         raise UserError(f"{path}: a recipe's name has lower-case letters, digits and _, not {path.stem!r}.")
     if path.stem in TAKEN:
         raise UserError(f"{path}: in SQL, {path.stem} is the name of something else: rename the file.")
-    document = strict_yaml.read(path)
+    document = strict_yaml.parse(path)
+    recipe, found = None, [*document.twice]
+    content = {field: value for field, value in document.content.items() if field != "name"}
     if "name" in document.content:
-        line = document.lines[("name",)]
-        raise UserError(f"{path}:{line}: the recipe's name is its file's name: remove `name`.")
+        why = "the recipe's name is its file's name: remove `name`."
+        found.append(Mistake(why, "unknown_field", str(path), document.lines[("name",)], fix="remove name"))
+    read: dict[str, Any] = {}  # the sections that are right by themselves
     try:
-        return Recipe.model_validate({**document.content, "name": path.stem})
+        recipe = Recipe.model_validate({**content, "name": path.stem}, context=read)
     except ValidationError as error:
-        raise strict_yaml.refusal(document, error.errors()) from error
+        found += document.mistakes([*error.errors(), *beside(error, read)])
+    if found or recipe is None:
+        raise refused(sorted(found, key=lambda mistake: mistake.line or 1))
+    return recipe
+
+
+def beside(error: ValidationError, read: Mapping[str, Any]) -> Iterator[Any]:
+    """What is wrong between the sections that are right by themselves, where others are not: those are left
+    out, and with them what rests on them."""
+    broken = {str(each["loc"][0]) for each in error.errors() if each["loc"]}
+    if broken - {*read}:
+        try:
+            Recipe.part(read, broken).check()
+        except ValidationError as more:
+            yield from more.errors()

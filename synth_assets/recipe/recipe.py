@@ -5,19 +5,19 @@ What is not said has a default; what is said wrongly is refused with file, line,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from synth_assets.contracts.filter import Filter
 from synth_assets.contracts.model_spec import ModelSpec, NamedModel
 from synth_assets.contracts.provider import Listed, Provider
-from synth_assets.contracts.section import NAME, Strict, wrong
+from synth_assets.contracts.section import NAME, Strict, all_wrong, wrong
 from synth_assets.recipe import sections
-from synth_assets.recipe.checks import CHECKS
+from synth_assets.recipe.checks import all_checked
 from synth_assets.recipe.columns import RESERVED
 from synth_assets.recipe.measuring import Metrics, Student
 from synth_assets.recipe.short_forms import AnyFilter, AnyStep, AnyValues
@@ -124,11 +124,28 @@ class Recipe(Strict):
             raise ValueError(f"unknown time zone {value!r}: write it as in Europe/Berlin or UTC") from error
         return value
 
+    @field_validator("*")
+    @classmethod
+    def _read(cls, value: Any, info: ValidationInfo) -> Any:
+        """Who reads a file is told which sections are right by themselves: see `part`."""
+        if info.context is not None and info.field_name:
+            info.context[info.field_name] = value
+        return value
+
     @model_validator(mode="after")
-    def _together(self) -> Recipe:
-        for check in CHECKS:
-            check(self)
+    def check(self) -> Recipe:
+        """ValidationError with all that is wrong between the sections."""
+        if found := all_checked(self):
+            raise all_wrong(found)
         return self
+
+    @classmethod
+    def part(cls, read: Mapping[str, Any], broken: Iterable[str]) -> Recipe:
+        """A recipe without its broken sections, whose `check` says what is wrong between the others."""
+        part = cls.model_construct(**read)
+        for section in broken:
+            vars(part).pop(section, None)
+        return part
 
     @property
     def labels(self) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import field_validator
 
 from synth_assets.contracts.filter import Context, RowFilter
-from synth_assets.core.errors import unknown
+from synth_assets.contracts.section import one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +27,7 @@ class Language(RowFilter):
     @field_validator("language")
     @classmethod
     def _known(cls, language: str) -> str:
-        if language not in (known := _identifier().nb_classes):
-            raise ValueError(str(unknown("language", language, known)))
+        one_of("language", language, _identifier().nb_classes)
         return language
 
     def value(self, text: str, context: Context) -> float:

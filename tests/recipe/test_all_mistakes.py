@@ -1,0 +1,72 @@
+"""All that is wrong with a recipe's file is said at once, each mistake with its place, code and fix."""
+
+from pathlib import Path
+
+import pytest
+
+from synth_assets.core.errors import CODES, Mistake, UserError
+from synth_assets.recipe.load import load
+
+WRONG = """
+task:
+  classify: {bad: it was bad, good: it was good}
+seeds: {file: seeds.csv, splits: {test: 4}, label_values: {0: baad}}
+conditions: {tone: [angry, calm], other: {by: tune, values: {angry: [a]}}}
+steps: {text: "Write a {{ tone }} review."}
+rows: none
+rowz: 3
+design: latim
+budget: {day: -1}
+filters:
+  words: {between: [9, 4]}
+  mentions: {of: ton}
+rows: 5
+"""
+
+
+def mistakes(path: Path) -> tuple[Mistake, ...]:
+    with pytest.raises(UserError) as caught:
+        load(path)
+    assert str(caught.value) == "\n".join(str(mistake) for mistake in caught.value.mistakes)
+    return caught.value.mistakes
+
+
+def test_every_mistake_of_a_file_is_said_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.yaml"
+    path.write_text(WRONG, encoding="utf-8")
+    found = mistakes(path)
+    assert [(m.line, m.field, m.code) for m in found] == [
+        (4, "seeds.label_values.0", "unknown_name"),
+        (5, "conditions.other", "unknown_name"),
+        (8, "rowz", "unknown_field"),
+        (9, "design", "unknown_name"),
+        (10, "budget.day", "out_of_range"),
+        (12, "filters.words", "wrong_value"),
+        (14, None, "written_twice"),
+    ]
+    assert {m.file for m in found} == {str(path)}
+    assert found[0].fix == "write bad in the place of baad"
+    assert found[2].fix == "write rows in the place of rowz"
+    assert found[4].fix == "write more than 0.0"
+    assert {m.code for m in found} <= {*CODES}
+
+
+def test_what_rests_on_a_broken_section_is_not_blamed(tmp_path: Path) -> None:
+    """The filter that the weights need may stand among the filters of which one cannot be read."""
+    path = tmp_path / "reviews.yaml"
+    more = "weights: {by: label_agreement}\nfilters: {wordz: {}, label_agreement: {}}\n"
+    path.write_text(WRONG.partition("rows: none")[0].replace("baad", "bad").replace("tune", "tone") + more)
+    assert [(m.field, m.code) for m in mistakes(path)] == [
+        ("rows", "missing_field"),
+        ("filters.wordz", "unknown_name"),
+    ]
+
+
+def test_several_mistakes_between_sections_are_said_at_once(edit) -> None:
+    path = edit("  duplicate: {}", "  mentions: {of: ton}\n  spans: {of: tone}\ncell: tone")
+    assert [m.field for m in mistakes(path)] == ["filters.mentions", "filters.spans", "cell"]
+
+
+def test_a_day_that_no_calendar_has_is_no_traceback(edit) -> None:
+    (found,) = mistakes(edit("rows: 6", "rows: 6\nstart: 2026-02-31"))
+    assert (found.code, "put the text in quotes" in found.message) == ("not_yaml", True)
