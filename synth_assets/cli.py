@@ -8,8 +8,10 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
-from synth_assets.core.errors import UserError
+from synth_assets.commands.output import Output, failed
+from synth_assets.core.errors import Mistake, UserError
 
 COMMANDS = (  # as `synth --help` lists them
     *("new", "setup", "check", "run", "plan", "sample", "tune", "show", "sql", "trace", "verify", "report"),
@@ -20,26 +22,75 @@ COMMANDS = (  # as `synth --help` lists them
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0: done; 2: the user's mistake, said on standard error; 1: a check that blocks."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    out = Output(given[0] if given else "", "--json" in given)
     try:
-        options = _parser(given[0] if given else "").parse_args(given)
-        return options.command(options) or 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        options = _parsed(given, out)
+        out.json, options.out = getattr(options, "json", False), out
+        with out.whole():
+            code = _done(options, out)
+        return out.finish(code)
     except BrokenPipeError:  # synth show ... | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _parsed(given: list[str], out: Output) -> argparse.Namespace:
+    """The options. What is wrong with them ends the process, as argparse does it."""
+    parser = _parser(out.command)
+    try:
+        return parser.parse_args(given)
+    except SystemExit as end:
+        if isinstance(end.__cause__, UserError):
+            out.wrong(*end.__cause__.mistakes)
+            out.finish(2)
+        raise
+
+
+def _done(options: argparse.Namespace, out: Output) -> int:
+    """The exit code of the command, of which it is said what is wrong."""
+    try:
+        return options.command(options) or 0
+    except UserError as error:
+        failed(out, error)
+        return 2
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        print(f"error: {error}. What was there before stays; mend this and run again.", file=sys.stderr)
+        failed(out, f"{error}. What was there before stays; mend this and run again.", "system")
         return 1
     except KeyboardInterrupt:
-        print("stopped; run again to go on: what was answered is kept.", file=sys.stderr)
+        why = "stopped; run again to go on: what was answered is kept."
+        print(why, file=sys.stderr)
+        out.wrong(Mistake(why, "stopped"))
         return 130
 
 
-def _parser(asked: str) -> argparse.ArgumentParser:
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"synth-assets {version('synth-assets')}"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        try:
+            super().error(message)
+        except SystemExit as end:
+            raise end from UserError(message, "usage", f"see {self.prog} --help")
+
+
+class _Version(argparse.Action):
+    """Asked for when it is wanted: it reads the installed package's files."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: object, **named: object) -> None:
+        print(_version())
+        parser.exit()
+
+
+def _parser(asked: str) -> _Parser:
     """With the options of the one command that is asked for: no other is imported."""
-    parser = argparse.ArgumentParser(prog="synth", description="Synthetic text data sets from recipes.")
+    parser = _Parser(prog="synth", description="Synthetic text data sets from recipes.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name in COMMANDS:
         command = commands.add_parser(name, help=_help(name))

@@ -90,7 +90,7 @@ MODULES_TOO = {  # single modules of rooms that are closed otherwise
         "resources.storage.files",
         "resources.storage.sources",
     },
-    "commands": {"commands.options"},
+    "commands": {"commands.options", "commands.output"},
 }
 RUN = {  # what `stages.run` hands to the stages: the one door to the world
     "resources.sandbox.python",

@@ -134,8 +134,8 @@ def key_of(model: Model, environ: Mapping[str, str]) -> str:
         return key
     if _on_this_machine(urlsplit(model.base_url).hostname or ""):
         return "none"
-    fix = f"set the variable {model.key_env}."
-    raise UserError(f"model {model.name!r} at {model.endpoint} needs a key: {fix}")
+    fix = f"set the variable {model.key_env}"
+    raise UserError(f"model {model.name!r} at {model.endpoint} needs a key: {fix}.", "no_key", fix)
 
 
 def _on_this_machine(host: str) -> bool:

@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from synth_assets.assets.dagster_internals import CheckFailed
 from synth_assets.assets.factory import key
 from synth_assets.assets.nightly import made_by_cell
 from synth_assets.assets.states import DagsterStates
-from synth_assets.core.errors import UserError
+from synth_assets.core.errors import Mistake, UserError
 from synth_assets.partitions import cell_key, today
 from synth_assets.planning.estimates import Line
 from synth_assets.planning.plan import plan
@@ -40,6 +40,10 @@ POLL_S = 60.0  # between two looks at what is with the provider
 
 class RoundFailed(Exception):
     """A blocking check said no; the message has the reasons."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(map(str, mistakes)))
+        self.mistakes = mistakes
 
 
 def prepare_home() -> Path:
@@ -158,17 +162,18 @@ def _execute(
             run_config={"loggers": {"console": {}}},
         )
     except CheckFailed:
-        raise RoundFailed("\n".join(_failed_checks(instance, run_id))) from None
+        raise RoundFailed(list(_failed_checks(instance, run_id))) from None
     observed = [e.asset_observation_data.asset_observation for e in done.get_asset_observation_events()]
     return "; ".join(str(o.description) for o in observed if o.asset_key in assets)
 
 
-def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:
+def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[Mistake]:
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         evaluation = entry.get_dagster_event().asset_check_evaluation_data
         if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
             asset, name = ".".join(evaluation.asset_key.path), evaluation.check_name
-            yield f"{asset} {evaluation.partition or ''}: check {name}: {evaluation.description}"
+            words = f"{asset} {evaluation.partition or ''}: check {name}: {evaluation.description}"
+            yield Mistake(words, "check_failed")
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> None:

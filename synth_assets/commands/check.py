@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.annotation.people import read_human, read_verdicts
-from synth_assets.commands.options import missing, recipe_named
+from synth_assets.commands.options import missing, named_line, recipe_named
+from synth_assets.commands.output import add_json
 from synth_assets.contracts.provider import Around
-from synth_assets.core.errors import NotInstalled, UserError
+from synth_assets.core import strict_yaml
+from synth_assets.core.errors import NotInstalled, UserError, together
 from synth_assets.generation.conditions.asking import questions
 from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.conditions.table import design
@@ -20,7 +23,7 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.gateway.batches import submit
 from synth_assets.resources.gateway.embedded_server import PACKAGED
 from synth_assets.resources.gateway.models import resolve_model
-from synth_assets.resources.home import encoder
+from synth_assets.resources.home import encoder, recipes
 from synth_assets.stages.generations import check_steps
 from synth_assets.stages.seeds import seed_rows
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
     from synth_assets.contracts.model_spec import NamedModel
 
+Said = Iterator[tuple[str, str]]  # what it is about, and what is to be seen of it
+PROMPT = "prompt"
 
 SMALL = (
     "steps.{} is a chat prompt for the embedded model, which has 135 million parameters and follows "
@@ -37,49 +42,59 @@ SMALL = (
 )
 
 
-def check_recipe(recipe: Recipe) -> Iterator[str]:
+def check_recipe(recipe: Recipe) -> Said:
     """Read the seeds, draw a row of each cell and render its prompts; yields what a person wants to see.
 
-    Raises UserError at the first thing that is wrong.
+    Raises UserError with all that is wrong, at the end.
     """
+    wrong: list[UserError] = []
+    seeds: list[pd.DataFrame] = []  # once they are read
+
+    def look(field: str, part: Said) -> Said:
+        try:
+            yield from part
+        except UserError as error:
+            wrong.append(_placed(error, recipe, field))
+
+    yield from look("steps", _steps_are_right(recipe))
+    yield from look("seeds", _seeds(recipe, seeds))
+    for name, _, given, question in questions(recipe):
+        yield "values", f"{name}{f' for {given}' if given else ''}: {question}"
+    yield "fields", ", ".join(chain.fields(recipe))
+    for cell in recipe.cells if seeds and not wrong else ():
+        yield from look("conditions", _cell(recipe, cell, seeds[0]))
+    yield from look("steps", _steps(recipe))
+    filters = [f"{n} ({f.threshold()})" if f.threshold() else n for n, f in recipe.filters.items()]
+    yield "filters", ", ".join(filters) or "none"
+    yield from look("labelled.human", _of_people(recipe))
+    yield from look("metrics.judge.people", _of_judge(recipe))
+    yield from look("metrics.facts.file", _of_facts(recipe))
+    yield "schedule", f"{recipe.schedule or 'none'} ({recipe.timezone})"
+    if wrong:
+        raise together({str(error): error for error in wrong}.values())
+
+
+def _placed(error: UserError, recipe: Recipe, field: str) -> UserError:
+    """With the place in the recipe's file."""
+    document = strict_yaml.parse(recipes() / f"{recipe.name}.yaml")
+    found = []
+    for mistake in error.of(field).mistakes:
+        line = document.line(tuple(str(mistake.field).split(".")))
+        found.append(mistake if mistake.file else replace(mistake, file=str(document.path), line=line))
+    return UserError(str(error), mistakes=found)
+
+
+def _steps_are_right(recipe: Recipe) -> Said:
     check_steps(recipe)
+    yield from ()
+
+
+def _seeds(recipe: Recipe, read: list[pd.DataFrame]) -> Said:
     seeds = seed_rows(recipe)
     yield from missing(recipe)
     counts = seeds["split"].value_counts()
-    yield f"seeds        {', '.join(f'{counts[s]:,} {s}' for s in counts.index) or 'none'}"
-    around = Around({"seeds": seeds}, encoder().encode, lambda name, given: [f"<{name}>"])
-    for name, _, given, question in questions(recipe):
-        yield f"values       {name}{f' for {given}' if given else ''}: {question}"
-    yield f"fields       {', '.join(chain.fields(recipe))}"
-    for cell in recipe.cells:
-        row = design(recipe, seeds, round_=today(recipe.timezone), cell=cell, rows=1, around=around)
-        yield f"cell         {cell}: {recipe.rows:,} rows a round; the first prompt is"
-        yield from _prompts(recipe, row, seeds)
-    for name, step in recipe.steps.items():
-        if step.answer_schema:
-            yield f"output       {step.answer_schema}" + _of(recipe, name)
-    for name, step in recipe.steps.items():
-        for model in recipe.models_of(name):
-            yield f"model        {_model(recipe, model)}" + _of(recipe, name)
-            if step.under_role and _is_small(model):
-                yield f"warning      {SMALL.format(name)}"
-        for tool in step.tools:
-            yield f"tool         {tool}" + _of(recipe, name)
-    if recipe.mode == "batch":
-        each = " a step" if len(recipe.steps) > 1 else ""
-        yield f"mode         batch: rows go through the Batch API and are collected within a day{each}"
-    filters = [f"{n} ({f.threshold()})" if f.threshold() else n for n, f in recipe.filters.items()]
-    yield f"filters      {', '.join(filters) or 'none'}"
-    if recipe.labelled.human:
-        people = read_human(recipe.labelled.human, recipe.labels)
-        yield f"human        {len(people.labels):,} labels in {people.file}"
-    if recipe.metrics.judge and recipe.metrics.judge.people:
-        verdicts = len(read_verdicts(recipe.metrics.judge.people)) // 2
-        yield f"judge        {verdicts:,} verdicts of people in {recipe.metrics.judge.people}"
-    if recipe.metrics.facts:
-        retrieve(recipe.metrics.facts.file, "", 1)
-    yield f"schedule     {recipe.schedule or 'none'} ({recipe.timezone})"
-    yield f"{recipe.name} is right."
+    yield "seeds", ", ".join(f"{counts[s]:,} {s}" for s in counts.index) or "none"
+    read.append(seeds)
 
 
 def _is_small(spec: str | NamedModel) -> bool:
@@ -93,19 +108,56 @@ def _is_small(spec: str | NamedModel) -> bool:
     return model.name == Path(PACKAGED).stem
 
 
-def _prompts(recipe: Recipe, row: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[str]:
+def _cell(recipe: Recipe, cell: str, seeds: pd.DataFrame) -> Said:
     """The prompt of each step. What stands for answers need not suit a later one: then, its template."""
+    around = Around({"seeds": seeds}, encoder().encode, lambda name, given: [f"<{name}>"])
+    row = design(recipe, seeds, round_=today(recipe.timezone), cell=cell, rows=1, around=around)
+    yield "cell", f"{cell}: {recipe.rows:,} rows a round; the first prompt is"
     first = next(iter(recipe.steps))
     for name, step in recipe.steps.items():
         try:
             text = "\n".join(chain.shown(recipe, name, row, seeds))
-        except UserError:
+        except UserError as error:
             if name == first:
-                raise
+                raise error.of(f"steps.{name}") from error
             text = step.template
         if name != first:
-            yield f"             and of {name}, without the answers before it,"
-        yield "\n".join(f"    | {line}" for line in text.splitlines())
+            yield "", f"and of {name}, without the answers before it,"
+        yield PROMPT, text
+
+
+def _steps(recipe: Recipe) -> Said:
+    for name, step in recipe.steps.items():
+        if step.answer_schema:
+            yield "output", f"{step.answer_schema}" + _of(recipe, name)
+    for name, step in recipe.steps.items():
+        for model in recipe.models_of(name):
+            yield "model", f"{_model(recipe, model)}" + _of(recipe, name)
+            if step.under_role and _is_small(model):
+                yield "warning", SMALL.format(name)
+        for tool in step.tools:
+            yield "tool", f"{tool}" + _of(recipe, name)
+    if recipe.mode == "batch":
+        each = " a step" if len(recipe.steps) > 1 else ""
+        yield "mode", f"batch: rows go through the Batch API and are collected within a day{each}"
+
+
+def _of_people(recipe: Recipe) -> Said:
+    if recipe.labelled.human:
+        people = read_human(recipe.labelled.human, recipe.labels)
+        yield "human", f"{len(people.labels):,} labels in {people.file}"
+
+
+def _of_judge(recipe: Recipe) -> Said:
+    if recipe.metrics.judge and recipe.metrics.judge.people:
+        verdicts = len(read_verdicts(recipe.metrics.judge.people)) // 2
+        yield "judge", f"{verdicts:,} verdicts of people in {recipe.metrics.judge.people}"
+
+
+def _of_facts(recipe: Recipe) -> Said:
+    if recipe.metrics.facts:
+        retrieve(recipe.metrics.facts.file, "", 1)
+    yield from ()
 
 
 def _of(recipe: Recipe, step: str) -> str:
@@ -126,10 +178,21 @@ def _model(recipe: Recipe, spec: str | NamedModel) -> str:
     return f"{model.name} at {model.endpoint}, {model.api}, {'free' if price and price.free else costs}"
 
 
+def _line(name: str, says: str) -> str:
+    if name == PROMPT:
+        return "\n".join(f"    | {line}" for line in says.splitlines())
+    return named_line(name, says)
+
+
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name")
+    add_json(parser)
 
 
 def command(options: argparse.Namespace) -> None:
-    for line in check_recipe(recipe_named(options.name)):
-        print(line)
+    recipe, found = recipe_named(options.name), list[dict[str, str]]()
+    options.out.give(recipe=recipe.name, found=found)
+    for name, says in check_recipe(recipe):
+        found.append({"what": name, "says": says})
+        options.out.lines([_line(name, says)])
+    options.out.lines([f"{recipe.name} is right."])

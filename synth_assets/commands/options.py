@@ -36,15 +36,20 @@ def recipe_named(name: str) -> Recipe:
     return load(recipes() / f"{name}.yaml")
 
 
-def missing(recipe: Recipe) -> Iterator[str]:
+def named_line(name: str, says: str) -> str:
+    """A line that says what it is about."""
+    return f"{name:13}{says}"
+
+
+def missing(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """What of the installation is not there that a round can do without, and what is then unknown."""
     from synth_assets.resources.packages import PARTS
 
     if why := PARTS["encoder"].missing():
-        yield f"missing      {why}"
-        yield f"             {WITHOUT}"
+        yield "missing", why
+        yield "", WITHOUT
         if needed := [name for name, rule in recipe.filters.items() if rule.encodes]:
-            yield f"             Rows without a score are dropped: by {', '.join(needed)}, all of them."
+            yield "", f"Rows without a score are dropped: by {', '.join(needed)}, all of them."
 
 
 def with_rows(recipe: Recipe, rows: int | None) -> Recipe:

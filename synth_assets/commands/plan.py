@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from synth_assets.commands.options import add_round, add_rows, recipe_named, with_rows
+from synth_assets.commands.output import add_json
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -11,13 +12,13 @@ def options(parser: argparse.ArgumentParser) -> None:
     add_round(parser, "today")
     add_rows(parser)
     parser.add_argument("--diff", metavar="FILE", help="as if the recipe were this file")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    add_json(parser)
 
 
 def command(options: argparse.Namespace) -> None:
     from synth_assets.assets.in_process import check_round, dagster_instance, planned
     from synth_assets.partitions import today
-    from synth_assets.planning.plan import as_json, report
+    from synth_assets.planning.plan import report, totals
     from synth_assets.recipe.load import load
     from synth_assets.resources.home import call_log, lake
 
@@ -27,4 +28,5 @@ def command(options: argparse.Namespace) -> None:
     round_ = check_round(recipe, options.round or today(recipe.timezone))
     with dagster_instance() as instance:
         lines = planned(recipe, round_, instance, lake(), call_log())
-    print(as_json(lines) if options.json else "\n".join(report(lines)))
+    options.out.give(lines=lines, total=totals(lines))
+    options.out.lines(report(lines))

@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from synth_assets.commands.options import add_round, add_rows, missing, recipe_named, with_rows
+from synth_assets.commands.options import add_round, add_rows, missing, named_line, recipe_named, with_rows
+from synth_assets.commands.output import add_json
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -12,6 +13,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add_round(which, "today")
     which.add_argument("--rounds", metavar="A..B", help="2026-11-01..2026-11-22, one after the other")
     add_rows(parser)
+    add_json(parser)
     parser.add_argument(
         "--wait", action="store_true", help="with `mode: batch`: until the provider has answered"
     )
@@ -22,11 +24,13 @@ def command(options: argparse.Namespace) -> int:
 
     from synth_assets.assets.in_process import RoundFailed, check_rounds, dagster_instance, run_round
     from synth_assets.partitions import today
+    from synth_assets.report.one_round import Round
     from synth_assets.report.round import summary
+    from synth_assets.resources.home import warehouse
 
     rounds = check_rounds(recipe, options.rounds or options.round or today(recipe.timezone))
-    for line in missing(recipe):
-        print(line, file=sys.stderr)
+    for name, says in missing(recipe):
+        print(named_line(name, says), file=sys.stderr)
     pending: list[str] = []
     try:
         with dagster_instance() as instance:
@@ -34,12 +38,17 @@ def command(options: argparse.Namespace) -> int:
                 pending += run_round(recipe, round_, instance, wait=options.wait)
     except RoundFailed as failure:
         print(f"stopped by a check:\n{failure}", file=sys.stderr)
+        options.out.wrong(*failure.mistakes)
         return 1
+    options.out.give(recipe=recipe.name, rounds=rounds, pending=pending)
     if pending:
         which = f"--rounds {options.rounds}" if options.rounds else f"--round {rounds[-1]}"
         rows = "" if options.rows is None else f" --rows {options.rows}"
         again = f"synth run {recipe.name} {which}{rows}"
-        print("\n".join(["", *pending, "", f"Go on later: {again}", f"Or wait:     {again} --wait"]))
+        options.out.lines(["", *pending, "", f"Go on later: {again}", f"Or wait:     {again} --wait"])
         return 0
-    print("\n".join(["", *summary(recipe, rounds[-1])]))
+    if options.json:
+        options.out.give(**Round(recipe, warehouse(), rounds[-1]).data())
+    else:
+        options.out.lines(["", *summary(recipe, rounds[-1])])
     return 0

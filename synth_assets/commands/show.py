@@ -3,6 +3,7 @@
 import argparse
 
 from synth_assets.commands.options import recipe_named
+from synth_assets.commands.output import add_json
 from synth_assets.core.errors import unknown
 
 
@@ -10,6 +11,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name")
     parser.add_argument("--stage", default="weighted")
     parser.add_argument("-n", type=int, default=5, metavar="ROWS")
+    add_json(parser)
 
 
 def command(options: argparse.Namespace) -> None:
@@ -22,7 +24,8 @@ def command(options: argparse.Namespace) -> None:
         raise unknown("stage", options.stage, known)
     sql = f"select * from {identifier(options.name)}.{identifier(options.stage)} limit {int(options.n)}"
     answer = warehouse().query(sql)
-    for row in answer.fetchall():
-        shown = ("unknown" if value is None else value for value in row)
-        lines = (f"{name:22}{value}" for name, value in zip(answer.columns, shown, strict=True))
-        print("\n".join(lines), end="\n\n")
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+    options.out.give(recipe=options.name, stage=options.stage, rows=rows)
+    for row in rows:
+        options.out.lines(f"{name:22}{'unknown' if v is None else v}" for name, v in row.items())
+        options.out.lines([""])

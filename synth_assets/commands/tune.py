@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from synth_assets.commands.options import add_round, recipe_named
+from synth_assets.commands.output import add_json
 from synth_assets.contracts.measured import wilson
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.recipe.recipe import Recipe
@@ -136,6 +137,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name")
     parser.add_argument("--filter", metavar="NAME", help="default: every filter that has a threshold")
     add_round(parser)
+    add_json(parser)
 
 
 def command(options: argparse.Namespace) -> None:
@@ -145,11 +147,14 @@ def command(options: argparse.Namespace) -> None:
     encoder = home.encoder()
     student = build(recipe.student, encoder.encode, encoder.folder)
     tuning = Tuning(Run(recipe, lake, encoder, round_), student)
-    print(f"{recipe.name}, round {round_}; accuracy on the validation split")
+    options.out.lines([f"{recipe.name}, round {round_}; accuracy on the validation split"])
+    swept: list[Sweep] = []
+    options.out.give(recipe=recipe.name, round=round_, sweeps=swept)
     for name in names:
         for sweep in tuning.sweeps(name):
             picture = home.reports(recipe.name) / f"tune_{name}_{sweep.bound}.png"
             title = f"{name}: {sweep.bound.replace('_', ' ')}"
             with replacing(picture) as file:
                 file.write(charts.png(title, partial(charts.sweep, sweep.points)))
-            print("\n".join(["", *report(sweep), f"picture: {picture}"]))
+            swept.append(sweep)
+            options.out.lines(["", *report(sweep), f"picture: {picture}"])

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from synth_assets.assets.in_process import RoundFailed, dagster_instance, planned, run_round
 from synth_assets.assets.states import DagsterInstance, versions
 from synth_assets.commands.options import recipes_named
-from synth_assets.core.errors import UserError
+from synth_assets.commands.output import Output, add_json
+from synth_assets.core.errors import Mistake, UserError
 from synth_assets.recipe import columns
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
@@ -86,31 +87,40 @@ def repair(
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="default: all recipes")
     parser.add_argument("--repair", action="store_true", help="make what is lost again, from the call log")
+    add_json(parser)
 
 
 def command(options: argparse.Namespace) -> int:
-    log = home.call_log()
-    wrong = list(log.verify())
-    for row in wrong:
-        print(f"call {row.id}: its identity is {row.identity}, what it holds has {row.expected or 'none'}")
-    print(f"{log.count():,} calls in {log.name}, {len(wrong):,} do not hold what their identity stands for")
-    lost = [_verify_lake(recipe, log, options.repair) for recipe in recipes_named(options.name)]
-    return 1 if wrong or any(lost) else 0
+    log, out = home.call_log(), options.out
+    wrong = [
+        f"call {row.id}: its identity is {row.identity}, what it holds has {row.expected or 'none'}"
+        for row in log.verify()
+    ]
+    count = log.count()
+    out.lines(wrong)
+    out.lines([f"{count:,} calls in {log.name}, {len(wrong):,} do not hold what their identity stands for"])
+    out.wrong(*(Mistake(words, "damaged", file=log.name) for words in wrong))
+    out.give(calls=count, wrong_calls=len(wrong))
+    lost = {
+        recipe.name: _verify_lake(recipe, log, options.repair, out) for recipe in recipes_named(options.name)
+    }
+    out.give(lost=lost)
+    return 1 if wrong or any(lost.values()) else 0
 
 
-def _verify_lake(recipe: Recipe, log: CallLog, repairs: bool) -> int:
+def _verify_lake(recipe: Recipe, log: CallLog, repairs: bool, out: Output) -> int:
     """How many partitions of the recipe are not as they were made, in the end."""
     lake = home.lake()
     with dagster_instance() as instance:
         found = list(damages(recipe, lake, instance))
-        for damage in found:
-            print(damage.why)
+        out.lines(damage.why for damage in found)
         if found and repairs:
             try:
-                for words in repair(recipe, found, lake, instance, log):
-                    print(words)
+                out.lines(list(repair(recipe, found, lake, instance, log)))
             except RoundFailed as failure:
                 print(f"stopped by a check:\n{failure}", file=sys.stderr)
             found = list(damages(recipe, lake, instance))
-    print(f"{recipe.name}: {len(found):,} partitions are missing or not as they were made")
+    places = ((str(lake.path(recipe.name, damage.stage, damage.partition)), damage.why) for damage in found)
+    out.wrong(*(Mistake(why, "damaged", file=path) for path, why in places))
+    out.lines([f"{recipe.name}: {len(found):,} partitions are missing or not as they were made"])
     return len(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 CODES: Mapping[str, str] = {  # what `--json` calls a mistake; programs rely on these words
@@ -51,6 +51,12 @@ class UserError(Exception):
     ) -> None:
         super().__init__(message)
         self.mistakes = tuple(mistakes) or (Mistake(message, code, fix=fix),)
+
+    def of(self, field: str) -> UserError:
+        """The same, of a field of a recipe, where it does not say itself of which."""
+        return UserError(
+            str(self), mistakes=[m if m.field else replace(m, field=field) for m in self.mistakes]
+        )
 
     @property
     def code(self) -> str:

@@ -7,9 +7,8 @@ of calls is exact as long as what is asked is answered and accepted.
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from synth_assets.core.text.amounts import count, dollars, duration
@@ -169,8 +168,3 @@ def totals(lines: Sequence[Line]) -> dict[str, Any]:
         "at_most_tokens": known(line.tokens.most for line in asking),
         "at_most_cost": known(line.cost.most for line in asking),
     }
-
-
-def as_json(lines: Sequence[Line]) -> str:
-    """For programs: the lines and their totals."""
-    return json.dumps({"lines": [asdict(line) for line in lines], "total": totals(lines)}, indent=1)

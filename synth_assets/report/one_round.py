@@ -29,6 +29,12 @@ class Round:
         """Rows of a query about {recipe} and $round, by default this one."""
         return ask(self._warehouse, self.recipe.name, sql, **{"round": self.day, **given})
 
+    def data(self) -> dict[str, Any]:
+        """What is known of it, for programs: counts of rows, metrics, and what its calls cost."""
+        of = {"recipe": self.recipe.name, "round": self.day, "rows": self.counts}
+        cost = self.ask("select * from {recipe}.cost where round = $round")
+        return {**of, "metrics": self.metrics(), "cost": cost}
+
     def metrics(self, **given: str) -> list[dict[str, Any]]:
         """What was measured of a round, by default of this one."""
         return self.ask("select * from {recipe}.metrics where round = $round", **given)

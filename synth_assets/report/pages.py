@@ -28,6 +28,7 @@ class Number:
 
     text: str
     share: float | None = None
+    value: object = None  # for programs: a number, or both ends of an interval
 
     def __str__(self) -> str:
         return self.text
@@ -76,7 +77,7 @@ def number(value: float | None, digits: int = 3, sign: str = "", share: float | 
     """A number with thousands separated; what is not known says so."""
     if value is None or value != value:
         return Number("unknown")
-    return Number(f"{value:{sign},.{digits}f}", share)
+    return Number(f"{value:{sign},.{digits}f}", share, value)
 
 
 def general(value: float | None, sign: str = "") -> Number:
@@ -84,14 +85,14 @@ def general(value: float | None, sign: str = "") -> Number:
     if value is None or value != value:
         return Number("unknown")
     if not value:
-        return Number("0")
+        return Number("0", value=0)
     whole = value == round(value) and abs(value) >= 10
-    return Number(f"{value:{sign},.0f}" if whole else f"{value:{sign},.4g}")
+    return Number(f"{value:{sign},.0f}" if whole else f"{value:{sign},.4g}", value=value)
 
 
 def dollars(value: float | None) -> Number:
     """US dollars."""
-    return Number("unknown" if value is None or value != value else f"${value:,.4f}")
+    return Number("unknown") if value is None or value != value else Number(f"${value:,.4f}", value=value)
 
 
 def interval(low: float | None, high: float | None, sign: str = "") -> Number:
@@ -99,7 +100,7 @@ def interval(low: float | None, high: float | None, sign: str = "") -> Number:
     if low is None or high is None or low != low or high != high:
         return Number("")
     digits = 3 if max(abs(low), abs(high)) < 10 else 1
-    return Number(f"{low:{sign},.{digits}f} to {high:{sign},.{digits}f}")
+    return Number(f"{low:{sign},.{digits}f} to {high:{sign},.{digits}f}", value=(low, high))
 
 
 def share(part: float | None, of: float | None) -> list[Number]:
@@ -147,6 +148,25 @@ def lines(sections: Sequence[Section]) -> Iterator[str]:
         for part in section.parts:
             if isinstance(part, Table):
                 yield from ("", *([part.caption] if part.caption else []), *aligned(part))
+
+
+def data(sections: Sequence[Section]) -> list[dict[str, Any]]:
+    """The tables for programs: a number is a number, an interval both of its ends, what is not known null."""
+    return [
+        {
+            "name": section.name,
+            "title": section.title,
+            "words": section.words,
+            "tables": [_data(part) for part in section.parts if isinstance(part, Table)],
+        }
+        for section in sections
+        if section.parts
+    ]
+
+
+def _data(table: Table) -> dict[str, Any]:
+    rows = [[c.value if isinstance(c, Number) else str(c) for c in row] for row in table.rows]
+    return {"caption": table.caption, "columns": list(table.columns), "rows": rows}
 
 
 def aligned(table: Table) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from synth_assets.contracts.step import COLUMNS, Said, StepBase, Work
 from synth_assets.core import templates
 from synth_assets.core.asking import Completes, RunsTools
-from synth_assets.core.errors import UserError
+from synth_assets.core.errors import UserError, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,14 +31,21 @@ def fields(recipe: Recipe) -> list[str]:
 
 
 def check(recipe: Recipe) -> None:
-    """UserError when a step's prompt uses a field that it cannot know, or what it needs is not there."""
+    """UserError when a step's prompt uses a field that it cannot know, or what it needs is not there; of all
+    steps."""
     known: dict[str, list[str] | None] = dict.fromkeys(fields(recipe))
+    wrong: list[UserError] = []
     for name, step in recipe.steps.items():
-        for template in step.templates:
-            templates.check(template, {**known, **dict.fromkeys(step.inside)}, f"steps.{name}")
-        step.prepare()
+        try:
+            for template in step.templates:
+                templates.check(template, {**known, **dict.fromkeys(step.inside)}, f"steps.{name}")
+            step.prepare()
+        except UserError as error:
+            wrong.append(error.of(f"steps.{name}"))
         schema = step.answer_schema
         known[name] = [field for field, _ in schema.fields] if schema else None
+    if wrong:
+        raise together(wrong)
 
 
 def shown(recipe: Recipe, step: str, conditions: pd.DataFrame, seeds: pd.DataFrame) -> list[str]:

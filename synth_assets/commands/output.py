@@ -1,0 +1,79 @@
+"""What a command says: lines for people as they come, or with --json one object for a program at the end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import asdict, dataclass, field, is_dataclass
+from datetime import date
+from math import isfinite
+from numbers import Number
+from typing import Any
+
+from synth_assets.core.errors import Mistake, UserError
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """--json: see `Output`."""
+    parser.add_argument("--json", action="store_true", help="for programs: one object on standard output")
+
+
+@dataclass
+class Output:
+    """Where a command says what it found: `lines` for people, `give` for programs. Errors are for both."""
+
+    command: str = ""
+    json: bool = False
+    data: dict[str, Any] = field(default_factory=dict)
+    errors: list[Mistake] = field(default_factory=list)
+
+    def lines(self, lines: Iterable[object]) -> None:
+        """Print them, each as it comes; not for a program."""
+        if not self.json:
+            for line in lines:
+                print(line)
+
+    def give(self, **data: Any) -> None:
+        """What a program gets, by name."""
+        self.data |= data
+
+    def wrong(self, *mistakes: Mistake) -> None:
+        """What a program is told besides, where the exit code is not 0."""
+        self.errors += mistakes
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """For a program nothing but the object is on standard output, whatever a library prints."""
+        with redirect_stdout(sys.stderr) if self.json else nullcontext():
+            yield
+
+    def finish(self, code: int) -> int:
+        """Print the object, if it is wanted; returns the exit code."""
+        if self.json:
+            head = {"command": self.command, "ok": code == 0, "exit_code": code, "errors": self.errors}
+            print(json.dumps(plain({**head, **self.data}), ensure_ascii=False, indent=1))
+        return code
+
+
+def failed(out: Output, error: UserError | str, code: str = "mistake") -> None:
+    """Say on standard error what is wrong, and tell a program too."""
+    print(f"error: {error}", file=sys.stderr)
+    out.wrong(*(error.mistakes if isinstance(error, UserError) else [Mistake(error, code)]))
+
+
+def plain(value: Any) -> Any:
+    """As JSON has it: a number that is none is null, and a day its text."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [plain(each) for each in value]
+    if isinstance(value, str | int | None):
+        return value
+    if isinstance(value, Number):
+        return float(value) if isfinite(value) else None
+    return value.isoformat() if isinstance(value, date) else str(value)
