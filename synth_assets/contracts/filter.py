@@ -61,11 +61,17 @@ class Filter(Strict):
     renamed: ClassVar[Mapping[str, str]] = {}  # column of its kind -> its own (see `named`)
 
     at_least: float | None = None
+    """The least score of a row that is kept."""
     at_most: float | None = None
+    """The highest score of a row that is kept."""
     top: int | None = Field(None, ge=1)
+    """So many rows with the highest score are kept."""
     share: float | None = Field(None, gt=0, le=1)
+    """This share of the rows with the highest score is kept."""
     lowest: bool = False
+    """Those with the lowest score are kept instead."""
     per: Literal["label", "cell", "all"] | None = None
+    """What that number or share is of; default: each label."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -45,8 +45,10 @@ class Labelling(Section):
     name: ClassVar[str] = ""
     needs: ClassVar[Mapping[str, str]] = {}  # filter that it rests on -> how that is written
 
-    by: str = ""  # as the recipe names it
-    human: str | None = None  # CSV file: row_id or text, label
+    by: str = ""
+    """The way to label."""
+    human: str | None = None
+    """CSV file of labels by people, which override all: row_id or text, label."""
 
     @property
     def place(self) -> str:

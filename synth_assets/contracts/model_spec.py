@@ -19,9 +19,13 @@ class Price(Strict):
     model_config = ConfigDict(populate_by_name=True)
 
     since: date = Field(alias="from")
+    """The first day of this price."""
     prompt: float = Field(ge=0)
+    """US dollars a million tokens of the prompt."""
     completion: float = Field(ge=0)
-    batch: float | None = Field(default=None, ge=0, le=1)  # share of it that a batched call costs
+    """US dollars a million tokens of the answer."""
+    batch: float | None = Field(default=None, ge=0, le=1)
+    """Share of it that a batched call costs."""
 
     @property
     def free(self) -> bool:
@@ -45,17 +49,29 @@ class NamedModel(Strict):
     """One entry of models.yaml."""
 
     name: str = Field(min_length=1)
-    base_url: str | None = None  # default: OPENAI_BASE_URL, else OpenAI
+    """As the endpoint calls it."""
+    base_url: str | None = None
+    """Default: OPENAI_BASE_URL, else OpenAI."""
     api: Literal["chat", "completions"] = "chat"
+    """Chat messages, or a text that goes on."""
     key_env: str = "OPENAI_API_KEY"
-    max_concurrency: int = Field(default=16, ge=1)  # calls in flight, at the most
+    """The environment variable that holds the key."""
+    max_concurrency: int = Field(default=16, ge=1)
+    """Calls in flight, at the most."""
     requests_per_minute: int | None = Field(default=None, ge=1)
+    """Kept by all processes together."""
     tokens_per_minute: int | None = Field(default=None, ge=1)
+    """Kept by all processes together."""
     timeout_s: float = Field(default=120, gt=0)
-    structured: Literal["json_schema", "words"] = "json_schema"  # how a schema is asked for
-    samples: int = Field(default=1, ge=1)  # of one question that the endpoint gives in one call (its `n`)
-    parameters: dict[str, Any] = {}  # sampling that a recipe does not say itself; null leaves one out
+    """Of one call."""
+    structured: Literal["json_schema", "words"] = "json_schema"
+    """How a schema is asked for; words: the endpoint has no response_format."""
+    samples: int = Field(default=1, ge=1)
+    """Answers to one question that the endpoint gives in one call (its `n`)."""
+    parameters: dict[str, Any] = {}
+    """Sampling that a recipe does not say itself; null leaves one out."""
     prices: list[Price] = []
+    """From a day on; without a price, costs are unknown and not 0."""
 
     @field_validator("parameters")
     @classmethod

@@ -94,7 +94,9 @@ class Listed(Pool):
     `question`, `wanted` and `answers`."""
 
     temperature: float = Field(default=0.7, ge=0)
+    """Of the answers that list values."""
     max_tokens: int = Field(default=512, ge=1)
+    """Of one answer."""
 
     @property
     def wanted(self) -> int:

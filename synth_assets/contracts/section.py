@@ -101,6 +101,19 @@ class Strict(BaseModel):
         return _line("unknown_field", str(why), error["loc"], fix=why.fix)
 
     @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        """With what the class and its fields say of themselves."""
+        from synth_assets.core.described import described, summary
+
+        made = handler(schema)
+        own = handler.resolve_ref_schema(made)
+        own["description"] = summary(cls)
+        for name, words in described(cls).items():
+            alias = cls.model_fields[name].alias or name
+            own["properties"][alias] |= {"description": words}
+        return made
+
+    @classmethod
     def fields_of(cls) -> list[str]:
         """The fields, as they are written."""
         return [field.alias or name for name, field in cls.model_fields.items()]

@@ -147,10 +147,15 @@ class Sampled(StepBase):
     asks: ClassVar[bool] = True
 
     temperature: float | None = Field(default=None, ge=0)
+    """Default: as the model's entry says, or 1."""
     top_p: float | None = Field(default=None, gt=0, le=1)
+    """Default: as the model's entry says, or 1."""
     max_tokens: int | None = Field(default=None, ge=1)
+    """Default: as the model's entry says, or 256."""
     stop: list[str] = []
-    model: ModelSpec | None = None  # default: the recipe's model
+    """Texts at which an answer ends."""
+    model: ModelSpec | None = None
+    """Default: the recipe's model."""
 
     def sampling(self) -> dict[str, Any]:
         """What is said here; the rest is the model's."""
@@ -166,7 +171,9 @@ class Prompted(Sampled):
     """What a model is asked: `complete` is text that it goes on with, `prompt` a chat message."""
 
     prompt: str | None = None
+    """A chat message, as a template."""
     complete: str | None = None
+    """A text that the model goes on with, as a template."""
 
     @property
     def templates(self) -> tuple[str, ...]:

@@ -37,9 +37,12 @@ class Weighing(Section):
     needs_gold: ClassVar[bool] = False  # seeds in a split of `GOLD` (recipe/sections.py)
     labelled_by: ClassVar[Sequence[str]] = ()  # ways to label whose confidence it reads; empty: it reads none
 
-    by: str = ""  # as the recipe names it
+    by: str = ""
+    """The way to weigh."""
     power: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    """Weight is score to this power."""
     seeds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """What the seeds together weigh, in times of the synthetic rows."""
 
     @property
     def place(self) -> str:

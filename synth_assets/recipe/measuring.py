@@ -32,23 +32,32 @@ class Judged(Section):
 
     newer = ("people",)
 
-    rows: int = Field(default=50, ge=1)  # pairs, two calls each
-    question: str = (  # template over the row and the task: what both rows are answers to
+    rows: int = Field(default=50, ge=1)
+    """Pairs, two calls each."""
+    question: str = (
         "Write a {{ text_type }}."
         "{% if definition is defined %} Its {{ label_type }} is {{ label }}: {{ definition }}.{% endif %}"
     )
-    model: ModelSpec | None = None  # default: the annotator's
-    people: str | None = None  # CSV file of what people say of pairs: first_id, second_id, better
+    """Template over the row and the task: what both rows are answers to."""
+    model: ModelSpec | None = None
+    """Default: the annotator's."""
+    people: str | None = None
+    """CSV file of what people say of pairs: first_id, second_id, better."""
 
 
 class Student(Section):
     """The small model that is trained on the sets, to measure them."""
 
     by: Literal["logistic", "softmax", "boosting", "transformer"] = "logistic"
+    """The kind of model; transformer needs torch."""
     features: Literal["encoder", "tfidf"] = "encoder"
+    """Sentence vectors, or words and pairs of words of the training set."""
     smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of a label that goes to all labels alike; with softmax and transformer."""
     ensembling: bool = False
+    """Sure rows are held to what earlier epochs said of them; with softmax."""
     soft: bool = False
+    """It learns the probabilities of labels, and not the label alone; not with boosting."""
 
     @model_validator(mode="after")
     def _goes_with(self) -> Student:
@@ -66,21 +75,31 @@ class Student(Section):
 class Facts(Section):
     """Facts of rows, listed by a model and looked up in passages (SAFE, Wei et al. 2024)."""
 
-    file: str  # passages, one a line
-    rows: int = Field(default=20, ge=1)  # a call each, and one for each of their facts
-    k: int = Field(default=5, ge=1)  # facts that are wanted of a row
-    passages: int = Field(default=3, ge=1)  # that are looked at for a fact
-    model: ModelSpec | None = None  # default: the annotator's
+    file: str
+    """Passages, one a line."""
+    rows: int = Field(default=20, ge=1)
+    """Rows, a call each, and one for each of their facts."""
+    k: int = Field(default=5, ge=1)
+    """Facts that are wanted of a row."""
+    passages: int = Field(default=3, ge=1)
+    """Passages that are looked at for a fact."""
+    model: ModelSpec | None = None
+    """Default: the annotator's."""
 
 
 class InContext(Prompted):
     """A model answers test rows, shown `k` rows of each set: what a set teaches where answers are texts."""
 
     temperature: float | None = Field(default=0.0, ge=0)
-    answer: str  # field of seeds and rows: what is right of a test row, and shown of the others
-    by: Annotated[str, _among(*OF_TEXTS, PASSES)]  # the task's metric
+    """Of the answers."""
+    answer: str
+    """Field of seeds and rows: what is right of a test row, and shown of the others."""
+    by: Annotated[str, _among(*OF_TEXTS, PASSES)] = Field(json_schema_extra={"enum": [*OF_TEXTS, PASSES]})
+    """The metric of an answer against what is right."""
     k: int = Field(default=4, ge=1)
-    rows: int = Field(default=50, ge=1)  # test rows, a call each for each set
+    """Rows shown of each set."""
+    rows: int = Field(default=50, ge=1)
+    """Test rows, a call each for each set."""
 
     @model_validator(mode="before")
     @classmethod
@@ -94,7 +113,11 @@ class Truth(Section):
     """The column that holds the right answer, and the metric of the task."""
 
     column: str
-    by: Annotated[str, _among("label", *OF_TEXTS)] = "label"
+    """The column that has what is right."""
+    by: Annotated[str, _among("label", *OF_TEXTS)] = Field(
+        "label", json_schema_extra={"enum": ["label", *OF_TEXTS]}
+    )
+    """The metric of one against the other."""
 
 
 def _metric(given: Any) -> Any:
@@ -121,18 +144,31 @@ class Metrics(Section):
     newer = ("truth", "in_context", "facts")
 
     diversity: bool = True
+    """How varied the sets are."""
     student: bool = True
+    """Accuracy of students of the sets, and what follows from it."""
     privacy: bool = True
+    """Whether the rows give the seeds away."""
     faithfulness: bool = True
-    contamination: float = Field(default=0.01, ge=0, le=1)  # share of rows that may repeat a test row's words
-    collapse: float = Field(default=0.2, ge=0, le=1)  # fall of a round's diversity under the best before it
-    model_alone: int = Field(default=0, ge=0)  # test rows that the annotator labels by itself; 0: none
+    """Whether the labels are right."""
+    contamination: float = Field(default=0.01, ge=0, le=1)
+    """Share of kept rows that may repeat eight words of a test row."""
+    collapse: float = Field(default=0.2, ge=0, le=1)
+    """How far a round's diversity may fall under the best round before it."""
+    model_alone: int = Field(default=0, ge=0)
+    """Test rows that the annotator labels by itself; 0: none."""
     judge: Judged | None = None
-    evidence: str | None = None  # condition or field in which the entities of the text have to be
-    word_list: dict[str, list[str]] = {}  # label -> words: the baseline that a person writes by hand
-    truth: dict[str, Truth] = {}  # column -> what it should be
+    """A model compares rows of this round and the last."""
+    evidence: str | None = None
+    """Condition or field in which the entities of the text have to be."""
+    word_list: dict[str, list[str]] = {}
+    """Label -> words: the baseline that a person writes by hand."""
+    truth: dict[str, Truth] = {}
+    """Column -> the column that has what is right, and the metric."""
     in_context: InContext | None = None
+    """A model answers test rows, shown rows of each set."""
     facts: Facts | None = None
+    """Facts of rows, listed by a model and looked up in passages."""
 
     @model_validator(mode="before")
     @classmethod

@@ -28,33 +28,61 @@ class Recipe(Strict):
     """A whole recipe, read and checked."""
 
     name: str
+    """The name of its file."""
     task: sections.Task
+    """What a row is, its labels, and who writes it."""
     seeds: sections.Seeds = sections.Seeds()
+    """Your own rows: the file, its columns, and how many of them go to which split."""
     conditions: dict[str, AnyValues] = {}
-    constraints: list[str] = []  # expressions that the values of a row make true
+    """Attributes of a row: a list of values, values with weights, or where they come from."""
+    constraints: list[str] = []
+    """Expressions that the values of a row make true."""
     design: Literal["product", "balanced", "coverage", "latin"] = "product"
-    cell: str | None = None  # attribute whose values cut a round where there are no labels
-    shards: int = Field(default=1, ge=1, le=1000)  # of a round, where nothing else cuts it
+    """How values are spread over the rows: each by itself, as often, pairs seen least first, or latin."""
+    cell: str | None = None
+    """Attribute whose values cut a round, where there are no labels."""
+    shards: int = Field(default=1, ge=1, le=1000)
+    """Parts of a round, where nothing else cuts it."""
     demonstrations: sections.Demonstrations | None = None
+    """Rows that the prompt shows; none where it is left out."""
     steps: dict[str, AnyStep] = Field(min_length=1)
-    rows: int = Field(ge=1)  # a cell and round
+    """What makes a row, in order: a prompt, a tool, a vote or a dialogue. The last one is called text."""
+    rows: int = Field(ge=1)
+    """Rows a label (or cell) and round."""
     model: ModelSpec = "embedded"
-    mode: Literal["online", "batch"] = "online"  # batch: rows by way of the provider's Batch API
+    """embedded, an alias of models.yaml, a model's name, or an entry as in models.yaml."""
+    mode: Literal["online", "batch"] = "online"
+    """batch: rows go through the provider's Batch API, at a lower price and within a day."""
     annotator: sections.Annotator = sections.Annotator()
+    """The model as a few-shot classifier of rows."""
     filters: dict[str, AnyFilter] = {}
-    minimum_yield: float = Field(default=0.1, ge=0, le=1)  # kept share of what was asked for
+    """Rules that rows are kept or dropped by, in their order."""
+    minimum_yield: float = Field(default=0.1, ge=0, le=1)
+    """Kept share of the rows asked for, under which a check blocks."""
     labelled: sections.Labelled = Field(default={}, validate_default=True)
+    """Whose label a row carries on."""
     weights: sections.Weights = Field(default={}, validate_default=True)
+    """What a row weighs in the training set."""
     student: Student = Student()
+    """The small model that is trained on the sets, to measure them."""
     metrics: Metrics = Metrics()
+    """What is measured, and the limits of its checks."""
     feedback: sections.Feedback = sections.Feedback()
+    """What the last round's metrics change in the next round."""
     budget: sections.BudgetCaps = sections.BudgetCaps()
-    schedule: str | None = None
-    missed_nights: Literal["skip", "catch_up"] = "skip"  # rounds that no daemon was there to make
-    refresh: Literal["latest", "all", "none"] = "latest"  # rounds that are made again after an edit
+    """The most that calls may cost."""
+    schedule: str | None = Field(default=None, json_schema_extra={"pattern": r"^\s*\S+(\s+\S+){4}\s*$"})
+    """Cron line of the nightly round, of five fields; switched on in the UI."""
+    missed_nights: Literal["skip", "catch_up"] = "skip"
+    """Rounds that no daemon was there to make: left out, or made later."""
+    refresh: Literal["latest", "all", "none"] = "latest"
+    """Rounds that are made again after an edit."""
     timezone: str = "UTC"
+    """Of the schedule and of the days of rounds, as in Europe/Berlin."""
     start: date = date(2026, 1, 1)
+    """The first round."""
     seed: int = 0
+    """Another number changes every draw."""
 
     @field_validator("steps", mode="before")
     @classmethod

@@ -27,19 +27,29 @@ class Label(Section):
     """One entry of the codebook."""
 
     definition: str = Field(min_length=1)
-    verbalizer: str | None = None  # the word that stands for the label in prompts; default: its name
+    """What the label means, for prompts."""
+    verbalizer: str | None = None
+    """The word that stands for the label in prompts; default: its name."""
+
+
+Codebook = Annotated[dict[str, Annotated[str, Field(min_length=1)] | Label], Field(min_length=2)]
 
 
 class Task(Section):
     """Task specification: what the model is told before any condition (role, codebook, text type)."""
 
-    classify: dict[str, Label] = {}  # the codebook; none: rows without a label
-    text: str = "text"  # text type and label type as in GPT3Mix (Yoo et al. 2021)
+    classify: dict[str, Label] = {}
+    """The codebook, label: definition; without it rows have no label."""
+    text: str = "text"
+    """What one row is called in prompts: review, question (the text type of GPT3Mix, Yoo et al. 2021)."""
     label: str = "label"
+    """What its label is called in prompts: sentiment, intent."""
     role: str = ""
+    """Who writes; it stands over every chat prompt."""
     instruction: str = ""
+    """A text for templates that name it."""
 
-    @field_validator("classify", mode="before")
+    @field_validator("classify", mode="before", json_schema_input_type=Codebook)
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         """`label: definition` is short for `label: {definition: ...}`."""
@@ -85,15 +95,24 @@ class Task(Section):
 class Seeds(Section):
     """The user's own rows, and how many of them go to which split (the rest is `unlabeled`)."""
 
-    file: str | None = None  # .csv, .tsv, .jsonl or .parquet; package://NAME/path: in an installed package
+    file: str | None = None
+    """.csv, .tsv, .jsonl or .parquet; package://NAME/path is a file of an installed package."""
     text: str = "text"
+    """The column with the text."""
     label: str = "label"
-    label_values: dict[str, str] = {}  # value in the file -> label of the task
+    """The column with the label."""
+    label_values: dict[str, str] = {}
+    """Value in the file -> label of the task."""
     where: dict[str, str | int | float | bool] = {}
-    fields: list[str] = []  # further columns, for prompts and for conditions
-    license: str | None = Field(default=None, exclude=True)  # said in the dataset card; makes no row stale
-    source: str | None = Field(default=None, exclude=True)  # where the rows come from, likewise
+    """Column -> value: only these rows."""
+    fields: list[str] = []
+    """Further columns, for prompts and for conditions."""
+    license: str | None = Field(default=None, exclude=True)
+    """Said in the dataset card; makes no row stale."""
+    source: str | None = Field(default=None, exclude=True)
+    """Where the rows come from, likewise."""
     splits: dict[Split, Annotated[int, Field(ge=0)]] = {}
+    """Rows of each split; the rest is unlabeled."""
 
     @model_validator(mode="after")
     def _file(self) -> Seeds:
@@ -104,7 +123,7 @@ class Seeds(Section):
             raise ValueError(f"`splits` is missing: say how many rows are {splits}")
         return self
 
-    @field_validator("label_values", mode="before")
+    @field_validator("label_values", mode="before", json_schema_input_type=dict[str, str])
     @classmethod
     def _text_keys(cls, value: Any) -> Any:
         return {str(k): v for k, v in value.items()} if isinstance(value, Mapping) else value
@@ -120,15 +139,25 @@ class Demonstrations(Section):
     newer = ("by", "query", "score", "order", "pool", "mix", "label", "within")
 
     k: int = Field(default=4, ge=0)
+    """Rows that a prompt shows."""
     sets: int = Field(default=10, ge=1)
-    by: str = "random"  # a way to select (selection/select.py)
-    query: str | None = None  # template; what is nearest to it is shown
-    score: str | None = None  # column of the kept rows; the seeds, in the first round, are drawn at random
+    """Fixed sets a round and cell, which the rows take in turn."""
+    by: str = Field(default="random", json_schema_extra={"enum": list(BY)})
+    """The way to select them."""
+    query: str | None = None
+    """Template; what is nearest to it is shown."""
+    score: str | None = None
+    """Column of the kept rows; the seeds, in the first round, are drawn at random."""
     order: Literal["nearest_last", "nearest_first"] = "nearest_last"
-    pool: Literal["seeds", "kept"] = "seeds"  # kept: rows of earlier rounds, the seeds while there are none
+    """Where the most similar one stands."""
+    pool: Literal["seeds", "kept"] = "seeds"
+    """kept: rows of earlier rounds, and the seeds while there are none."""
     mix: dict[Literal["seeds", "kept"], Annotated[int, Field(ge=0)]] = {}
+    """So many of each pool, in the place of `k`."""
     label: Literal["same", "any"] = "same"
-    within: str | None = None  # a field of the seeds and condition of the same name: equal values
+    """Rows of the row's own label, or of every label."""
+    within: str | None = None
+    """A field of the seeds and condition of the same name: only rows with an equal value."""
 
     @model_validator(mode="after")
     def _by(self) -> Demonstrations:
@@ -149,8 +178,10 @@ class Demonstrations(Section):
 class Annotator(Section):
     """The model as a few-shot classifier: it scores label agreement, and is a baseline by itself."""
 
-    k: int = Field(default=16, ge=0)  # demonstrations, the same number of each label
-    model: ModelSpec | None = None  # a cheap judge beside a strong generator; default: the recipe's model
+    k: int = Field(default=16, ge=0)
+    """Demonstrations that it sees, the same number of each label."""
+    model: ModelSpec | None = None
+    """A cheap judge beside a strong generator; default: the recipe's model."""
 
 
 def _way(registry: Registry, base: type[Section], default: str) -> BeforeValidator:
@@ -172,18 +203,23 @@ Weights = Annotated[SerializeAsAny[Weighing], _way(WEIGHTS, Weighing, "none")]
 class Feedback(Section):
     """What the last round's metrics change in the next round's conditions."""
 
-    rows: Literal["fixed", "yield"] = "fixed"  # yield: a cell that keeps little is asked for more
+    rows: Literal["fixed", "yield"] = "fixed"
+    """yield: a cell that keeps little is asked for more."""
 
 
 class Caps(Section):
     """The most that calls may take: in a round, in a day, and in all."""
 
     round: float | None = Field(default=None, gt=0)
+    """The most in one round."""
     day: float | None = Field(default=None, gt=0)
+    """The most in one day."""
     recipe: float | None = Field(default=None, gt=0)
+    """The most in all."""
 
 
 class BudgetCaps(Caps):
     """Caps in US dollars; `tokens` are caps in tokens."""
 
     tokens: Caps = Caps()
+    """The same caps, in tokens."""

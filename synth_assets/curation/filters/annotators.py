@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -44,7 +44,9 @@ class OneOf(Strict):
     """A model as annotator, and how many seeds it is shown; default: as many as the recipe's annotator."""
 
     model: str
+    """An alias of models.yaml, or a model's name."""
     k: int | None = Field(default=None, ge=0)
+    """Seeds that it is shown."""
 
 
 class Annotators(Filter):
@@ -56,8 +58,11 @@ class Annotators(Filter):
     asks = True
     of_labels = True
     of: dict[str, OneOf] = Field(min_length=2)
+    """Name -> the model that answers, or {model: ..., k: demonstrations}."""
 
-    @field_validator("of", mode="before")
+    @field_validator(
+        "of", mode="before", json_schema_input_type=Annotated[dict[str, str | OneOf], Field(min_length=2)]
+    )
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         """`name: MODEL` is short for `name: {model: MODEL}`."""

@@ -44,6 +44,7 @@ class Mentions(Constraint):
 
     name = "mentions"
     of: str
+    """The condition whose words the text has to have."""
     at_least: float | None = 1
 
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
@@ -62,6 +63,7 @@ class Spans(Constraint):
     types: ClassVar[set[str]] = {"list<string>"}
     columns: ClassVar[Mapping[str, str]] = {"spans_found": "double"}  # a field may be called spans
     of: str
+    """The field that lists the strings."""
     at_least: float | None = 1
 
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
@@ -78,7 +80,9 @@ class Evidence(Constraint):
     name = "evidence"
     columns: ClassVar[Mapping[str, str]] = {"evidence_found": "double"}  # a field may be called evidence
     answer: str = "answer"
+    """The column of the answer."""
     of: str = "text"
+    """The column of the evidence."""
     at_least: float | None = 1
 
     def columns_needed(self) -> dict[str, set[str]]:
@@ -100,6 +104,7 @@ class Alternation(Constraint):
     name = "alternation"
     types: ClassVar[set[str]] = {"list<string>"}
     of: str = "turns"
+    """The field that lists the turns."""
     at_least: float | None = 1
 
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
@@ -120,6 +125,7 @@ class OfField(Constraint):
     name = "field"
     types = NUMERIC
     of: str
+    """The numeric field."""
 
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
         value = row[self.of]
@@ -145,6 +151,7 @@ class Ranges(Constraint):
 
     name = "ranges"
     of: dict[str, tuple[float, float]]
+    """Numeric field -> its bounds."""
     at_least: float | None = 1
 
     def columns_needed(self) -> dict[str, set[str]]:
@@ -174,6 +181,7 @@ class Eliminator(Constraint):
 
     name = "eliminator"
     of: str
+    """The column of the instruction that was evolved."""
     at_least: float | None = 1
 
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:

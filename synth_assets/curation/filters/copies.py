@@ -17,6 +17,7 @@ class CopiedNgram(RowFilter):
 
     name = "copied_ngram"
     n: int = Field(default=6, ge=1)
+    """Words of an n-gram."""
     at_most: float | None = 0
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
@@ -34,6 +35,7 @@ class Contamination(RowFilter):
 
     name = "contamination"
     n: int = Field(default=8, ge=1)
+    """Words of an n-gram."""
     at_most: float | None = 0
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:

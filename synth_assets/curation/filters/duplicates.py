@@ -35,6 +35,7 @@ class NearDuplicate(Filter):
 
     name = "near_duplicate"
     grams: tuple[Annotated[int, Field(ge=1)], int] = (1, 3)
+    """Words of the shortest and the longest n-gram."""
     at_most: float | None = 0.8
 
     @model_validator(mode="after")
@@ -110,6 +111,7 @@ class Outlier(Filter):
     name = "outlier"
     encodes = True
     k: int = Field(20, ge=1)
+    """Similar rows that are looked at."""
     share: float | None = Field(0.95, gt=0, le=1)
 
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:

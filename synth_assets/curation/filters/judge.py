@@ -39,8 +39,11 @@ class Judge(RowFilter):
     columns: ClassVar[Mapping[str, str]] = raw
     asks = True
     rubric: str = RUBRIC
+    """Template over the row, the task, `low` and `high`."""
     scale: tuple[float, float] = (0, 5)
-    model: str | None = None  # default: the annotator's
+    """The lowest and the highest rating."""
+    model: str | None = None
+    """Default: the annotator's."""
     at_least: float | None = 4.5
 
     @model_validator(mode="after")

@@ -22,6 +22,7 @@ class Language(RowFilter):
 
     name = "language"
     language: str = "en"
+    """ISO 639-1 code."""
     at_least: float | None = 0.1  # short English reviews often score below .5
 
     @field_validator("language")

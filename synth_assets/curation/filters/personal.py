@@ -51,6 +51,7 @@ class PersonalData(Screened):
 
     name = "personal_data"
     country: str = "US"
+    """Whose telephone and identity numbers are looked for."""
     at_most: float | None = 0
 
     @field_validator("country")

@@ -85,6 +85,7 @@ class Profanity(Screened):
 
     name = "profanity"
     language: str = "english"
+    """Of the list of words."""
     at_most: float | None = 0
 
     @field_validator("language")

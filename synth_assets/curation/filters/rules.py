@@ -131,6 +131,7 @@ class Pattern(RowFilter):
 
     name = "pattern"
     pattern: str
+    """A regular expression of Python."""
     at_least: float | None = 1
 
     @field_validator("pattern")

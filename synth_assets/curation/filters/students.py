@@ -104,6 +104,7 @@ class LearningDynamics(OfStudents):
     name = "learning_dynamics"
     columns: ClassVar[Mapping[str, str]] = {"checkpoint_confidence": "double", "aleatoric": "double"}
     tau: Annotated[float, Field(ge=0, le=0.25)] | Literal["adaptive"] = 0.2
+    """Highest uncertainty of a row that is dropped, or adaptive."""
 
     @model_validator(mode="after")
     def _only_tau(self) -> LearningDynamics:
@@ -156,6 +157,7 @@ class NeighbourAgreement(OfStudents):
 
     name = "neighbour_agreement"
     k: int = Field(20, ge=1)
+    """Similar rows that are looked at."""
     at_least: float | None = 0.2
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:

@@ -33,6 +33,7 @@ class CrossPartition(Labelling):
     newer = (*Labelling.newer, "stages")
     name = "cross_partition"
     stages: int = Field(default=3, ge=1)
+    """Stages, each of which learns from the labels of the one before."""
 
     def label(self, rows: pd.DataFrame, context: LabelContext) -> Labels:
         from synth_assets.curation.labels.relabel import LEARNS_ROWS, Students
@@ -47,7 +48,8 @@ class CleanPool(Labelling):
 
     newer = (*Labelling.newer, "reannotate")
     name = "clean_pool"
-    reannotate: int = Field(default=0, ge=0)  # clean rows shown to the annotator for each row in doubt
+    reannotate: int = Field(default=0, ge=0)
+    """Clean rows shown to the annotator for each row in doubt; 0: it is not asked again."""
 
     @property
     def asks(self) -> bool:

@@ -40,7 +40,9 @@ class Asked(Listed):
     name = "ask"
     knows = ("n",)
     ask: str
+    """The question, as a template; it knows `n`."""
     n: int = Field(default=20, ge=1)
+    """Values that are wanted."""
 
     def templates(self) -> list[str]:
         return [self.ask]
@@ -66,10 +68,14 @@ class Tree(Listed):
     the root (UltraChat, Ding et al. 2023; Explore-Instruct, Wan et al. 2023). A value is the leaf's path."""
 
     name = "tree"
-    tree: str  # the question; it knows node, path, siblings, breadth
+    tree: str
+    """The question, as a template; it knows node, path, siblings and breadth."""
     root: str
+    """Where the tree begins."""
     depth: int = Field(default=2, ge=1, le=6)
+    """Levels below the root."""
     breadth: int = Field(default=5, ge=1)
+    """Nodes below each node."""
 
     @property
     def wanted(self) -> int:

@@ -64,8 +64,11 @@ class Number(Draw):
 
     name = "number"
     number: tuple[float, float]
+    """The lowest and the highest number."""
     whole: bool = True
+    """Whole numbers alone."""
     distribution: Literal["uniform", "normal", "log_uniform"] = "uniform"
+    """How often each is drawn."""
 
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
         low, high = self.number
@@ -78,6 +81,7 @@ class Day(Draw):
 
     name = "day"
     day: tuple[date, date]
+    """The first and the last day."""
 
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
         return day(*self.day, *parts).isoformat()
@@ -88,7 +92,9 @@ class Given(Pool):
 
     name = "by"
     by: str
+    """The condition above whose value decides."""
     values: dict[str, Annotated[list[str | int | float], Field(min_length=1)]]
+    """Value of that condition -> a list of values."""
 
     def rests_on(self) -> str:
         return self.by
@@ -110,7 +116,9 @@ class SomeOf(Draw):
 
     name = "some_of"
     some_of: list[str | int | float] = Field(min_length=1)
+    """The values to take from."""
     k: int | tuple[int, int] = 1
+    """How many are taken, or the fewest and the most."""
 
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
         low, high = (self.k, self.k) if isinstance(self.k, int) else self.k

@@ -24,6 +24,7 @@ class Lines(Pool):
 
     name = "file"
     file: str
+    """A text file, a value a line."""
 
     def files(self) -> list[Path]:
         return [Path(self.file)]
@@ -40,6 +41,7 @@ class Leaves(Pool):
 
     name = "taxonomy"
     taxonomy: str
+    """The folder."""
 
     def files(self) -> list[Path]:
         return [path for path in sorted(Path(self.taxonomy).rglob("*")) if path.is_file()]
@@ -53,7 +55,9 @@ class Words(Draw):
 
     name = "words"
     words: str
+    """A file of lines `word,pos`."""
     k: int = Field(default=1, ge=1)
+    """Words of each part of speech."""
 
     def files(self) -> list[Path]:
         return [Path(self.words)]
@@ -66,8 +70,10 @@ class Snippets(Draw):
     """Consecutive lines of one of some files (OSS-Instruct, Wei et al. 2023)."""
 
     name = "snippets"
-    snippets: str  # a glob
+    snippets: str
+    """Which files: a glob."""
     lines: tuple[int, int] = (1, 15)
+    """The fewest and the most lines."""
 
     def files(self) -> list[Path]:
         return [path for path in sorted(Path().glob(self.snippets)) if path.is_file()]

@@ -36,7 +36,9 @@ class Triples(Draw):
 
     name = "triples"
     triples: str
+    """The graph: .csv, .tsv, .parquet or .nt."""
     size: int = Field(default=3, ge=1)
+    """Triples of one value."""
 
     def files(self) -> list[Path]:
         return [Path(self.triples)]
@@ -54,8 +56,11 @@ class Passages(Draw):
 
     name = "passages"
     passages: str
+    """The corpus: a passage a line, or a column `text`."""
     query: str
+    """A template; what fits it is taken."""
     k: int = Field(default=1, ge=1)
+    """One of so many best passages is taken."""
 
     def files(self) -> list[Path]:
         return [Path(self.passages)]

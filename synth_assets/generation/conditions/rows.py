@@ -17,8 +17,11 @@ class Rows(Draw):
     name = "rows"
     in_turn = True
     rows: Literal["seeds", "kept"]
+    """Your seeds, or what earlier rounds kept."""
     split: Literal["demonstration", "validation", "unlabeled"] = "demonstration"
+    """Of the seeds."""
     label: Literal["same", "other", "any"] = "any"
+    """Of the rows, against the row's own."""
 
     @property
     def takes_kept(self) -> bool:
@@ -50,7 +53,9 @@ class FieldOf(Draw):
 
     name = "of"
     of: str
+    """The condition above that took a row."""
     field: str
+    """The field of that row."""
 
     def rests_on(self) -> str:
         return self.of
@@ -70,6 +75,7 @@ class Column(Pool):
 
     name = "column"
     column: str
+    """A field of the seeds."""
 
     def pool(self, name: str, row: Mapping[str, Any], around: Around) -> Weights:
         found = around.rows["seeds"].get(self.column)

@@ -71,6 +71,7 @@ class Turns(Strict):
     """How many rounds a dialogue has: a number is short for `between: [number, number]`."""
 
     between: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1, le=100)]]
+    """The fewest and the most rounds."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Turns:
@@ -88,11 +89,15 @@ class TurnsStep(Sampled):
     inside: ClassVar[Mapping[str, Any]] = {"history": [{"role": "user", "text": "<user>"}], "turn": 1}
 
     turns: Turns
-    user: str = Field(min_length=1)  # what the model is asked that plays the user
-    assistant: str = Field(min_length=1)  # what stands over the chat that the assistant sees
-    user_model: ModelSpec | None = None  # default: the step's model
+    """Rounds of a dialogue: a number, or {between: [3, 7]}."""
+    user: str = Field(min_length=1)
+    """What the model is asked that plays the user."""
+    assistant: str = Field(min_length=1)
+    """What stands over the chat that the assistant sees."""
+    user_model: ModelSpec | None = None
+    """Default: the step's model."""
 
-    @field_validator("turns", mode="before")
+    @field_validator("turns", mode="before", json_schema_input_type=int | Turns)
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         return {"between": [value, value]} if isinstance(value, int) else value

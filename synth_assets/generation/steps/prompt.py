@@ -54,9 +54,12 @@ class Step(Prompted):
 
     words = ("prompt", "complete")
 
-    samples: int = Field(default=1, ge=1)  # answers to each question: rows with the same condition values
-    logprobs: bool = False  # a column `logprob`: the mean log-probability of the answer's tokens
-    output: dict[str, Annotated[Kind, BeforeValidator(kind_of)]] | None = None  # fields of a JSON answer
+    samples: int = Field(default=1, ge=1)
+    """Answers to each question: rows with the same condition values."""
+    logprobs: bool = False
+    """A column `logprob`: the mean log-probability of the answer's tokens."""
+    output: dict[str, Annotated[Kind, BeforeValidator(kind_of)]] | None = None
+    """Fields of a JSON answer: field -> type."""
 
     def sampling(self) -> dict[str, Any]:
         return super().sampling() | ({"logprobs": 1} if self.logprobs else {})

@@ -31,14 +31,23 @@ class ToolStep(StepBase):
     columns_in = "fields"
 
     tool: str
+    """Which tool: built in, of a plug-in, or module:function."""
     input: str = Field(min_length=1)
+    """What it works on, as a template."""
     timeout_s: float = Field(default=5, gt=0, le=3600)
+    """Of python and sql."""
     memory_mib: int = Field(default=512, ge=64)
-    file: str | None = None  # sql: a SQLite or DuckDB file; retrieve: a text with a passage a line
-    k: int = Field(default=1, ge=1)  # passages that are retrieved
-    ordered: bool = False  # results in another order are other results
-    function: str | None = None  # package.module:name, a function str -> str
-    fields: dict[str, str] = {}  # column -> step.field of an earlier step with `output`
+    """Of python."""
+    file: str | None = None
+    """sql: a SQLite or DuckDB file; retrieve: a text with a passage a line."""
+    k: int = Field(default=1, ge=1)
+    """Passages that are retrieved."""
+    ordered: bool = False
+    """Results in another order are other results."""
+    function: str | None = None
+    """package.module:name, a function str -> str."""
+    fields: dict[str, str] = {}
+    """Column -> step.field of an earlier step with `output`."""
 
     @field_validator("fields")
     @classmethod

@@ -40,7 +40,9 @@ class VoteStep(StepBase):
     columns: ClassVar[Mapping[str, str]] = {"votes": "int64"}
 
     vote: str = Field(min_length=1)
+    """What is voted on, as a template."""
     at_least: int = Field(default=1, ge=1)
+    """Equal texts that it takes."""
 
     @property
     def templates(self) -> tuple[str, ...]:
