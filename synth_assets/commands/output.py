@@ -10,8 +10,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import date
 from math import isfinite
-from numbers import Number
-from typing import Any
+from typing import Any, SupportsFloat
 
 from synth_assets.core.errors import Mistake, UserError
 
@@ -74,6 +73,6 @@ def plain(value: Any) -> Any:
         return [plain(each) for each in value]
     if isinstance(value, str | int | None):
         return value
-    if isinstance(value, Number):
+    if isinstance(value, SupportsFloat):
         return float(value) if isfinite(value) else None
     return value.isoformat() if isinstance(value, date) else str(value)

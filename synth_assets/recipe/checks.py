@@ -29,7 +29,8 @@ def tried(check: Callable[..., Any], *given: Any) -> Iterator[ValueError]:
     except ValueError as error:
         yield error
     except AttributeError as error:
-        if error.obj is not given[0] or error.name not in type(given[0]).model_fields:
+        missing = error.obj is given[0] and error.name in getattr(type(error.obj), "model_fields", ())
+        if not missing:
             raise
 
 

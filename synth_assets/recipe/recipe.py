@@ -161,11 +161,14 @@ class Recipe(Strict):
         return value
 
     @model_validator(mode="after")
-    def check(self) -> Recipe:
+    def _together(self) -> Recipe:
+        self.check()
+        return self
+
+    def check(self) -> None:
         """ValidationError with all that is wrong between the sections."""
         if found := all_checked(self):
             raise all_wrong(found)
-        return self
 
     @classmethod
     def part(cls, read: Mapping[str, Any], broken: Iterable[str]) -> Recipe:

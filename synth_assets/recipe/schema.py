@@ -70,7 +70,8 @@ def schema() -> Schema:
         words = fields[name].get("description")
         fields[name] = {"description": words, **_by(of["labels" if name == "labelled" else name], default)}
     _metrics(_definition(fields["metrics"], defs), of["metrics"])
-    whole = {"$schema": DRAFT, "title": "A recipe of synth-assets", **whole}
+    head: Schema = {"$schema": DRAFT, "title": "A recipe of synth-assets"}
+    whole = head | whole
     return {**whole, "$defs": {name: defs[name] for name in sorted(_reached(whole, defs))}}
 
 
@@ -108,7 +109,7 @@ def _conditions(words: Mapping[str, Schema], defs: Schema) -> Schema:
         own = _definition(ref, defs)
         own["properties"]["source"] = {"const": word, "description": "Which source of values it is."}
         own["required"] = sorted({*own.get("required", []), *({word} & set(own["properties"]))})
-    weighed = {"type": "object", "minProperties": 1}
+    weighed: Schema = {"type": "object", "minProperties": 1}
     weighed["additionalProperties"] = {"type": "number", "exclusiveMinimum": 0}
     forms = [
         {"const": "labels"},
@@ -128,13 +129,13 @@ def _steps(words: Mapping[str, Schema], defs: Schema) -> Schema:
     for word, ref in words.items():
         of.setdefault(ref["$ref"], []).append(word)
     forms: list[Schema] = [{"type": "string"}]
-    for ref, own_words in of.items():
-        own = _definition({"$ref": ref}, defs)
+    for place, own_words in of.items():
+        own = _definition({"$ref": place}, defs)
         own["properties"]["step"] = {"enum": own_words, "description": "Which kind of step it is."}
         for word in {*own_words} & {*own["properties"]}:
             own["properties"][word] = _without_null(own["properties"][word])
         named = [{"required": [word]} for word in own_words if word in own["properties"]]
-        forms.append({"$ref": ref, **({"oneOf": named} if named else {})})
+        forms.append({"$ref": place, **({"oneOf": named} if named else {})})
         if "tool" in own_words:
             own["properties"]["tool"] |= {"anyOf": [{"enum": sorted(TOOLS.known)}, PLACE]}
         if output := own["properties"].get("output"):
