@@ -7,16 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import NoReturn
 
+from synth_assets.commands.options import COMMANDS, module_of, said_of
 from synth_assets.commands.output import Output, failed
 from synth_assets.core.errors import Mistake, UserError
-
-COMMANDS = (  # as `synth --help` lists them
-    *("new", "setup", "check", "run", "plan", "sample", "tune", "show", "sql", "trace", "verify", "report"),
-    *("compare", "export", "clean", "ui"),
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,18 +88,12 @@ def _parser(asked: str) -> _Parser:
     parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for name in COMMANDS:
-        command = commands.add_parser(name, help=_help(name))
+        command = commands.add_parser(name, help=said_of(name))
         if name == asked:
-            module = import_module(f"synth_assets.commands.{name}")
+            module = import_module(f"synth_assets.commands.{module_of(name)}")
             module.options(command)
             command.set_defaults(command=module.command)
     return parser
-
-
-def _help(name: str) -> str:
-    """The first line of the command's module says what it does, behind its name."""
-    with (Path(__file__).parent / "commands" / f"{name}.py").open(encoding="utf-8") as file:
-        return file.readline().partition(": ")[2].rstrip('."\n')
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> None:
     from synth_assets.contracts.section import NAME
     from synth_assets.recipe.load import TAKEN
+    from synth_assets.recipe.schema import LINE, save
     from synth_assets.resources.home import recipes
 
     if not NAME.fullmatch(options.name):
@@ -63,7 +64,8 @@ def command(options: argparse.Namespace) -> None:
     model = options.model or (CHAT if there else "embedded")
     text = _like(options.like, model) if options.like else _own(options.name, model)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    save(path.parent)
+    path.write_text(LINE + text, encoding="utf-8")
     print(f"wrote {path}\nIts model is {model}. Edit it, then: synth check {options.name}")
 
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.core.errors import UserError
@@ -15,6 +16,23 @@ if TYPE_CHECKING:
     from synth_assets.resources.storage.warehouse import Warehouse
 
 WITHOUT = "Until then, what rests on it is unknown: students that read its vectors, distances between texts."
+
+
+COMMANDS = (  # as `synth --help` lists them
+    *("new", "setup", "check", "run", "plan", "sample", "tune", "show", "sql", "trace", "verify", "report"),
+    *("compare", "export", "clean", "ui", "context", "schema", "install-skill"),
+)
+
+
+def module_of(command: str) -> str:
+    """The name of its module in this folder."""
+    return command.replace("-", "_")
+
+
+def said_of(command: str) -> str:
+    """What the first line of its module says that it does, behind its name."""
+    with (Path(__file__).parent / f"{module_of(command)}.py").open(encoding="utf-8") as file:
+        return file.readline().partition(": ")[2].rstrip('."\n')
 
 
 def add_round(parser: argparse._ActionsContainer, default: str = "the latest one") -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from functools import cache
 from itertools import pairwise
@@ -28,8 +29,7 @@ def described(model: type[BaseModel]) -> dict[str, str]:
 def summary(kind: object) -> str:
     """The first sentence of a docstring, on one line."""
     first = " ".join((inspect.getdoc(kind) or "").partition("\n\n")[0].split())
-    end = first.find(". ")
-    return first if end < 0 else first[: end + 1]
+    return re.split(r"(?<=[^.]\.)(?<!\bal\.)(?<!e\.g\.) ", first, maxsplit=1)[0]
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from synth_assets.contracts.section import NAME
 from synth_assets.contracts.step import StepBase
 from synth_assets.contracts.weighing import Weighing
 from synth_assets.core.answer_schema import TYPES
+from synth_assets.core.errors import UserError
 from synth_assets.core.registry import FILTERS, LABELS, METRICS, STEPS, TOOLS, VALUES, WEIGHTS, Registry
 from synth_assets.recipe.columns import RESERVED
 from synth_assets.recipe.measuring import Metrics
@@ -37,6 +39,7 @@ KINDS: tuple[tuple[Registry, type[BaseModel]], ...] = (
     *((LABELS, Labelling), (WEIGHTS, Weighing), (METRICS, Metric)),
 )
 PLACE = {"type": "string", "pattern": "^[^:]+:[^:]+$"}  # package.module:Class
+OWN_WORDS = ("between", "filter", "source", "step")  # of sections of several kinds: said where they stand
 NAMED = f"^{NAME.pattern}$"
 SCALAR = {"type": ["string", "number", "boolean"]}
 
@@ -49,14 +52,14 @@ def save(folder: Path) -> Path:
 
 def schema() -> Schema:
     """A JSON Schema that right recipes fit."""
-    found = {(r.kind, word): r.find(word, base) for r, base in KINDS for word in r.known}
+    found = dict(_methods())
     wanted = dict.fromkeys([Recipe, *found.values()])
     places, made = models_json_schema([(kind, "validation") for kind in wanted])
     parts = {key: places[kind, "validation"] for key, kind in found.items()}
     defs = made["$defs"]
     for part in defs.values():
         _untitled(part)
-    of = {r.kind: {w: parts[r.kind, w] for w in r.known} for r, _ in KINDS}
+    of = {r.kind: {w: parts[r.kind, w] for w in r.known if (r.kind, w) in parts} for r, _ in KINDS}
     whole = defs.pop(places[Recipe, "validation"]["$ref"].rpartition("/")[2])
     fields = whole["properties"]
     del fields["name"]
@@ -72,7 +75,22 @@ def schema() -> Schema:
     _metrics(_definition(fields["metrics"], defs), of["metrics"])
     head: Schema = {"$schema": DRAFT, "title": "A recipe of synth-assets"}
     whole = head | whole
-    return {**whole, "$defs": {name: defs[name] for name in sorted(_reached(whole, defs))}}
+    named = {
+        kind: {w: ref["$ref"].rpartition("/")[2] for w, ref in refs.items()} for kind, refs in of.items()
+    }
+    return {
+        **whole,
+        "x-methods": named,
+        "$defs": {name: defs[name] for name in sorted(_reached(whole, defs))},
+    }
+
+
+def _methods() -> Iterator[tuple[tuple[str, str], Any]]:
+    """All methods. One of a plug-in that cannot be loaded is as unknown to an editor as to a recipe."""
+    for registry, base in KINDS:
+        for word in registry.known:
+            with suppress(UserError):
+                yield (registry.kind, word), registry.find(word, base)
 
 
 def _reached(part: Schema, defs: Schema) -> set[str]:

@@ -28,7 +28,11 @@ def test_a_new_recipe_is_right_and_has_its_data(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "a key")
     assert main(["new", "bank"]) == 0
-    assert sorted(path.name for path in empty.rglob("*.*")) == ["bank.csv", "bank.yaml"]
+    assert sorted(path.name for path in empty.rglob("*.*")) == [
+        "bank.csv",
+        "bank.yaml",
+        "recipe.schema.json",
+    ]
     recipe = load(empty / "recipes" / "bank.yaml")
     assert (recipe.model, recipe.steps["text"].under_role) == ("gpt-4.1-mini", True)
     capsys.readouterr()

@@ -24,8 +24,8 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
 
 
 class ToolStep(StepBase):
-    """A tool makes the text of `input`: one of SETTINGS, of tools.py, or a plug-in, which is a function of a
-    text. `fields` are answers' fields that become columns."""
+    """A tool makes the text of `input`. It is one of SETTINGS, of tools.py, or a plug-in, which is a function
+    of a text. `fields` are answers' fields that become columns."""
 
     name = "tool"
     columns_in = "fields"

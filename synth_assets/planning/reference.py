@@ -1,0 +1,198 @@
+"""All that a recipe may say here, as one page made from the code: sections, methods, models, errors."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from synth_assets.contracts.filter import Filter
+from synth_assets.core.described import described, summary
+from synth_assets.core.errors import CODES, UserError
+from synth_assets.core.registry import FILTERS, LABELS, METRICS, STEPS, TOOLS, VALUES, WEIGHTS, Registry
+from synth_assets.generation.steps.tool import SETTINGS
+from synth_assets.recipe.schema import KINDS, OWN_WORDS, schema
+from synth_assets.recipe.sections import Task
+from synth_assets.resources.gateway.models import models_file, named_models
+from synth_assets.resources.home import recipes
+from synth_assets.resources.packages import PARTS
+
+BASES = {registry.kind: base for registry, base in KINDS}
+GALLERY = Path(__file__).parents[1] / "gallery"
+Part = Mapping[str, Any]
+
+
+def page(commands: Mapping[str, str]) -> Iterator[str]:
+    """The lines of the page, in Markdown; `commands`: name -> what it does."""
+    whole = schema()
+    yield from ("# synth-assets: what a recipe may say here", "")
+    yield "A recipe is a YAML file, `recipes/NAME.yaml`: `synth new NAME` writes one to start from."
+    yield from ("", "## Sections", "", *_fields(whole, whole))
+    yield from ("", "## Templates", "", "Prompts are Jinja; an unknown field is an error. They know:", "")
+    words = [*Task().fields(), "label", "definition", "verbalizer", "demonstrations (each: text, label)"]
+    yield f"{', '.join(words)}, each condition, each step before: `{{{{ step }}}}`, `{{{{ step.field }}}}`."
+    yield from _filters(whole)
+    for registry, title, how in WORDS:
+        common = (f"- `{name}`: {words}" for name, words in described(BASES[registry.kind]).items())
+        yield from ("", f"## {title}", "", how, "", *common, *_methods(registry, whole))
+    yield from ("", "## Tools", "", 'In a step `{tool: NAME, input: "{{ step }}"}`.', "", *_tools())
+    yield from ("", "## Models", "", *_models())
+    yield from (
+        "",
+        "## Recipes here",
+        "",
+        ", ".join(sorted(p.stem for p in recipes().glob("*.yaml"))) or "none",
+    )
+    yield from ("", "## Gallery", "", "Published systems as recipes: `synth new NAME --like SYSTEM`.", "")
+    yield from (f"- `{path.stem}`: {_first(path)}" for path in sorted(GALLERY.glob("*.yaml")))
+    yield from ("", "## Commands", "", *(f"- `synth {name}`: {does}" for name, does in commands.items()))
+    yield from (
+        "",
+        "## Errors",
+        "",
+        "With --json: `errors`, each with code, message, file, line, field, fix.",
+        "",
+    )
+    yield from (f"- `{code}`: {what}" for code, what in CODES.items())
+
+
+WORDS = (
+    (VALUES, "Sources of values", "Of a condition: `name: {SOURCE: ...}`, or a list, or value: weight."),
+    (STEPS, "Steps", "A text is short for `{prompt: text}`; the last step is called text."),
+    (LABELS, "Ways to label", "`labelled: {by: NAME}`."),
+    (WEIGHTS, "Ways to weigh", "`weights: {by: NAME}`."),
+    (METRICS, "Metrics", "Built in: fields of `metrics`, above; of plug-ins: `metrics: {NAME: {}}`."),
+)
+
+
+def _fields(part: Part, whole: Part, indent: str = "", told: set[str] | None = None) -> Iterator[str]:
+    """A line a field, those of the section that it holds below it; `told`: sections shown before."""
+    told = set() if told is None else told
+    for name, about in part["properties"].items():
+        kind, needed = _kind(about, whole), ", needed" if name in part.get("required", ()) else ""
+        default = f", default {json.dumps(about['default'], ensure_ascii=False)}" if _says(about) else ""
+        yield f"{indent}- `{name}` ({kind}{needed}{default}): {about.get('description', '')}"
+        place = _section(about)
+        if place is not None and place not in told:
+            told.add(place)
+            yield from _fields(whole["$defs"][place], whole, indent + "  ", told)
+
+
+def _says(about: Part) -> bool:
+    """Whether the default tells anything on a line."""
+    default = about.get("default")
+    return default not in (None, "", []) and not isinstance(default, dict) and len(str(default)) < 60
+
+
+def _section(about: Part) -> str | None:
+    """The one section that a field holds, alone or under names, by its place in the definitions."""
+    inner = about.get("additionalProperties")
+    within = [inner, *inner.get("anyOf", ())] if isinstance(inner, dict) else []
+    items = [about["items"]] if isinstance(about.get("items"), dict) else []
+    forms = [about, *about.get("anyOf", ()), *within, *items]
+    found = {form["$ref"].rpartition("/")[2] for form in forms if "$ref" in form}
+    return found.pop() if len(found) == 1 else None
+
+
+def _kind(about: Part, whole: Part) -> str:
+    """What may stand there, in words."""
+    if "const" in about:
+        return json.dumps(about["const"])
+    if "enum" in about:
+        return " | ".join(map(str, about["enum"]))
+    if "anyOf" in about:
+        return " or ".join(dict.fromkeys(_kind(f, whole) for f in about["anyOf"] if f.get("type") != "null"))
+    if "$ref" in about:
+        return "section"
+    kind = about.get("type", "section")
+    if kind == "array":
+        return "list"
+    if kind == "object":
+        return "name: value" if "additionalProperties" in about else "section"
+    limits = (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most"))
+    return " ".join([str(kind), *(f"{words} {about[key]:g}" for key, words in limits if key in about)])
+
+
+def _filters(whole: Part) -> Iterator[str]:
+    yield from ("", "## Filters", "", "`filters: {NAME: {}}`; one of your own name: `NAME: {filter: judge}`.")
+    yield "Each has these fields and `between: [low, high]`; a limit that you write replaces all defaults."
+    said = described(Filter)
+    limits: dict[str, Part] = {name: {"type": "number", "description": said[name]} for name in said}
+    for name, kind in {"top": "integer", "lowest": "boolean"}.items():
+        limits[name] = {**limits[name], "type": kind}
+    limits["per"] = {**limits["per"], "enum": ["label", "cell", "all"]}
+    yield from ("", *_fields({"properties": limits}, whole), "", *_methods(FILTERS, whole))
+
+
+def _methods(registry: Registry, whole: Part) -> Iterator[str]:
+    """A line a method: what it is, where it comes from, and its fields."""
+    shared = {*OWN_WORDS, *(BASES[registry.kind].model_fields if registry is not STEPS else ())}
+    told: set[str] = {"NamedModel"}
+    for word, entry in sorted(registry.known.items()):
+        origin = f" ({entry.package})" if entry.package else ""
+        try:
+            kind = registry.find(word, BASES[registry.kind])
+        except UserError as error:
+            yield f"- `{word}`{origin}: cannot be loaded: {error}"
+            continue
+        limits = _limits(kind) if registry is FILTERS else ""
+        yield f"- `{word}`{origin}: {summary(kind)}{limits}"
+        place = whole["x-methods"][registry.kind][word]
+        if place in told or (registry is METRICS and not entry.package):
+            continue
+        told.add(place)
+        part = whole["$defs"][place]
+        own = {name: about for name, about in part["properties"].items() if name not in shared}
+        yield from _fields({**part, "properties": own}, whole, "  ", told)
+
+
+def _limits(kind: type[Filter]) -> str:
+    limits = {n: kind.model_fields[n].default for n in ("at_least", "at_most", "top", "share")}
+    known = [f"{name} {value:g}" for name, value in limits.items() if value is not None]
+    return f" Default: {', '.join(known)}." if known else ""
+
+
+def _tools() -> Iterator[str]:
+    for word, entry in sorted(TOOLS.known.items()):
+        origin = f" ({entry.package})" if entry.package else ""
+        if word in SETTINGS:
+            yield f"- `{word}`: with {', '.join(SETTINGS[word])}, see the step `tool`"
+        else:
+            try:
+                yield f"- `{word}`{origin}: {summary(TOOLS.find(word))}"
+            except UserError as error:
+                yield f"- `{word}`{origin}: cannot be loaded: {error}"
+
+
+def _models() -> Iterator[str]:
+    """Whom a recipe may ask here, and whether the key is there: its variable's name, never the key."""
+    for name, part in PARTS.items():
+        yield f"- `{name}` ({part.what}): {part.missing() or 'installed'}"
+    key = "set" if os.environ.get("OPENAI_API_KEY") else "not set"
+    where = _place(os.environ.get("OPENAI_BASE_URL"))
+    yield f"- a model's name: at {where}, key in OPENAI_API_KEY, which is {key}"
+    for alias, model in named_models(models_file()).items():
+        key = "set" if os.environ.get(model.key_env) else "not set"
+        where = _place(model.base_url or os.environ.get("OPENAI_BASE_URL"))
+        yield f"- `{alias}`: {model.name} at {where}, {model.api}, key in {model.key_env}, which is {key}"
+
+
+def _place(url: str | None) -> str:
+    """An address without what may be secret in it."""
+    parts = urlsplit(url or "https://api.openai.com/v1")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _first(path: Path) -> str:
+    """What the comment at the top of a file begins with."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    head = []
+    for line in lines:
+        if not line.startswith("#"):
+            break
+        head.append(line.lstrip("# "))
+    words = " ".join(head)
+    return words.partition("). ")[0] + ")" if "). " in words else words
