@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with out.whole():
             code = _done(options, out)
         return out.finish(code)
+    except UserError as error:  # of an option's value
+        failed(out, error)
+        return out.finish(2)
     except BrokenPipeError:  # synth show ... | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
