@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -140,8 +141,9 @@ def make(
             steps[stage].append(before[stage])
     made = {stage: pd.concat(tables, ignore_index=True) for stage, tables in steps.items()}
     accepted = made["generations"][made["generations"]["accepted"].astype(bool)].reset_index(drop=True)
+    encoder = SimpleNamespace(encode=encode, folder=Path)
     context = replace(
-        scoring(Asks(recipe, lake=None, encoder=SimpleNamespace(encode=encode), model_of=model), seeds),
+        scoring(Asks(recipe, lake=None, encoder=encoder, model_of=model), seeds),
         earlier=[] if earlier is None else list(earlier["text"]),
         annotate=annotate,
     )

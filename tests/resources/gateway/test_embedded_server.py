@@ -82,7 +82,7 @@ def test_the_packaged_model_is_found_without_importing_its_package() -> None:
 
 def test_a_model_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded_server, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match="not installed. Fix: synth setup embedded"):
+    with pytest.raises(UserError, match=r"not installed\. Fix: synth setup embedded"):
         packaged_model()
 
 
