@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.endpoint import Endpoint, reviewer
 from tests.postgres import postgres, postgres_server
 
-__all__ = ["edit", "postgres", "postgres_server", "project"]
+__all__ = ["edit", "endpoint", "postgres", "postgres_server", "project"]
 
 SEEDS = """text,label
 the plot is dull and the jokes are old,negative
@@ -138,6 +139,15 @@ def settle(folder: Path, patch: pytest.MonkeyPatch) -> Path:
     (folder / "recipes").mkdir()
     (folder / "recipes" / "reviews.yaml").write_text(RECIPE.replace("SEEDS", str(seeds)), encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    """The recipe's model is at this endpoint, as for a user who sets these two variables."""
+    with Endpoint(say=reviewer) as served:
+        monkeypatch.setenv("SYNTH_MODEL", "scripted")
+        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
+        yield served
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ from typing import Any, TypeVar
 
 S = TypeVar("S", bound=ThreadingHTTPServer)
 RESET = 0  # instead of a status: break the connection
+ADJECTIVES = ["slow", "loud", "calm", "bright", "grim", "warm", "odd", "plain", "sharp", "quiet"]
+NOUNS = ["plot", "cast", "score", "script", "scene", "hero", "ending", "dialogue", "camera", "pace"]
 
 
 class Endpoint:
@@ -113,6 +115,15 @@ class Endpoint:
                 older = {"tokens": ["a"], "token_logprobs": [-0.5], "top_logprobs": [{"a": -0.5, "b": -1.5}]}
                 choice["logprobs"] = older
         return choice
+
+
+def reviewer(body: dict[str, Any]) -> str:
+    """Writes another sentence for every seed; labels a text by its first word."""
+    asked = body["messages"][-1]["content"]
+    if asked.endswith("Sentiment:"):
+        return "negative"
+    n = body["seed"]
+    return f"the {ADJECTIVES[n % 10]} {NOUNS[n // 10 % 10]} and the {ADJECTIVES[n // 100 % 10]} {n}"
 
 
 def listen(server: type[S], handler: type[BaseHTTPRequestHandler]) -> S:

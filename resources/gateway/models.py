@@ -78,12 +78,17 @@ class Model:
         """Whose weights answer: the file's hash for the embedded server, else the URL without secrets."""
         if self.base_url is None:
             return f"embedded:{sha256(self.file())[:16]}"
-        url = urlsplit(self.base_url)
-        return f"{url.scheme}://{url.netloc.rpartition('@')[2].lower()}{url.path.rstrip('/')}"
+        return address(self.base_url)
 
     def file(self) -> Path:
         """The GGUF file that the embedded server is to serve."""
         return self.model_path or packaged_model()
+
+
+def address(url: str) -> str:
+    """A URL without what may be secret in it: user, password, query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}{parts.path.rstrip('/')}"
 
 
 def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os.environ) -> Model:

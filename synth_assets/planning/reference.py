@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from synth_assets.contracts.filter import Filter
 from synth_assets.core.described import described, summary
@@ -16,7 +15,7 @@ from synth_assets.core.registry import FILTERS, LABELS, METRICS, STEPS, TOOLS, V
 from synth_assets.generation.steps.tool import SETTINGS
 from synth_assets.recipe.schema import KINDS, OWN_WORDS, schema
 from synth_assets.recipe.sections import Task
-from synth_assets.resources.gateway.models import models_file, named_models
+from synth_assets.resources.gateway.models import OPENAI, address, models_file, named_models
 from synth_assets.resources.home import recipes
 from synth_assets.resources.packages import PARTS
 
@@ -172,18 +171,12 @@ def _models() -> Iterator[str]:
     for name, part in PARTS.items():
         yield f"- `{name}` ({part.what}): {part.missing() or 'installed'}"
     key = "set" if os.environ.get("OPENAI_API_KEY") else "not set"
-    where = _place(os.environ.get("OPENAI_BASE_URL"))
-    yield f"- a model's name: at {where}, key in OPENAI_API_KEY, which is {key}"
+    usual = os.environ.get("OPENAI_BASE_URL") or OPENAI
+    yield f"- a model's name: at {address(usual)}, key in OPENAI_API_KEY, which is {key}"
     for alias, model in named_models(models_file()).items():
         key = "set" if os.environ.get(model.key_env) else "not set"
-        where = _place(model.base_url or os.environ.get("OPENAI_BASE_URL"))
+        where = address(model.base_url or usual)
         yield f"- `{alias}`: {model.name} at {where}, {model.api}, key in {model.key_env}, which is {key}"
-
-
-def _place(url: str | None) -> str:
-    """An address without what may be secret in it."""
-    parts = urlsplit(url or "https://api.openai.com/v1")
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _first(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.filter import RULE
 from synth_assets.contracts.provider import Provider
-from synth_assets.resources.gateway.models import what_answers
+from synth_assets.resources.gateway.models import address, what_answers
 from synth_assets.resources.storage.sources import fingerprint
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ TOLD = {"text_type": "text", "label_type": "label"}  # what a prompt calls it ->
 
 def made_from(recipe: Recipe, *sections: str) -> dict[str, Any]:
     """Field -> value of all that these sections of a stage rest on: a superset of what its version hashes.
-    What stands in files is a hash, what a model's alias means is spelled out."""
+    What stands in files is a hash, what a model's alias means is spelled out, an address has no secrets."""
     said, found = recipe.model_dump(mode="json"), dict[str, Any]()
     for section in sections:
         for place in PLACES.get(section, (section,)):
@@ -51,7 +51,7 @@ def made_from(recipe: Recipe, *sections: str) -> dict[str, Any]:
         for name, model in _models(recipe, section).items():
             found |= dict(_flat(name, what_answers(model)))
         found |= {f"what stands in {path}": fingerprint(path) for path in _files(recipe, section)}
-    return found
+    return {name: address(v) if v and name.endswith(".base_url") else v for name, v in found.items()}
 
 
 def changes(before: Said, now: Said) -> list[str]:

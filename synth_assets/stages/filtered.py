@@ -38,7 +38,8 @@ def compute(run: Run, generations: Table, scores: Table) -> Made:
     from synth_assets.curation.keep import ended, keep
 
     rows, filters = scored_rows(generations, scores), list(run.recipe.filters.values())
-    kept, dropped = keep(rows, filters, looks(run))
+    looking = looks(run)
+    kept, dropped = keep(rows, filters, looking)
     rejected = _with_failed_calls(dropped, generations)
     counts = {"generated": len(generations), "accepted": len(rows), "kept": len(kept)}
     by_label, reasons = kept["label"].value_counts().to_dict(), rejected["scorer"].value_counts().to_dict()
@@ -47,7 +48,7 @@ def compute(run: Run, generations: Table, scores: Table) -> Made:
         "labels": Chart("bars", "kept rows by label", by_label),
     }
     why = {"reasons": Chart("bars", "dropped rows by reason", reasons)}
-    lack = _lack(run.recipe, ended(filters, kept, dropped), kept, dropped)
+    lack = _lack(run.recipe, ended(filters, kept, dropped), kept, dropped, looking)
     verdicts = _verdicts(run.recipe, lack, generations, kept)
     return Made(kept, numbers, verdicts, beside={"rejected": Made(rejected, why)})
 
@@ -81,7 +82,7 @@ def _with_failed_calls(dropped: Table, generations: Table) -> Table:
     return pd.concat([table for table in (failed, dropped) if len(table)] or [failed], ignore_index=True)
 
 
-def _lack(recipe: Recipe, end: Ended | None, kept: Table, dropped: Table) -> str:
+def _lack(recipe: Recipe, end: Ended | None, kept: Table, dropped: Table, looking: Context) -> str:
     """Where a cell has no row, or fewer than a filter needs: which, who dropped the most, and what helps."""
     empty = [cell for cell in recipe.cells if not (kept["cell"] == cell).any()]
     few = empty or (list(end.few) if end else [])
@@ -95,9 +96,8 @@ def _lack(recipe: Recipe, end: Ended | None, kept: Table, dropped: Table) -> str
         dropper, count = next(iter(lost["scorer"].value_counts().items()))
         words.append(f"The filter {dropper} dropped most of them ({count}).")
         unknown = int(lost.loc[lost["scorer"] == dropper, "value"].isna().sum())
-        lacking = [why for why in lost["reason"] if "Fix: synth setup" in why]
-        if lacking:
-            fix = lacking[0].partition(": ")[2].removesuffix(".")
+        if why := recipe.filters[dropper].lacks(looking):
+            fix = why
         elif 2 * unknown > count:
             fix = f"{unknown} of those have no score: what was answered is in {recipe.name}.calls"
         else:

@@ -8,27 +8,18 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from synth_assets.cli import main
 from synth_assets.resources.call_log.log import CallLog
-from tests.assets.test_round import ROUND, reviewer
+from tests.assets.test_round import ROUND
 from tests.endpoint import Endpoint
 
 ROOT = Path(__file__).parents[2]
 ROWS, KILLS, IN_FLIGHT = 80, 5, 16  # rows of both cells; the model's max_concurrency
 RUN = ["run", "reviews", "--round", ROUND, "--rows", str(ROWS // 2)]
-
-
-@pytest.fixture
-def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    with Endpoint(say=reviewer) as served:
-        monkeypatch.setenv("SYNTH_MODEL", "scripted")
-        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
-        yield served
 
 
 def tables(home: Path) -> dict[str, str]:

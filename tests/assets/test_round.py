@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,35 +24,15 @@ from synth_assets.partitions import cell_key
 from synth_assets.recipe.load import load
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.home import call_log, warehouse
-from tests.endpoint import Endpoint
+from tests.endpoint import Endpoint, reviewer
 from tests.postgres import PASSWORD
 
 ROUND = "2026-11-21"
-ADJECTIVES = ["slow", "loud", "calm", "bright", "grim", "warm", "odd", "plain", "sharp", "quiet"]
-NOUNS = ["plot", "cast", "score", "script", "scene", "hero", "ending", "dialogue", "camera", "pace"]
-
-
-def reviewer(body: dict[str, Any]) -> str:
-    """Writes another sentence for every seed; labels a text by its first word."""
-    asked = body["messages"][-1]["content"]
-    if asked.endswith("Sentiment:"):
-        return "negative"
-    n = body["seed"]
-    return f"the {ADJECTIVES[n % 10]} {NOUNS[n // 10 % 10]} and the {ADJECTIVES[n // 100 % 10]} {n}"
 
 
 def one_in(n: int, other: str) -> Callable[[dict[str, Any]], str]:
     """One in n answers, by the request's seed, is this text: the same rows each time, in whatever order."""
     return lambda body: reviewer(body) if body["seed"] % n else other
-
-
-@pytest.fixture
-def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    """The recipe's model is at this endpoint, as for a user who sets these two variables."""
-    with Endpoint(say=reviewer) as served:
-        monkeypatch.setenv("SYNTH_MODEL", "scripted")
-        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
-        yield served
 
 
 def tables_on_disk(root: Path) -> dict[str, str]:

@@ -16,8 +16,8 @@ from synth_assets.curation.filters.students import StudentAgreement
 from synth_assets.curation.keep import keep
 from synth_assets.report.views import current
 from synth_assets.resources import encoder, home
-from tests.assets.test_round import ROUND, reviewer
-from tests.endpoint import Endpoint
+from tests.assets.test_round import ROUND
+from tests.endpoint import Endpoint, reviewer
 
 WHY = "the encoder (all-MiniLM-L6-v2) is not installed. Fix: synth setup encoder"
 
@@ -55,6 +55,14 @@ def test_a_round_is_measured_as_far_as_it_can_be(
     assert rows["contamination", "filtered"] == (0, None)
     weights = "select count(distinct weight) from reviews.weighted where origin = 'synthetic'"
     assert warehouse.query(weights).fetchall() == [(1,)]
+
+
+def test_the_check_says_what_is_missing(
+    project: Path, edit, no_encoder: None, endpoint: Endpoint, capsys: pytest.CaptureFixture
+) -> None:
+    edit("  duplicate: {}", "  semantic_duplicate: {}")
+    assert main(["run", "reviews", "--round", ROUND]) == 1
+    assert f"The filter semantic_duplicate dropped most of them (12). {WHY}." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("rule", [CopiedMeaning(), SemanticDuplicate(), StudentAgreement()])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -17,19 +16,11 @@ from synth_assets.partitions import cell_key
 from synth_assets.report.views import current
 from synth_assets.resources.home import home
 from synth_assets.resources.storage.lake import Lake
-from tests.assets.test_round import ROUND, one_in, reviewer
+from tests.assets.test_round import ROUND, one_in
 from tests.commands.test_verify import files
 from tests.endpoint import Endpoint
 
 BEFORE = "2026-11-20"
-
-
-@pytest.fixture
-def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    with Endpoint(say=reviewer) as served:
-        monkeypatch.setenv("SYNTH_MODEL", "scripted")
-        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
-        yield served
 
 
 def ask(sql: str) -> list[tuple]:

@@ -19,8 +19,8 @@ from synth_assets.resources.home import home
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.process import this_process
 from synth_assets.stages import tables
-from tests.assets.test_round import ROUND, one_in, reviewer
-from tests.endpoint import Endpoint
+from tests.assets.test_round import ROUND, one_in
+from tests.endpoint import Endpoint, reviewer
 
 BEFORE = "2026-11-20"
 DEAD = this_process().partition(":")[0] + ":1@1"

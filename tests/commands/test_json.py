@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from synth_assets.cli import main
 from synth_assets.core.errors import CODES
-from tests.assets.test_round import ROUND, reviewer
+from tests.assets.test_round import ROUND
 from tests.endpoint import Endpoint
 
 HEAD = ["command", "ok", "exit_code", "errors"]
@@ -36,14 +36,6 @@ def asked(capfd: pytest.CaptureFixture) -> Asked:
         return said
 
     return ask
-
-
-@pytest.fixture
-def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    with Endpoint(say=reviewer) as served:
-        monkeypatch.setenv("SYNTH_MODEL", "scripted")
-        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
-        yield served
 
 
 def test_a_round_in_json(endpoint: Endpoint, edit, asked: Asked) -> None:

@@ -27,7 +27,7 @@ from synth_assets.resources.home import home
 from synth_assets.resources.storage.lake import FILE, Lake
 from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages import tables
-from tests.assets.test_round import ROUND, reviewer
+from tests.assets.test_round import ROUND
 from tests.endpoint import Endpoint
 
 RUN = ["run", "reviews", "--round", ROUND]
@@ -50,14 +50,6 @@ ROWS = pa.table(
     },
     schema=SCHEMA,
 )
-
-
-@pytest.fixture
-def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    with Endpoint(say=reviewer) as served:
-        monkeypatch.setenv("SYNTH_MODEL", "scripted")
-        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
-        yield served
 
 
 def test_every_bit_of_a_file_counts(tmp_path: Path) -> None:

@@ -13,9 +13,7 @@ from synth_assets.contracts.filter import Context
 from synth_assets.core.registry import FILTERS
 from synth_assets.curation.keep import ended, keep
 from synth_assets.recipe.load import load
-from tests.assets.test_round import ROUND, ask, endpoint
-
-__all__ = ["endpoint"]
+from tests.assets.test_round import ROUND, ask
 
 CONTEXT = Context(verbalizers={})
 

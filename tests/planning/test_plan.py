@@ -15,9 +15,9 @@ from synth_assets.assets.code_location import build
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 from synth_assets.recipe.load import load
-from tests.assets.test_round import ROUND, reviewer
+from tests.assets.test_round import ROUND
 from tests.conftest import settle
-from tests.endpoint import Endpoint
+from tests.endpoint import Endpoint, reviewer
 
 
 @pytest.fixture(scope="module")

@@ -69,3 +69,13 @@ def test_a_threshold_is_no_change_of_the_scores(project: Path, edit: Callable[[s
 def test_many_changes_are_cut_short() -> None:
     lines = changes({}, dict.fromkeys("abcde", 1))
     assert in_short(lines) == "new: a 1; new: b 1; new: c 1; and 2 more changes"
+
+
+def test_an_address_is_kept_without_what_may_be_secret_in_it(project: Path) -> None:
+    path = project / "recipes" / "reviews.yaml"
+    text = path.read_text(encoding="utf-8")
+    model = '\nmodel: {name: m, base_url: "https://me:hush@host/v1?api-key=hush"}\n'
+    path.write_text(text + model, encoding="utf-8")
+    said = made_from(load(path), "steps.text", "model")
+    assert said["model.base_url"] == "https://host/v1"
+    assert "hush" not in str(said)

@@ -19,10 +19,10 @@ from synth_assets.recipe.load import load
 from synth_assets.report.metrics import Metrics, differences, metric_sections
 from synth_assets.report.pages import Number, Section, Table, html, lines, markdown
 from synth_assets.resources.home import home
-from tests.assets.test_round import ROUND, one_in, reviewer
+from tests.assets.test_round import ROUND, one_in
 from tests.assets.test_ui import FLAGS
 from tests.conftest import settle
-from tests.endpoint import Endpoint
+from tests.endpoint import Endpoint, reviewer
 
 BEFORE = "2026-11-20"
 HOSTILE = "<script>document.title = 'taken'</script> <img src=x onerror=alert(1)> | $\\frac{1}$ </td>"

@@ -14,10 +14,8 @@ from synth_assets.cli import main
 from synth_assets.contracts.filter import Context, RowFilter
 from synth_assets.resources.home import home
 from synth_assets.resources.storage.lake import Lake
-from tests.assets.test_round import ROUND, ask, endpoint, one_in, reviewer
-from tests.endpoint import Endpoint
-
-__all__ = ["endpoint"]
+from tests.assets.test_round import ROUND, ask, one_in
+from tests.endpoint import Endpoint, reviewer
 
 
 def trace(capsys: pytest.CaptureFixture, *arguments: str) -> str:

@@ -78,6 +78,15 @@ def test_random_is_by_rank() -> None:
     assert select(ids, 4, "random", parts=[1, "a"]) == select_random(ids, 4, 1, "a")
 
 
+def test_people_who_label_a_sample_get_the_same_rows_when_others_come() -> None:
+    ids = [f"r{i}" for i in range(100)]
+    drawn = select_random(ids, 20, 0, "faithfulness")
+    assert len(set(drawn)) == 20
+    assert drawn == select_random(ids[::-1], 20, 0, "faithfulness")
+    assert len(set(drawn) - set(select_random([*ids, "new"], 20, 0, "faithfulness"))) <= 1
+    assert drawn != select_random(ids, 20, 1, "faithfulness")
+
+
 def test_what_is_missing_or_unknown_is_named() -> None:
     with pytest.raises(ValueError, match="nearest needs vectors and query"):
         select(["a"], 1, "nearest", scores=[1.0])

@@ -24,10 +24,8 @@ from synth_assets.resources.home import warehouse
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.sql.named import QUERIES, queries
 from synth_assets.stages import tables
-from tests.assets.test_round import ROUND, endpoint, one_in
+from tests.assets.test_round import ROUND, one_in
 from tests.endpoint import Endpoint
-
-__all__ = ["endpoint"]
 
 
 def ask(sql: str) -> list[tuple]:

@@ -16,9 +16,7 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages import filtered, generations, metrics, weighted
 from synth_assets.stages.graph import graph
 from synth_assets.stages.stage import ANSWERED, Check
-from tests.assets.test_round import ROUND, endpoint
-
-__all__ = ["endpoint"]
+from tests.assets.test_round import ROUND
 
 ALL = {
     (where, name): check

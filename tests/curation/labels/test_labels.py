@@ -34,14 +34,12 @@ from synth_assets.stages import tables
 from synth_assets.students.classifier import Student
 from synth_assets.students.crossfit import folds, out_of_fold
 from synth_assets.students.softmax import SoftmaxRegression
-from tests.assets.test_round import ROUND, ask, endpoint, reviewer
+from tests.assets.test_round import ROUND, ask
 from tests.curation import test_noise
 from tests.curation.methods import labelled, no_encoder
 from tests.curation.test_noise import GOLD
-from tests.endpoint import Endpoint
+from tests.endpoint import Endpoint, reviewer
 from tests.test_docs import examples
-
-__all__ = ["endpoint"]
 
 LABELS = ["negative", "positive"]
 SEEDS = pytest.mark.parametrize(

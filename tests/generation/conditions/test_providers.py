@@ -21,10 +21,8 @@ from synth_assets.generation.conditions.table import design
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.seeds import seed_rows
-from tests.assets.test_round import ROUND, ask, endpoint, tables_on_disk
+from tests.assets.test_round import ROUND, ask, tables_on_disk
 from tests.endpoint import Endpoint
-
-__all__ = ["endpoint"]
 
 STORY = """
 task: {text: story}

@@ -17,8 +17,8 @@ from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.request import Request
 from synth_assets.resources.home import warehouse
-from tests.assets.test_round import ROUND, reviewer
-from tests.endpoint import Endpoint
+from tests.assets.test_round import ROUND
+from tests.endpoint import Endpoint, reviewer
 
 DEAR = Price.model_validate({"from": "2026-01-01", "prompt": 1000, "completion": 1000})  # $0.007 for 7 tokens
 SPENT = "SELECT scope, amount FROM budget"

@@ -35,8 +35,9 @@ from synth_assets.resources.gateway.language_model import Calls, LanguageModel
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.request import Request
 from synth_assets.resources.home import call_log, warehouse
-from tests.assets.test_round import ROUND, reviewer
+from tests.assets.test_round import ROUND
 from tests.batch_endpoint import BatchEndpoint
+from tests.endpoint import reviewer
 
 ASSET, PARTITION = "reviews/generations", "negative|2026-11-21"
 CONTEXT = {"run_id": "run-1", "asset": ASSET, "partition_key": PARTITION}
