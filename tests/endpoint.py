@@ -126,6 +126,17 @@ def reviewer(body: dict[str, Any]) -> str:
     return f"the {ADJECTIVES[n % 10]} {NOUNS[n // 10 % 10]} and the {ADJECTIVES[n // 100 % 10]} {n}"
 
 
+def banker(body: dict[str, Any]) -> str:
+    """Writes questions of a bank's customer for the template of `synth new`, and labels them."""
+    asked = body["messages"][-1]["content"]
+    if asked.endswith("Intent:"):
+        text = asked.rpartition("customer: ")[2]
+        return "lost_card" if any(word in text for word in ("miss", "gone", "lost", "stole")) else "declined"
+    n = body["seed"]
+    what = "is gone since" if "lost or stolen" in asked else "was refused at"
+    return f"my {ADJECTIVES[n % 10]} card {what} the {ADJECTIVES[n // 10 % 10]} {NOUNS[n // 100 % 10]} {n}"
+
+
 def listen(server: type[S], handler: type[BaseHTTPRequestHandler]) -> S:
     """A server at an address of the running test's own, the same each time it runs: an endpoint's address is
     part of a request's identity, and with it of seeds, row ids and splits."""

@@ -4,18 +4,17 @@ wheel into a new environment, named by their entry points; and in a module on th
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import SEEDS
 from tests.endpoint import Endpoint
-from tests.test_docs import ROOT, examples
+from tests.installed import command, environment, install
+from tests.test_docs import examples
+
+__all__ = ["environment"]
 
 ROUND = "2026-11-22"
 POINTS = {
@@ -65,40 +64,6 @@ BY_PLACE = {
 }
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with the wheel, and with what it needs from this one."""
-    folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
-    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder / "wheels", ROOT)
-    packages = next((folder / "venv").glob("lib/python*/site-packages"))
-    install(folder / "venv", next((folder / "wheels").glob("synth_assets-*.whl")))
-    (packages / "shared.pth").write_text("\n".join(shared()) + "\n")
-    return folder / "venv"
-
-
-def shared() -> list[str]:
-    """Where this environment's libraries are; ours is not among them: it is there as an editable install."""
-    return [p for p in sys.path if p.endswith("site-packages")] or [sysconfig.get_path("purelib")]
-
-
-def pip(*arguments: object) -> None:
-    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *map(str, arguments)]
-    subprocess.run(command, check=True)
-
-
-def install(venv: Path, what: Path) -> None:
-    pip(
-        "--python",
-        venv / "bin" / "python",
-        "install",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-        what,
-    )
-
-
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """The examples of the guide as a package that declares them."""
@@ -128,18 +93,8 @@ def test_every_command_knows_methods_of_ones_own(
     if named == "by name":
         install(environment, package)
     settings = BY_NAME if named == "by name" else BY_PLACE
-    ours = ("SYNTH_", "OPENAI_", "DAGSTER_", "PYTHON")
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    variables |= {"OPENAI_API_KEY": "scripted", "PYTHONPATH": str(package) if named == "by place" else ""}
-
-    def synth(*arguments: str) -> str:
-        command = [environment / "bin" / "synth", *arguments]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False, timeout=300
-        )
-        assert done.returncode == 0, f"synth {' '.join(arguments)}: {done.stderr}{done.stdout}"
-        return done.stdout
-
+    path = str(package) if named == "by place" else ""
+    synth = command(environment, tmp_path, OPENAI_API_KEY="scripted", PYTHONPATH=path)
     (tmp_path / "seeds.csv").write_text(SEEDS, encoding="utf-8")
     (tmp_path / "places.csv").write_text("city,country\nOslo,Norway\nLima,Peru\n", encoding="utf-8")
     (tmp_path / "recipes").mkdir()

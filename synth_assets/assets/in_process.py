@@ -53,12 +53,8 @@ def prepare_home() -> Path:
     os.environ["DAGSTER_HOME"] = str(folder)
     settings = folder / "dagster.yaml"
     if not settings.exists():
-        shipped = Path("dagster.yaml")
-        shipped = shipped if shipped.exists() else Path(__file__).parents[2] / "dagster.yaml"
-        if shipped.exists():
-            shutil.copyfile(shipped, settings)
-        else:
-            settings.touch()
+        own = Path("dagster.yaml")
+        shutil.copyfile(own if own.exists() else Path(__file__).with_name("dagster.yaml"), settings)
     return folder
 
 

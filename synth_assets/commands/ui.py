@@ -15,8 +15,8 @@ def command(options: argparse.Namespace) -> None:
 
     workspace = Path("workspace.yaml")
     if not workspace.exists():
-        workspace = Path(__file__).parents[2] / "workspace.yaml"
+        workspace = Path(__file__).parents[1] / "assets" / "workspace.yaml"
     with dagster_instance():  # sets DAGSTER_HOME, and ends runs whose process died
         pass
-    dagster = Path(sys.executable).with_name("dagster")
-    os.execv(dagster, [str(dagster), "dev", "-w", str(workspace), "-p", str(options.port)])
+    dagster = [sys.executable, "-m", "dagster"]  # of this environment, wherever its commands are
+    os.execv(sys.executable, [*dagster, "dev", "-w", str(workspace), "-p", str(options.port)])

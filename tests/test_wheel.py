@@ -1,0 +1,95 @@
+"""The wheel in an empty folder, as a new user has it: a recipe, a round, its report and the Dagster UI."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.endpoint import Endpoint, banker
+from tests.installed import command, environment, variables
+
+__all__ = ["environment"]
+pytestmark = pytest.mark.slow
+
+GROUPS = "{repositoriesOrError{... on RepositoryConnection{nodes{location{name} assetGroups{groupName}}}}}"
+
+
+def test_the_wheel_is_all_that_an_empty_folder_needs(environment: Path, tmp_path: Path) -> None:
+    with Endpoint(say=banker) as endpoint:
+        endpoint.logprobs = False  # its tokens would be no labels
+        named = {"OPENAI_BASE_URL": endpoint.url, "OPENAI_API_KEY": "scripted"}
+        synth = command(environment, tmp_path, **named)
+        assert re.fullmatch(r"synth-assets \d+\.\d+\.\d+\n", synth("--version"))
+        synth("new", "bank")
+        assert "bank is right" in synth("check", "bank")
+        assert "bank, round" in synth("run", "bank", "--rows", "3")
+        synth("report", "bank", "--to", "page.html")
+        assert "lost_card" in (tmp_path / "page.html").read_text(encoding="utf-8")
+        settings = (tmp_path / ".synth" / "dagster.yaml").read_text(encoding="utf-8")
+        assert all(part in settings for part in ("telemetry", "run_monitoring", "pools"))
+        with ui(environment, tmp_path, **named) as url:
+            assert "text/html" in opened(url).headers["Content-Type"]
+            (location,) = asked(url, GROUPS)["repositoriesOrError"]["nodes"]
+            assert location["location"]["name"] == "synth_assets"
+            assert [group["groupName"] for group in location["assetGroups"]] == ["bank"]
+
+
+def test_the_wheel_says_its_licence_and_its_pythons(environment: Path) -> None:
+    (folder,) = environment.glob("lib/python*/site-packages/synth_assets-*.dist-info")
+    assert "Apache License" in (folder / "licenses" / "LICENSE").read_text(encoding="utf-8")
+    said = (folder / "METADATA").read_text(encoding="utf-8").splitlines()
+    assert {"License-Expression: Apache-2.0", "Requires-Python: >=3.11"} <= {*said}
+    for version in ("3.11", "3.12", "3.13"):
+        assert f"Classifier: Programming Language :: Python :: {version}" in said
+
+
+@contextmanager
+def ui(environment: Path, folder: Path, **named: str) -> Iterator[str]:
+    """`synth ui` there; it is told to end, and ends with all that it started."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    line = [environment / "bin" / "synth", "ui", "--port", str(port)]
+    with (folder / "ui.log").open("w") as log:
+        process = subprocess.Popen(
+            line, cwd=folder, env=variables(**named), stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 120
+        while True:
+            assert process.poll() is None, (folder / "ui.log").read_text()
+            with suppress(OSError):
+                opened(url)
+                break
+            assert time.monotonic() < deadline, (folder / "ui.log").read_text()
+            time.sleep(0.3)
+        yield url
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def opened(url: str) -> Any:
+    return urllib.request.urlopen(url, timeout=30)
+
+
+def asked(url: str, query: str) -> Any:
+    """What its GraphQL answers."""
+    body = json.dumps({"query": query}).encode()
+    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
+    return json.load(urllib.request.urlopen(request, timeout=60))["data"]
