@@ -388,7 +388,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--cells", type=int, default=100)
     given = parser.parse_args()
-    from synth_assets.partitions import today
+    from synth_assets.core.days import today
 
     cells, latest = [f"topic_{n:03d}" for n in range(given.cells)], date.fromisoformat(today("UTC"))
     with TemporaryDirectory() as folder:

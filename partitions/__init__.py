@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from datetime import date
 
 import dagster as dg
 
@@ -24,11 +23,6 @@ def cells(start: date, timezone: str, names: Sequence[str]) -> dg.MultiPartition
     return dg.MultiPartitionsDefinition(
         {"round": rounds(start, timezone), "cell": dg.StaticPartitionsDefinition(list(names))}
     )
-
-
-def today(timezone: str) -> str:
-    """The round of this moment."""
-    return datetime.now(ZoneInfo(timezone)).date().isoformat()
 
 
 def cell_key(round_: str, cell: str) -> dg.MultiPartitionKey:

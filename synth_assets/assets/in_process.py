@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from synth_assets.assets.dagster_internals import CheckFailed
 from synth_assets.assets.factory import key
 from synth_assets.assets.nightly import made_by_cell
 from synth_assets.assets.states import DagsterStates
-from synth_assets.core.errors import Mistake, UserError
-from synth_assets.partitions import cell_key, today
+from synth_assets.core.errors import Mistake
+from synth_assets.partitions import cell_key
 from synth_assets.planning.estimates import Line
 from synth_assets.planning.plan import plan
 from synth_assets.recipe.recipe import Recipe
@@ -65,30 +64,6 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.get() as instance:
         end_dead_runs(instance)
         yield instance
-
-
-def check_round(recipe: Recipe, round_: str) -> str:
-    """The round as a partition key. UserError when it is no date, or no round of the recipe."""
-    try:
-        day = date.fromisoformat(round_)
-    except ValueError:
-        raise UserError(f"--round {round_!r} is no date: write it as {date.today().isoformat()}.") from None
-    if not recipe.start <= day <= date.fromisoformat(today(recipe.timezone)):
-        raise UserError(
-            f"--round {round_}: {recipe.name} has rounds from {recipe.start} (the recipe's `start`) "
-            f"to {today(recipe.timezone)} (today in {recipe.timezone})."
-        )
-    return day.isoformat()
-
-
-def check_rounds(recipe: Recipe, rounds: str) -> list[str]:
-    """`A..B`, or one round, as partition keys, the earliest first. UserError as `check_round` has it."""
-    first, found, last = rounds.partition("..")
-    start = date.fromisoformat(check_round(recipe, first))
-    end = date.fromisoformat(check_round(recipe, last)) if found else start
-    if end < start:
-        raise UserError(f"--rounds {rounds}: write the earlier round first, as in {last}..{first}.")
-    return [(start + timedelta(days=n)).isoformat() for n in range((end - start).days + 1)]
 
 
 def run_round(recipe: Recipe, round_: str, instance: dg.DagsterInstance, wait: bool = False) -> list[str]:

@@ -1,19 +1,17 @@
 """A language model bound to the stage that asks it: its calls are logged under its name, and it shows
-how far it is."""
+how far it is. It knows no Dagster: a preview asks through it as well."""
 
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from copy import copy
 from itertools import islice
-from typing import Any, Self
-
-import dagster as dg
+from typing import Any, Protocol, Self
 
 from synth_assets.contracts.model_spec import NamedModel
 from synth_assets.core.answer_schema import Schema
 from synth_assets.core.asking import Answer, Completes, Message
-from synth_assets.partitions import today
+from synth_assets.core.days import today
 from synth_assets.recipe import columns
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.call_log.log import COLUMNS
@@ -28,11 +26,20 @@ from synth_assets.resources.sandbox import tools
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import tables
 from synth_assets.stages.run import Encoder, Run
-from synth_assets.stages.stage import Stage, Verdict, asset_name
+from synth_assets.stages.stage import Stage, Table, Verdict, asset_name
 
 EVERY_SECONDS = 5.0
 ROWS_AT_ONCE = 2_000  # of the call log, on their way into the lake
 UNANSWERED = ("rate_limited", "provider_error", "timed_out")
+
+
+class Asker(Protocol):
+    """Who asks: what Dagster's context of an asset's run has, among other things."""
+
+    @property
+    def log(self) -> Any: ...
+    @property
+    def run_id(self) -> str: ...
 
 
 class BoundModel:
@@ -43,17 +50,17 @@ class BoundModel:
         self,
         language_model: LanguageModel,
         recipe: Recipe,
-        context: dg.AssetExecutionContext,
+        asker: Asker,
         stage: Stage,
         place: Mapping[str, str],
     ) -> None:
         self._model = resolve_model(recipe.model if stage.model is None else stage.model)
         self._batched = stage.batches
-        self._log = context.log
+        self._log = asker.log
         self._what = " ".join([recipe.name, stage.name, *place.values()])
         self._asset = asset_name(recipe, stage.name)
-        self._partition = str(context.partition_key if context.has_partition_key else "")
-        caller = {"run_id": context.run_id, "asset": self._asset, "partition_key": self._partition}
+        self._partition = "|".join(place[column] for column in sorted(place))  # as Dagster writes a key
+        caller = {"run_id": asker.run_id, "asset": self._asset, "partition_key": self._partition}
         self._place = {"used_by": stage.name, "cell": "all", **place}
         self._place.setdefault("round", today(recipe.timezone))  # of what no round owns: the day it was asked
         caps = list(_caps(recipe, self._place["round"]))
@@ -164,19 +171,21 @@ class LoggedRun(Run):
 
     def __init__(
         self,
-        context: dg.AssetExecutionContext,
+        asker: Asker,
         recipe: Recipe,
         stage: Stage,
         place: Mapping[str, str],
         language_model: LanguageModel,
         encoder: Encoder,
         lake: Lake,
+        made: Mapping[tuple[str, str], Table] | None = None,
     ) -> None:
-        super().__init__(recipe, lake, encoder, place.get("round", ""), place.get("cell", ""), tools.run)
-        self._log = context.log
+        where = place.get("round", ""), place.get("cell", "")
+        super().__init__(recipe, lake, encoder, *where, tools.run, made=made or {})
+        self._log = asker.log
         self._what, self._own = " ".join([recipe.name, stage.name, *place.values()]), None
         if stage.model is not None:
-            self._own = BoundModel(language_model, recipe, context, stage, place)
+            self._own = BoundModel(language_model, recipe, asker, stage, place)
 
     def model(self, spec: str | NamedModel | None = None, what: str = "", lines: int = 0) -> Completes:
         return self._own.other(spec) if self._own else super().model(spec, what, lines)

@@ -13,12 +13,12 @@ from synth_assets.commands.options import missing, named_line, recipe_named
 from synth_assets.commands.output import add_json
 from synth_assets.contracts.provider import Around
 from synth_assets.core import strict_yaml
+from synth_assets.core.days import today
 from synth_assets.core.errors import NotInstalled, UserError, together
 from synth_assets.generation.conditions.asking import questions
 from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.conditions.table import design
 from synth_assets.generation.steps import chain
-from synth_assets.partitions import today
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.gateway.batches import submit
 from synth_assets.resources.gateway.embedded_server import PACKAGED

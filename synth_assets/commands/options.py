@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synth_assets.core.days import today
 from synth_assets.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ WITHOUT = "Until then, what rests on it is unknown: students that read its vecto
 
 
 COMMANDS = (  # as `synth --help` lists them
-    *("new", "setup", "check", "run", "plan", "sample", "tune", "show", "sql", "trace", "verify", "report"),
-    *("compare", "export", "clean", "ui", "context", "schema", "install-skill"),
+    *("new", "setup", "check", "try", "run", "plan", "sample", "tune", "show", "sql", "trace", "verify"),
+    *("report", "compare", "export", "clean", "ui", "context", "schema", "install-skill"),
 )
 
 
@@ -103,3 +104,26 @@ def as_day(text: str) -> str:
         return date.fromisoformat(text).isoformat()
     except ValueError:
         raise UserError(f"{text!r} is no date: write it as {date.today().isoformat()}.") from None
+
+
+def check_round(recipe: Recipe, round_: str | None = None) -> str:
+    """The round (default: today's) as a partition key. UserError when it is no date, or no round of the
+    recipe."""
+    last = today(recipe.timezone)
+    day = date.fromisoformat(as_day(round_ or last))
+    if not recipe.start <= day <= date.fromisoformat(last):
+        raise UserError(
+            f"--round {round_}: {recipe.name} has rounds from {recipe.start} (the recipe's `start`) "
+            f"to {last} (today in {recipe.timezone})."
+        )
+    return day.isoformat()
+
+
+def check_rounds(recipe: Recipe, rounds: str | None = None) -> list[str]:
+    """`A..B`, or one round, as partition keys, the earliest first. UserError as `check_round` has it."""
+    first, found, last = (rounds or "").partition("..")
+    start = date.fromisoformat(check_round(recipe, first))
+    end = date.fromisoformat(check_round(recipe, last)) if found else start
+    if end < start:
+        raise UserError(f"--rounds {rounds}: write the earlier round first, as in {last}..{first}.")
+    return [(start + timedelta(days=n)).isoformat() for n in range((end - start).days + 1)]

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from synth_assets.commands.options import add_round, add_rows, recipe_named, with_rows
+from synth_assets.commands.options import add_round, add_rows, check_round, recipe_named, with_rows
 from synth_assets.commands.output import add_json
 
 
@@ -16,8 +16,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
-    from synth_assets.assets.in_process import check_round, dagster_instance, planned
-    from synth_assets.partitions import today
+    from synth_assets.assets.in_process import dagster_instance, planned
     from synth_assets.planning.plan import report, totals
     from synth_assets.recipe.load import load
     from synth_assets.resources.home import call_log, lake
@@ -25,7 +24,7 @@ def command(options: argparse.Namespace) -> None:
     recipe = with_rows(recipe_named(options.name), options.rows)
     if options.diff:
         recipe = with_rows(load(Path(options.diff)).model_copy(update={"name": recipe.name}), options.rows)
-    round_ = check_round(recipe, options.round or today(recipe.timezone))
+    round_ = check_round(recipe, options.round)
     with dagster_instance() as instance:
         lines = planned(recipe, round_, instance, lake(), call_log())
     options.out.give(lines=lines, total=totals(lines))

@@ -3,7 +3,15 @@
 import argparse
 import sys
 
-from synth_assets.commands.options import add_round, add_rows, missing, named_line, recipe_named, with_rows
+from synth_assets.commands.options import (
+    add_round,
+    add_rows,
+    check_rounds,
+    missing,
+    named_line,
+    recipe_named,
+    with_rows,
+)
 from synth_assets.commands.output import add_json
 
 
@@ -22,13 +30,12 @@ def options(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     recipe = with_rows(recipe_named(options.name), options.rows)
 
-    from synth_assets.assets.in_process import RoundFailed, check_rounds, dagster_instance, run_round
-    from synth_assets.partitions import today
+    from synth_assets.assets.in_process import RoundFailed, dagster_instance, run_round
     from synth_assets.report.one_round import Round
     from synth_assets.report.round import summary
     from synth_assets.resources.home import warehouse
 
-    rounds = check_rounds(recipe, options.rounds or options.round or today(recipe.timezone))
+    rounds = check_rounds(recipe, options.rounds or options.round)
     for name, says in missing(recipe):
         print(named_line(name, says), file=sys.stderr)
     pending: list[str] = []

@@ -55,6 +55,7 @@ class Filter(Strict):
     raw: ClassVar[Mapping[str, str]] = {}  # columns of the asset `scores` -> type (see recipe/columns.py)
     columns: ClassVar[Mapping[str, str]] = {}  # columns of the asset `filtered` -> type
     asks: ClassVar[bool] = False  # whether `measure` asks a language model
+    by_row: ClassVar[bool] = False  # whether a row's score depends on that row alone
     encodes: ClassVar[bool] = False  # whether it reads vectors: without an encoder its scores are unknown
     of_labels: ClassVar[bool] = False  # whether it says something of the row's label
     least: ClassVar[int] = 1  # rows of each label that it needs; above 1, of two labels at least
@@ -115,6 +116,11 @@ class Filter(Strict):
     def lacks(self, context: Context) -> str:
         """Why its scores cannot be known here; empty where they can."""
         return context.no_encoder if self.encodes else ""
+
+    @property
+    def of_set(self) -> bool:
+        """Whether the other rows decide as well, so that of a row alone nothing can be said."""
+        return self.ranks or not self.by_row
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
         """The raw columns, one value a row, that depend on the row alone (and may be dear)."""
@@ -183,6 +189,8 @@ class Filter(Strict):
 class RowFilter(Filter):
     """A filter whose score depends on the row alone: scored once, its threshold moves for nothing. An author
     writes `value`, of one text, or `measure`, of a table."""
+
+    by_row = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

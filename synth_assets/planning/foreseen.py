@@ -16,7 +16,6 @@ from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.models import Model, resolve_model
 from synth_assets.resources.gateway.request import Request
 from synth_assets.stages.run import Run
-from synth_assets.stages.stage import Table
 
 CHUNK = 500
 
@@ -90,13 +89,11 @@ def _any_answer(identity: str, schema: Schema | None, lines: int) -> str:
 
 @dataclass(kw_only=True)
 class Planned(Run):
-    """The run of a stage that is only planned. `made` are the rows of stages that were planned before, which
-    stand in the place of those of the lake: (stage, cell, or empty) -> rows."""
+    """The run of a stage that is only planned. `made` are the rows of stages that were planned before."""
 
     log: CallLog
     bounds: Bounds
     own: str | NamedModel | None = None  # whom the stage asks where it says nothing else
-    made: Mapping[tuple[str, str], Table] = field(default_factory=dict)
     asked: dict[tuple[str, str], Foreseen] = field(default_factory=dict)  # what for, model -> the calls
 
     def model(self, spec: str | NamedModel | None = None, what: str = "", lines: int = 0) -> Foreseen:
@@ -107,11 +104,3 @@ class Planned(Run):
 
     def expect(self, model: Any, calls: int) -> None:
         model.expect(calls)
-
-    def there(self, stage: str, place: Mapping[str, str]) -> bool:
-        return (stage, place.get("cell", "")) in self.made or super().there(stage, place)
-
-    def read(self, stage: str, *places: Mapping[str, str], columns: Sequence[str] | None = None) -> Table:
-        if not places and (stage, "") in self.made:
-            return self.made[stage, ""]
-        return super().read(stage, *places, columns=columns)

@@ -130,21 +130,21 @@ def tell(row: Mapping[str, Any]) -> Iterator[str]:
     """The story as lines for a terminal."""
     width = min(shutil.get_terminal_size((100, 24)).columns, 110)
     yield f"{row['recipe']}.{row['row_id']}"
-    yield f"round {row['round']}, cell {row['cell']}: {_plain(row['outcome'] or 'not filtered yet')}"
-    yield from _text(row["text"], width, "  ")
+    yield f"round {row['round']}, cell {row['cell']}: {plain(row['outcome'] or 'not filtered yet')}"
+    yield from block(row["text"], width, "  ")
     yield from ("", "conditions")
     for name, value in row["conditions"].items():
         if value is not None:  # the label, where there are none
-            yield from _text(str(value), width, f"  {name:24}")
+            yield from block(str(value), width, f"  {name:24}")
     if row["demonstrations"]:
         yield from ("", "demonstrations")
         for shown in row["demonstrations"]:
-            yield from _text(shown["text"], width, f"  {shown['row_id'][:8]} {_plain(shown['label']):15}")
+            yield from block(shown["text"], width, f"  {shown['row_id'][:8]} {plain(shown['label']):15}")
     for step in row["steps"]:
-        yield from ("", f"{step['step']}: {_plain(step['reason'] or 'accepted')}")
+        yield from ("", f"{step['step']}: {plain(step['reason'] or 'accepted')}")
         yield from _call(step, width)
     for call in row["scored_by"]:
-        of = f", for {_plain(call['filter'])}" if call["filter"] else ""
+        of = f", for {plain(call['filter'])}" if call["filter"] else ""
         yield from ("", f"{call['step']}: the annotator was asked{of}")
         yield from _call(call, width)
     yield from _curation(row)
@@ -153,18 +153,18 @@ def tell(row: Mapping[str, Any]) -> Iterator[str]:
 def _call(step: Mapping[str, Any], width: int) -> Iterator[str]:
     for message in step["messages"] or []:
         yield f"  {message['role']}"
-        yield from _text(message["content"], width, "    ")
+        yield from block(message["content"], width, "    ")
     yield "  answer"
-    yield from _text(step["answer"], width, "    ")
+    yield from block(step["answer"], width, "    ")
     if step["error"]:
-        yield from _text(step["error"], width, "  error  ")
+        yield from block(step["error"], width, "  error  ")
     tokens = f"{_known(step['prompt_tokens'])} + {_known(step['completion_tokens'])} tokens"
     cost = "cost unknown" if step["cost"] is None else f"${step['cost']:.6f}"
     seconds = "time unknown" if step["latency_s"] is None else f"{step['latency_s']:.2f} s"
     parts = [_known(step["model"]), tokens, cost, seconds, f"attempts: {_known(step['attempts'])}"]
-    yield from _text(", ".join([*parts, _known(step["time"])]), width, "  ")
+    yield from block(", ".join([*parts, _known(step["time"])]), width, "  ")
     sampling = {n: v for n, v in (step["parameters"] or {}).items() if n != "schema"}
-    yield from _text(_value(sampling), width, "  asked with ")
+    yield from block(valued(sampling), width, "  asked with ")
     yield f"  call {step['call_id']}"
 
 
@@ -174,47 +174,48 @@ def _curation(row: Mapping[str, Any]) -> Iterator[str]:
         wanted = f", wanted {verdict['threshold']}" if verdict["threshold"] else ""
         # the lake keeps no score of a dropped row that depends on the other rows
         gone = verdict["value"] is None and verdict["verdict"] == "passed" and row["outcome"] != "kept"
-        value = "not kept" if gone else _value(verdict["value"])
+        value = "not kept" if gone else valued(verdict["value"])
         yield f"  {verdict['scorer']:24}{value:>10}  {verdict['verdict']}{wanted}"
     judged = {verdict["column"] for verdict in row["filters"]}
     for name, value in row["scores"].items():
         if name not in judged:
-            yield f"  {name:24}{_value(value)}"
+            yield f"  {name:24}{valued(value)}"
     if row["label"] is not None:
-        asked = "" if row["label"] == row["former_label"] else f", asked for {_plain(row['former_label'])}"
-        words = f"{_plain(row['label'])}{asked}, says {row['label_source']}"
-        yield from ("", "label", f"  {words}; confidence {_value(row['confidence'])}")
+        asked = "" if row["label"] == row["former_label"] else f", asked for {plain(row['former_label'])}"
+        words = f"{plain(row['label'])}{asked}, says {row['label_source']}"
+        yield from ("", "label", f"  {words}; confidence {valued(row['confidence'])}")
     yield from ("", "training sets")
     for held in row["training_sets"]:
-        yield f"  {held['round']:24}weight {_value(held['weight'])}"
+        yield f"  {held['round']:24}weight {valued(held['weight'])}"
     if not row["training_sets"]:
         yield "  in none"
 
 
-def _text(text: str | None, width: int, first: str) -> Iterator[str]:
+def block(text: str | None, width: int, first: str) -> Iterator[str]:
     """A text under its name, its own line breaks kept, long lines wrapped."""
-    lines = _plain(text or "nothing").splitlines() or [""]
+    lines = plain(text or "nothing").splitlines() or [""]
     wrapped = [part for line in lines for part in textwrap.wrap(line, width - len(first)) or [""]]
     for i, line in enumerate(wrapped):
         yield f"{' ' * len(first) if i else first}{line}".rstrip()
 
 
-def _plain(text: Any) -> str:
+def plain(text: Any) -> str:
     """Text whose control characters a terminal does not obey."""
     return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in str(text))
 
 
 def _known(value: Any) -> str:
-    return "unknown" if value is None else _plain(value)
+    return "unknown" if value is None else plain(value)
 
 
-def _value(value: Any) -> str:
+def valued(value: Any) -> str:
+    """A value as people read it; what is not known says so."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_value(v)}" for name, v in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(_value, value))
+        return ", ".join(f"{name} {valued(v)}" for name, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(valued, value))
     return f"{value:.4g}" if isinstance(value, float) else _known(value)
 
 
 def _short(text: str | None) -> str:
-    return textwrap.shorten(_plain(text or "nothing"), 60, placeholder=" ...")
+    return textwrap.shorten(plain(text or "nothing"), 60, placeholder=" ...")

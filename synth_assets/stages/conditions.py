@@ -16,8 +16,20 @@ SECTIONS = ["codebook", "conditions", "demonstrations", "rows", "samples", "seed
 
 def compute(run: Run, seeds: Table) -> Made:
     """One row a request-to-be: values, demonstrations."""
-    rows, looks = quota(run), around(run, seeds)
-    return Made(design(run.recipe, seeds, round_=run.round, cell=run.cell, rows=rows, around=looks))
+    return Made(drawn(run, seeds, quota(run)))
+
+
+def first(run: Run, seeds: Table, n: int) -> Table:
+    """The first `n` rows of those, or all where there are fewer. Only under `latin` do they depend on how
+    many come after them."""
+    rows = quota(run)
+    return drawn(run, seeds, rows if run.recipe.design == "latin" else min(n, rows)).head(n)
+
+
+def drawn(run: Run, seeds: Table, rows: int) -> Table:
+    """So many rows of the run's cell."""
+    looks = around(run, seeds)
+    return design(run.recipe, seeds, round_=run.round, cell=run.cell, rows=rows, around=looks)
 
 
 def quota(run: Run) -> int:

@@ -29,7 +29,7 @@ def stage(recipe: Recipe, name: str) -> Stage:
         earlier = {s: before[s] for s in stages if s in before}
         asked = [run.model(spec) for spec in models]
         model, user = (asked[0], asked[-1]) if asked else (None, None)
-        rows = chain.run(run.recipe, of_step, conditions, shown, model, earlier, run.tools, user)
+        rows = chain.run(run.recipe, of_step, conditions, shown, model, earlier, run.tools, user, run.seen)
         return rows.assign(model=[model.name if model and one else None for one in rows["call_id"].notna()])
 
     def compute(run: Run, conditions: Table, **before: Table) -> Made:

@@ -60,6 +60,8 @@ class Run:
     cell: str = ""
     tools: RunsTools | None = None  # None: no tool is run, their results are foreseen
     shared: dict[object, Any] = field(default_factory=dict)  # what the conditions of several cells share
+    # (stage, cell, or empty) -> rows that stand in the place of the lake's
+    made: Mapping[tuple[str, str], Table] = field(default_factory=dict)
 
     @property
     def encode(self) -> Encode:
@@ -88,12 +90,18 @@ class Run:
     def warn(self, words: str) -> None:
         """Tell people something that stops nothing."""
 
+    def seen(self, row: Mapping[str, Any]) -> None:
+        """A row that a step has just made, for those who look on."""
+
     def there(self, stage: str, place: Mapping[str, str]) -> bool:
-        return self.lake.has(self.recipe.name, stage, place)
+        made = (stage, place.get("cell", "")) in self.made
+        return made or self.lake.has(self.recipe.name, stage, place)
 
     def read(self, stage: str, *places: Mapping[str, str], columns: Sequence[str] | None = None) -> Table:
         """The rows of these partitions (none named: of the one that there is), with all columns of the stage
         or with these. UserError where one is not made yet."""
+        if not places and (stage, "") in self.made:
+            return self.made[stage, ""]
         return self.lake.read(self.recipe.name, stage, places or [{}], self._schema(stage, columns))
 
     def rounds(self, stage: str) -> list[str]:

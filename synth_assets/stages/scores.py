@@ -22,7 +22,7 @@ def compute(run: Run, generations: Table, seeds: Table) -> Made:
     """Scores of each row by itself, whatever the thresholds."""
     rows = generations[generations["accepted"]].reset_index(drop=True)
     for name in run.recipe.filters:
-        rows = _measured(run, name, rows, seeds)
+        rows = measured(run, name, rows, seeds)
     numbers = [n for f in run.recipe.filters.values() for n, kind in f.raw.items() if kind == "double"]
     return Made(rows, {"histograms": Chart("panels", "rows by score", {n: rows[n] for n in numbers})})
 
@@ -32,10 +32,10 @@ def asks(run: Run, generations: Table, seeds: Table) -> None:
     rows = generations[generations["accepted"].astype(bool)].reset_index(drop=True)
     for name, rule in run.recipe.filters.items():
         if rule.asks:
-            _measured(run, name, rows, seeds)
+            measured(run, name, rows, seeds)
 
 
-def _measured(run: Run, name: str, rows: Table, seeds: Table) -> Table:
+def measured(run: Run, name: str, rows: Table, seeds: Table) -> Table:
     """The rows with the raw columns of one filter and, if it asks, the calls that it asked about each."""
     rule, heard = run.recipe.filters[name], Heard()
     looks = scoring(run, seeds, heard)

@@ -24,6 +24,18 @@ def compute(run: Run) -> Made:
     return Made(_table(rows), {"review": files})
 
 
+def listed(run: Run) -> Table:
+    """The same rows; nothing is written for review."""
+    rows = []
+    for name, section, given, question in questions(run.recipe):
+        file = review_file(run.recipe.reviews, name, given)
+        found = (
+            read_review(file) if was_edited(file) else answers(name, section, given, question, run.model())
+        )
+        rows += [(name, given, value) for value in found]
+    return _table(rows)
+
+
 def asks(run: Run) -> Table:
     """The questions, as if each answer had as many values as are asked for. What is there is not asked."""
     listed, rows = _there(run), []

@@ -14,7 +14,8 @@ from synth_assets.assets.dagster_internals import scheduled
 from synth_assets.assets.factory import partitions_of
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
-from synth_assets.partitions import cell_key, today
+from synth_assets.core.days import today
+from synth_assets.partitions import cell_key
 from synth_assets.recipe.load import load
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import tables

@@ -19,7 +19,8 @@ import dagster as dg
 import pytest
 
 from synth_assets.assets.in_process import dagster_instance
-from synth_assets.partitions import cell_key, today
+from synth_assets.core.days import today
+from synth_assets.partitions import cell_key
 
 pytestmark = [
     pytest.mark.browser,

@@ -56,6 +56,7 @@ class Annotators(Filter):
     raw: ClassVar[Mapping[str, str]] = {"annotator_labels": "list<string>"}
     columns: ClassVar[Mapping[str, str]] = {"annotators": "double", "annotator_labels": "list<string>"}
     asks = True
+    by_row = True
     of_labels = True
     of: dict[str, OneOf] = Field(min_length=2)
     """Name -> the model that answers, or {model: ..., k: demonstrations}."""

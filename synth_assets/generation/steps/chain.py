@@ -4,7 +4,7 @@ the answers before, and which rows it asks about. A recipe with one step is a ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
 
 Columns = Mapping[str, list[Any]]  # column -> a value a row
+Seen = Callable[[Mapping[str, Any]], None]  # is told a row as it comes: its `text`, or the `reason`
 CARRIED = ["row_id", "text", "reason", "error", "stage"]  # of a dropped row, to the stages after
 DROPPED = ["replicate", "demonstration_set", "demonstration_ids"]  # of the conditions
 
@@ -74,12 +75,14 @@ def run(
     before: Mapping[str, pd.DataFrame] | None = None,
     tools: RunsTools | None = None,
     user: Completes | None = None,
+    seen: Seen | None = None,
 ) -> pd.DataFrame:
     """One row a condition row, in the same order: `accepted`, or with a reason and the stage that dropped it.
 
     `before`: stage -> rows of each step before this one. What one of them dropped is carried on unasked; a
     row that is not there is a UserError. A step needs its `model`, `tools`, or in a dialogue, `user` if that
-    is another model; without tools, what a step that asks nobody makes is foreseen.
+    is another model; without tools, what a step that asks nobody makes is foreseen. `seen` is told each row
+    as it comes.
     """
     name = recipe.step_stages[stage]
     step, before = recipe.steps[name], before or {}
@@ -92,29 +95,31 @@ def run(
         gone |= {row: {**why, "stage": stage} for row, why in _unasked(step, work)}
         work = replace(work, rows=work.rows[~work.rows["row_id"].isin(gone)])
     columns = [*COLUMNS, *step.columns_of(recipe)]
-    made = _once(step, work, columns) if recipe.shared(name) else _made(step, work, columns)
+    make = _once if recipe.shared(name) else _made
+    made = make(step, work, columns, seen or (lambda row: None))
     rows = work.rows.drop(columns=DROPPED).assign(**made)
     rows = rows.assign(stage=[None if fine else stage for fine in rows["reason"].isna()])
     rows = _with(rows, conditions, gone) if gone else rows
     return rows.assign(accepted=rows["reason"].isna())
 
 
-def _made(step: StepBase, work: Work, columns: Sequence[str]) -> Columns:
+def _made(step: StepBase, work: Work, columns: Sequence[str], seen: Seen) -> Columns:
     made: dict[str, list[Any]] = {name: [] for name in columns}
     foreseen = work.tools is None and not step.asks
     for row in step.foresee(work) if foreseen else step.run(work):
         for name, values in made.items():
             values.append(row.get(name))
+        seen(row)
     return made
 
 
-def _once(step: StepBase, work: Work, columns: Sequence[str]) -> Columns:
+def _once(step: StepBase, work: Work, columns: Sequence[str], seen: Seen) -> Columns:
     """Of each question one row is asked, by the number of its first; the others have the same answer."""
     questions = work.rows["replicate"] // work.samples
     first = ~questions.duplicated()
     rows = work.rows.assign(replicate=questions * work.samples)[first]
     places = {question: place for place, question in enumerate(questions[first])}
-    made = _made(step, replace(work, rows=rows), columns)
+    made = _made(step, replace(work, rows=rows), columns, seen)
     return {name: [values[places[q]] for q in questions] for name, values in made.items()}
 
 
