@@ -80,6 +80,7 @@ MAY_IMPORT: dict[str, set[str]] = {  # room -> rooms, imports inside functions a
     "report": DATA | METHODS | {"resources", "stages"},
     "assets": BELOW_ASSETS | {"partitions"},
     "commands": BELOW_ASSETS | {"partitions", "assets"},
+    "notebook": BELOW_ASSETS | {"partitions", "assets", "commands"},
     "definitions": {"core", "recipe", "resources", "assets"},
     "cli": {"core", "commands"},
 }
@@ -237,6 +238,12 @@ def test_pure_stages_know_neither_dagster_nor_resources_nor_each_other(room: str
 def modules(room: str) -> list[str]:
     """Modules of a room, but those that are there to use a heavy library: who needs one imports it late."""
     return [f"synth_assets.{m}" for m in files() if m.startswith(f"{room}.") and m not in LATE]
+
+
+@pytest.mark.parametrize("module", ["synth_assets", "synth_assets.notebook"])
+def test_the_package_loads_nothing_heavy(module: str) -> None:
+    heavy = [name for name in HEAVY if name != "synth_assets.resources" or module == "synth_assets"]
+    assert loaded(f"import {module}", heavy) == []
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,12 +38,20 @@ PROCESS_TAG = "synth/process"
 POLL_S = 60.0  # between two looks at what is with the provider
 
 
+# in a notebook, whose own loop is running, Dagster leaves this out on purpose, and Python says so
+warnings.filterwarnings("ignore", r"coroutine '\S*shutdown_asyncgens' was never awaited", RuntimeWarning)
+
+
 class RoundFailed(Exception):
     """A blocking check said no; the message has the reasons."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         super().__init__("\n".join(map(str, mistakes)))
         self.mistakes = mistakes
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it."""
+        return [f"stopped by a check:\n{self}"]
 
 
 def prepare_home() -> Path:
@@ -66,18 +75,23 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def run_round(recipe: Recipe, round_: str, instance: dg.DagsterInstance, wait: bool = False) -> list[str]:
+def run_round(
+    recipe: Recipe, round_: str, instance: dg.DagsterInstance, wait: bool = False, quiet: bool = False
+) -> list[str]:
     """Materialize all stages of one round. Raises UserError for the user's mistakes, RoundFailed when a
     blocking check fails; what was made until then is kept, and paid calls are never paid again.
 
     With `mode: batch` it says which requests are with the provider, a line a cell, and leaves the stages of
-    the round for another time; with `wait` it returns when all is made.
+    the round for another time; with `wait` it returns when all is made. With `quiet` it prints warnings and
+    nothing else.
     """
     if recipe.mode == "batch":
         for step in recipe.steps:
             for model in recipe.models_of(step):
                 check(resolve_model(model))
-    defs = dg.Definitions.merge(build({recipe.name: recipe}), dg.Definitions(loggers={"console": terminal}))
+    defs = dg.Definitions.merge(
+        build({recipe.name: recipe}), dg.Definitions(loggers={"console": terminal(quiet)})
+    )
     job = defs.resolve_implicit_global_asset_job_def()
     _execute(job, instance, [key(recipe, stage.name) for stage in cut_by(recipe)], None)
     cells, pending = list(recipe.cells), dict[str, str]()
@@ -166,11 +180,14 @@ class _Lines(logging.Formatter):
         return f"{time.strftime('%H:%M:%S')}  {meta.get('orig_message') or record.getMessage()}"
 
 
-@dg.logger
-def terminal(_: dg.InitLoggerContext) -> logging.Logger:
-    """Progress for a person at a terminal."""
+def terminal(quiet: bool) -> dg.LoggerDefinition:
+    """Progress for a person at a terminal, or warnings alone."""
+    return dg.LoggerDefinition(lambda _: _terminal(logging.WARNING if quiet else logging.INFO))
+
+
+def _terminal(level: int) -> logging.Logger:
     logger = logging.getLogger("synth_assets.terminal")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(level)
     logger.propagate = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())

@@ -3,10 +3,12 @@ how far it is. It knows no Dagster: a preview asks through it as well."""
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import copy
 from itertools import islice
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from synth_assets.contracts.model_spec import NamedModel
 from synth_assets.core.answer_schema import Schema
@@ -31,6 +33,28 @@ from synth_assets.stages.stage import Stage, Table, Verdict, asset_name
 EVERY_SECONDS = 5.0
 ROWS_AT_ONCE = 2_000  # of the call log, on their way into the lake
 UNANSWERED = ("rate_limited", "provider_error", "timed_out")
+
+
+class Seen(NamedTuple):
+    """What those see who look on at a round: a stage that begins, or a row that a step of it has made."""
+
+    stage: str
+    place: Mapping[str, str]
+    row: Mapping[str, Any] | None = None
+
+
+Watch = Callable[[Seen], None]
+_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+
+
+@contextmanager
+def watched(watch: Watch | None) -> Iterator[None]:
+    """What this thread makes in the meantime is told to `watch` as it comes."""
+    token = _watch.set(watch)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
 
 
 class Asker(Protocol):
@@ -184,6 +208,9 @@ class LoggedRun(Run):
         super().__init__(recipe, lake, encoder, *where, tools.run, made=made or {})
         self._log = asker.log
         self._what, self._own = " ".join([recipe.name, stage.name, *place.values()]), None
+        self._watch, self._stage = _watch.get(), stage.name
+        if self._watch:
+            self._watch(Seen(stage.name, place))
         if stage.model is not None:
             self._own = BoundModel(language_model, recipe, asker, stage, place)
 
@@ -192,6 +219,10 @@ class LoggedRun(Run):
 
     def warn(self, words: str) -> None:
         self._log.warning(f"{self._what}: {words}")
+
+    def seen(self, row: Mapping[str, Any]) -> None:
+        if self._watch:
+            self._watch(Seen(self._stage, self.place, row))
 
     def save_calls(self) -> None:
         """Every call behind this partition, into the lake: it tells all without the call log."""

@@ -22,14 +22,21 @@ from synth_assets.resources.storage.files import beside, flushed, write
 from synth_assets.stages import tables
 
 
-def export(recipe: Recipe, to: Path, kind: Format, stage: str, round_: str | None) -> int:
+def export(
+    recipe: Recipe, to: Path, kind: Format = "hf", stage: str = "weighted", round_: str | None = None
+) -> int:
     """Write the data set into the folder `to`, whole or not at all; returns its rows.
 
     UserError when there is something in the folder already, or nothing to export.
     """
+    stages = tables.stages(recipe)
+    if stage not in stages:
+        raise unknown("stage", stage, stages)
+    if stage in ("calls", "feedback"):
+        raise UserError(f"--stage {stage} has no rows of the set: try weighted, or generations.")
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UserError(f"--to {to}: there is something already: remove it, or name another folder.")
-    columns, schema, warehouse = tables.stages(recipe)[stage], tables.schema(recipe, stage), show(recipe)
+    columns, schema, warehouse = stages[stage], tables.schema(recipe, stage), show(recipe)
     round_ = latest_round(recipe, stage, round_) if "round" in columns else None
     cells = (*recipe.cells, "all")  # that the recipe still has
     there = lake().partitions(recipe.name, stage, columns)
@@ -77,12 +84,6 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
-    recipe = recipe_named(options.name)
-    stages = tables.stages(recipe)
-    if options.stage not in stages:
-        raise unknown("stage", options.stage, stages)
-    if options.stage in ("calls", "feedback"):
-        raise UserError(f"--stage {options.stage} has no rows of the set: try weighted, or generations.")
     to = options.to.expanduser().absolute()
-    rows = export(recipe, to, options.format, options.stage, options.round)
+    rows = export(recipe_named(options.name), to, options.format, options.stage, options.round)
     print(f"{rows:,} rows and their card are in {to}")

@@ -1,11 +1,17 @@
 """`synth report`: write a page on a round: cost, funnel, metrics, examples."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.commands.output import add_json
+
+if TYPE_CHECKING:
+    from synth_assets.recipe.recipe import Recipe
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -16,19 +22,29 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--open", action="store_true", help="in the browser")
 
 
-def command(options: argparse.Namespace) -> None:
-    import webbrowser
-
-    from synth_assets.report.one_round import Round, latest_round, place
+def page(recipe: Recipe, round_: str | None = None, to: Path | None = None) -> Path:
+    """Writes the page of a round, by default of the latest; returns where it is."""
+    from synth_assets.report.one_round import latest_round, place
     from synth_assets.report.round import write
     from synth_assets.report.views import show
 
-    recipe = recipe_named(options.name)
     warehouse = show(recipe)
-    round_ = latest_round(recipe, "generations", options.round)
-    to = options.to.expanduser().absolute() if options.to else place(recipe.name, round_)
+    round_ = latest_round(recipe, "generations", round_)
+    to = to.expanduser().absolute() if to else place(recipe.name, round_)
     write(recipe, warehouse, round_, to)
-    options.out.give(page=to, **Round(recipe, warehouse, round_).data())
+    return to
+
+
+def command(options: argparse.Namespace) -> None:
+    import webbrowser
+
+    from synth_assets.report.one_round import Round, latest_round
+    from synth_assets.resources.home import warehouse
+
+    recipe = recipe_named(options.name)
+    to = page(recipe, options.round, options.to)
+    round_ = latest_round(recipe, "generations", options.round)
+    options.out.give(page=to, **Round(recipe, warehouse(), round_).data())
     options.out.lines([to])
     if options.open and not webbrowser.open(to.as_uri()):
         print("note: no browser was found here: open the file by hand.", file=sys.stderr)

@@ -1,7 +1,10 @@
 """`synth run`: make one round: all stages, in this process."""
 
+from __future__ import annotations
+
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from synth_assets.commands.options import (
     add_round,
@@ -14,6 +17,9 @@ from synth_assets.commands.options import (
 )
 from synth_assets.commands.output import add_json
 
+if TYPE_CHECKING:
+    from synth_assets.assets.logged_model import Seen
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name")
@@ -22,15 +28,26 @@ def options(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--rounds", metavar="A..B", help="2026-11-01..2026-11-22, one after the other")
     add_rows(parser)
     add_json(parser)
+    parser.add_argument("--show", action="store_true", help="the rows too, as they come")
     parser.add_argument(
         "--wait", action="store_true", help="with `mode: batch`: until the provider has answered"
     )
+
+
+def _print_row(seen: Seen) -> None:
+    """A row in a line, as it comes: its text, or why there is none."""
+    if seen.row is not None:
+        from synth_assets.report.pages import text
+
+        why = f"({seen.row['reason']}) " if seen.row.get("reason") else ""
+        print(text(f"{seen.stage} {seen.place.get('cell', '')}: {why}{seen.row['text'] or ''}"), flush=True)
 
 
 def command(options: argparse.Namespace) -> int:
     recipe = with_rows(recipe_named(options.name), options.rows)
 
     from synth_assets.assets.in_process import RoundFailed, dagster_instance, run_round
+    from synth_assets.assets.logged_model import watched
     from synth_assets.report.one_round import Round
     from synth_assets.report.round import summary
     from synth_assets.resources.home import warehouse
@@ -40,7 +57,7 @@ def command(options: argparse.Namespace) -> int:
         print(named_line(name, says), file=sys.stderr)
     pending: list[str] = []
     try:
-        with dagster_instance() as instance:
+        with dagster_instance() as instance, watched(_print_row if options.show else None):
             for round_ in rounds:
                 pending += run_round(recipe, round_, instance, wait=options.wait)
     except RoundFailed as failure:

@@ -1,10 +1,33 @@
 """`synth show`: print rows of a stage."""
 
+from __future__ import annotations
+
 import argparse
+from typing import TYPE_CHECKING
 
 from synth_assets.commands.options import recipe_named
 from synth_assets.commands.output import add_json
 from synth_assets.core.errors import unknown
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from synth_assets.recipe.recipe import Recipe
+
+
+def rows(
+    recipe: Recipe, stage: str, n: int | None = None, round_: str | None = None
+) -> duckdb.DuckDBPyRelation:
+    """The rows of a stage, of all rounds or of one, as its view has them. UserError for an unknown stage."""
+    from synth_assets.report.views import show
+    from synth_assets.resources.storage.warehouse import identifier
+    from synth_assets.stages.tables import stages
+
+    if stage not in stages(recipe):
+        raise unknown("stage", stage, stages(recipe))
+    of = f"from {identifier(recipe.name)}.{identifier(stage)}"
+    where, limit = " where round = $round" if round_ else "", "" if n is None else f" limit {int(n)}"
+    return show(recipe).query(f"select * {of}{where}{limit}", {"round": round_} if round_ else None)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -15,17 +38,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
-    from synth_assets.resources.home import warehouse
-    from synth_assets.resources.storage.warehouse import identifier
-    from synth_assets.stages.tables import stages
-
-    known = stages(recipe_named(options.name))
-    if options.stage not in known:
-        raise unknown("stage", options.stage, known)
-    sql = f"select * from {identifier(options.name)}.{identifier(options.stage)} limit {int(options.n)}"
-    answer = warehouse().query(sql)
-    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
-    options.out.give(recipe=options.name, stage=options.stage, rows=rows)
-    for row in rows:
+    answer = rows(recipe_named(options.name), options.stage, options.n)
+    found = [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+    options.out.give(recipe=options.name, stage=options.stage, rows=found)
+    for row in found:
         options.out.lines(f"{name:22}{'unknown' if v is None else v}" for name, v in row.items())
         options.out.lines([""])

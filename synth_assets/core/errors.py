@@ -66,6 +66,10 @@ class UserError(Exception):
     def fix(self) -> str | None:
         return self.mistakes[0].fix
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it."""
+        return [f"error: {self}"]
+
 
 def refused(mistakes: Iterable[Mistake]) -> UserError:
     """One error of several mistakes, a line each."""

@@ -44,10 +44,11 @@ def read(path: Path) -> Document:
     return document
 
 
-def parse(path: Path) -> Document:
-    """The same, but that fields that it repeats are in `twice`."""
+def parse(path: Path, content: bytes | None = None) -> Document:
+    """The same, but that fields that it repeats are in `twice`. With `content`, it is read in the place of the
+    file, and errors call it by the path."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = (path.read_bytes() if content is None else content).decode("utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if not isinstance(node, yaml.MappingNode):
             raise refused([_unread(path, 1, "the file is not a mapping, lines of `field: value`.")])

@@ -20,19 +20,24 @@ def load(path: Path) -> Recipe:
     """Read and check one recipe; every error names the file and, where there is one, the line."""
     if not path.exists():
         raise unknown("recipe", path.stem, [p.stem for p in path.parent.glob("*.yaml")], str(path.parent))
+    return parsed(path.read_bytes(), path)
+
+
+def parsed(content: bytes, path: Path) -> Recipe:
+    """The same of the content that this file has, or would have."""
     if not NAME.fullmatch(path.stem):
         raise UserError(f"{path}: a recipe's name has lower-case letters, digits and _, not {path.stem!r}.")
     if path.stem in TAKEN:
         raise UserError(f"{path}: in SQL, {path.stem} is the name of something else: rename the file.")
-    document = strict_yaml.parse(path)
+    document = strict_yaml.parse(path, content)
     recipe, found = None, [*document.twice]
-    content = {field: value for field, value in document.content.items() if field != "name"}
+    fields = {field: value for field, value in document.content.items() if field != "name"}
     if "name" in document.content:
         why = "the recipe's name is its file's name: remove `name`."
         found.append(Mistake(why, "unknown_field", str(path), document.lines[("name",)], fix="remove name"))
     read: dict[str, Any] = {}  # the sections that are right by themselves
     try:
-        recipe = Recipe.model_validate({**content, "name": path.stem}, context=read)
+        recipe = Recipe.model_validate({**fields, "name": path.stem}, context=read)
     except ValidationError as error:
         found += document.mistakes([*error.errors(), *beside(error, read)])
     if found or recipe is None:

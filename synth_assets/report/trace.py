@@ -11,6 +11,7 @@ from typing import Any
 
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
+from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.one_round import ask, query
 from synth_assets.resources.home import recipes
 from synth_assets.resources.storage.warehouse import Warehouse
@@ -25,8 +26,9 @@ CALL = (  # of a step with its call
 )
 
 
-def story(warehouse: Warehouse, row_id: str) -> dict[str, Any]:
-    """The story of the one row whose id starts so (`RECIPE.ID` names the recipe too), ready for JSON.
+def story(warehouse: Warehouse, row_id: str, of: Recipe | None = None) -> dict[str, Any]:
+    """The story of the one row whose id starts so (`RECIPE.ID` names the recipe too), ready for JSON. `of`: its
+    recipe, which may stand elsewhere than among the recipes.
 
     UserError when no row or more than one has such an id.
     """
@@ -42,7 +44,7 @@ def story(warehouse: Warehouse, row_id: str) -> dict[str, Any]:
         "steps": [_step(step) for step in about(query("steps"))],
         "scores": scores,
         "scored_by": list(_scored_by(about, row)),
-        "filters": list(_verdicts(row, scores, _score_columns(recipe))),
+        "filters": list(_verdicts(row, scores, _score_columns(recipe, of))),
         "label": row["final_label"],
         **{name: row[name] for name in ("former_label", "label_source", "confidence")},
         "training_sets": about(
@@ -90,10 +92,10 @@ def _find(warehouse: Warehouse, given: str) -> tuple[str, str]:
     )
 
 
-def _score_columns(recipe: str) -> dict[str, str]:
+def _score_columns(recipe: str, of: Recipe | None) -> dict[str, str]:
     """Filter -> the column of its score, in the order of the recipe; none where that is wrong or gone."""
     try:
-        filters = load(recipes() / f"{recipe}.yaml").filters
+        filters = (of or load(recipes() / f"{recipe}.yaml")).filters
     except UserError:
         return {}
     return {name: rule.score_column() for name, rule in filters.items()}

@@ -90,7 +90,9 @@ def test_rows_are_shown_and_the_round_does_not_pay_them_again(
     assert asked == 1 + 3 + 3  # the list of places, three rows, three verdicts
     assert not (home() / "lake").exists()
     assert from_log(load(project / "recipes" / "reviews.yaml")) == asked
-    assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert main(["run", "reviews", "--round", ROUND, "--show"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("generations negative: the ") for line in lines) == 6
     assert len(endpoint.requests) == 1 + 12 + 12
     assert call_log().count() == 25
 
