@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from synth_assets.assets.logged_model import Seen
     from synth_assets.planning.estimates import Line
     from synth_assets.recipe.recipe import Recipe
+    from synth_assets.report.card import Format
     from synth_assets.report.tried import Tried
     from synth_assets.resources.storage.warehouse import Warehouse
 
@@ -181,7 +182,7 @@ class DataSet:
         return Page(page(self.recipe, round, Path(to) if to else None))
 
     def export(
-        self, to: str | Path, format: str = "hf", stage: str = "weighted", round: str | None = None
+        self, to: str | Path, format: Format = "hf", stage: str = "weighted", round: str | None = None
     ) -> Path:
         """Write the set into a new folder, with its dataset card."""
         from synth_assets.commands.export import export

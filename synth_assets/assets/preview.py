@@ -92,6 +92,7 @@ class _Preview:
             make = self._stages[stage].asks
             assert make is not None
             made = make(run, conditions=asked, **before)
+            assert made is not None
             for row, found in zip(made.to_dict("records"), steps, strict=True):
                 found.append(
                     _step(name, stage, row, run.heard, list(self.recipe.steps[name].columns_of(self.recipe)))
