@@ -10,15 +10,16 @@ from typing import Any
 from synth_assets.report.trace import block, plain, valued
 
 HTML = """
-<table style="text-align:left">
-<tr><th>cell</th><th style="text-align:left">text</th><th style="text-align:left">verdict</th></tr>
+{% set top = 'style="text-align:left;vertical-align:top"' | safe %}
+<table>
+<tr><th {{ top }}>cell</th><th {{ top }}>text</th><th {{ top }}>verdict</th></tr>
 {% for row in rows %}
 <tr>
-<td>{{ row.cell }}</td>
-<td style="text-align:left">{{ row.text or "nothing" }}
+<td {{ top }}>{{ row.cell }}</td>
+<td {{ top }}>{{ row.text or "nothing" }}
 <details><summary>conditions, prompt, answer, scores</summary>
 <pre style="white-space:pre-wrap">{{ lines(row) | join("\n") }}</pre></details></td>
-<td style="text-align:left">{{ row.verdict }}</td>
+<td {{ top }}>{{ row.verdict }}</td>
 </tr>
 {% endfor %}
 </table>

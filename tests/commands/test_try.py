@@ -146,7 +146,7 @@ def test_what_failed_is_a_row_with_its_reason(endpoint: Endpoint, project: Path)
     endpoint.finish_reason = "length"
     (row,) = preview(load(project / "recipes" / "reviews.yaml"), ROUND, 1)
     assert (row.reason, list(row.filters)) == ("truncated", [])
-    assert "truncated" in html([row])
+    assert '<td style="text-align:left;vertical-align:top">truncated</td>' in html([row])
     with pytest.raises(UserError, match="at least one"):
         next(preview(load(project / "recipes" / "reviews.yaml"), ROUND, 0))
 
