@@ -27,8 +27,8 @@ CALL = (  # of a step with its call
 
 
 def story(warehouse: Warehouse, row_id: str, of: Recipe | None = None) -> dict[str, Any]:
-    """The story of the one row whose id starts so (`RECIPE.ID` names the recipe too), ready for JSON. `of`: its
-    recipe, which may stand elsewhere than among the recipes.
+    """The story of the one row whose id starts so (`RECIPE.ID` names the recipe too), ready for JSON. `of`:
+    its recipe, which may stand elsewhere than among the recipes.
 
     UserError when no row or more than one has such an id.
     """
