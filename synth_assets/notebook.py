@@ -141,11 +141,13 @@ class DataSet:
         check stops it. With `mode: batch`, what is with the provider: run it again later, or `wait`."""
         from synth_assets.assets.in_process import dagster_instance, run_round
         from synth_assets.assets.logged_model import watched
-        from synth_assets.commands.options import check_round, with_rows
+        from synth_assets.commands.options import check_round, missing, with_rows
         from synth_assets.report.round import summary
 
         recipe = with_rows(self.recipe, rows)
         day = check_round(recipe, round)
+        for line in missing(recipe):
+            print(line, file=sys.stderr)
         with _bar(_length(recipe)) as bar, dagster_instance() as instance, watched(bar.watch):
             pending = run_round(recipe, day, instance, wait=wait, quiet=bar.moves)
             bar.show(bar.total, "done")

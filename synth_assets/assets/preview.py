@@ -25,7 +25,7 @@ from synth_assets.stages.seeds import seed_rows
 
 if TYPE_CHECKING:
     from synth_assets.contracts.model_spec import NamedModel
-    from synth_assets.core.asking import Answer, Completes, Encode, Message
+    from synth_assets.core.asking import Answer, Completes, Message
     from synth_assets.recipe.recipe import Recipe
     from synth_assets.stages.stage import Stage, Table
 
@@ -115,18 +115,15 @@ class _Preview:
         rows = rows[rows["accepted"].astype(bool)].reset_index(drop=True)
         said: dict[str, list[Verdict]] = {row: [] for row in rows["row_id"]}
         for name, rule in self.recipe.filters.items() if said else ():
-            verdicts = {} if rule.of_set else self._verdicts(name, rows, cell)
+            verdicts = {} if rule.of_set or rule.encodes else self._verdicts(name, rows, cell)
             for row, found in said.items():
                 found.append(verdicts.get(row) or Verdict(name, None, None, rule.threshold(), NOT_ALONE))
         return said
 
     def _verdicts(self, name: str, rows: Table, cell: str) -> dict[str, Verdict]:
-        """Row id -> what a filter says that looks at each row alone; nothing, where it reads vectors."""
+        """Row id -> what a filter says that looks at each row alone."""
         rule = self.recipe.filters[name]
-        try:
-            measured = scores.measured(self._run("scores", cell), name, rows, self._seeds)
-        except _ReadsVectors:
-            return {}
+        measured = scores.measured(self._run("scores", cell), name, rows, self._seeds)
         kept, dropped = keep(measured, [rule], Context(self.recipe.task.verbalizers()))
         column, wanted = rule.score_column(), rule.threshold()
         passed = [(row, True, "") for row in kept.to_dict("records")]
@@ -142,28 +139,15 @@ class _Preview:
         return _Run(self, self.recipe, made, place, self._model, self._encoder, self._lake, self._made)
 
 
-class _ReadsVectors(Exception):
-    """A filter asks for the encoder, which takes longer to load than a first look."""
-
-
 class _Run(LoggedRun):
     """The run of one stage, which notes what was asked and answered."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.heard = _Heard()
-        self._scores = given[2].name == "scores"
-
-    @property
-    def encode(self) -> Encode:
-        return _no_vectors if self._scores else super().encode
 
     def model(self, spec: str | NamedModel | None = None, what: str = "", lines: int = 0) -> Completes:
         return _Noting(super().model(spec, what, lines), self.heard)
-
-
-def _no_vectors(texts: Sequence[str]) -> Any:
-    raise _ReadsVectors
 
 
 @dataclass

@@ -71,7 +71,7 @@ def command(options: argparse.Namespace) -> None:
 
 def _own(name: str, model: str) -> str:
     """The template, and rows to try it with."""
-    from synth_assets.partitions import today
+    from synth_assets.core.days import today
 
     small = model == "embedded" or model.endswith(".gguf")
     data = f"data/{name}.csv"
