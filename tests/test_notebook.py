@@ -125,7 +125,13 @@ def test_the_notebook_of_the_docs_runs(project: Path, endpoint: Endpoint) -> Non
         nbformat.v4.new_code_cell("import asyncio; asyncio.get_running_loop().is_running()")
     )
     notebook.cells.append(nbformat.v4.new_code_cell('bank.rows("seed")'))
-    client = Client(notebook, timeout=300, allow_errors=True, resources={"metadata": {"path": str(project)}})
+    client = Client(
+        notebook,
+        timeout=300,
+        startup_timeout=300,
+        allow_errors=True,
+        resources={"metadata": {"path": str(project)}},
+    )
     client.execute()
     *cells, loop, wrong = (cell for cell in notebook.cells if cell.cell_type == "code")
     for cell in cells:
