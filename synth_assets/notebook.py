@@ -46,7 +46,8 @@ def load(recipe: str | Path | Mapping[str, Any], name: str | None = None, replac
     if isinstance(recipe, str) and name is None and NAME.fullmatch(recipe):
         return DataSet(load_file(home.recipes() / f"{recipe}.yaml"))
     if isinstance(recipe, Path) or (isinstance(recipe, str) and "\n" not in recipe and _is_file_name(recipe)):
-        return DataSet(_in_its_place(Path(recipe).expanduser().absolute()))
+        path = Path(recipe).expanduser().absolute()
+        return DataSet(_in_its_place(path), path)
     if name is None:
         raise UserError('a recipe that is no file needs a name: synth.load(recipe, name="bank").')
     content = recipe.encode() if isinstance(recipe, str) else _as_yaml(recipe)
@@ -97,10 +98,11 @@ def _same(path: Path, content: bytes) -> bool:
 
 
 class DataSet:
-    """A data set, as its recipe was when it was loaded. What goes wrong is a UserError, with the fix."""
+    """A data set, as its recipe was when it was loaded. What goes wrong is a UserError, with the fix; its
+    `mistakes` are for programs, as with `--json`."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe, self.name = recipe, recipe.name
+    def __init__(self, recipe: Recipe, path: Path | None = None) -> None:
+        self.recipe, self.name, self._path = recipe, recipe.name, path
 
     def __repr__(self) -> str:
         cells = f"{len(self.recipe.cells)} cells of {self.recipe.rows:,} rows a round"
@@ -108,9 +110,11 @@ class DataSet:
 
     def check(self) -> Text:
         """Whether the recipe is right, without a model: seeds, the first prompts, models, filters."""
-        from synth_assets.commands.check import check_recipe
+        from synth_assets.commands.check import check_recipe, line
 
-        return Text("\n".join(check_recipe(self.recipe)))
+        found = list(check_recipe(self.recipe, self._path))
+        says = "\n".join([*(line(*each) for each in found), f"{self.name} is right."])
+        return Text(says, {"found": [{"what": name, "says": words} for name, words in found]})
 
     def plan(self, rows: int | None = None, round: str | None = None) -> Plan:
         """What `run` would make and pay, before it does."""
@@ -141,17 +145,21 @@ class DataSet:
         check stops it. With `mode: batch`, what is with the provider: run it again later, or `wait`."""
         from synth_assets.assets.in_process import dagster_instance, run_round
         from synth_assets.assets.logged_model import watched
-        from synth_assets.commands.options import check_round, missing, with_rows
+        from synth_assets.commands.options import check_round, missing, named_line, with_rows
+        from synth_assets.report.one_round import Round
         from synth_assets.report.round import summary
 
         recipe = with_rows(self.recipe, rows)
         day = check_round(recipe, round)
-        for line in missing(recipe):
-            print(line, file=sys.stderr)
+        for name, says in missing(recipe):
+            print(named_line(name, says), file=sys.stderr)
         with _bar(_length(recipe)) as bar, dagster_instance() as instance, watched(bar.watch):
             pending = run_round(recipe, day, instance, wait=wait, quiet=bar.moves)
             bar.show(bar.total, "done")
-        return Text("\n".join(pending or summary(recipe, day)))
+        if pending:
+            return Text("\n".join(pending), {"pending": pending})
+        of = Round(recipe, home.warehouse(), day).data()
+        return Text("\n".join(summary(recipe, day)), {"pending": [], **of})
 
     def rows(self, stage: str = "weighted", round: str | None = None) -> pd.DataFrame:
         """The rows of a stage, of its latest round or of this one."""
@@ -202,7 +210,14 @@ class DataSet:
 
 
 class Text(str):
-    """What a command prints."""
+    """What a command prints, with `data`: what `--json` tells a program."""
+
+    data: Mapping[str, Any]
+
+    def __new__(cls, says: str, data: Mapping[str, Any] | None = None) -> Text:
+        text = super().__new__(cls, says)
+        text.data = data or {}
+        return text
 
     def __repr__(self) -> str:
         return str(self)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,17 @@ from nbclient import NotebookClient
 
 import synth_assets as synth
 from synth_assets.core.errors import UserError
-from tests.assets.test_round import ROUND, reviewer
+from tests.assets.test_round import ROUND
 from tests.endpoint import Endpoint
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.fixture
-def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    with Endpoint(say=reviewer) as served:
-        monkeypatch.setenv("SYNTH_MODEL", "scripted")
-        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
-        yield served
-
-
 def test_a_set_is_looked_at_made_and_asked_about(project: Path, endpoint: Endpoint) -> None:
     bank = synth.load("reviews")
     assert "reviews is right." in bank.check()
+    (words,) = [found["says"] for found in bank.check().data["found"] if found["what"] == "filters"]
+    assert words.startswith("words (at least 2 and at most 40), duplicate")
     assert bank.plan(rows=4, round=ROUND).totals["calls"] == 8
     first = bank.preview(2, round=ROUND)
     assert [row.cell for row in first] == ["negative", "positive"]
@@ -39,6 +32,7 @@ def test_a_set_is_looked_at_made_and_asked_about(project: Path, endpoint: Endpoi
         bank.rows()
     made = bank.run(rows=4, round=ROUND)
     assert made.startswith(f"reviews, round {ROUND}")
+    assert (made.data["round"], made.data["rows"]["accepted"]) == (ROUND, 8)
     assert len(endpoint.requests) == 8
     rows = bank.rows("filtered")
     assert {row.text for row in first} <= set(bank.rows("generations").text)
@@ -101,7 +95,7 @@ def test_what_is_wrong_is_written_nowhere(project: Path) -> None:
 def test_a_file_stays_where_it_is_unless_another_has_its_name(project: Path) -> None:
     text = (project / "recipes" / "reviews.yaml").read_text(encoding="utf-8")
     (project / "other.yaml").write_text(text, encoding="utf-8")
-    assert synth.load("other.yaml").name == "other"
+    assert "other is right." in synth.load("other.yaml").check()
     assert synth.load(project / "other.yaml").sql("select * from other.seeds").empty
     (project / "reviews.yaml").write_text(text.replace("rows: 6", "rows: 7"), encoding="utf-8")
     with pytest.raises(UserError, match="has the name of"):

@@ -42,10 +42,10 @@ SMALL = (
 )
 
 
-def check_recipe(recipe: Recipe) -> Said:
+def check_recipe(recipe: Recipe, path: Path | None = None) -> Said:
     """Read the seeds, draw a row of each cell and render its prompts; yields what a person wants to see.
 
-    Raises UserError with all that is wrong, at the end.
+    Raises UserError with all that is wrong, at the end. `path`: its file, where it is not among the recipes.
     """
     wrong: list[UserError] = []
     seeds: list[pd.DataFrame] = []  # once they are read
@@ -54,7 +54,7 @@ def check_recipe(recipe: Recipe) -> Said:
         try:
             yield from part
         except UserError as error:
-            wrong.append(_placed(error, recipe, field))
+            wrong.append(_placed(error, path or recipes() / f"{recipe.name}.yaml", field))
 
     yield from look("steps", _steps_are_right(recipe))
     yield from look("seeds", _seeds(recipe, seeds))
@@ -74,9 +74,9 @@ def check_recipe(recipe: Recipe) -> Said:
         raise together({str(error): error for error in wrong}.values())
 
 
-def _placed(error: UserError, recipe: Recipe, field: str) -> UserError:
+def _placed(error: UserError, path: Path, field: str) -> UserError:
     """With the place in the recipe's file."""
-    document = strict_yaml.parse(recipes() / f"{recipe.name}.yaml")
+    document = strict_yaml.parse(path)
     found = []
     for mistake in error.of(field).mistakes:
         line = document.line(tuple(str(mistake.field).split(".")))
@@ -178,9 +178,10 @@ def _model(recipe: Recipe, spec: str | NamedModel) -> str:
     return f"{model.name} at {model.endpoint}, {model.api}, {'free' if price and price.free else costs}"
 
 
-def _line(name: str, says: str) -> str:
+def line(name: str, says: str) -> str:
+    """For a person: what is said of it, and a prompt as it is."""
     if name == PROMPT:
-        return "\n".join(f"    | {line}" for line in says.splitlines())
+        return "\n".join(f"    | {each}" for each in says.splitlines())
     return named_line(name, says)
 
 
@@ -194,5 +195,5 @@ def command(options: argparse.Namespace) -> None:
     options.out.give(recipe=recipe.name, found=found)
     for name, says in check_recipe(recipe):
         found.append({"what": name, "says": says})
-        options.out.lines([_line(name, says)])
+        options.out.lines([line(name, says)])
     options.out.lines([f"{recipe.name} is right."])

@@ -33,7 +33,7 @@ class Output:
         """Print them, each as it comes; not for a program."""
         if not self.json:
             for line in lines:
-                print(line)
+                print(line, flush=True)
 
     def give(self, **data: Any) -> None:
         """What a program gets, by name."""
@@ -67,6 +67,8 @@ def plain(value: Any) -> Any:
     """As JSON has it: a number that is none is null, and a day its text."""
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
+    if hasattr(value, "tolist"):  # an array, or a number out of one
+        return plain(value.tolist())
     if isinstance(value, Mapping):
         return {str(name): plain(each) for name, each in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):

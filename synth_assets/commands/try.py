@@ -3,12 +3,14 @@
 import argparse
 
 from synth_assets.commands.options import add_round, check_round, recipe_named
+from synth_assets.commands.output import add_json
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name")
     parser.add_argument("-n", type=int, default=3, metavar="ROWS")
     add_round(parser, "today")
+    add_json(parser)
 
 
 def command(options: argparse.Namespace) -> None:
@@ -17,6 +19,10 @@ def command(options: argparse.Namespace) -> None:
 
     recipe = recipe_named(options.name)
     round_ = check_round(recipe, options.round)
+    found: list[dict[str, object]] = []
+    options.out.give(recipe=recipe.name, round=round_, rows=found)
     for row in preview(recipe, round_, options.n):
-        print("\n".join([*lines(row), ""]), flush=True)
-    print(f"Nothing was written but the call log: `synth run {recipe.name}` does not pay these again.")
+        found.append(row.data())
+        options.out.lines([*lines(row), ""])
+    kept = f"Nothing was written but the call log: `synth run {recipe.name}` does not pay these again."
+    options.out.lines([kept])

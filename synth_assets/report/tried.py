@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from synth_assets.report.trace import block, plain, valued
@@ -91,6 +91,10 @@ class Tried:
     def verdict(self) -> str:
         """The reason, or that nothing speaks against the row so far."""
         return self.reason or ("passed, but for what needs the whole set" if self._open else "passed")
+
+    def data(self) -> dict[str, Any]:
+        """For programs."""
+        return {**asdict(self), "text": self.text, "reason": self.reason, "verdict": self.verdict}
 
     @property
     def _open(self) -> bool:

@@ -42,6 +42,8 @@ def test_a_round_in_json(endpoint: Endpoint, edit, asked: Asked) -> None:
     edit("words: {between: [2, 40]}", "words: {between: [2, 40]}\n  distinct_words: {at_least: 0.1}")
     found = {each["what"]: each["says"] for each in asked("check", "reviews")["found"]}
     assert found["filters"].startswith("words (at least 2 and at most 40)")
+    tried = asked("try", "reviews", "-n", "2", "--round", ROUND)["rows"]
+    assert [(row["reason"], row["filters"][0]["passed"]) for row in tried] == [(None, True)] * 2
     made = asked("run", "reviews", "--round", ROUND)
     assert (made["rounds"], made["pending"], made["rows"]["kept"]) == ([ROUND], [], 12)
     assert any(m["name"] == "yield" and m["value"] == 1 for m in made["metrics"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.tried import html
 from synth_assets.resources.home import call_log, encoder, home, lake
-from tests.assets.test_round import ROUND, reviewer
-from tests.endpoint import Endpoint
+from tests.assets.test_round import ROUND
+from tests.endpoint import Endpoint, reviewer
 from tests.gallery import recipe_like
 
 
@@ -47,12 +46,9 @@ def fitting(schema: dict[str, Any], text: str) -> Any:
     return text
 
 
-@pytest.fixture
-def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    with Endpoint(say=writer) as served:
-        monkeypatch.setenv("SYNTH_MODEL", "scripted")
-        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
-        yield served
+@pytest.fixture(autouse=True)
+def answers(endpoint: Endpoint) -> None:
+    endpoint.say = writer
 
 
 class New:
