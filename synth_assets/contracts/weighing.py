@@ -29,18 +29,22 @@ class WeighContext:
 
 
 class Weighing(Section):
-    """Base of all ways to weigh: weight = score ** power. Seeds weigh `seeds` times the synthetic rows."""
+    """Base of all ways to weigh: weight = score ** power, levelled over the labels. Seeds weigh `seeds` times
+    the synthetic rows."""
 
     name: ClassVar[str] = ""
     needs: ClassVar[Mapping[str, str]] = {}  # filter that it rests on -> how that is written
     needs_labels: ClassVar[bool] = True
     needs_gold: ClassVar[bool] = False  # seeds in a split of `GOLD` (recipe/sections.py)
     labelled_by: ClassVar[Sequence[str]] = ()  # ways to label whose confidence it reads; empty: it reads none
+    weighs_labels: ClassVar[bool] = False  # its scores say what a whole label weighs: they are not levelled
 
     by: str = ""
     """The way to weigh."""
     power: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     """Weight is score to this power."""
+    levelled: bool = True
+    """The mean weight of each label is 1, so that a label counts as much as it has rows."""
     seeds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """What the seeds together weigh, in times of the synthetic rows."""
 

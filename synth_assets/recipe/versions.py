@@ -92,6 +92,13 @@ def _step(recipe: Recipe, name: str) -> Any:
     return _plugged(part, *step.methods)
 
 
+def _weights(recipe: Recipe, said: Said) -> Any:
+    part = {name: value for name, value in said["weights"].items() if name != "levelled"}
+    way = recipe.weights
+    levelled = ["levelled/1"] if way.levelled and not way.weighs_labels and recipe.labels else []
+    return _plugged([part, *levelled] if levelled else part, type(way))
+
+
 def _annotator(recipe: Recipe, said: Said) -> Any:
     task = recipe.task
     told = [task.text, task.label, task.verbalizers()]
@@ -134,7 +141,7 @@ PARTS: Mapping[str, Callable[[Recipe, Said], Any]] = {
     "conditions": _conditions,
     "values": _values,
     "labelled": _labelled,
-    "weights": lambda recipe, said: _plugged(said["weights"], type(recipe.weights)),
+    "weights": _weights,
     "annotator": _annotator,
     "metrics": _metrics,
     "filters": lambda recipe, said: _plugged(said["filters"], *map(type, recipe.filters.values())),

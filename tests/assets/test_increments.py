@@ -302,6 +302,7 @@ LINES = [
     Line("the judge's model", "model: judge", "model: another_judge", every(15, "label"), "scores, metrics"),
     Line("a method of one's own", '"; "', '";"', {}, "scores, filtered", file="own_methods.py"),
     Line("the weights", "power: 2", "power: 1", {}, "weighted"),
+    Line("the levelling of weights", "power: 2,", "power: 2, levelled: false,", {}, "weighted"),
     Line("label enhancement", "rows: 6", "rows: 6\nlabelled: {by: label_agreement}", {}, "labelled"),
     Line("labels by people", "rows: 6", "rows: 6\nlabelled: {human: people.csv}", {}, "labelled"),
     Line("the student", "model_alone: 3", "model_alone: 3, student: false", {}, "metrics"),

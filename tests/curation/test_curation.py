@@ -159,7 +159,7 @@ def test_labels_keep_their_source_and_former_value() -> None:
 
 def test_weights_follow_confidence_and_seeds_weigh_their_share() -> None:
     rows = table("a", "b").assign(confidence=[0.5, 1.0])
-    training = weighed(rows, table("s"), by="label_agreement", power=2, seeds=0.25)
+    training = weighed(rows, table("s"), by="label_agreement", power=2, seeds=0.25, levelled=False)
     assert training["weight"].tolist() == pytest.approx([0.25, 1.0, 1.25 / 4])
     assert list(training["origin"]) == ["synthetic", "synthetic", "seed"]
     assert effective_size(pd.Series([1.0, 1.0, 1.0])) == pytest.approx(3)

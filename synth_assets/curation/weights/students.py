@@ -20,6 +20,7 @@ class Equal(Weighing):
 
     name = "none"
     needs_labels = False
+    weighs_labels = True
 
     def score(self, rows: pd.DataFrame, context: WeighContext) -> Sequence[float]:
         return [1.0] * len(rows)
@@ -29,6 +30,7 @@ class InverseFrequency(Weighing):
     """Every label weighs the same in all."""
 
     name = "inverse_frequency"
+    weighs_labels = True
 
     def score(self, rows: pd.DataFrame, context: WeighContext) -> np.ndarray:
         counts = rows["label"].value_counts()

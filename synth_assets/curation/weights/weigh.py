@@ -14,15 +14,21 @@ if TYPE_CHECKING:
 def weigh(rows: pd.DataFrame, seeds: pd.DataFrame, way: Weighing, context: WeighContext) -> pd.DataFrame:
     """The training set: synthetic rows and demonstration seeds, with `origin` and `weight`.
 
-    A synthetic row weighs score ** power. The seeds weigh the same each, and together `way.seeds` times the
-    synthetic rows; with 0 they are left out. Weights are finite, not negative and not all 0.
+    A synthetic row weighs score ** power, over the mean of its label where the way is levelled: annotators
+    are less sure of some labels than of others, and a student would hardly learn those. A label whose rows all
+    weigh 0 stays so. The seeds weigh the same each, and together `way.seeds` times the synthetic rows; with 0
+    they are left out. Weights are finite, not negative and not all 0.
     """
     import pandas as pd
 
     scores = _scores(rows, way, context)
     if scores.isna().any():
         raise UserError(_unknown(way, rows[scores.isna()]))
-    weighted = rows.assign(origin="synthetic", weight=scores.astype(float) ** way.power)
+    weights = scores.astype(float) ** way.power
+    if way.levelled and not way.weighs_labels and "label" in rows:
+        means = weights.groupby(rows["label"]).transform("mean")
+        weights = weights.mask(means > 0, weights / means)
+    weighted = rows.assign(origin="synthetic", weight=weights)
     if way.seeds > 0 and len(seeds) and len(rows):
         each = way.seeds * weighted["weight"].sum() / len(seeds)
         weighted = pd.concat([weighted, seeds.assign(origin="seed", weight=each)], ignore_index=True)

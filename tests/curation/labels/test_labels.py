@@ -517,7 +517,7 @@ def test_a_way_to_label_and_one_to_weigh_of_ones_own_are_used_as_the_guide_says(
     assert list(found["confidence"].isna()) == [False, False, True, True]
     rows = rows.assign(text=["x " * 12, "x " * 24, "x", "x"])
     weighted = weigh(rows, rows, recipe.weights, WeighContext(no_encoder, rows))
-    assert list(weighted["weight"]) == [1.0, 0.25, 1.0, 1.0]
+    assert list(weighted["weight"] * 3.25 / 4) == [1.0, 0.25, 1.0, 1.0]  # their mean is 1
     before = recipe.version("labelled"), recipe.version("weights"), recipe.version("conditions")
     made_of.cache_clear()
     module.write_text(module.read_text("utf-8") + "\n# edited\n", encoding="utf-8")

@@ -10,9 +10,10 @@ from synth_assets.core.errors import UserError
 from synth_assets.curation.weights import bilevel
 from synth_assets.curation.weights.token_weights import row_weights, token_weights
 from synth_assets.curation.weights.weigh import effective_size
+from synth_assets.resources.encoder import MiniLM
 from synth_assets.students.classifier import Student
 from tests.curation.methods import weighed
-from tests.curation.test_noise import noisy, public
+from tests.curation.test_noise import GOLD, noisy, public
 
 SEEDS = pytest.mark.parametrize(
     "seeds", [range(1), pytest.param(range(5), marks=pytest.mark.slow)], ids=["one seed", "five seeds"]
@@ -124,9 +125,63 @@ def test_weights_that_are_not_finite_negative_or_all_zero_are_refused(confidence
 
 
 def test_one_row_may_weigh_nothing() -> None:
-    table = rows(2, wrong=0).assign(confidence=[0.0, 0.5])
+    table = rows(4, wrong=0).assign(confidence=[0.0, 0.5, 0.5, 0.5])
     made = weighed(table, table, by="label_agreement", power=1, seeds=0)
-    assert made["weight"].tolist() == [0.0, 0.5]
+    assert made["weight"].tolist() == [0.0, 1.0, 2.0, 1.0]
+
+
+def test_weights_are_levelled_so_that_a_label_counts_as_much_as_it_has_rows() -> None:
+    table = rows(6, wrong=0).assign(label=list("aaaabb"), confidence=[0.8, 0.4, 0.4, 0.8, 0.1, 0.3])
+    level = weighed(table, table, by="label_agreement", seeds=0.5)
+    assert level["weight"][:6].tolist() == pytest.approx([4 / 3, 2 / 3, 2 / 3, 4 / 3, 0.5, 1.5])
+    assert level["weight"][6:].sum() == pytest.approx(3)  # the seeds: a half of six rows
+    raw = weighed(table, table, by="label_agreement", levelled=False)
+    assert raw["weight"].tolist() == table["confidence"].tolist()
+    nothing = weighed(table.assign(confidence=[1.0] * 4 + [0.0] * 2), table, by="label_agreement")
+    assert nothing["weight"].tolist() == [1.0] * 4 + [0.0] * 2  # there is nothing to level
+
+
+ASKS_FOR = {  # what a question of TREC asks for, by the number of its label
+    "0": "a description or an explanation",
+    "1": "an entity, a thing",
+    "2": "an abbreviation",
+    "3": "a human being",
+    "4": "a number",
+    "5": "a location",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_an_annotator_that_is_less_sure_of_some_labels_no_longer_costs_those_labels(seed: int) -> None:
+    """TREC, 80 questions of each of six labels; the annotator holds a question against what labels mean."""
+    encode = MiniLM(threads=1).encode
+    train, test = (trec(f"TREC.{part}.all") for part in ("train", "test"))
+    drawn = pd.concat([of.sample(80, random_state=seed) for _, of in train.groupby("label")], ignore_index=True)
+    x, classes = encode(list(drawn["text"])), list(ASKS_FOR)
+    likeness = np.exp(x @ encode([f"a question that asks for {words}" for words in ASKS_FOR.values()]).T / 0.1)
+    shares = likeness / likeness.sum(axis=1, keepdims=True)
+    drawn["confidence"] = shares[np.arange(len(drawn)), [classes.index(y) for y in drawn["label"]]]
+    x_test, gold, found = encode(list(test["text"])), np.asarray(test["label"]), {}
+    for name, fields in {
+        "none": {"by": "none"},
+        "raw": {"by": "label_agreement", "power": 2, "levelled": False},
+        "level": {"by": "label_agreement", "power": 2},
+    }.items():
+        student = Student(classes).fit(x, list(drawn["label"]), list(weighed(drawn, **fields)["weight"]))
+        right = np.asarray(student.predict(x_test)) == gold
+        found[name] = right.mean(), min(right[gold == y].mean() for y in classes)
+    assert found["raw"][0] < found["none"][0] - 0.2
+    assert found["raw"][1] <= 0.02  # one label is nearly always wrong
+    assert found["level"][0] > found["none"][0] - 0.03
+    assert found["level"][1] > 0.5
+
+
+def trec(name: str) -> pd.DataFrame:
+    if not (GOLD / name).is_file():
+        pytest.skip(f"{GOLD / name} is not there")
+    lines = (GOLD / name).read_text(encoding="latin-1").splitlines()
+    return pd.DataFrame([line.split(" ", 1) for line in lines if line], columns=["label", "text"])
 
 
 def test_a_label_of_which_a_few_rows_weigh_nearly_all_is_warned_of() -> None:
