@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import pickle
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.endpoint import Endpoint, reviewer
 from tests.postgres import postgres, postgres_server
+from tests.quick_rounds import quick_rounds
 
-__all__ = ["edit", "endpoint", "postgres", "postgres_server", "project"]
+__all__ = ["edit", "endpoint", "postgres", "postgres_server", "project", "quick_rounds"]
+
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before numpy: each worker has one core
+    os.environ.setdefault(threads, "1")
 
 SEEDS = """text,label
 the plot is dull and the jokes are old,negative
@@ -63,55 +65,6 @@ def no_instance_left() -> Iterator[None]:
     yield
     if state := sys.modules.get("dagster._core.storage.defs_state.base"):
         state._current_storage.set(None)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def quick_rounds() -> Iterator[None]:
-    """What a round repeats is done once: about half of its time; reports are left out. Tests kill processes,
-    not the machine, and so Dagster's SQLite files need not wait for the disk. Processes that tests start have
-    none of this."""
-    if "synth_assets.definitions" not in sys.modules:  # of what was collected, nothing makes rounds
-        yield
-        return
-    import sqlalchemy
-    from alembic.script import ScriptDirectory
-    from dagster._core.storage.event_log.sqlite import sqlite_event_log
-    from dagster._core.storage.runs.sqlite import sqlite_run_storage
-
-    from synth_assets.assets import in_process
-    from synth_assets.report import charts
-
-    @functools.lru_cache(maxsize=64)
-    def engine(url: str) -> sqlalchemy.Engine:
-        made = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool, connect_args={"timeout": 30})
-        sqlalchemy.event.listen(made, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
-        return made
-
-    def folder(config: Any) -> str:
-        return config.get_main_option("script_location")  # of the migrations, read for each new file
-
-    def content(*given: Any, **named: Any) -> bytes:
-        return pickle.dumps((given, named))
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (sqlite_event_log, sqlite_run_storage):  # they make one for each statement
-            patch.setattr(module, "create_engine", lambda url, **_: engine(url))
-        patch.setattr(ScriptDirectory, "from_config", made_once(ScriptDirectory.from_config, folder))
-        patch.setattr(in_process, "BY_ROUND", [stage for stage in in_process.BY_ROUND if stage != "report"])
-        patch.setattr(charts, "markdown", made_once(charts.markdown, content))
-        yield
-
-
-def made_once(make: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
-    """The same thing for arguments of the same key."""
-    made: dict[Any, Any] = {}
-
-    def find(*given: Any, **named: Any) -> Any:
-        if (of := key(*given, **named)) not in made:
-            made[of] = make(*given, **named)
-        return made[of]
-
-    return find
 
 
 @pytest.fixture
@@ -169,7 +122,7 @@ def forget(module: str) -> None:
     from synth_assets.core import registry
 
     sys.modules.pop(module, None)
-    for each in (registry.imported, registry.made_of, registry._plugged_in):
+    for each in (registry.imported, registry.made_of, registry._plugged_in, registry._packages):
         each.cache_clear()
     for each in vars(registry).values():
         if isinstance(each, registry.Registry):

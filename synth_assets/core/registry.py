@@ -121,8 +121,14 @@ def made_of(method: Any) -> str | None:
     return tagged_hash("plug-in/1", [method.__qualname__, *parts]) if parts else None
 
 
+@cache
+def _packages() -> Mapping[str, list[str]]:
+    """Which packages have a module: all files of all packages are looked at for it."""
+    return packages_distributions()
+
+
 def _version(module: str) -> list[str]:
-    packages = packages_distributions().get(module.partition(".")[0], [])
+    packages = _packages().get(module.partition(".")[0], [])
     return [f"{name} {version(name)}" for name in sorted(set(packages))]
 
 

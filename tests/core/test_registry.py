@@ -32,7 +32,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.syspath_prepend(tmp_path)
     for module in [name for name in sys.modules if name.partition(".")[0] in ("ways", "mine")]:
         monkeypatch.delitem(sys.modules, module)
-    for each in (registry.imported, registry._plugged_in, registry.made_of):
+    for each in (registry.imported, registry._plugged_in, registry._packages, registry.made_of):
         each.cache_clear()
     return Registry("way", "ways", "ways")
 
@@ -89,7 +89,7 @@ def test_a_recipe_may_say_where_a_method_stands(library: Registry, tmp_path: Pat
 def test_what_a_plug_in_is_made_of_is_its_source_and_its_version(library: Registry, tmp_path: Path) -> None:
     def made() -> str | None:
         sys.modules.pop("mine", None)
-        for each in (registry.imported, registry.made_of):
+        for each in (registry.imported, registry.made_of, registry._packages):
             each.cache_clear()
         return registry.made_of(library.find("mine:Loud"))
 

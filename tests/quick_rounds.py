@@ -1,0 +1,101 @@
+"""What makes rounds quick in the process of the tests; processes that tests start have none of it.
+
+What a round repeats is done once, charts that differ in numbers alone are drawn once, reports are left out.
+Dagster's SQLite files, which it opens anew for each statement, stay open and do not wait for the disk: tests
+kill processes, not the machine.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_rounds() -> Iterator[None]:
+    gc.freeze()  # the libraries stay: no need to look through them again and again
+    gc.set_threshold(100_000, 50, 50)
+    if not {"synth_assets.cli", "synth_assets.definitions"} & set(sys.modules):  # nothing here makes rounds
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch_dagster(patch)
+        patch_ours(patch)
+        yield
+
+
+def patch_ours(patch: pytest.MonkeyPatch) -> None:
+    from synth_assets.assets import in_process
+    from synth_assets.report import charts
+
+    def but_for_numbers(*chart: Any) -> str:
+        return re.sub(r"[-\d.e]*\d[-\d.e, ()]*", "0", repr(chart))
+
+    patch.setattr(in_process, "BY_ROUND", [stage for stage in in_process.BY_ROUND if stage != "report"])
+    patch.setattr(charts, "markdown", made_once(charts.markdown, but_for_numbers))
+
+
+def patch_dagster(patch: pytest.MonkeyPatch) -> None:
+    from alembic.script import ScriptDirectory
+    from dagster import DagsterEventType
+    from dagster._core.storage.event_log.sqlite import sqlite_event_log
+    from dagster._core.storage.runs.sqlite import sqlite_run_storage
+
+    def folder(config: Any) -> str:
+        return config.get_main_option("script_location")  # of the migrations, read for each new file
+
+    for module in (sqlite_event_log, sqlite_run_storage):  # they make one for each statement
+        patch.setattr(module, "create_engine", lambda url, **_: engine(url))
+    patch.setattr(ScriptDirectory, "from_config", made_once(ScriptDirectory.from_config, folder))
+
+    storage = sqlite_event_log.SqliteEventLogStorage
+    store = storage.store_event
+    unread = {kind for kind in DagsterEventType if kind.name.startswith(UNREAD)}
+
+    def store_what_is_read(self: Any, event: Any) -> None:
+        if not event.is_dagster_event or event.dagster_event_type not in unread:
+            store(self, event)
+
+    patch.setattr(storage, "store_event", store_what_is_read)
+
+
+# events that the UI shows, and that neither Dagster nor the platform reads again
+UNREAD = ("STEP_INPUT", "STEP_OUTPUT", "LOADED_INPUT", "HANDLED_OUTPUT", "ENGINE_", "LOGS_", "RESOURCE_INIT_")
+
+
+@functools.lru_cache(maxsize=64)
+def engine(url: str) -> Any:
+    import sqlalchemy
+
+    made = sqlalchemy.create_engine(url, connect_args={"timeout": 30})
+    sqlalchemy.event.listen(made, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
+    path = Path(made.url.database)
+
+    def same_file(_: Any, record: Any, __: Any) -> None:
+        """A connection to a file that was removed or replaced is not used again."""
+        now = path.stat().st_ino if path.exists() else None
+        if record.info.setdefault("file", now) != now:
+            raise sqlalchemy.exc.DisconnectionError
+
+    sqlalchemy.event.listen(made, "checkout", same_file)
+    made.dispose = lambda *_, **__: None  # others use it too
+    return made
+
+
+def made_once(make: Callable[..., Any], key: Callable[..., Any]) -> Callable[..., Any]:
+    """The same thing for arguments of the same key."""
+    made: dict[Any, Any] = {}
+
+    def find(*given: Any, **named: Any) -> Any:
+        if (of := key(*given, **named)) not in made:
+            made[of] = make(*given, **named)
+        return made[of]
+
+    return find
