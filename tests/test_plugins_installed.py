@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import SEEDS
+from synth_assets.cli import main
+from tests.conftest import SEEDS, forget
 from tests.endpoint import Endpoint
-from tests.installed import command, environment, install
+from tests.installed import environment, install, variables
 from tests.test_docs import examples
 
 __all__ = ["environment"]
@@ -86,23 +89,67 @@ def answer(body: dict) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("named", ["by name", "by place"])
-def test_every_command_knows_methods_of_ones_own(
-    environment: Path, package: Path, tmp_path: Path, named: str
+def test_every_command_knows_the_methods_of_a_package(
+    environment: Path, package: Path, tmp_path: Path
 ) -> None:
-    if named == "by name":
-        install(environment, package)
-    settings = BY_NAME if named == "by name" else BY_PLACE
-    path = str(package) if named == "by place" else ""
-    synth = command(environment, tmp_path, OPENAI_API_KEY="scripted", PYTHONPATH=path)
-    (tmp_path / "seeds.csv").write_text(SEEDS, encoding="utf-8")
-    (tmp_path / "places.csv").write_text("city,country\nOslo,Norway\nLima,Peru\n", encoding="utf-8")
-    (tmp_path / "recipes").mkdir()
+    install(environment, package)
+    with subprocess.Popen(
+        [environment / "bin" / "python", "-P", "-c", COMMANDS],
+        **{"cwd": tmp_path, "env": variables(OPENAI_API_KEY="scripted"), "text": True},
+        **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE},
+    ) as process:
+
+        def synth(*arguments: str) -> str:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            print(json.dumps(arguments), file=process.stdin, flush=True)
+            code, out, err = json.loads(process.stdout.readline())
+            assert code == 0, f"synth {' '.join(arguments)}: {err}{out}"
+            return str(out)
+
+        use_every_command(synth, tmp_path, BY_NAME)
+        process.stdin.close()
+
+
+# one interpreter, as each start of one imports all libraries again
+COMMANDS = """
+import io, json, sys
+from contextlib import redirect_stderr, redirect_stdout
+from synth_assets.cli import main
+
+for line in sys.stdin:
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        code = main(json.loads(line))
+    print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
+"""
+
+
+def test_every_command_knows_the_methods_of_a_module_on_the_path(
+    package: Path, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.syspath_prepend(package)
+    monkeypatch.setenv("OPENAI_API_KEY", "scripted")
+    forget("my_methods")
+
+    def synth(*arguments: str) -> str:
+        capsys.readouterr()
+        code, (out, err) = main(arguments), capsys.readouterr()
+        assert code == 0, f"synth {' '.join(arguments)}: {err}{out}"
+        return out
+
+    use_every_command(synth, project, BY_PLACE)
+    forget("my_methods")
+
+
+def use_every_command(synth: Callable[..., str], folder: Path, named: Mapping[str, str]) -> None:
+    (folder / "seeds.csv").write_text(SEEDS, encoding="utf-8")
+    (folder / "places.csv").write_text("city,country\nOslo,Norway\nLima,Peru\n", encoding="utf-8")
+    (folder / "recipes").mkdir(exist_ok=True)
     with Endpoint(say=answer) as endpoint:
         recipe = RECIPE.replace("URL", endpoint.url)
-        for word, text in settings.items():
+        for word, text in named.items():
             recipe = recipe.replace(word, text)
-        (tmp_path / "recipes" / "own.yaml").write_text(recipe, encoding="utf-8")
+        (folder / "recipes" / "own.yaml").write_text(recipe, encoding="utf-8")
         assert "own is right" in synth("check", "own")
         assert "6 calls to make" in synth("plan", "own", "--round", ROUND)
         synth("run", "own", "--round", ROUND)
@@ -119,6 +166,6 @@ def test_every_command_knows_methods_of_ones_own(
     story = synth("trace", row_id)
     assert "exclamations" in story
     synth("report", "own", "--to", "page.html")
-    assert "ended" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "ended" in (folder / "page.html").read_text(encoding="utf-8")
     synth("export", "own", "--to", "set")
-    assert json.loads((tmp_path / "set" / "card.json").read_text(encoding="utf-8"))
+    assert json.loads((folder / "set" / "card.json").read_text(encoding="utf-8"))
