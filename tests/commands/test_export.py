@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import date
 from itertools import product
@@ -20,6 +21,7 @@ from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.process import this_process
 from synth_assets.stages import tables
 from tests.assets.test_round import ROUND, one_in
+from tests.conftest import settle
 from tests.endpoint import Endpoint, reviewer
 
 BEFORE = "2026-11-20"
@@ -34,6 +36,25 @@ def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoin
         monkeypatch.setenv("SYNTH_MODEL", "scripted")
         monkeypatch.setenv("OPENAI_BASE_URL", served.url)
         yield served
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one round."""
+    with pytest.MonkeyPatch.context() as patch, Endpoint(say=reviewer) as served:
+        folder = settle(tmp_path_factory.mktemp("finished"), patch)
+        patch.setenv("SYNTH_MODEL", "scripted")
+        patch.setenv("OPENAI_BASE_URL", served.url)
+        path = folder / "recipes" / "reviews.yaml"
+        path.write_text(path.read_text(encoding="utf-8").replace(f"{folder}/", ""), encoding="utf-8")
+        assert main(["run", "reviews", "--round", ROUND]) == 0
+    return folder
+
+
+@pytest.fixture
+def made(finished: Path, project: Path, endpoint: Endpoint) -> Path:
+    shutil.copytree(finished, project, dirs_exist_ok=True)
+    return project
 
 
 def loaded(folder: Path) -> Any:
@@ -54,8 +75,7 @@ def dated(day: str | None) -> date | None:
 KINDS = ("parquet", "jsonl", "hf")
 
 
-def test_datasets_loads_each_format_with_rows_columns_and_types(project: Path, endpoint: Endpoint) -> None:
-    main(["run", "reviews", "--round", ROUND])
+def test_datasets_loads_each_format_with_rows_columns_and_types(made: Path, project: Path) -> None:
     recipe = load(project / "recipes" / "reviews.yaml")
     conditions = pa.concat_tables(
         on_disk(project, "conditions", {"round": ROUND, "cell": cell}) for cell in recipe.cells
@@ -149,8 +169,7 @@ def test_an_export_is_there_whole_or_not_at_all(
     assert "there is something already" in capsys.readouterr().err
 
 
-def test_rows_of_a_label_that_is_gone_are_not_exported(project: Path, endpoint: Endpoint, edit) -> None:
-    main(["run", "reviews", "--round", ROUND])
+def test_rows_of_a_label_that_is_gone_are_not_exported(made: Path, project: Path, edit) -> None:
     seeds = project / "seeds.csv"
     seeds.write_text(seeds.read_text().replace(",negative", ",bad"))
     edit("negative: the reviewer did not like it", "bad: the reviewer did not like it")

@@ -15,6 +15,7 @@ from synth_assets.contracts.filter import Context, RowFilter
 from synth_assets.resources.home import home
 from synth_assets.resources.storage.lake import Lake
 from tests.assets.test_round import ROUND, ask, one_in
+from tests.conftest import settle
 from tests.endpoint import Endpoint, reviewer
 
 
@@ -28,13 +29,24 @@ def row_where(condition: str) -> str:
     return str(ask(f"select row_id from reviews.lineage where {condition} order by 1 limit 1")[0][0])
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with two rounds, in which some rows are too short."""
+    with pytest.MonkeyPatch.context() as patch, Endpoint(say=one_in(4, "sh\x1b[2Jort")) as served:
+        folder = settle(tmp_path_factory.mktemp("finished"), patch)
+        patch.setenv("SYNTH_MODEL", "scripted")
+        patch.setenv("OPENAI_BASE_URL", served.url)
+        path = folder / "recipes" / "reviews.yaml"
+        text = path.read_text(encoding="utf-8").replace("rows: 6", "rows: 9")
+        path.write_text(text.replace(f"{folder}/", ""), encoding="utf-8")
+        for round_ in ("2026-11-20", ROUND):
+            assert main(["run", "reviews", "--round", round_]) == 0
+    return folder
+
+
 @pytest.fixture
-def rounds(project: Path, endpoint: Endpoint, edit) -> None:
-    """Two rounds, in which some rows are too short."""
-    edit("rows: 6", "rows: 9")
-    endpoint.say = one_in(4, "sh\x1b[2Jort")
-    for round_ in ("2026-11-20", ROUND):
-        assert main(["run", "reviews", "--round", round_]) == 0
+def rounds(finished: Path, project: Path) -> None:
+    shutil.copytree(finished, project, dirs_exist_ok=True)
 
 
 def test_a_rows_story_is_told_from_a_copy_of_the_lake(
