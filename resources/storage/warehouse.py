@@ -29,7 +29,7 @@ ACROSS = {  # what has the same columns in every recipe
     *("seeds", "rejected", "labelled", "weighted", "metrics", "feedback", "calls", "steps"),
     *(path.stem for path in VIEWS.glob("*.sql")),
 }
-ATTEMPTS = 6  # to read while runs write
+ATTEMPTS = 12  # to read while runs write
 JSON_OF = re.compile(r"\{json of (\w+) without (\w+)\}")  # in a view: see _json_of
 
 

@@ -256,7 +256,7 @@ def arrow_reader(root: Path) -> Iterator[tuple[int, int]]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("reader", "reads"),
-    [(warehouse_reader, 1_000), (duckdb_reader, 3_000), (pandas_reader, 3_000), (arrow_reader, 3_000)],
+    [(warehouse_reader, 250), (duckdb_reader, 750), (pandas_reader, 750), (arrow_reader, 750)],
 )
 def test_readers_from_outside_see_whole_tables_while_a_run_writes(
     project: Path, reader: Callable[[Path], Iterator[tuple[int, int]]], reads: int
