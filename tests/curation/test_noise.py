@@ -68,10 +68,13 @@ LEAST = {  # area under the curve, right against wrong labels
 }
 
 
-@pytest.mark.parametrize("data", LEAST)
-@pytest.mark.parametrize(
+SEEDS = pytest.mark.parametrize(
     "seeds", [range(1), pytest.param(range(5), marks=pytest.mark.slow)], ids=["one seed", "five seeds"]
 )
+
+
+@pytest.mark.parametrize("data", LEAST)
+@SEEDS
 def test_wrong_labels_are_found_in_40_percent_of_noise(data: str, seeds: range) -> None:
     found = [found_in(data, seed) for seed in seeds]
     mean = {name: np.mean([auc[name] for auc in found]) for name in found[0]}
@@ -83,6 +86,7 @@ def test_wrong_labels_are_found_in_40_percent_of_noise(data: str, seeds: range) 
         assert mean["dropped and clean"] <= 0.07
 
 
+@cache
 def found_in(data: str, seed: int) -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
 
@@ -121,7 +125,8 @@ def public(data: str) -> tuple[list[str], list[str], np.ndarray]:
         with (GOLD / "ag_news_test.csv").open(encoding="utf-8", newline="") as file:
             rows = [(row[0], f"{row[1]} {row[2]}") for row in csv.reader(file) if row]
         gold, texts = zip(*rows, strict=True)
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit_transform(texts)
+    least = 1 if data == "trec" else 2  # of the other one's words, those of one text cost ten seconds
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=least).fit_transform(texts)
     x = normalize(TruncatedSVD(128, random_state=0).fit_transform(words)).astype(np.float32)
     return list(texts), list(gold), x
 

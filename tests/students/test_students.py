@@ -16,8 +16,7 @@ from synth_assets.students import made, softmax
 from synth_assets.students.classifier import Student as Logistic
 from synth_assets.students.crossfit import out_of_fold
 from synth_assets.students.softmax import SoftmaxRegression, checkpoints, smoothed
-from tests.curation.test_noise import noisy, public
-from tests.curation.weights.test_weights import SEEDS
+from tests.curation.test_noise import SEEDS, noisy, public
 
 TEXTS = [f"a {word} film number {i}" for i in range(30) for word in ("warm", "dull")]
 LABELS = ["good", "bad"] * 30

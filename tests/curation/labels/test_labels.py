@@ -37,14 +37,11 @@ from synth_assets.students.softmax import SoftmaxRegression
 from tests.assets.test_round import ROUND, ask
 from tests.curation import test_noise
 from tests.curation.methods import labelled, no_encoder
-from tests.curation.test_noise import GOLD
+from tests.curation.test_noise import GOLD, SEEDS
 from tests.endpoint import Endpoint, reviewer
 from tests.test_docs import examples
 
 LABELS = ["negative", "positive"]
-SEEDS = pytest.mark.parametrize(
-    "seeds", [range(1), pytest.param(range(5), marks=pytest.mark.slow)], ids=["one seed", "five seeds"]
-)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,7 @@ from synth_assets.curation.weights.weigh import effective_size
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.students.classifier import Student
 from tests.curation.methods import weighed
-from tests.curation.test_noise import GOLD, noisy, public
-
-SEEDS = pytest.mark.parametrize(
-    "seeds", [range(1), pytest.param(range(5), marks=pytest.mark.slow)], ids=["one seed", "five seeds"]
-)
+from tests.curation.test_noise import GOLD, SEEDS, noisy, public
 
 
 def accuracy(
