@@ -38,9 +38,15 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
-    answer = rows(recipe_named(options.name), options.stage, options.n)
+    from synth_assets.report.one_round import latest_verdict
+    from synth_assets.resources.home import warehouse
+
+    recipe = recipe_named(options.name)
+    answer = rows(recipe, options.stage, options.n)
     found = [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
-    options.out.give(recipe=options.name, stage=options.stage, rows=found)
+    verdict = latest_verdict(recipe, warehouse())
+    options.out.give(recipe=options.name, stage=options.stage, verdict=verdict, rows=found)
     for row in found:
         options.out.lines(f"{name:22}{'unknown' if v is None else v}" for name, v in row.items())
         options.out.lines([""])
+    options.out.lines([verdict])

@@ -45,22 +45,26 @@ class OfStudents(Metric):
     name = "student"
 
     def measure(self, look: Look) -> pd.DataFrame:
-        """Nothing where there are no test rows with labels."""
+        """Each set is in the table: where there is no accuracy, with the reason. Nothing of a task without
+        labels."""
         import pandas as pd
 
         from synth_assets.evaluation import usefulness as useful
 
-        test = test_of(look)
-        if test.empty:
+        test, baselines = test_of(look), look.shared.get("baselines", {})
+        if not look.recipe.labels:
             return table([])
-        baselines = look.shared.get("baselines", {})
+        sets, why = look.sets(), useful.untrained(look.sets(), test["label"])
+        if test.empty:
+            why = dict.fromkeys([*sets, "real"], "the seeds have no test rows: see seeds.splits.test")
+            return table(useful.compare(dict.fromkeys(why), 0, "seeds", why))
         try:
-            said = look.shared["students"] = useful.predictions(look.sets(), test, look.student)
+            said = look.shared["students"] = useful.predictions(sets, test, look.student)
         except NotInstalled as error:
-            rows = useful.compare({**dict.fromkeys(look.sets()), **baselines}, len(test), "seeds")
-            return table(r._replace(reason=str(error)) if r.value is None else r for r in rows)
-        parts = [useful.usefulness(said, baselines, len(test))]
-        parts.append(useful.curves(look.sets(), test, look.student, look.recipe.seed))
+            why = dict.fromkeys(sets, str(error)) | why
+            return table(useful.compare({**dict.fromkeys(why), **baselines}, len(test), "seeds", why))
+        parts = [useful.usefulness(said, baselines, len(test), why), useful.weights_gain(sets, said)]
+        parts.append(useful.curves(sets, test, look.student, look.recipe.seed))
         if before := look.before():
             last = {MAIN: before.weighted[before.weighted["origin"] == "synthetic"]}
             then = useful.predictions(last, test, look.student)[MAIN]

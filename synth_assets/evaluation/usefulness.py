@@ -104,12 +104,14 @@ def paired_gain(after: np.ndarray, before: np.ndarray, draws: int = 4000) -> tup
     return float(difference.mean()), float(low), float(high)
 
 
-def compare(hits: Mapping[str, np.ndarray | None], n: int, against: str) -> Iterator[Row]:
+def compare(
+    hits: Mapping[str, np.ndarray | None], n: int, against: str, why: Mapping[str, str] = {}
+) -> Iterator[Row]:
     """Each contestant's accuracy, from one bool a test row, and its paired gain over `against`. None, of a
-    set that lacks a class, is unknown."""
+    set that lacks a class, is unknown; `why` says why."""
     for name, right in hits.items():
         if right is None:
-            yield Row("accuracy", name, None, n=n)
+            yield Row("accuracy", name, None, n=n, reason=why.get(name))
             continue
         yield Row("accuracy", name, float(right.mean()), *wilson(int(right.sum()), n), n)
         base = hits.get(against)
@@ -294,14 +296,37 @@ def predictions(sets: Sets, test: pd.DataFrame, student: Made) -> dict[str, Pred
     return {name: predicted(train, features, gold, student.new) for name, train in trained.items()}
 
 
-def usefulness(said: Mapping[str, Predicted | None], others: Mapping[str, Any], n: int) -> pd.DataFrame:
-    """Accuracy and its gain over the seeds for all sets and baselines (`others`, one bool a test row); of
-    students what `of_one` says, of the main set the errors by class and the confusion."""
+def untrained(sets: Sets, gold: Iterable[str]) -> dict[str, str]:
+    """Set -> why there is no student of it; of `real`, why there is no such set."""
+    found, wanted = {}, set(gold)
+    for name, rows in sets.items():
+        if lacking := sorted(wanted - set(rows["label"])):
+            found[name] = f"no row is labelled {', '.join(lacking)}" if len(rows) else NO_ROWS
+    if "real" not in sets:
+        found["real"] = "the split unlabeled has fewer rows of some label than the set: give seeds more rows"
+    return found
+
+
+def usefulness(
+    said: Mapping[str, Predicted | None], others: Mapping[str, Any], n: int, why: Mapping[str, str] = {}
+) -> pd.DataFrame:
+    """Accuracy and its gain over the seeds for all sets and baselines (`others`, one bool a test row), where
+    unknown with the reason; of students what `of_one` says, of the main set the errors by class and the
+    confusion."""
     right = {name: None if p is None else p.right for name, p in said.items()}
+    right |= dict.fromkeys(name for name in why if name not in said)
     rows = [found for name, p in said.items() if p is not None for found in of_one(name, p)]
     main = said.get(MAIN)
     rows += [] if main is None else errors(main)
-    return table([*compare({**right, **others}, n, "seeds"), *rows])
+    return table([*compare({**right, **others}, n, "seeds", why), *rows])
+
+
+def weights_gain(sets: Sets, said: Mapping[str, Predicted | None]) -> pd.DataFrame:
+    """Paired gain in accuracy of the weighted rows over the same rows of equal weight, if weights differ."""
+    main, same = said.get(MAIN), said.get("labelled")
+    if main is None or same is None or sets[MAIN]["weight"].nunique() < 2:
+        return table([])
+    return table([Row("weights_gain", MAIN, *paired_gain(main.right, same.right), len(main.gold))])
 
 
 def curves(sets: Sets, test: pd.DataFrame, student: Made, seed: int = 0) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import yaml
 from synth_assets.contracts.model_spec import NamedModel
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.report.one_round import ask, query
+from synth_assets.report.one_round import ask, latest_verdict, query
 from synth_assets.report.pages import Section, Table, general, in_card, markdown
 from synth_assets.resources.gateway.models import resolve_model
 from synth_assets.resources.storage.warehouse import Warehouse
@@ -42,6 +42,7 @@ def facts(recipe: Recipe, warehouse: Warehouse, stage: str, round_: str | None, 
         "stage": stage,
         "round": round_,
         "rows": rows,
+        "verdict": latest_verdict(recipe, warehouse, round_),
         "text": recipe.task.text,
         "label": recipe.task.label if recipe.labels else None,
         "labels": {name: label.definition for name, label in recipe.task.classify.items()},
@@ -70,7 +71,8 @@ def card(recipe: Recipe, kind: Format, schema: pa.Schema, data: Mapping[str, Any
     labelled = f", with {data['label']}" if data["label"] else ""
     made = f"`{data['stage']}`" + (f", round {data['round']}" if data["round"] else "")
     yield from ("---", _front_matter(recipe, kind, data["rows"], schema).rstrip(), "---", "")
-    yield from (f"# {recipe.name}", "", f"{data['rows']:,} rows: {data['text']}{labelled}. {SYNTHETIC}", "")
+    yield from (f"# {recipe.name}", "", in_card(data["verdict"]), "")
+    yield from (f"{data['rows']:,} rows: {data['text']}{labelled}. {SYNTHETIC}", "")
     yield from (f"Exported from the stage {made} of the recipe `{recipe.name}`.", "")
     if data["labels"]:
         labels = Table(["label", "what it means"], list(data["labels"].items()))

@@ -38,6 +38,7 @@ def metric_sections(metrics: Metrics, labels: Sequence[str], parts: Parts | None
 
     taken(["yield"])
     accuracy, gain, change = (left.pop(f"accuracy{of}", {}) for of in ("", "_gain", "_change"))
+    change |= {f"{set_}, against equal weights": value for set_, value in left.pop("weights_gain", {}).items()}
     yield _accuracy(accuracy, gain, change, taken(STUDENTS))
     yield _answers(taken(name for name in left if name.startswith("in_context_")))
     yield _trust(taken([*TRUST, *(name for name in left if name.startswith("truth_"))]))
@@ -48,10 +49,14 @@ def metric_sections(metrics: Metrics, labels: Sequence[str], parts: Parts | None
     yield _others(left)
 
 
-def in_short(name: str, part: str) -> bool:
-    """Whether a terminal is shown the metric."""
-    if name in ("accuracy", "accuracy_gain"):
-        return part in TRAINED_ON
+def in_short(name: str, part: str, value: float | None) -> bool:
+    """Whether a terminal is shown the metric: of students all sets, those too of which it is unknown."""
+    if name == "accuracy":
+        return True
+    if value is None:
+        return False
+    if name in ("accuracy_gain", "weights_gain"):
+        return True
     return name.startswith("in_context_") or (name in SHORT and (name not in TRUST or part == "filtered"))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
+from synth_assets.evaluation.verdict import sentence
 from synth_assets.resources.home import lake, reports
 from synth_assets.resources.storage.warehouse import Warehouse, identifier
 from synth_assets.stages import tables
@@ -33,11 +34,24 @@ class Round:
         """What is known of it, for programs: counts of rows, metrics, and what its calls cost."""
         of = {"recipe": self.recipe.name, "round": self.day, "rows": self.counts}
         cost = self.ask("select * from {recipe}.cost where round = $round")
-        return {**of, "metrics": self.metrics(), "cost": cost}
+        return {**of, "verdict": self.verdict(), "metrics": self.metrics(), "cost": cost}
+
+    def verdict(self) -> str:
+        """What the metrics come to, in one sentence."""
+        return sentence(self.recipe, self.metrics(), self.day)
 
     def metrics(self, **given: str) -> list[dict[str, Any]]:
         """What was measured of a round, by default of this one."""
         return self.ask("select * from {recipe}.metrics where round = $round", **given)
+
+
+def latest_verdict(recipe: Recipe, warehouse: Warehouse, round_: str | None = None) -> str:
+    """The verdict on the last round, up to this one, that has metrics."""
+    sql = "select max(round)::varchar as day from {recipe}.metrics where round <= $round"
+    (found,) = ask(warehouse, recipe.name, sql, round=round_ or "9999-12-31")
+    if not found["day"]:
+        return sentence(recipe, [], "")
+    return Round(recipe, warehouse, found["day"]).verdict()
 
 
 def ask(warehouse: Warehouse, recipe: str, sql: str, **given: Any) -> list[dict[str, Any]]:

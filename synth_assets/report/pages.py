@@ -125,8 +125,8 @@ def text(value: object, longest: int = LONGEST) -> str:
     return words if len(words) <= longest else words[: longest - 1] + "…"
 
 
-def html(title: str, words: str, sections: Sequence[Section]) -> str:
-    """The sections as a page of their own."""
+def html(title: str, words: str, sections: Sequence[Section], verdict: str = "") -> str:
+    """The sections as a page of their own, which begins with the verdict."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     files = FileSystemLoader(Path(__file__).parent)
@@ -137,7 +137,9 @@ def html(title: str, words: str, sections: Sequence[Section]) -> str:
     pages.tests["picture"] = lambda part: isinstance(part, Picture)
     shown = [section for section in sections if section.parts]
     colours = {"light": charts.LIGHT, "dark": charts.DARK}
-    return pages.get_template(TEMPLATE).render(title=title, words=words, sections=shown, **colours)
+    return pages.get_template(TEMPLATE).render(
+        title=title, words=words, verdict=verdict, sections=shown, **colours
+    )
 
 
 def lines(sections: Sequence[Section]) -> Iterator[str]:

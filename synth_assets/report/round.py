@@ -28,10 +28,10 @@ def summary(recipe: Recipe, round_: str) -> Iterator[str]:
     at = Round(recipe, warehouse(), round_)
     rows = at.metrics()
     measured = by_name(rows)
-    metrics = {key: value for key, value in measured.items() if value[0] is not None and in_short(*key)}
+    metrics = {key: value for key, value in measured.items() if in_short(*key, value[0])}
     told = (_funnel(at), *metric_sections(metrics, []), _unknown(rows))
     shown = [part for section in told for part in section.parts]
-    yield f"{recipe.name}, round {round_}"
+    yield from (f"{recipe.name}, round {round_}", "", at.verdict())
     for table in [*shown, *_cost(at)]:
         yield from ("", *pages.aligned(table)) if isinstance(table, Table) else ()
     sql = f"select text, label, weight from {recipe.name}.weighted where round = '{round_}' limit 5"
@@ -41,9 +41,11 @@ def summary(recipe: Recipe, round_: str) -> Iterator[str]:
 
 def write(recipe: Recipe, warehouse: Warehouse, round_: str, to: Path) -> list[Section]:
     """Write the page, whole or not at all; returns what it says."""
-    written = sections(Round(recipe, warehouse, round_))
+    at = Round(recipe, warehouse, round_)
+    written = sections(at)
     words = f"{text(recipe.task.text)}; synthetic rows, made by a language model and measured on real ones"
-    files.write(to, pages.html(f"{recipe.name}, round {round_}", f"{words}. Intervals are 95 %.", written))
+    title, words = f"{recipe.name}, round {round_}", f"{words}. Intervals are 95 %."
+    files.write(to, pages.html(title, words, written, at.verdict()))
     return written
 
 
@@ -138,11 +140,14 @@ def _changes(round_: Round, now: Metrics) -> Section:
 
 def _unknown(measured: Sequence[Mapping[str, Any]]) -> Section:
     """What was not measured, and why."""
-    why: dict[str, dict[str, None]] = {}
+    why: dict[str, dict[str, list[str]]] = {}
     for row in measured:
         if row["value"] is None and row.get("reason"):
-            why.setdefault(row["reason"], {})[row["name"]] = None
-    lines = [[text(", ".join(names), 400), text(reason, 400)] for reason, names in why.items()]
+            why.setdefault(row["reason"], {}).setdefault(row["name"], []).append(row["slice"])
+    lines = [
+        [text("; ".join(f"{n} ({', '.join(of)})" for n, of in names.items()), 400), text(reason, 400)]
+        for reason, names in why.items()
+    ]
     return Section.of("unknown", [Table(["metrics", "why"], lines)] if lines else [])
 
 

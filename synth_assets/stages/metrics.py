@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from synth_assets.annotation import annotators, people
 from synth_assets.contracts.measure import Before, Look, Metric, Row
 from synth_assets.core.errors import NotInstalled
+from synth_assets.evaluation import verdict
 from synth_assets.evaluation.metric_rows import MAIN, table
 from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.steps.prompt import parsed
@@ -44,6 +45,17 @@ CHECKS = {
         ("conditions", "metrics.collapse"),
         "synth sql --query diversity_over_rounds",
     ),
+    "weights_help": Check(
+        "Is a student of the weighted rows as good as one of the same rows of equal weight? (It warns where the "
+        "whole paired interval is under 0.)",
+        ("weights", "labelled"),
+        "synth report {recipe}",
+    ),
+    "better_than_seeds": Check(
+        "Is the set at least as good as the seeds alone? (It warns where the whole paired interval is under 0.)",
+        ("filters", "conditions", "rows", "weights"),
+        "synth tune {recipe}",
+    ),
 }
 
 
@@ -60,7 +72,9 @@ def compute(run: Run, **now: Table) -> Made:
     rows = pd.concat([*parts, of_cells], ignore_index=True).assign(round=run.round)
     by_cell = of_cells.set_index("slice")["value"].to_dict()
     next_round = feedback.told({cell: by_cell[cell] for cell in recipe.cells}, recipe.rows, run.round)
-    numbers = {**_numbers(rows, own), **{name: _listed(*lines) for name, lines in look.told.items()}}
+    told = verdict.sentence(recipe, rows.to_dict("records"), run.round)
+    lists = {name: _listed(*lines) for name, lines in look.told.items()}
+    numbers = {"verdict": told, **_numbers(rows, own), **lists}
     return Made(rows, numbers, _verdicts(recipe, rows, look.before()), beside={"feedback": Made(next_round)})
 
 
@@ -133,11 +147,22 @@ def asks(run: Run, **now: Table | None) -> None:
 
 
 def _verdicts(recipe: Recipe, rows: Table, before: Before | None) -> dict[str, list[Verdict]]:
+    told = rows.to_dict("records")
     return {
         "contamination": [_contamination(rows, recipe.metrics.contamination)],
         "accuracy_holds": [_accuracy(rows, before)],
         "diversity_holds": [_diversity(rows, recipe.metrics.collapse)],
+        "weights_help": [_gain(verdict.weights_gain(told), "the same rows of equal weight")],
+        "better_than_seeds": [_gain(verdict.gain_over_seeds(recipe, told), "the seeds alone")],
     }
+
+
+def _gain(gain: Mapping[str, Any] | None, over: str) -> Verdict:
+    if gain is None:
+        return Verdict(True, "Not measured.", blocks=False)
+    words = f"{gain['slice']} gains {gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})"
+    words += f" over {over}, on the same {int(gain['n']):,} test rows."
+    return Verdict(not gain["high"] < 0, words, blocks=False)
 
 
 def _contamination(rows: Table, most: float) -> Verdict:

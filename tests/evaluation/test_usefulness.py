@@ -54,11 +54,18 @@ def test_a_paired_gain_is_about_the_rows_that_changed() -> None:
     assert same == (0.0, -wilson(0, len(before))[1], wilson(0, len(before))[1])
 
 
-def test_a_set_that_lacks_a_class_has_an_unknown_accuracy() -> None:
+def test_a_set_that_lacks_a_class_or_is_not_there_is_in_the_table_with_the_reason() -> None:
     one_class = rows(10)[lambda t: t["label"] == "good"]
-    said = usefulness.predictions({"seeds": rows(4), "half": one_class}, rows(20), MADE)
+    sets = {"seeds": rows(4), "half": one_class, "none": rows(0)}
+    said = usefulness.predictions(sets, rows(20), MADE)
     assert said["half"] is None
-    table = usefulness.usefulness(said, {}, 20).set_index(["name", "slice"]).sort_index()
+    why = usefulness.untrained(sets, rows(20)["label"])
+    table = usefulness.usefulness(said, {}, 20, why).set_index(["name", "slice"]).sort_index()
+    assert table.loc["accuracy", "reason"].dropna().to_dict() == {
+        "half": "no row is labelled bad",
+        "none": "no rows",
+        "real": "the split unlabeled has fewer rows of some label than the set: give seeds more rows",
+    }
     assert table.loc[("accuracy", "seeds"), "value"] == 1.0
     assert pd.isna(table.loc[("accuracy", "half"), "value"])
     assert table.loc[("macro_f1", "seeds"), "value"] == 1.0
@@ -135,6 +142,17 @@ def test_the_errors_of_the_main_set_are_told_class_by_class() -> None:
     table = usefulness.usefulness(said, {}, 20).set_index(["name", "slice"])["value"]
     assert table["error", "bad"] == 0.0
     assert table["confusion", "good>good"] == 10
+
+
+def test_weights_are_held_against_the_same_rows_of_equal_weight() -> None:
+    wrong = pd.concat([rows(20), rows(4).assign(label=["good", "bad"] * 2)], ignore_index=True)
+    heavy = wrong.assign(weight=[1.0] * 20 + [500.0] * 4)  # what is wrong weighs most
+    sets = {"labelled": wrong, "weighted": heavy}
+    (gain,) = usefulness.weights_gain(sets, usefulness.predictions(sets, rows(20), MADE)).to_dict("records")
+    assert (gain["name"], gain["slice"], gain["value"], gain["n"]) == ("weights_gain", "weighted", -0.75, 20)
+    assert gain["high"] < 0
+    sets["weighted"] = wrong.assign(weight=1.0)
+    assert usefulness.weights_gain(sets, usefulness.predictions(sets, rows(20), MADE)).empty
 
 
 def test_a_round_is_held_against_the_one_before_on_the_same_rows() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -17,6 +18,7 @@ from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 from synth_assets.recipe.load import load
 from synth_assets.report.metrics import Metrics, differences, metric_sections
+from synth_assets.report.round import summary
 from synth_assets.report.pages import Number, Section, Table, html, lines, markdown
 from synth_assets.resources.home import home
 from tests.assets.test_round import ROUND, one_in
@@ -132,6 +134,27 @@ def test_a_page_has_a_section_for_each_thing_that_is_known(made: Path, written: 
     assert "the seeds alone" in page.text
     assert f"Before is round {BEFORE}" in page.text
     assert len(page.ids) == len(set(page.ids))
+
+
+def test_everything_begins_with_the_same_verdict(
+    made: Path, written: str, capsys: pytest.CaptureFixture
+) -> None:
+    recipe = load(made / "recipes" / "reviews.yaml")
+    title, _, verdict, *_ = summary(recipe, ROUND)
+    assert title == f"reviews, round {ROUND}"
+    assert verdict.startswith("It cannot be told with 4 test rows whether the set is better than the seeds alone")
+    assert written.index(f'<p class="verdict">{verdict}</p>') < written.index("<nav")
+    assert main(["show", "reviews"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == verdict
+    for command in (["show"], ["report", "--to", "again.html"]):
+        assert main([command[0], "reviews", *command[1:], "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["verdict"] == verdict
+    assert main(["export", "reviews", "--to", "set"]) == 0
+    assert (made / "set" / "README.md").read_text().split("# reviews")[1].strip().startswith(verdict)
+    assert json.loads((made / "set" / "card.json").read_text())["verdict"] == verdict
+    with dagster_instance() as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(["reviews", "metrics"]))
+    assert event.asset_materialization.metadata["verdict"].value == verdict
 
 
 def test_what_rows_and_conditions_say_stays_text(written: str) -> None:

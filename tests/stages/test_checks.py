@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from synth_assets.cli import main
+from synth_assets.contracts.measure import Row
 from synth_assets.contracts.section import Strict
 from synth_assets.core.registry import FILTERS
+from synth_assets.evaluation.metric_rows import table
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages import filtered, generations, metrics, weighted
@@ -58,6 +60,22 @@ def test_the_guide_has_every_check() -> None:
 def test_every_check_of_a_stage_is_among_them(project: Path) -> None:
     stages = graph(load(project / "recipes" / "reviews.yaml"))
     assert {check for stage in stages for check in stage.checks.values()} == set(ALL.values())
+
+
+@pytest.mark.parametrize(("high", "fine"), [(-0.01, False), (0.0, True)])
+def test_weights_and_a_set_that_do_harm_are_warned_of(project: Path, high: float, fine: bool) -> None:
+    recipe = load(project / "recipes" / "reviews.yaml")
+    gains = [Row(name, "weighted", -0.1, -0.2, high, 1200) for name in ("weights_gain", "accuracy_gain")]
+    found = metrics._verdicts(recipe, table(gains), None)
+    ((weights,), (seeds,)) = found["weights_help"], found["better_than_seeds"]
+    assert (weights.fine, seeds.fine) == (fine, fine)
+    assert not weights.blocks
+    assert not seeds.blocks
+    gains_ = f"weighted gains -0.100 (-0.200 to {high:+.3f}) over"
+    assert weights.words == f"{gains_} the same rows of equal weight, on the same 1,200 test rows."
+    assert seeds.words == f"{gains_} the seeds alone, on the same 1,200 test rows."
+    (unknown,) = metrics._verdicts(recipe, table([]), None)["better_than_seeds"]
+    assert (unknown.fine, unknown.words) == (True, "Not measured.")
 
 
 def test_a_red_check_says_what_helps_and_its_commands_run(
