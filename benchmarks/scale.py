@@ -121,9 +121,10 @@ def make(rounds: int, cells: Sequence[str], latest: date) -> None:
 
     from synth_assets.assets.code_location import build
     from synth_assets.assets.factory import key
-    from synth_assets.assets.in_process import BY_ROUND, dagster_instance
+    from synth_assets.assets.in_process import dagster_instance
     from synth_assets.assets.nightly import made_by_cell
     from synth_assets.partitions import cell_key
+    from synth_assets.stages.graph import cut_by
 
     recipe, first = load(), latest.isoformat()
     days = [(latest - timedelta(days=n)).isoformat() for n in range(rounds - 1, 0, -1)]
@@ -138,7 +139,8 @@ def make(rounds: int, cells: Sequence[str], latest: date) -> None:
         run(made_by_cell(recipe), cell_key(first, cells[0]))
         copy_files("cell", cells[0], cells[1:])
         copy_events(seeds, cells[0], cells[1:])
-        run([key(recipe, stage) for stage in BY_ROUND], first)
+        by_round = [name for stage in cut_by(recipe, "round") for name in (stage.name, *stage.also)]
+        run([key(recipe, stage) for stage in (*by_round, "report")], first)
     with ProcessPoolExecutor() as pool:
         list(pool.map(partial(copy_files, "round", first), [days[n::20] for n in range(20)]))
     copy_events(seeds, first, days)

@@ -148,6 +148,15 @@ def listen(server: type[S], handler: type[BaseHTTPRequestHandler]) -> S:
     raise AssertionError(f"no port is free at {host}")
 
 
+WORDS = ("slow", "odd", "warm", "old film", "cast", "plot", "scene", "the end", "a joke", "felt", "often")
+
+
+def various(body: dict[str, Any]) -> str:
+    """A text of twelve words, another one for each other request."""
+    asked = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
+    return " " + " ".join(WORDS[byte % len(WORDS)] for byte in asked[:12])
+
+
 def _prompt(body: dict[str, Any]) -> str:
     return body["messages"][-1]["content"] if "messages" in body else body["prompt"]
 

@@ -32,13 +32,13 @@ def quick_rounds() -> Iterator[None]:
 
 
 def patch_ours(patch: pytest.MonkeyPatch) -> None:
-    from synth_assets.assets import in_process
+    from synth_assets.assets import rounds
     from synth_assets.report import charts
 
     def but_for_numbers(*chart: Any) -> str:
         return re.sub(r"[-\d.e]*\d[-\d.e, ()]*", "0", repr(chart))
 
-    patch.setattr(in_process, "BY_ROUND", [stage for stage in in_process.BY_ROUND if stage != "report"])
+    patch.setattr(rounds, "BESIDE", ())
     patch.setattr(charts, "markdown", made_once(charts.markdown, but_for_numbers))
 
 

@@ -15,9 +15,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,15 @@ def ensure(
         if running is None:
             running = _start(model_path.absolute(), home, slots, context, idle)
     return f"http://127.0.0.1:{running['port']}/v1"
+
+
+def end_unused(folder: Path) -> None:
+    """End the servers below this folder that no process uses, without waiting until they are idle."""
+    for about in folder.glob("*/server.json"):
+        with (about.parent / "users.lock").open("a") as users, suppress(OSError, ValueError, LookupError):
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while there is a user
+            os.kill(json.loads(about.read_text())["pid"], signal.SIGKILL)
+            about.unlink()
 
 
 def _become_user(home: Path) -> None:

@@ -20,9 +20,9 @@ def is_gone(process: str) -> bool:
 
 
 def _started(pid: int) -> str:
-    """The id with the start time in clock ticks since boot; `?` for the time when there is none such."""
+    """The id with the start time in clock ticks since boot; `?` for the time when none such runs."""
     try:
-        ticks = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
-        ticks = "?"
-    return f"{pid}@{ticks}"
+        fields = []
+    return f"{pid}@{fields[19] if fields and fields[0] != 'Z' else '?'}"

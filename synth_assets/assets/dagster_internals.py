@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -16,7 +17,14 @@ from dagster._core.definitions.data_version import (
     extract_data_provenance_from_entry,
 )
 from dagster._core.definitions.events import AssetKeyPartitionKey
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 from dagster._utils.schedules import cron_string_iterator
 
 if TYPE_CHECKING:
@@ -40,14 +48,48 @@ def staleness(
     instance: dg.DagsterInstance,
     assets: Sequence[dg.AssetsDefinition | dg.AssetSpec],
     partitions: Mapping[dg.AssetKey, Sequence[str]] | None = None,
+    idle: Collection[dg.AssetKey] = (),
 ) -> CachingStaleStatusResolver:
     """What the UI says of the assets' partitions: missing, stale and why, or fresh. Those named here are
-    looked up at once, all others one by one."""
+    looked up at once, all others one by one. `idle`: assets that change nothing of what depends on them,
+    also where that was made before it did."""
     made = [dg.AssetsDefinition(specs=[a]) if isinstance(a, dg.AssetSpec) else a for a in assets]
     graph = AssetGraph.from_assets(AssetGraph.normalize_assets(made))
     now = TemporalContext(effective_dt=datetime.now(UTC), last_event_id=None)
     view = AssetGraphView(temporal_context=now, instance=instance, asset_graph=graph)
-    return _Resolver(instance, graph, view, partitions or {})
+    return _Resolver(instance, graph, view, partitions or {}, idle)
+
+
+def named(value: Any, description: str) -> dg.ResourceDefinition:
+    """An object as a resource that the UI shows with its type; Dagster's own wrapping shows a `<lambda>`."""
+    kind = dg.IOManagerDefinition if isinstance(value, dg.IOManager) else dg.ResourceDefinition
+    made: Any = kind(lambda _: value, description=description)
+    made._hardcoded_resource_type = type(value)
+    return made
+
+
+@contextmanager
+def seen_from(instance: dg.DagsterInstance, location: str) -> Iterator[None]:
+    """Runs that this process makes meanwhile belong to a code location: the UI's timeline and its pages of
+    jobs leave others out."""
+    create = instance.create_run_for_job
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), SINGLETON_REPOSITORY_NAME)
+
+    def with_origin(job_def: dg.JobDefinition, **given: Any) -> Any:
+        origin = RemoteJobOrigin(repository, job_def.name)
+        return create(job_def, **given, remote_job_origin=origin)
+
+    setattr(instance, "create_run_for_job", with_origin)  # noqa: B010 - mypy takes methods as fixed
+    try:
+        yield
+    finally:
+        delattr(instance, "create_run_for_job")
+
+
+def running_schedules(instance: dg.DagsterInstance) -> set[str]:
+    """Names of the schedules that are switched on."""
+    states = instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+    return {state.name for state in states if state.is_running}
 
 
 def version_made(
@@ -57,6 +99,15 @@ def version_made(
     record = resolver._get_latest_data_version_record(AssetKeyPartitionKey(asset, partition))
     made = extract_data_provenance_from_entry(record.event_log_entry) if record else None
     return made.code_version if made else None
+
+
+def tags_made(
+    resolver: CachingStaleStatusResolver, asset: dg.AssetKey, partition: str | None
+) -> Mapping[str, str]:
+    """The tags that a partition was made with; none where it was never made."""
+    record = resolver._get_latest_data_version_record(AssetKeyPartitionKey(asset, partition))
+    made = record.event_log_entry.asset_materialization if record else None
+    return (made.tags or {}) if made else {}
 
 
 def is_missing(status: StaleStatus) -> bool:
@@ -78,8 +129,10 @@ class _Resolver(CachingStaleStatusResolver):
         graph: Any,
         view: Any,
         partitions: Mapping[dg.AssetKey, Sequence[str]],
+        idle: Collection[dg.AssetKey],
     ) -> None:
         super().__init__(instance, graph, loading_context=view)
+        self._idle = idle
         self._latest: dict[Any, Any] = {}  # AssetKeyPartitionKey -> record of its materialization, or None
         for asset, names in partitions.items():
             self._latest |= dict.fromkeys((AssetKeyPartitionKey(asset, name) for name in names), None)
@@ -89,6 +142,11 @@ class _Resolver(CachingStaleStatusResolver):
             wanted = dg.AssetRecordsFilter(asset, storage_ids=list(ids.values()))
             for record in instance.fetch_materializations(wanted, limit=len(ids)).records if ids else ():
                 self._latest[AssetKeyPartitionKey(asset, record.partition_key)] = record
+
+    def _get_stale_causes_materialized(self, key: AssetKeyPartitionKey) -> Iterator[Any]:
+        for cause in super()._get_stale_causes_materialized(key=key):
+            if cause.dependency is None or cause.dependency.asset_key not in self._idle:
+                yield cause
 
     def _get_latest_data_version_record(self, key: AssetKeyPartitionKey) -> Any:
         return self._latest[key] if key in self._latest else super()._get_latest_data_version_record(key=key)

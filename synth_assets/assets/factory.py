@@ -21,6 +21,9 @@ from synth_assets.stages.stage import Check, Made, Stage, Table, Verdict, short
 
 LANGUAGE_MODEL_POOL = "language_model"
 PREVIEW_ROWS = 5
+COMPLETE = "synth/complete"  # tag of rows that another run would not make better: see `complete`
+NO_ENCODER = "without_encoder"  # its value, where something is unknown as long as there is none
+FIRST = "conditions"  # what a round begins with, and so comes after the round's plan
 Assets = Sequence[dg.AssetsDefinition | dg.AssetSpec]
 HIDDEN = ("row_id", "round", "cell", "call_id", "replicate", "demonstration_ids")  # from previews
 
@@ -77,7 +80,7 @@ def _decorated(
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     common: dict[str, Any] = {
         "ins": {name: dg.AssetIn(key(recipe, name)) for name in stage.reads},
-        "deps": [_after(recipe, name) for name in stage.after],
+        "deps": [_after(recipe, name) for name in (*stage.after, *(["plan"] if stage.name == FIRST else []))],
         "partitions_def": partitions_of(recipe, stage.name),
         "check_specs": [_check_spec(recipe, stage.name, *item) for item in stage.checks.items()],
         "pool": LANGUAGE_MODEL_POOL if stage.pays else None,
@@ -140,15 +143,14 @@ def follows(recipe: Recipe) -> dg.AutomationCondition:
 def refreshes(recipe: Recipe) -> dg.AutomationCondition | None:
     """A stage of a cell is made again after an edit: when what it says itself has changed, or the data that
     it reads. What was never made is left alone, and so are, by default, all rounds but the latest. What a
-    round tells the next is left out: a round that was made keeps the size that it had."""
+    round tells the next is left out: a round that was made keeps the size that it had. So is the plan, which
+    changes no rows."""
     if recipe.refresh == "none":
         return None
-    feedback = dg.AssetSelection.assets(key(recipe, "feedback"))
+    beside = dg.AssetSelection.assets(key(recipe, "feedback"), key(recipe, "plan"))
     is_ = dg.AutomationCondition
-    changed: Any = is_.code_version_changed() | is_.any_deps_match(is_.data_version_changed()).ignore(
-        feedback
-    )
-    busy = is_.in_progress() | is_.any_deps_in_progress().ignore(feedback)
+    changed: Any = is_.code_version_changed() | is_.any_deps_match(is_.data_version_changed()).ignore(beside)
+    busy = is_.in_progress() | is_.any_deps_in_progress().ignore(beside)
     condition = changed.since_last_handled() & ~is_.missing() & ~busy
     if recipe.refresh == "latest":
         condition &= is_.in_latest_time_window()
@@ -174,9 +176,19 @@ def _results(
     if "answered" in verdicts:
         verdicts["answered"] = [*run.verdicts(), *verdicts["answered"]]
     checks = [check(recipe, stage, name, *looked_at) for name, looked_at in verdicts.items()]
-    yield result(recipe, stage.name, made, run.numbers(), checks)
+    tags = complete(checks, run.encoder.missing)
+    yield result(recipe, stage.name, made, run.numbers(), checks, tags)
     for name in stage.also:
-        yield result(recipe, name, made.beside[name])
+        yield result(recipe, name, made.beside[name], tags=tags)
+
+
+def complete(checks: Sequence[dg.AssetCheckResult], no_encoder: bool) -> dict[str, str]:
+    """The tag of rows that another run would not make better: nothing stops what comes after, and every
+    request has its answer. Any other warning stays as it is, however often the stage is made."""
+    stops = dg.AssetCheckSeverity.ERROR
+    if any(not each.passed and (each.severity == stops or each.check_name == "answered") for each in checks):
+        return {}
+    return {COMPLETE: NO_ENCODER if no_encoder else "true"}
 
 
 def check(recipe: Recipe, stage: Stage, name: str, *verdicts: Verdict) -> dg.AssetCheckResult:
@@ -202,6 +214,7 @@ def result(
     made: Made,
     numbers: Mapping[str, Any] | None = None,
     checks: Sequence[dg.AssetCheckResult] = (),
+    tags: Mapping[str, str] | None = None,
 ) -> dg.MaterializeResult:
     """Rows as a materialization: an Arrow table whose hash is the data version of the partition."""
     table = tables.to_arrow(recipe, stage, made.rows)
@@ -217,28 +230,31 @@ def result(
             **(numbers or {}),
         },
         check_results=checks,
+        tags=tags,
     )
 
 
 def report_feedback(recipe: Recipe, lake: Lake, context: dg.AssetExecutionContext, told: Table) -> None:
-    """Write what a round tells the next one and tell Dagster, one observation a cell."""
+    """Write what a round tells the next one and tell Dagster, of each cell twice: versions of what is
+    external are looked up in observations, and the UI shows materializations."""
     for row in told.to_dict("records"):
         place = {"round": row["round"], "cell": row["cell"]}
         table = tables.to_arrow(recipe, "feedback", told[told["cell"] == row["cell"]])
         lake.write(recipe.name, "feedback", place, table)
         share = None if row["yield"] != row["yield"] else row["yield"]
-        context.log_event(
-            dg.AssetObservation(
-                key(recipe, "feedback"),
-                partition=cell_key(row["round"], row["cell"]),
-                metadata={
-                    "cell": row["cell"],
-                    "yield": None if share is None else round(share, 4),
-                    "rows": row["rows"],
-                },
-                tags={"dagster/data_version": tables.content_hash(table)},
+        for event in (dg.AssetObservation, dg.AssetMaterialization):
+            context.log_event(
+                event(
+                    key(recipe, "feedback"),
+                    partition=cell_key(row["round"], row["cell"]),
+                    metadata={
+                        "cell": row["cell"],
+                        "yield": None if share is None else round(share, 4),
+                        "rows": row["rows"],
+                    },
+                    tags={"dagster/data_version": tables.content_hash(table)},
+                )
             )
-        )
 
 
 def feedback_spec(recipe: Recipe) -> dg.AssetSpec:

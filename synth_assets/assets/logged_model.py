@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
 from synth_assets.contracts.model_spec import NamedModel
 from synth_assets.core.answer_schema import Schema
 from synth_assets.core.asking import Answer, Completes, Message
 from synth_assets.core.days import today
+from synth_assets.core.errors import NotInstalled
 from synth_assets.recipe import columns
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.call_log.log import COLUMNS
@@ -190,8 +192,33 @@ class BoundModel:
         }
 
 
+class Watched:
+    """The encoder, and whether it was wanted and missing."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder, self.missing = encoder, False
+
+    def encode(self, texts: Sequence[str]) -> Any:
+        with self._looking():
+            return self._encoder.encode(texts)
+
+    def folder(self) -> Path:
+        with self._looking():
+            return self._encoder.folder()
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        try:
+            yield
+        except NotInstalled:
+            self.missing = True
+            raise
+
+
 class LoggedRun(Run):
     """The run of one partition as a Dagster asset: what it asks is logged under the asset's name."""
+
+    encoder: Watched
 
     def __init__(
         self,
@@ -205,7 +232,7 @@ class LoggedRun(Run):
         made: Mapping[tuple[str, str], Table] | None = None,
     ) -> None:
         where = place.get("round", ""), place.get("cell", "")
-        super().__init__(recipe, lake, encoder, *where, tools.run, made=made or {})
+        super().__init__(recipe, lake, Watched(encoder), *where, tools.run, made=made or {})
         self._log = asker.log
         self._what, self._own = " ".join([recipe.name, stage.name, *place.values()]), None
         self._watch, self._stage = _watch.get(), stage.name

@@ -1,13 +1,15 @@
 """What runs by itself: the nightly schedule of a recipe, and the stages that follow its rows."""
 
+import os
 from datetime import date, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from synth_assets.assets.dagster_internals import scheduled
+from synth_assets.assets.dagster_internals import running_schedules, scheduled
 from synth_assets.assets.factory import key, partitions_of
 from synth_assets.partitions import cell_key
 from synth_assets.recipe.recipe import Recipe
@@ -32,11 +34,16 @@ def cells_job(recipe: Recipe) -> Any:  # dagster's unresolved job has no public 
     )
 
 
+def name(recipe: Recipe) -> str:
+    """What the recipe's schedule is called."""
+    return f"{recipe.name}_nightly"
+
+
 def schedule(recipe: Recipe, job: Any) -> dg.ScheduleDefinition:
     """Asks for the cells of tonight's round, and of missed ones if the recipe wants to catch up."""
 
     @dg.schedule(
-        name=f"{recipe.name}_nightly",
+        name=name(recipe),
         cron_schedule=str(recipe.schedule),
         job=job,
         execution_timezone=recipe.timezone,
@@ -68,13 +75,22 @@ def _missed(recipe: Recipe, lake: Lake, tonight: date) -> list[str]:
 
 def freshness(recipe: Recipe) -> dg.FreshnessPolicy | None:
     """A round should be there when the next one begins: late by half a night is a warning, by a whole one a
-    failure."""
+    failure. None where the recipe has no schedule."""
     if not recipe.schedule:
         return None
     nights = scheduled(recipe.schedule, recipe.timezone, date(2026, 1, 1), date(2026, 12, 31))
     days = [date.fromisoformat(night) for night in nights]
     gap = max((b - a for a, b in pairwise(days)), default=timedelta(days=365))
     return dg.FreshnessPolicy.time_window(fail_window=2 * gap, warn_window=1.5 * gap)
+
+
+def switched_on() -> set[str]:
+    """Names of the schedules that are on, in the Dagster instance of this process if it has one. A switch
+    that is turned later counts from the next load of the code location."""
+    if not Path(os.environ.get("DAGSTER_HOME") or "nowhere").is_dir():
+        return set()
+    with dg.DagsterInstance.get() as instance:
+        return running_schedules(instance)
 
 
 def follow(recipe: Recipe) -> dg.AutomationConditionSensorDefinition:

@@ -1,4 +1,8 @@
-"""Asset `plan`: what a round would make and pay, to look at before. It asks no model and makes no rows."""
+"""Asset `plan`: what a round would make and pay, to look at before. It asks no model and makes no rows.
+
+It is what a round begins with: the one asset of whole rounds that reads no other, from which Dagster finds
+all that belongs to a round when that is materialized by hand. What comes after it never turns stale by it.
+"""
 
 import dagster as dg
 
@@ -10,6 +14,8 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.storage.lake import Lake
+
+CHANGES_NOTHING = dg.DataVersion("a plan changes no rows")  # the same each time
 
 
 def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
@@ -32,7 +38,7 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
         from synth_assets.planning.plan import in_short, plan, totals
 
         round_ = context.partition_key
-        states = DagsterStates(recipe, round_, assets, context.instance, lake)
+        states = DagsterStates(recipe, round_, assets, context.instance, lake, encoder)
         lines = plan(recipe, round_, lake, language_model.call_log, encoder, states)
         shown = pd.DataFrame(
             {
@@ -47,6 +53,8 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
             }
         )
         table = dg.MetadataValue.md(shown.to_markdown(index=False, disable_numparse=True))
-        return dg.MaterializeResult(metadata={"total": in_short(lines), "plan": table, **totals(lines)})
+        return dg.MaterializeResult(
+            metadata={"total": in_short(lines), "plan": table, **totals(lines)}, data_version=CHANGES_NOTHING
+        )
 
     return compute

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 import dagster as dg
 
-from synth_assets.assets.dagster_internals import is_missing, is_stale, staleness, version_made
-from synth_assets.assets.factory import Assets, key, partitions_of
+from synth_assets.assets.dagster_internals import is_missing, is_stale, staleness, tags_made, version_made
+from synth_assets.assets.factory import COMPLETE, NO_ENCODER, Assets, key, partitions_of
+from synth_assets.core.errors import NotInstalled
 from synth_assets.partitions import cell_key, columns
 from synth_assets.recipe.made_from import changes, in_short, made_from
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.storage.lake import Lake, Partition
 from synth_assets.stages import tables
 from synth_assets.stages.graph import cut_by, graph
+from synth_assets.stages.run import Encoder
 
 DagsterInstance = dg.DagsterInstance  # for those who only hand it on
 NEWS = {"has a new data version": "has other rows", "has a new materialization": "was made again"}
@@ -24,18 +27,45 @@ class DagsterStates:
     """`planning.plan.States` by what Dagster knows of the partitions of the recipe's assets."""
 
     def __init__(
-        self, recipe: Recipe, round_: str, assets: Assets, instance: dg.DagsterInstance, lake: Lake
+        self,
+        recipe: Recipe,
+        round_: str,
+        assets: Assets,
+        instance: dg.DagsterInstance,
+        lake: Lake,
+        encoder: Encoder,
     ) -> None:
-        self._recipe, self._round, self._lake = recipe, round_, lake
+        self._recipe, self._round, self._lake, self._encoder = recipe, round_, lake, encoder
         cells = [str(cell_key(round_, cell)) for cell in recipe.cells]
         by_cell = {key(recipe, stage.name): cells for stage in cut_by(recipe, "round", "cell")}
-        self._resolver = staleness(instance, assets, by_cell)
+        self._resolver = staleness(instance, assets, by_cell, idle=[key(recipe, "plan")])
         self._sections = {n: stage.sections for stage in graph(recipe) for n in (stage.name, *stage.also)}
         self._changed: dict[str | None, str] = {}  # cell (None: a whole round) -> what changes first
 
+    def _partition(self, stage: str, cell: str | None) -> str | None:
+        cut = tables.stages(self._recipe)[stage]
+        return cell_key(self._round, str(cell)) if "cell" in cut else self._round if cut else None
+
+    def is_fresh(self, stage: str, cell: str | None) -> bool:
+        """Whether Dagster knows no reason to make the partition (again), whatever its rows would be."""
+        status = self._resolver.get_status(key(self._recipe, stage), self._partition(stage, cell))
+        return not is_missing(status) and not is_stale(status)
+
+    def tags(self, stage: str, cell: str | None) -> Mapping[str, str]:
+        """Those that the partition was made with; none where it was never made."""
+        return tags_made(self._resolver, key(self._recipe, stage), self._partition(stage, cell))
+
+    @cached_property
+    def _encodes(self) -> bool:
+        """Whether the encoder is there."""
+        try:
+            self._encoder.folder()
+        except NotInstalled:
+            return False
+        return True
+
     def state(self, stage: str, cell: str | None, changed: bool | None = None) -> tuple[str, str]:
-        cut, asset = tables.stages(self._recipe)[stage], key(self._recipe, stage)
-        partition = cell_key(self._round, str(cell)) if "cell" in cut else self._round if cut else None
+        asset, partition = key(self._recipe, stage), self._partition(stage, cell)
         status = self._resolver.get_status(asset, partition)
         upstream = self._changed.get(cell) or (next(iter(self._changed.values()), "") if cell is None else "")
         if is_missing(status):
@@ -43,6 +73,9 @@ class DagsterStates:
             return "new", ""
         if changed is False:
             return "unchanged", ""
+        if not upstream and self.tags(stage, cell).get(COMPLETE) == NO_ENCODER and self._encodes:
+            self._changed.setdefault(cell, stage)
+            return "stale", "what was unknown without the encoder"
         if changed or upstream or is_stale(status):
             self._changed.setdefault(cell, stage)
             return "stale", self._edited(stage, partition) or self._why(asset, partition, changed, upstream)

@@ -46,8 +46,9 @@ def _print_row(seen: Seen) -> None:
 def command(options: argparse.Namespace) -> int:
     recipe = with_rows(recipe_named(options.name), options.rows)
 
-    from synth_assets.assets.in_process import RoundFailed, dagster_instance, run_round
+    from synth_assets.assets.in_process import dagster_instance, run_round
     from synth_assets.assets.logged_model import watched
+    from synth_assets.assets.rounds import RoundFailed
     from synth_assets.report.one_round import Round
     from synth_assets.report.round import summary
     from synth_assets.resources.home import warehouse

@@ -2,16 +2,24 @@
 
 import argparse
 import os
+import signal
+import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
+
+POLITE_S = 2.5  # for what runs to write down how far it is; then it is killed
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", default="3000")
 
 
-def command(options: argparse.Namespace) -> None:
-    from synth_assets.assets.in_process import dagster_instance
+def command(options: argparse.Namespace) -> int:
+    from synth_assets.assets.in_process import dagster_instance, end_runs_of_the_ui
+    from synth_assets.resources.gateway.embedded_server import end_unused
+    from synth_assets.resources.home import home
 
     workspace = Path("workspace.yaml")
     if not workspace.exists():
@@ -19,4 +27,40 @@ def command(options: argparse.Namespace) -> None:
     with dagster_instance():  # sets DAGSTER_HOME, and ends runs whose process died
         pass
     dagster = [sys.executable, "-m", "dagster"]  # of this environment, wherever its commands are
-    os.execv(sys.executable, [*dagster, "dev", "-w", str(workspace), "-p", str(options.port)])
+    code = _run([*dagster, "dev", "-w", str(workspace), "-p", str(options.port)])
+    end_unused(home() / "server")
+    with dagster_instance() as instance:
+        end_runs_of_the_ui(instance)
+    return code
+
+
+def _run(command: list[str]) -> int:
+    """Run it until it ends, or this process is told to (Ctrl-C, SIGTERM, a closed terminal), and then end all
+    that it started: a session of its own, so that a signal comes to all at once, and to nobody twice."""
+    ends = [signal.SIGINT, signal.SIGTERM]  # the first too: a shell lets its background jobs ignore it
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        ends.append(signal.SIGHUP)
+    for told in ends:
+        signal.signal(told, signal.default_int_handler)
+    started = subprocess.Popen(command, start_new_session=True)
+    try:
+        return started.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for told in ends:
+            signal.signal(told, signal.SIG_IGN)  # the end is not to be ended
+        _end(started)
+
+
+def _end(started: "subprocess.Popen[bytes]") -> None:
+    """The processes of its session: politely, then not."""
+    with suppress(ProcessLookupError):
+        os.killpg(started.pid, signal.SIGTERM)
+        deadline = time.monotonic() + POLITE_S
+        while time.monotonic() < deadline:
+            started.poll()
+            os.killpg(started.pid, 0)  # raises once there is none
+            time.sleep(0.05)
+        os.killpg(started.pid, signal.SIGKILL)
+    started.wait()

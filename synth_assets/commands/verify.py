@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from synth_assets.assets.in_process import RoundFailed, dagster_instance, planned, run_round
+from synth_assets.assets.in_process import dagster_instance, planned, run_round
+from synth_assets.assets.rounds import RoundFailed
 from synth_assets.assets.states import DagsterInstance, versions
 from synth_assets.commands.options import recipes_named
 from synth_assets.commands.output import Output, add_json
@@ -80,7 +81,7 @@ def repair(
             words = f"round {round_} is left as it is: {calls:,} of its calls are not in the call log. "
             yield f"{words}`synth run {recipe.name} --round {round_}` makes and pays them."
         else:
-            run_round(recipe, round_, instance)
+            run_round(recipe, round_, instance, again=True)
             yield f"round {round_} was made again from the call log"
 
 

@@ -42,6 +42,22 @@ def plan(
     return list(_Plan(recipe, round_, lake, log, encoder, states).lines())
 
 
+def states(
+    recipe: Recipe,
+    round_: str,
+    lake: Lake,
+    log: CallLog,
+    encoder: Encoder,
+    known: States,
+    cut: Sequence[str],
+    cells: Sequence[str],
+) -> dict[str, dict[str, str]]:
+    """Cell (empty: what no cell owns) -> stage -> new, stale or unchanged, of the stages that are cut so,
+    once all that they read is made. What is cheap to make is compared; what others ask is not looked at."""
+    planned = _Plan(recipe, round_, lake, log, encoder, known)
+    return {cell: dict(planned.without_asking(cut, cell or None)) for cell in cells}
+
+
 @dataclass
 class _Plan:
     """A round while it is planned: stage after stage, each on the rows that those before it would make."""
@@ -67,11 +83,24 @@ class _Plan:
         for name, cell in self.states.orphans():
             yield Line(name, cell, "orphaned", "the recipe has no such cell")
 
+    def without_asking(self, cut: Sequence[str], cell: str | None) -> Iterator[tuple[str, str]]:
+        for stage in cut_by(self.recipe, *cut):
+            run = self._run(stage, cell)
+            there = self.lake.has(self.recipe.name, stage.name, run.place)
+            changed = self._foretold(run, stage, cell)[1] if there else None
+            for name in (stage.name, *stage.also):
+                yield name, self.states.state(name, cell, changed)[0]
+
+    def _foretold(self, run: Planned, stage: Stage, cell: str | None) -> tuple[Table | None, bool | None]:
+        """The rows, and whether the lake has others; None for a stage that is not made to see."""
+        if not stage.foretold:
+            return None, None
+        rows = stage.compute(run, **{name: self._rows(name, cell) for name in stage.reads}).rows
+        return rows, self._differs(run, stage, rows)
+
     def _of(self, stage: Stage, cell: str | None = None) -> Iterator[Line]:
-        run, rows, changed = self._run(stage, cell), None, None
-        if stage.foretold:
-            rows = stage.compute(run, **{name: self._rows(name, cell) for name in stage.reads}).rows
-            changed = self._differs(run, stage, rows)
+        run = self._run(stage, cell)
+        rows, changed = self._foretold(run, stage, cell)
         state, why = self.states.state(stage.name, cell, changed)
         if stage.model is not None:
             run.model()  # has a line, also where nothing has to be asked
@@ -100,7 +129,7 @@ class _Plan:
         if (found := self.made.get((stage, cell or "" if by_cell else ""))) is not None:
             return found
         cells = [{"round": self.round, "cell": name} for name in sorted(self.recipe.cells)]
-        places = cells if by_cell else [{"round": self.round}]
+        places = cells if by_cell else [{"round": self.round}] if tables.stages(self.recipe)[stage] else [{}]
         if not all(self.lake.has(self.recipe.name, stage, place) for place in places):
             return None
         return self.lake.read(self.recipe.name, stage, places, tables.schema(self.recipe, stage))

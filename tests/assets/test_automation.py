@@ -175,9 +175,13 @@ def test_a_night_on_which_the_clocks_change_has_one_round(project: Path, edit, n
     assert (window.end.timestamp() - window.start.timestamp()) / 3600 == day
 
 
-def test_metrics_are_late_after_two_nights(defs: dg.Definitions) -> None:
+def test_metrics_are_late_after_two_nights_where_the_schedule_is_on(
+    defs: dg.Definitions, project: Path
+) -> None:
+    assert defs.resolve_asset_graph().get(asset("metrics")).freshness_policy is None
+    on = build({"reviews": load(project / "recipes" / "reviews.yaml")}, scheduled=["reviews_nightly"])
     with dagster_instance():
-        policy = defs.resolve_asset_graph().get(asset("metrics")).freshness_policy
+        policy = on.resolve_asset_graph().get(asset("metrics")).freshness_policy
     assert isinstance(policy, TimeWindowFreshnessPolicy)
     assert (policy.warn_window.to_timedelta(), policy.fail_window.to_timedelta()) == (
         timedelta(hours=36),

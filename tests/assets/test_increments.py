@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from synth_assets.assets.code_location import build, stage_assets
+from synth_assets.assets.code_location import build, recipe_definitions
 from synth_assets.assets.dagster_internals import staleness
 from synth_assets.assets.factory import key
 from synth_assets.assets.in_process import dagster_instance
@@ -141,7 +141,7 @@ def stale(recipe: Recipe) -> set[str]:
     """Stages with stale partitions in the round; `stage cell` where only some cells are."""
     found: set[str] = set()
     with dagster_instance() as instance:
-        resolver = staleness(instance, stage_assets(recipe))
+        resolver = staleness(instance, list(recipe_definitions(recipe).assets or ()))
 
         def is_stale(stage: str, partition: str | None) -> bool:
             return resolver.get_status(key(recipe, stage), partition).value == "STALE"

@@ -1,26 +1,25 @@
-"""The Dagster UI as a user has it: `synth ui`, a browser, and one cell of a round made by clicking."""
+"""The Dagster UI as a user has it: `synth ui`, a browser, and rows made by clicking."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 
 from synth_assets.assets.in_process import dagster_instance
+from synth_assets.assets.nightly import switched_on
+from synth_assets.cli import main
 from synth_assets.core.days import today
 from synth_assets.partitions import cell_key
+from synth_assets.resources.home import lake
+from tests.browser import Page, chrome, descendants, is_running, launch, serving, wait_until
+from tests.endpoint import Endpoint, various
 
 pytestmark = [
     pytest.mark.browser,
@@ -31,16 +30,12 @@ pytestmark = [
     ),
 ]
 
+TODAY = today("UTC")
+YESTERDAY = (date.fromisoformat(TODAY) - timedelta(days=1)).isoformat()
+GROUP = "/locations/synth_assets/asset-groups/reviews"
+DIALOG = "//*[@role = 'dialog']"
 MADE_BY_CELL = ("conditions", "generations", "scores")
 STAGES = ("seeds", *MADE_BY_CELL, "filtered", "rejected", "labelled", "weighted", "metrics", "feedback")
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",  # containers run as root
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--window-size=1600,1000",
-)
 
 
 def test_a_user_makes_one_cell_of_a_round_by_clicking(page: Page, edit: Callable[[str, str], Path]) -> None:
@@ -50,6 +45,17 @@ def test_a_user_makes_one_cell_of_a_round_by_clicking(page: Page, edit: Callable
 
     page.open("/automation")
     page.see("reviews_nightly", "At 02:00 AM UTC", "reviews_follow")
+    assert switched_on() == set()
+    page.click("//*[@data-index][contains(., 'reviews_nightly')]//label[contains(@class, 'Switch')]")
+    page.wait(lambda: switched_on() == {"reviews_nightly"}, "the schedule to be on")
+
+    page.open("/assets/reviews/plan")
+    page.click("//button[contains(., 'Materialize')]")
+    page.click("//*[@role = 'dialog']//button[. = 'Latest']")
+    page.click("//*[@role = 'dialog']//button[. = 'Launch 1 run']")
+    page.wait(lambda: plan_of(round_), "the plan to be made", seconds=60)
+    page.open(f"/assets/reviews/plan?view=partitions&partition={round_}")
+    page.see("calls", "from_log", "[Show Markdown]")
 
     with dagster_instance() as instance:
         page.open("/assets/reviews/seeds")
@@ -76,14 +82,6 @@ def test_a_user_makes_one_cell_of_a_round_by_clicking(page: Page, edit: Callable
     page.click("//tr[contains(., 'outcomes')]//a[. = '[Show Markdown]']")
     page.wait(lambda: any(page.widths_of_plots()), "a plot to be drawn")
 
-    page.open("/assets/reviews/plan")
-    page.click("//button[contains(., 'Materialize')]")
-    page.click("//*[@role = 'dialog']//button[. = 'Latest']")
-    page.click("//*[@role = 'dialog']//button[. = 'Launch 1 run']")
-    page.wait(lambda: plan_of(round_), "the plan to be made", seconds=60)
-    page.open(f"/assets/reviews/plan?view=partitions&partition={round_}")
-    page.see("calls", "from_log", "[Show Markdown]")
-
     cell = f"/assets/reviews/conditions?view=partitions&partition=negative|{round_}"
     page.open(cell)
     page.see("Materialized")
@@ -95,116 +93,123 @@ def test_a_user_makes_one_cell_of_a_round_by_clicking(page: Page, edit: Callable
     page.see("has a new code version")
 
 
+def test_materialize_all_makes_a_whole_round(scripted: Endpoint, page: Page) -> None:
+    """The group page asks for rounds, and nothing else; so it does for several of them."""
+    page.open(GROUP)
+    page.see(*STAGES, "report", seconds=60)
+    page.click("//button[contains(., 'Materialize all')]")
+    page.see("reviews / plan", "Failed and missing")
+    page.write(f"{DIALOG}//input[@type = 'text']", f"[{YESTERDAY}...{TODAY}]")
+    page.click(f"{DIALOG}//button[. = 'Launch backfill']")
+    page.see("Created backfill")
+    page.wait(lambda: materialized("report") == {YESTERDAY, TODAY}, "two rounds", seconds=600)
+    page.open("/assets/reviews/feedback?view=partitions")
+    page.see("Materialized (4)")
+    assert rows("conditions") == rows("generations") == 2 * 2 * 3
+    assert rows("filtered") + rows("rejected") == 2 * 2 * 3
+    assert rows("feedback") == 2 * 2
+    assert materialized("plan") == materialized("metrics") == {YESTERDAY, TODAY}
+    assert len(scripted.requests) == 2 * 2 * 3
+    with dagster_instance() as instance:
+        (backfill,) = instance.get_backfills()
+        assert backfill.status.name == "COMPLETED_SUCCESS"
+
+    page.open("/locations/synth_assets/resources/lake")
+    page.see("The rows that were made", "Lake")
+    page.open("/assets/reviews/filtered")  # one stage of one round, and the one that is made with it
+    page.click("//button[contains(., 'Materialize')]")
+    page.click(f"{DIALOG}//button[. = 'Confirm']")
+    page.click(f"{DIALOG}//button[. = 'Latest']")
+    page.click(f"{DIALOG}//button[. = 'Launch 1 run']")
+    page.wait(lambda: made_of_round(TODAY, "filtered") == 2, "the stage to be made again", seconds=120)
+    page.wait(lambda: made_of_round(TODAY, "rejected") == 2, "what is made with it")
+    assert made_of_round(YESTERDAY, "filtered") == made_of_round(TODAY, "metrics") == 1
+
+
+def test_jobs_make_a_cell_of_several_rounds_and_a_whole_round(scripted: Endpoint, page: Page) -> None:
+    page.open("/locations/synth_assets/jobs/reviews_cell")
+    page.wait(lambda: rows("seeds"), "the seeds to be made by themselves", seconds=90)
+    page.click("//button[contains(., 'Materialize all')]")
+    page.click(f"{DIALOG}//button[. = 'Confirm']")  # that there never was a plan, which is no obstacle
+    page.click(f"{DIALOG}//*[contains(text(), 'Select a partition')]")
+    page.click("//*[@title = 'negative']")
+    page.write(f"{DIALOG}//input[@type = 'text']", f"[{YESTERDAY}...{TODAY}]")
+    page.click(f"{DIALOG}//button[. = 'Launch 2 runs']")
+    negative = {cell_key(day, "negative") for day in (YESTERDAY, TODAY)}
+    page.wait(lambda: materialized("scores") == negative, "one cell of two rounds", seconds=240)
+    assert rows("scores") == 2 * 3
+
+    page.open("/locations/synth_assets/jobs/reviews_round/partitions")
+    page.click("//button[contains(., 'Launch backfill')]")
+    page.click(f"{DIALOG}//button[. = 'Latest']")
+    page.click(f"{DIALOG}//button[contains(., 'Launch 1-run backfill')]")
+    page.wait(lambda: materialized("report") == {TODAY}, "the round", seconds=240)
+    assert rows("generations") == (1 + 2) * 3  # of today's, the other cell
+    assert made_of_round(f"negative|{TODAY}", "generations") == 1  # it was there
+
+    assert main(["run", "reviews", "--round", YESTERDAY]) == 0
+    page.open("/overview/activity/timeline")
+    page.see("reviews_cell", "reviews_round", "Jobless asset materializations")
+    with dagster_instance() as instance:
+        assert all(run.remote_job_origin for run in instance.get_runs())
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_all_that_it_started_ends_with_it(project: Path, scripted: Endpoint, told: signal.Signals) -> None:
+    """Also a run that waits for a model."""
+    scripted.delay_s = 60
+    with serving(project) as (ui, address):
+        launch(address, "reviews_round", TODAY)
+        wait_until(lambda: scripted.requests, 120)
+        started = descendants(ui.pid)
+        assert len(started) >= 5  # dagster, its code server, webserver, daemon, the run
+        ui.send_signal(told)
+        assert ui.wait(timeout=5) == 0
+        assert not [pid for pid in started if is_running(pid)]
+    with dagster_instance() as instance:
+        assert "reviews_round" in {run.job_name for run in instance.get_runs()}
+        assert all(run.is_finished for run in instance.get_runs())
+
+
+def rows(stage: str) -> int:
+    return sum(
+        pq.read_metadata(file).num_rows for file in (lake().folder("reviews") / stage).rglob("*.parquet")
+    )
+
+
+def materialized(stage: str) -> set[str]:
+    with dagster_instance() as instance:
+        return set(instance.get_materialized_partitions(dg.AssetKey(["reviews", stage])))
+
+
+def made_of_round(partition: str, stage: str) -> int:
+    """How many times a partition was made."""
+    wanted = dg.AssetRecordsFilter(dg.AssetKey(["reviews", stage]), asset_partitions=[partition])
+    with dagster_instance() as instance:
+        return len(instance.fetch_materializations(wanted, limit=100).records)
+
+
 def plan_of(round_: str) -> bool:
     with dagster_instance() as instance:
         return round_ in instance.get_materialized_partitions(dg.AssetKey(["reviews", "plan"]))
 
 
-class Page:
-    """The browser in a person's words. Everything waits; what never happens fails with a screenshot."""
-
-    def __init__(self, driver: Any, address: str, pictures: Path) -> None:
-        self._driver, self._address, self._pictures = driver, address, pictures
-
-    def open(self, path: str) -> None:
-        self._driver.get(self._address + path)
-
-    def shows_after_opening(self, path: str, text: str, seconds: float = 5) -> bool:
-        self.open(path)
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if text in self._driver.execute_script("return document.body.innerText"):
-                return True
-            time.sleep(0.2)
-        return False
-
-    def see(self, *texts: str, seconds: float = 30) -> None:
-        def unseen() -> list[str]:
-            shown = self._driver.execute_script("return document.body.innerText")
-            return [text for text in texts if text not in shown]
-
-        self.wait(lambda: not unseen(), f"{texts} to be shown", seconds)
-
-    def click(self, xpath: str) -> None:
-        """Click the first visible element that is there and enabled."""
-        from selenium.common.exceptions import WebDriverException
-
-        def clicked() -> bool:
-            for element in self._driver.find_elements("xpath", xpath):
-                with suppress(WebDriverException):  # it moved or went while the page loads: look again
-                    if element.is_displayed() and element.is_enabled():
-                        element.click()
-                        return True
-            return False
-
-        self.wait(clicked, f"something to click at {xpath}")
-
-    def widths_of_plots(self) -> list[int]:
-        """Widths in pixels of the drawn pictures that the page itself contains; 0 is a broken one."""
-        plots = "[...document.querySelectorAll('[role=dialog] img[src^=\"data:image/png\"]')]"
-        return self._driver.execute_script(f"return {plots}.map(image => image.naturalWidth)")
-
-    def wait(self, happens: Callable[[], Any], what: str, seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while not happens():
-            if time.monotonic() > deadline:
-                picture = self._pictures / "failure.png"
-                self._driver.save_screenshot(str(picture))
-                pytest.fail(f"waited {seconds:g} s for {what} at {self._driver.current_url}; see {picture}")
-            time.sleep(0.2)
-
-
 @pytest.fixture
-def page(address: str, tmp_path: Path) -> Iterator[Page]:
-    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
-
-    options = ChromeOptions()
-    options.binary_location = str(shutil.which("chromium"))
-    for flag in FLAGS:
-        options.add_argument(flag)
-    driver = Chrome(options=options, service=ChromeService(shutil.which("chromedriver")))
-    try:
-        yield Page(driver, address, tmp_path)
-    finally:
-        driver.quit()
-
-
-@pytest.fixture
-def address(project: Path, edit: Callable[[str, str], Path]) -> Iterator[str]:
-    """`synth ui` on the project, with 3 rows a cell. All that it started ends with the test."""
+def page(project: Path, edit: Callable[[str, str], Path]) -> Iterator[Page]:
+    """A browser on `synth ui` of the project, with 3 rows a cell. All ends with the test."""
     edit("rows: 6", "rows: 3\nrefresh: none")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    here = {"SYNTH_HOME": str(project / ".synth"), "SYNTH_RECIPES": str(project / "recipes")}
-    command = [sys.executable, "-m", "synth_assets.cli", "ui", "--port", str(port)]
-    log = project / "ui.log"
-    with log.open("wb") as out:
-        ui = subprocess.Popen(command, env=os.environ | here, stdout=out, stderr=out, start_new_session=True)
-    try:
-        _wait_for_port(ui, port, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        _end(ui)
-        for server in (project / ".synth" / "server").glob("*/server.json"):  # it has a session of its own
-            with suppress(ProcessLookupError):
-                os.kill(json.loads(server.read_text())["pid"], signal.SIGTERM)
+    with serving(project) as (_, address):
+        driver = chrome()
+        try:
+            yield Page(driver, address, project)
+        finally:
+            driver.quit()
 
 
-def _wait_for_port(ui: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        if ui.poll() is not None or time.monotonic() > deadline:
-            pytest.fail(f"`synth ui` does not answer:\n{log.read_text(errors='replace')[-3000:]}")
-        time.sleep(0.2)
-
-
-def _end(ui: subprocess.Popen[bytes]) -> None:
-    """The whole process group: politely, then not."""
-    for polite in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(ui.pid, polite)
-        with suppress(subprocess.TimeoutExpired):
-            ui.wait(timeout=10)
+@pytest.fixture
+def scripted(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    """A model that is no model."""
+    with Endpoint(say=various) as endpoint:
+        monkeypatch.setenv("SYNTH_MODEL", "scripted")
+        monkeypatch.setenv("OPENAI_BASE_URL", endpoint.url)
+        yield endpoint

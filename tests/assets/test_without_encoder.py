@@ -72,3 +72,40 @@ def test_a_filter_that_needs_it_drops_rows_as_of_unknown_score_and_says_why(rule
     kept, dropped = keep(rows, [rule], Context(verbalizers={}, no_encoder=WHY))
     assert (len(kept), len(dropped)) == (0, 20)
     assert set(dropped["reason"]) == {f"{rule.name} is unknown, wanted {rule.threshold()}: {WHY}"}
+
+
+def test_what_was_unknown_is_made_again_once_the_encoder_is_there(
+    project: Path, edit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """And nothing else is: not the cells, and nothing at all before it is there."""
+
+    def run() -> str:
+        home.encoder.cache_clear()
+        capsys.readouterr()
+        assert main(["run", "reviews", "--round", ROUND, "--rows", "12"]) == 0
+        return capsys.readouterr().err
+
+    def accuracy() -> object:
+        ask = "select value from reviews.metrics where name = 'accuracy' and slice = 'weighted'"
+        return current()[0].query(ask).fetchall()[0][0]
+
+    with Endpoint(say=reviewer) as endpoint, monkeypatch.context() as without:
+        monkeypatch.setenv("SYNTH_MODEL", "scripted")
+        monkeypatch.setenv("OPENAI_BASE_URL", endpoint.url)
+        without.setattr(encoder, "MODULE", "no_such_package")
+        encoder._load.cache_clear()
+        run()
+        assert "filtered, rejected, labelled, weighted, metrics unchanged" in run()
+        assert accuracy() is None
+        asked = len(endpoint.requests)
+
+        without.undo()
+        home.encoder.cache_clear()
+        assert main(["plan", "reviews", "--round", ROUND, "--rows", "12"]) == 0
+        assert "what was unknown without the encoder" in capsys.readouterr().out
+        said = run()
+        assert "conditions, generations, scores unchanged" in said
+        assert "filtered, rejected, labelled, weighted unchanged" in said
+        assert isinstance(accuracy(), float)
+        assert len(endpoint.requests) == asked
+        assert "weighted, metrics unchanged" in run()

@@ -22,7 +22,7 @@ from synth_assets.report.round import summary
 from synth_assets.report.pages import Number, Section, Table, html, lines, markdown
 from synth_assets.resources.home import home
 from tests.assets.test_round import ROUND, one_in
-from tests.assets.test_ui import FLAGS
+from tests.browser import FLAGS
 from tests.conftest import settle
 from tests.endpoint import Endpoint, reviewer
 

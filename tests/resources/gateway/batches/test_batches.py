@@ -48,7 +48,7 @@ HALF = Price.model_validate({"from": "2026-01-01", "prompt": 1000, "completion":
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches_collect, "GRACE_S", 0.0)
     monkeypatch.setattr(api, "BACKOFF", 0.0)
-    monkeypatch.setattr("synth_assets.assets.in_process.POLL_S", 0.0)
+    monkeypatch.setattr("synth_assets.assets.rounds.POLL_S", 0.0)
 
 
 @pytest.fixture

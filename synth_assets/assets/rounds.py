@@ -1,0 +1,202 @@
+"""One round of a recipe, made in this process: what has nothing to do is left as it is, and said."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+
+from synth_assets.assets.dagster_internals import CheckFailed, seen_from
+from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, Assets, key
+from synth_assets.assets.unchanged import Unchanged
+from synth_assets.core.errors import Mistake
+from synth_assets.partitions import cell_key, rounds
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.report.one_round import place
+from synth_assets.resources.encoder import MiniLM
+from synth_assets.resources.gateway.batches.collect import collect
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.process import this_process
+from synth_assets.stages.graph import cut_by
+
+PROCESS_TAG = "synth/process"
+BESIDE = ("report",)  # what is made of a whole round after its stages
+POLL_S = 60.0  # between two looks at what is with the provider
+Cut = tuple[str, ...]
+
+
+class RoundFailed(Exception):
+    """A blocking check said no; the message has the reasons."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(map(str, mistakes)))
+        self.mistakes = mistakes
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it."""
+        return [f"stopped by a check:\n{self}"]
+
+
+@dataclass(frozen=True)
+class World:
+    """What a round is made with: the Dagster instance, a job of all assets, those of the recipe's stages, the
+    rows, the models, the encoder, the code location that runs are shown under, and who is told what."""
+
+    instance: dg.DagsterInstance
+    job: Callable[[], dg.JobDefinition]
+    assets: Assets
+    lake: Lake
+    language_model: LanguageModel
+    encoder: MiniLM
+    location: str
+    say: Callable[[str], None]
+    config: Mapping[str, Any] | None = None  # of each run
+
+
+def make(recipe: Recipe, round_: str, world: World, wait: bool = False, again: bool = False) -> list[str]:
+    """Materialize the stages of a round that would come out otherwise (`again`: all), and say which those are
+    that do not. Raises UserError for the user's mistakes, RoundFailed when a blocking check fails; what was
+    made until then is kept, and paid calls are never paid again.
+
+    With `mode: batch` it returns which requests are with the provider, a line a cell, and leaves the stages
+    of the round for another time; with `wait` it returns when all is made.
+    """
+    made, pending = _Round(recipe, round_, world, again), dict[str, str]()
+    with seen_from(world.instance, world.location):
+        made.make(())
+        cells = list(recipe.cells)
+        while cells:
+            pending |= made.make(("round", "cell"), cells)
+            pending = {cell: why for cell, why in pending.items() if why}
+            cells = made.wait_for_one(list(pending)) if pending and wait else []
+        if not pending:
+            made.make(("round",))
+    return [f"{cell}: {why}" for cell, why in pending.items()]
+
+
+class _Round:
+    """A round while it is made, the partitions of one cut after those of another."""
+
+    def __init__(self, recipe: Recipe, round_: str, world: World, again: bool) -> None:
+        self._recipe, self._round, self._world, self._again = recipe, round_, world, again
+        self._log = world.language_model.call_log
+
+    @cached_property
+    def _job(self) -> dg.JobDefinition:
+        return self._world.job()
+
+    @cached_property
+    def _unchanged(self) -> Unchanged:
+        world = self._world
+        return Unchanged(
+            self._recipe, self._round, world.instance, world.assets, world.lake, self._log, world.encoder
+        )
+
+    def make(self, cut: Cut, cells: Sequence[str] = ("",)) -> dict[str, str]:
+        """Cell (empty: what no cell owns) -> why it is not made yet, or empty."""
+        round_ = self._round if cut else None
+        return {
+            cell: self._execute(stages, cell_key(self._round, cell) if cell else round_)
+            for cell, stages in self._left(cut, cells).items()
+        }
+
+    def _left(self, cut: Cut, cells: Sequence[str]) -> dict[str, list[str]]:
+        """Cell -> the stages to make. Says which are left as they are."""
+        names = [name for stage in cut_by(self._recipe, *cut) for name in (stage.name, *stage.also)]
+        left = dict.fromkeys(cells, names) if self._again else self._unchanged.left(cut, cells)
+        for cell, stages in left.items():
+            same = [name for name in names if name not in stages]
+            if same:
+                where = " ".join(filter(None, [self._recipe.name, self._round if cut else "", cell]))
+                self._world.say(f"{where}: {', '.join(same)} unchanged")
+        if cut == ("round",):
+            page = place(self._recipe.name, self._round)
+            if left[""] or not self._unchanged.has_report(page):
+                left[""] = [*left[""], *BESIDE]
+        return left
+
+    def _execute(self, stages: Sequence[str], partition: str | None) -> str:
+        """One in-process run; an error inside a stage comes out as it was raised. Returns what is with the
+        provider, if that is why a stage was not made."""
+        if not stages:
+            return ""
+        assets, run_id = [key(self._recipe, stage) for stage in stages], str(uuid.uuid4())
+        try:
+            done = self._job.execute_in_process(
+                instance=self._world.instance,
+                asset_selection=assets,
+                partition_key=partition,
+                run_id=run_id,
+                tags={PROCESS_TAG: this_process()},
+                run_config=self._world.config,
+            )
+        except CheckFailed:
+            raise RoundFailed(list(_failed_checks(self._world.instance, run_id))) from None
+        observed = [e.asset_observation_data.asset_observation for e in done.get_asset_observation_events()]
+        return "; ".join(str(o.description) for o in observed if o.asset_key in assets)
+
+    def wait_for_one(self, cells: list[str]) -> list[str]:
+        """Those of these cells whose batches have ended, as soon as there is one."""
+        said = set[str]()
+        while True:
+            time.sleep(POLL_S)
+            waiting = set[str]()
+            for stage in self._recipe.step_stages:
+                found = collect(self._log, key(self._recipe, stage).to_user_string())
+                waiting |= {partition for partition, latest in found.partitions.items() if latest is None}
+                news = [words for words in (*found.ended, *found.problems) if words not in said]
+                said.update(news)
+                for words in news:
+                    self._world.say(words)
+            ended = [cell for cell in cells if cell_key(self._round, cell) not in waiting]
+            if ended:
+                return ended
+
+
+def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[Mistake]:
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        evaluation = entry.get_dagster_event().asset_check_evaluation_data
+        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+            asset, name = ".".join(evaluation.asset_key.path), evaluation.check_name
+            words = f"{asset} {evaluation.partition or ''}: check {name}: {evaluation.description}"
+            yield Mistake(words, "check_failed")
+
+
+def job(recipe: Recipe, assets: Assets) -> dg.JobDefinition:
+    """All stages of one round, as `synth run` makes them: Dagster's asset jobs take one kind of partition. A
+    run of it holds the place of a run that asks a language model, and so rounds are made one by one."""
+
+    @dg.op(name=f"{recipe.name}__round", out=dg.Out(dg.Nothing), pool=LANGUAGE_MODEL_POOL)
+    def make_round(
+        context: dg.OpExecutionContext,
+        language_model: dg.ResourceParam[LanguageModel],
+        encoder: dg.ResourceParam[MiniLM],
+        lake: dg.ResourceParam[Lake],
+    ) -> None:
+        definitions, origin = context.repository_def, context.run.remote_job_origin
+        world = World(
+            context.instance,
+            definitions.get_implicit_global_asset_job_def,
+            assets,
+            lake,
+            language_model,
+            encoder,
+            origin.location_name if origin else "",
+            context.log.info,
+        )
+        for words in make(recipe, context.partition_key, world):
+            context.log.info(words)
+
+    @dg.job(
+        name=f"{recipe.name}_round",
+        partitions_def=rounds(recipe.start, recipe.timezone),
+        description="Make one round, as far as it would come out otherwise. Its runs are shown beside it.",
+    )
+    def whole_round() -> None:
+        make_round()
+
+    return whole_round
