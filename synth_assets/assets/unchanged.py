@@ -8,15 +8,17 @@ from pathlib import Path
 import dagster as dg
 
 from synth_assets.assets.factory import COMPLETE, Assets, key, partitions_of
-from synth_assets.assets.states import DagsterStates
+from synth_assets.assets.states import DATA_VERSION, DagsterStates
+from synth_assets.core.errors import UserError
 from synth_assets.partitions import cell_key
 from synth_assets.planning.plan import states
+from synth_assets.recipe.columns import STAGES
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.encoder import MiniLM
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.lake import Lake, Partition
 from synth_assets.stages import tables
-from synth_assets.stages.graph import cut_by
+from synth_assets.stages.graph import cut_by, graph
 
 MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
 
@@ -38,6 +40,7 @@ class Unchanged:
     ) -> None:
         self._recipe, self._round, self._instance, self._assets = recipe, round_, instance, assets
         self._lake, self._log, self._encoder = lake, log, encoder
+        self._asking = {stage.name for stage in graph(recipe) if stage.model is not None}
         self._before = max(self._rounds_before(), default=0)
 
     def left(self, cut: Sequence[str], cells: Sequence[str]) -> dict[str, list[str]]:
@@ -69,13 +72,29 @@ class Unchanged:
             told = [{"round": self._round, "cell": name} for name in self._recipe.cells]
             if not all(self._lake.has(self._recipe.name, "feedback", each) for each in told):
                 return False
-        if state != "unchanged" or not self._lake.has(self._recipe.name, stage, place):
+        if state != "unchanged":
             return False
         made = self._last(stage, cell_key(self._round, cell) if cell else self._round if cut else None)
         if made is None or not made.asset_materialization:
             return False
-        seen = made.storage_id > self._before or cut != ("round",)
-        return seen and COMPLETE in (made.asset_materialization.tags or {})
+        tags, seen = (
+            made.asset_materialization.tags or {},
+            made.storage_id > self._before or cut != ("round",),
+        )
+        return seen and COMPLETE in tags and self._is_whole(stage, place, tags[DATA_VERSION])
+
+    def _is_whole(self, stage: str, place: Partition, version: str) -> bool:
+        """Whether the lake has the rows that were made, and the calls behind them."""
+        name = self._recipe.name
+        try:
+            if tables.version_made(self._lake.table(name, stage, place)) != version:
+                return False
+            if "round" in place and stage in self._asking:
+                calls = {"used_by": stage, "cell": "all", **place}
+                self._lake.table(name, "calls", {column: calls[column] for column in STAGES["calls"]})
+        except UserError:  # a file is missing or damaged
+            return False
+        return True
 
     def _last(self, stage: str, partition: str | None) -> dg.EventLogRecord | None:
         wanted = dg.AssetRecordsFilter(

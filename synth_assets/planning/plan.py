@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from synth_assets.core.errors import UserError
 from synth_assets.core.text.amounts import count, dollars, duration
 from synth_assets.planning.bounds import BYTES, Bounds
 from synth_assets.planning.estimates import Estimate, Line, estimated
@@ -87,7 +88,10 @@ class _Plan:
         for stage in cut_by(self.recipe, *cut):
             run = self._run(stage, cell)
             there = self.lake.has(self.recipe.name, stage.name, run.place)
-            changed = self._foretold(run, stage, cell)[1] if there else None
+            try:
+                changed = self._foretold(run, stage, cell)[1] if there else None
+            except UserError:
+                changed = True  # a file is damaged, or the stage cannot be made: making it says which
             for name in (stage.name, *stage.also):
                 yield name, self.states.state(name, cell, changed)[0]
 
