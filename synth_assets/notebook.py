@@ -12,7 +12,7 @@ from __future__ import annotations
 import html
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from synth_assets.planning.estimates import Line
     from synth_assets.recipe.recipe import Recipe
     from synth_assets.report.card import Format
+    from synth_assets.report.pages import Table
     from synth_assets.report.tried import Tried
     from synth_assets.resources.storage.warehouse import Warehouse
 
@@ -147,7 +148,7 @@ class DataSet:
         from synth_assets.assets.logged_model import watched
         from synth_assets.commands.options import check_round, missing, named_line, with_rows
         from synth_assets.report.one_round import Round
-        from synth_assets.report.round import summary
+        from synth_assets.report.round import main_parts, summary
 
         recipe = with_rows(self.recipe, rows)
         day = check_round(recipe, round)
@@ -159,7 +160,8 @@ class DataSet:
         if pending:
             return Text("\n".join(pending), {"pending": pending})
         of = Round(recipe, home.warehouse(), day).data()
-        return Text("\n".join(summary(recipe, day)), {"pending": [], **of})
+        shown = _page(main_parts(recipe, day))
+        return Text("\n".join(summary(recipe, day)), {"pending": [], **of}, shown)
 
     def rows(self, stage: str = "weighted", round: str | None = None) -> pd.DataFrame:
         """The rows of a stage, of its latest round or of this one."""
@@ -213,17 +215,18 @@ class Text(str):
     """What a command prints, with `data`: what `--json` tells a program."""
 
     data: Mapping[str, Any]
+    _shown: str
 
-    def __new__(cls, says: str, data: Mapping[str, Any] | None = None) -> Text:
+    def __new__(cls, says: str, data: Mapping[str, Any] | None = None, shown: str = "") -> Text:
         text = super().__new__(cls, says)
-        text.data = data or {}
+        text.data, text._shown = data or {}, shown
         return text
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self)}</pre>"
+        return self._shown or f'<pre style="font-family:monospace;margin:0">{html.escape(self)}</pre>'
 
 
 class Plan(list["Line"]):
@@ -242,7 +245,16 @@ class Plan(list["Line"]):
         return "\n".join(report(self))
 
     def _repr_html_(self) -> str:
-        return Text(repr(self))._repr_html_()
+        from synth_assets.planning.plan import sums
+        from synth_assets.report.pages import Table, number
+
+        columns = ["stage", "cell", "state", "calls", "in the log", "why"]
+        rows: list[list[object]] = []
+        for line in self:
+            asks = line.calls + line.from_log
+            calls = [number(line.calls, 0), number(line.from_log, 0)] if asks else ["", ""]
+            rows.append([line, line.cell or "", line.state, *calls, line.why])
+        return _page([Table(columns, rows), *sums(self)])
 
 
 class Preview(list["Tried"]):
@@ -284,6 +296,13 @@ class Page:
         """In a frame of its own: its styles, and texts of models, stay inside."""
         content = html.escape(self.path.read_text(encoding="utf-8"))
         return f'<iframe sandbox srcdoc="{content}" style="width:100%;height:40em;border:0"></iframe>'
+
+
+def _page(parts: Iterable[str | Table]) -> str:
+    """Lines and tables for a notebook."""
+    from synth_assets.report.pages import fragment
+
+    return "\n".join(Text(p)._repr_html_() if isinstance(p, str) else fragment(p) for p in parts)
 
 
 def _length(recipe: Recipe) -> int:

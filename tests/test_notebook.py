@@ -138,7 +138,9 @@ def test_the_notebook_of_the_docs_runs(project: Path, endpoint: Endpoint) -> Non
     assert table.data["text/html"].count("<details>") == 3
     bar, made = shown["bank.run(rows=10)"]
     assert "> done<" in bar.data["text/html"]
-    assert "95 % interval" in made.data["text/html"]
+    assert "95 % interval</th>" in made.data["text/html"]
+    assert "accuracy of a student" in made.data["text/html"]
+    assert shown["bank.plan(rows=10)"][0].data["text/html"].count("<tr>") == 13
     assert client.moved > 5
     assert "<iframe sandbox" in shown["bank.report()"][0].data["text/html"]
     assert len(endpoint.requests) == 20

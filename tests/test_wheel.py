@@ -23,6 +23,7 @@ from tests.installed import command, environment, variables
 __all__ = ["environment"]
 pytestmark = pytest.mark.slow
 
+FIRST_LOOK_S = 30  # after the install, to the first rows; about 4 s where nothing else runs
 GROUPS = "{repositoriesOrError{... on RepositoryConnection{nodes{location{name} assetGroups{groupName}}}}}"
 
 
@@ -32,7 +33,10 @@ def test_the_wheel_is_all_that_an_empty_folder_needs(environment: Path, tmp_path
         named = {"OPENAI_BASE_URL": endpoint.url, "OPENAI_API_KEY": "scripted"}
         synth = command(environment, tmp_path, **named)
         assert re.fullmatch(r"synth-assets \d+\.\d+\.\d+\n", synth("--version"))
+        begun = time.monotonic()
         synth("new", "bank")
+        assert synth("try", "bank", "-n", "5").count("passed, but for what needs the whole set\n") == 5
+        assert time.monotonic() - begun < FIRST_LOOK_S
         assert "bank is right" in synth("check", "bank")
         assert "bank, round" in synth("run", "bank", "--rows", "3")
         synth("report", "bank", "--to", "page.html")

@@ -66,7 +66,8 @@ def command(options: argparse.Namespace) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     save(path.parent)
     path.write_text(LINE + text, encoding="utf-8")
-    print(f"wrote {path}\nIts model is {model}. Edit it, then: synth check {options.name}")
+    then = f"synth check {options.name}, and synth try {options.name}"
+    print(f"wrote {path}\nIts model is {model}. Edit it, then: {then}")
 
 
 def _own(name: str, model: str) -> str:

@@ -1,6 +1,7 @@
 """`synth try`: ask for a few rows and show them: prompt, answer, scores, verdicts."""
 
 import argparse
+from collections import Counter
 
 from synth_assets.commands.options import add_round, check_round, recipe_named
 from synth_assets.commands.output import add_json
@@ -24,5 +25,7 @@ def command(options: argparse.Namespace) -> None:
     for row in preview(recipe, round_, options.n):
         found.append(row.data())
         options.out.lines([*lines(row), ""])
+    counts = Counter(str(row["verdict"]) for row in found)
+    options.out.lines([f"{sum(counts.values())} rows: {'; '.join(f'{n} {v}' for v, n in counts.items())}."])
     kept = f"Nothing was written but the call log: `synth run {recipe.name}` does not pay these again."
     options.out.lines([kept])

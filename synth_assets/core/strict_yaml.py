@@ -45,8 +45,8 @@ def read(path: Path) -> Document:
 
 
 def parse(path: Path, content: bytes | None = None) -> Document:
-    """The same, but that fields that it repeats are in `twice`. With `content`, it is read in the place of the
-    file, and errors call it by the path."""
+    """The same, but that fields that it repeats are in `twice`. With `content`, that is read in the place of
+    the file; errors call it by the path."""
     try:
         text = (path.read_bytes() if content is None else content).decode("utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)

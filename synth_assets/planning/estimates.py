@@ -31,6 +31,8 @@ class Estimate:
 
     def words(self, shown: Callable[[float | None], str]) -> str:
         """At most, and likely, for people."""
+        if self.most is None and self.value is None:
+            return "unknown"
         return f"at most {shown(self.most)} (likely {shown(self.value)})"
 
 

@@ -162,7 +162,11 @@ def report(lines: Sequence[Line]) -> Iterator[str]:
     for line in lines:
         counted = f"{line.calls:>8,}{line.from_log:>12,}" if line.calls + line.from_log else " " * 20
         yield f"{line!s:22}{line.cell or '':18}{line.state:12}{counted}  {line.why}".rstrip()
-    yield ""
+    yield from ("", *sums(lines))
+
+
+def sums(lines: Sequence[Line]) -> Iterator[str]:
+    """What the stages come to, and all of them."""
     asking = [line for line in lines if line.calls]
     for name in dict.fromkeys(map(str, asking)):
         yield f"{name:22}{in_short([line for line in asking if str(line) == name])}"
@@ -181,7 +185,8 @@ def in_short(lines: Sequence[Line]) -> str:
     free, cost = total["at_most_cost"] == 0, Estimate(total["cost"], most=total["at_most_cost"])
     tokens = Estimate(total["tokens"], most=total["at_most_tokens"]).words(count)
     time = "" if total["seconds"] is None else f", about {duration(total['seconds'])} at the last run's rate"
-    return f"{'free' if free else cost.words(dollars)}, {total['calls']:,} calls, {tokens} tokens{time}"
+    pays = "free" if free else "of unknown cost" if cost == Estimate() else cost.words(dollars)
+    return f"{pays}, {total['calls']:,} calls, {tokens} tokens{time}"
 
 
 def totals(lines: Sequence[Line]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,22 @@ def aligned(table: Table) -> Iterator[str]:
             f"{cell!s:{'>' if r else '<'}{width}}" for cell, width, r in zip(row, widths, right, strict=True)
         )
         yield f"  {'  '.join(cells)}".rstrip()
+
+
+def fragment(table: Table) -> str:
+    """A table by itself, for a notebook."""
+    right = [any(isinstance(row[i], Number) for row in table.rows) for i in range(len(table.columns))]
+
+    def line(tag: str, cells: Sequence[object]) -> str:
+        sides = ("right" if each else "left" for each in right)
+        styled = (
+            f'<{tag} style="text-align:{side};vertical-align:top">{escape(str(cell))}</{tag}>'
+            for cell, side in zip(cells, sides, strict=True)
+        )
+        return f"<tr>{''.join(styled)}</tr>"
+
+    rows = "\n".join(line("td", row) for row in table.rows)
+    return f"<table>\n<thead>{line('th', table.columns)}</thead>\n<tbody>\n{rows}\n</tbody></table>"
 
 
 def inert(value: object) -> str:

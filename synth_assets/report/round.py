@@ -24,7 +24,13 @@ from synth_assets.resources.storage.warehouse import Warehouse
 
 
 def summary(recipe: Recipe, round_: str) -> Iterator[str]:
-    """Lines for a terminal: the main tables of the page, and where to read on."""
+    """Lines for a terminal."""
+    for part in main_parts(recipe, round_):
+        yield from pages.aligned(part) if isinstance(part, Table) else (part,)
+
+
+def main_parts(recipe: Recipe, round_: str) -> Iterator[str | Table]:
+    """The main tables of the page, with lines between them, and where to read on."""
     at = Round(recipe, warehouse(), round_)
     rows = at.metrics()
     measured = by_name(rows)
@@ -33,10 +39,10 @@ def summary(recipe: Recipe, round_: str) -> Iterator[str]:
     shown = [part for section in told for part in section.parts]
     yield from (f"{recipe.name}, round {round_}", "", at.verdict())
     for table in [*shown, *_cost(at)]:
-        yield from ("", *pages.aligned(table)) if isinstance(table, Table) else ()
+        yield from ("", table) if isinstance(table, Table) else ()
     sql = f"select text, label, weight from {recipe.name}.weighted where round = '{round_}' limit 5"
     yield from ("", f"Files    {lake().folder(recipe.name)}", f'SQL      synth sql "{sql}"')
-    yield from (f"Report   synth report {recipe.name} --round {round_} --open", "UI       make ui")
+    yield from (f"Report   synth report {recipe.name} --round {round_} --open", "UI       synth ui")
 
 
 def write(recipe: Recipe, warehouse: Warehouse, round_: str, to: Path) -> list[Section]:

@@ -216,6 +216,8 @@ def valued(value: Any) -> str:
         return ", ".join(f"{name} {valued(v)}" for name, v in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(valued, value))
+    if isinstance(value, str) and value.isspace():  # where an answer stops
+        return repr(value)
     return f"{value:.4g}" if isinstance(value, float) else _known(value)
 
 

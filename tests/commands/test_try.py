@@ -78,6 +78,7 @@ def test_rows_are_shown_and_the_round_does_not_pay_them_again(
     assert main(["try", "reviews", "-n", "3", "--round", ROUND]) == 0
     shown = capsys.readouterr().out
     assert shown.count(f"round {ROUND}, cell") == 3
+    assert "\n3 rows: 3 passed, but for what needs the whole set.\n" in shown
     assert "tone  " in shown
     assert "(angry):" in shown or "(calm):" in shown or "(witty):" in shown
     assert "duplicate                           needs the whole set" in shown
