@@ -226,7 +226,8 @@ class Text(str):
         return str(self)
 
     def _repr_html_(self) -> str:
-        return self._shown or f'<pre style="font-family:monospace;white-space:pre-wrap;margin:0">{html.escape(self)}</pre>'
+        style = "font-family:monospace;white-space:pre-wrap;margin:0"
+        return self._shown or f'<pre style="{style}">{html.escape(self)}</pre>'
 
 
 class Plan(list["Line"]):
