@@ -14,12 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.section import NAME
 from synth_assets.core import strict_yaml
-from synth_assets.core.errors import UserError
+from synth_assets.core.errors import UserError, unknown
 from synth_assets.recipe.load import load as load_file
 from synth_assets.recipe.load import parsed
 from synth_assets.resources import home
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from synth_assets.report.tried import Tried
     from synth_assets.resources.storage.warehouse import Warehouse
 
+Day = str | date | None  # a round; None: the latest, or for what makes one, today's
 SECONDS = 0.2  # between two pictures of a bar
 
 
@@ -44,23 +46,26 @@ def load(recipe: str | Path | Mapping[str, Any], name: str | None = None, replac
     Text and mappings need a `name`. When they are right, they are written among the recipes, where the UI
     and the commands find them; another recipe of that name is replaced only with `replace`.
     """
-    if isinstance(recipe, str) and name is None and NAME.fullmatch(recipe):
-        return DataSet(load_file(home.recipes() / f"{recipe}.yaml"))
-    if isinstance(recipe, Path) or (isinstance(recipe, str) and "\n" not in recipe and _is_file_name(recipe)):
+    if isinstance(recipe, Path) or (isinstance(recipe, str) and recipe.endswith((".yaml", ".yml"))):
         path = Path(recipe).expanduser().absolute()
         return DataSet(_in_its_place(path), path)
+    if isinstance(recipe, str) and name is None and ":" not in recipe:  # a name: it is no YAML of a recipe
+        if not NAME.fullmatch(recipe):
+            raise unknown("recipe", recipe, [path.stem for path in home.recipes().glob("*.yaml")])
+        return DataSet(load_file(home.recipes() / f"{recipe}.yaml"))
+    if not isinstance(recipe, str | Mapping):
+        kind = type(recipe).__name__
+        raise UserError(f"a recipe is a name, a YAML file, YAML text or a mapping, and no {kind}.")
     if name is None:
         raise UserError('a recipe that is no file needs a name: synth.load(recipe, name="bank").')
     content = recipe.encode() if isinstance(recipe, str) else _as_yaml(recipe)
     return DataSet(_written(content, home.recipes() / f"{name}.yaml", replace))
 
 
-def _is_file_name(words: str) -> bool:
-    return words.endswith((".yaml", ".yml"))
-
-
 def _in_its_place(path: Path) -> Recipe:
     """The recipe of a file that may stand anywhere. UserError when it would take another one's rows."""
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file.")
     recipe, there = load_file(path), home.recipes() / f"{path.stem}.yaml"
     if there.exists() and not _same(there, path.read_bytes()):
         raise UserError(f"{path} has the name of {there}, which says something else: rename one of them.")
@@ -117,31 +122,31 @@ class DataSet:
         says = "\n".join([*(line(*each) for each in found), f"{self.name} is right."])
         return Text(says, {"found": [{"what": name, "says": words} for name, words in found]})
 
-    def plan(self, rows: int | None = None, round: str | None = None) -> Plan:
+    def plan(self, rows: int | None = None, round: Day = None) -> Plan:
         """What `run` would make and pay, before it does."""
         from synth_assets.assets.in_process import dagster_instance, planned
         from synth_assets.commands.options import check_round, with_rows
 
         recipe = with_rows(self.recipe, rows)
         with dagster_instance() as instance:
-            day = check_round(recipe, round)
+            day = check_round(recipe, _day(round))
             return Plan(planned(recipe, day, instance, home.lake(), home.call_log()))
 
-    def preview(self, n: int = 3, round: str | None = None) -> Preview:
+    def preview(self, n: int = 3, round: Day = None) -> Preview:
         """A few rows, really asked for, with prompts, scores, verdicts. The round does not pay them again."""
         from synth_assets.assets.preview import preview
         from synth_assets.commands.options import check_round
 
         rows = Preview()
         with _bar(n) as bar:
-            for row in preview(self.recipe, check_round(self.recipe, round), n):
+            for row in preview(self.recipe, check_round(self.recipe, _day(round)), n):
                 rows.append(row)
                 bar.show(len(rows), "rows", rows._repr_html_())
             bar.show(n, "rows")
         rows.sort(key=lambda row: row.place)
         return rows
 
-    def run(self, rows: int | None = None, round: str | None = None, wait: bool = False) -> Text:
+    def run(self, rows: int | None = None, round: Day = None, wait: bool = False) -> Text:
         """Make one round, by default today's, with so many rows a cell; what it came to. RoundFailed when a
         check stops it. With `mode: batch`, what is with the provider: run it again later, or `wait`."""
         from synth_assets.assets.in_process import dagster_instance, run_round
@@ -151,7 +156,7 @@ class DataSet:
         from synth_assets.report.round import main_parts, summary
 
         recipe = with_rows(self.recipe, rows)
-        day = check_round(recipe, round)
+        day = check_round(recipe, _day(round))
         for name, says in missing(recipe):
             print(named_line(name, says), file=sys.stderr)
         with _bar(_length(recipe)) as bar, dagster_instance() as instance, watched(bar.watch):
@@ -163,17 +168,17 @@ class DataSet:
         shown = _page(main_parts(recipe, day))
         return Text("\n".join(summary(recipe, day)), {"pending": [], **of}, shown)
 
-    def rows(self, stage: str = "weighted", round: str | None = None) -> pd.DataFrame:
+    def rows(self, stage: str = "weighted", round: Day = None) -> pd.DataFrame:
         """The rows of a stage, of its latest round or of this one."""
         from synth_assets.commands import show
         from synth_assets.report.one_round import latest_round
         from synth_assets.stages.tables import stages
 
         of_rounds = "round" in stages(self.recipe).get(stage, ())
-        day = latest_round(self.recipe, stage, round) if of_rounds else None
+        day = latest_round(self.recipe, stage, _day(round)) if of_rounds else None
         return show.rows(self.recipe, stage, round_=day).df()
 
-    def metrics(self, round: str | None = None) -> pd.DataFrame:
+    def metrics(self, round: Day = None) -> pd.DataFrame:
         """What was measured, in the latest round or in this one: a row a value, with its interval."""
         return self.rows("metrics", round)
 
@@ -187,20 +192,20 @@ class DataSet:
 
         return Story(story(self._warehouse(), f"{self.name}.{row_id}", self.recipe))
 
-    def report(self, round: str | None = None, to: str | Path | None = None) -> Page:
+    def report(self, round: Day = None, to: str | Path | None = None) -> Page:
         """The page on the latest round, or on this one."""
         from synth_assets.commands.report import page
 
-        return Page(page(self.recipe, round, Path(to) if to else None))
+        return Page(page(self.recipe, _day(round), Path(to) if to else None))
 
     def export(
-        self, to: str | Path, format: Format = "hf", stage: str = "weighted", round: str | None = None
+        self, to: str | Path, format: Format = "hf", stage: str = "weighted", round: Day = None
     ) -> Path:
         """Write the set into a new folder, with its dataset card."""
         from synth_assets.commands.export import export
 
         folder = Path(to).expanduser().absolute()
-        export(self.recipe, folder, format, stage, round)
+        export(self.recipe, folder, format, stage, _day(round))
         return folder
 
     def _warehouse(self) -> Warehouse:
@@ -304,6 +309,11 @@ def _page(parts: Iterable[str | Table]) -> str:
     from synth_assets.report.pages import fragment
 
     return "\n".join(Text(p)._repr_html_() if isinstance(p, str) else fragment(p) for p in parts)
+
+
+def _day(round: Day) -> str | None:
+    """As rounds are named; a time of a table is the day of it."""
+    return round if round is None or isinstance(round, str) else round.isoformat()[:10]
 
 
 def _length(recipe: Recipe) -> int:

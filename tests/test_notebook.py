@@ -45,8 +45,11 @@ def test_a_set_is_looked_at_made_and_asked_about(project: Path, endpoint: Endpoi
     assert page.path.is_file()
     assert page._repr_html_().startswith("<iframe sandbox")
     assert (bank.export(project / "set") / "card.json").is_file()
+    assert bank.rows("filtered", round=rows["round"][0]).equals(rows)
     with pytest.raises(UserError, match=r"unknown stage 'weigthed'\. Did you mean 'weighted'"):
         bank.rows("weigthed")
+    with pytest.raises(UserError, match=r"unknown format 'csv'\. Known: hf, jsonl, parquet"):
+        bank.export(project / "other", "csv")
 
 
 def test_the_readmes_lines_run(project: Path, endpoint: Endpoint) -> None:
@@ -85,10 +88,15 @@ def test_what_is_wrong_is_written_nowhere(project: Path) -> None:
     ):
         with pytest.raises(UserError, match=why):
             synth.load(wrong, name="bank")
-    with pytest.raises(UserError, match="needs a name"):
-        synth.load(recipe(project))
-    with pytest.raises(UserError, match=r"unknown recipe 'review'\. Did you mean 'reviews'"):
-        synth.load("review")
+    for wrong, why in (
+        (recipe(project), "needs a name"),
+        ("review", r"unknown recipe 'review'\. Did you mean 'reviews'"),
+        ("Reviews", r"unknown recipe 'Reviews'\. Did you mean 'reviews'"),
+        ("review.yaml", r"review\.yaml: there is no such file"),
+        (["reviews"], "and no list"),
+    ):
+        with pytest.raises(UserError, match=why):
+            synth.load(wrong)
     assert [path.name for path in (project / "recipes").iterdir()] == ["reviews.yaml"]
 
 

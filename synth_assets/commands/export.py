@@ -30,12 +30,14 @@ def export(
     UserError when there is something in the folder already, or nothing to export.
     """
     stages = tables.stages(recipe)
+    if kind not in FILES:
+        raise unknown("format", kind, FILES)
     if stage not in stages:
         raise unknown("stage", stage, stages)
     if stage in ("calls", "feedback"):
         raise UserError(f"--stage {stage} has no rows of the set: try weighted, or generations.")
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise UserError(f"--to {to}: there is something already: remove it, or name another folder.")
+        raise UserError(f"{to}: there is something already: remove it, or name another folder.")
     columns, schema, warehouse = stages[stage], tables.schema(recipe, stage), show(recipe)
     round_ = latest_round(recipe, stage, round_) if "round" in columns else None
     cells = (*recipe.cells, "all")  # that the recipe still has

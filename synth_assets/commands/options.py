@@ -76,7 +76,7 @@ def with_rows(recipe: Recipe, rows: int | None) -> Recipe:
     if rows is None:
         return recipe
     if rows < 1:
-        raise UserError(f"--rows {rows}: ask for at least one row.")
+        raise UserError(f"{rows} rows: ask for at least one.")
     return recipe.model_copy(update={"rows": rows})
 
 
@@ -113,7 +113,7 @@ def check_round(recipe: Recipe, round_: str | None = None) -> str:
     day = date.fromisoformat(as_day(round_ or last))
     if not recipe.start <= day <= date.fromisoformat(last):
         raise UserError(
-            f"--round {round_}: {recipe.name} has rounds from {recipe.start} (the recipe's `start`) "
+            f"round {round_}: {recipe.name} has rounds from {recipe.start} (the recipe's `start`) "
             f"to {last} (today in {recipe.timezone})."
         )
     return day.isoformat()
