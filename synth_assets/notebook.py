@@ -117,10 +117,12 @@ class DataSet:
     def check(self) -> Text:
         """Whether the recipe is right, without a model: seeds, the first prompts, models, filters."""
         from synth_assets.commands.check import check_recipe, line
+        from synth_assets.report.pages import Table
 
-        found = list(check_recipe(self.recipe, self._path))
-        says = "\n".join([*(line(*each) for each in found), f"{self.name} is right."])
-        return Text(says, {"found": [{"what": name, "says": words} for name, words in found]})
+        found, right = list(check_recipe(self.recipe, self._path)), f"{self.name} is right."
+        data = {"found": [{"what": name, "says": words} for name, words in found]}
+        lines = "\n".join([*(line(*each) for each in found), right])
+        return Text(lines, data, _page([Table(["what", "says"], found), right]))
 
     def plan(self, rows: int | None = None, round: Day = None) -> Plan:
         """What `run` would make and pay, before it does."""
@@ -142,7 +144,7 @@ class DataSet:
             for row in preview(self.recipe, check_round(self.recipe, _day(round)), n):
                 rows.append(row)
                 bar.show(len(rows), "rows", rows._repr_html_())
-            bar.show(n, "rows")
+            bar.show(n, f"{len(rows)} rows")
         rows.sort(key=lambda row: row.place)
         return rows
 
@@ -231,7 +233,7 @@ class Text(str):
         return str(self)
 
     def _repr_html_(self) -> str:
-        style = "font-family:monospace;white-space:pre-wrap;margin:0"
+        style = "font-family:monospace;white-space:pre-wrap;word-break:normal;margin:0"
         return self._shown or f'<pre style="{style}">{html.escape(self)}</pre>'
 
 

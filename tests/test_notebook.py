@@ -148,6 +148,7 @@ def test_the_notebook_of_the_docs_runs(project: Path, endpoint: Endpoint) -> Non
     assert "> done<" in bar.data["text/html"]
     assert "95 % interval</th>" in made.data["text/html"]
     assert "accuracy of a student" in made.data["text/html"]
+    assert "negative: a tedious film without one idea\n" in shown["bank.check()"][0].data["text/html"]
     assert shown["bank.plan(rows=10)"][0].data["text/html"].count("<tr>") == 13
     assert client.moved > 5
     assert "<iframe sandbox" in shown["bank.report()"][0].data["text/html"]

@@ -20,6 +20,7 @@ from synth_assets.report import charts
 
 TEMPLATE = "report.html.j2"
 WORDS = yaml.safe_load(Path(__file__).with_name("words.yaml").read_text(encoding="utf-8"))
+IN_NOTEBOOK = "vertical-align:top;white-space:pre-wrap"
 LONGEST = 300  # characters of a text that a cell shows
 
 
@@ -191,7 +192,7 @@ def fragment(table: Table) -> str:
     def line(tag: str, cells: Sequence[object]) -> str:
         sides = ("right" if each else "left" for each in right)
         styled = (
-            f'<{tag} style="text-align:{side};vertical-align:top">{escape(str(cell))}</{tag}>'
+            f'<{tag} style="text-align:{side};{IN_NOTEBOOK}">{escape(str(cell))}</{tag}>'
             for cell, side in zip(cells, sides, strict=True)
         )
         return f"<tr>{''.join(styled)}</tr>"

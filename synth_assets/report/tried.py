@@ -18,7 +18,8 @@ HTML = """
 <td {{ top }}>{{ row.cell }}</td>
 <td {{ top }}>{{ row.text or "nothing" }}
 <details><summary>conditions, prompt, answer, scores</summary>
-<pre style="font-family:monospace;white-space:pre-wrap">{{ lines(row) | join("\n") }}</pre></details></td>
+<pre style="font-family:monospace;white-space:pre-wrap;word-break:normal">{{ lines(row) | join("\n") }}</pre>
+</details></td>
 <td {{ top }}>{{ row.verdict }}</td>
 </tr>
 {% endfor %}
