@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,12 @@ def test_links_of_what_is_no_page_lead_somewhere() -> None:
         text = (ROOT / name).read_text(encoding="utf-8")
         for link in [*re.findall(r"\]\(([^)#\s]+)", text), *re.findall(r"src=\"([^\"]+)\"", text)]:
             assert link.startswith("https://") or (ROOT / link).exists(), f"{name}: {link}"
+
+
+def test_the_guide_to_installing_has_every_extra() -> None:
+    text = (DOCS / "install.md").read_text(encoding="utf-8")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == {*extras}
 
 
 def test_concepts_explain_each_word_before_they_use_it() -> None:

@@ -46,6 +46,9 @@ def test_the_wheel_is_all_that_an_empty_folder_needs(environment: Path, tmp_path
         assert "bank, round" in said["run"]
         assert "lost_card" in Path(said["report"].strip()).read_text(encoding="utf-8")
         assert last == ["ui"]
+        for line in lines_of("README.md", "docs/troubleshooting.md"):
+            if line[0] not in {"setup", *said}:
+                synth(*line)
         settings = (tmp_path / ".synth" / "dagster.yaml").read_text(encoding="utf-8")
         assert all(part in settings for part in ("telemetry", "run_monitoring", "pools"))
         with ui(environment, tmp_path, **named) as url:
@@ -65,9 +68,15 @@ def test_the_wheel_says_its_licence_and_its_pythons(environment: Path) -> None:
 
 
 def first_minutes() -> list[list[str]]:
-    """The lines of the guide, without the name of the command."""
-    (text,) = [each for each in examples("bash", "docs/install.md") if "synth new" in each]
-    return [shlex.split(line, comments=True)[1:] for line in text.splitlines()]
+    """The commands of the guide to the first five minutes."""
+    lines = lines_of("docs/install.md")
+    return lines[lines.index(["new", "bank"]) :]
+
+
+def lines_of(*documents: str) -> list[list[str]]:
+    """The arguments of each `synth` in the examples."""
+    lines = "".join(examples("bash", *documents)).splitlines()
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("synth ")]
 
 
 @contextmanager
