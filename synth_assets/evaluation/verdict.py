@@ -49,9 +49,15 @@ def sentence(recipe: Recipe, rows: Iterable[Row], round_: str) -> str:
     scores = {r["slice"]: r["value"] for r in rows if r["name"] == of and _known(r["value"])}
     made = {name: value for name, value in scores.items() if name not in NOT_MADE}
     best = max(made, key=lambda name: (made[name], name == gain["slice"]))
-    words = f"{of.removeprefix('in_context_').replace('_', ' ')} of {gain['slice']} {scores[gain['slice']]:.3f}"
+    words = (
+        f"{of.removeprefix('in_context_').replace('_', ' ')} of {gain['slice']} {scores[gain['slice']]:.3f}"
+    )
     change = f"{gain['value']:+.3f} ({low:+.3f} to {high:+.3f}) against the seeds"
-    is_best = "no set is better" if best == gain["slice"] else f"the best set there is {best} ({made[best]:.3f})"
+    is_best = (
+        "it is the best of the sets"
+        if best == gain["slice"]
+        else f"the best set there is {best} ({made[best]:.3f})"
+    )
     return f"{found}: {words}, {change}; {is_best}; next: {_next(recipe, rows, gain, best)}."
 
 
@@ -100,7 +106,8 @@ def _next(recipe: Recipe, rows: list[Row], gain: Row, best: str) -> str:
     needed = gain["n"] * (half / abs(gain["value"])) ** 2 if gain["value"] else math.inf
     if needed <= SMALL:
         size = 10 ** max(1, math.floor(math.log10(needed)) - 1)
-        return f"about {math.ceil(needed / size) * size:,} test rows would tell a gain of that size (seeds.splits.test)"
+        needed = math.ceil(needed / size) * size
+        return f"about {needed:,} test rows would tell a gain of that size (seeds.splits.test)"
     if gain["n"] < SMALL / 100:
         return f"more test rows, {gain['n']:,} tell gains beyond {half:.2f} only (seeds.splits.test)"
     return f"more rows, or other steps and filters (synth tune {recipe.name})"

@@ -139,6 +139,24 @@ def panels(values: Mapping[str, Sequence[float]], figure: Any) -> float:
     return 1.7 * lines
 
 
+def places(series: Mapping[str, Sequence[tuple[float, float]]], figure: Any) -> float:
+    """Points of up to four kinds, the last one as rings. The axes mean nothing, and are not drawn."""
+    axes = figure.subplots()
+    styles: list[dict[str, Any]] = [
+        {"marker": "o", "markersize": 3.5, "color": SOFT, "alpha": 0.8},
+        {"marker": "o", "markersize": 4, "color": ACCENT, "alpha": 0.75},
+        {"marker": "s", "markersize": 4, "color": OTHER, "alpha": 0.9},
+        {"marker": "o", "markersize": 9, "color": "none", "markeredgecolor": INK, "markeredgewidth": 0.9},
+    ]
+    for (name, points), style in zip(series.items(), styles, strict=False):
+        at = {"linestyle": "none", "markeredgewidth": 0, "clip_on": False, **style}
+        axes.plot([x for x, _ in points], [y for _, y in points], label=f"{name} ({len(points):,})", **at)
+    axes.set_axis_off()
+    axes.set_aspect("equal", "datalim")
+    _legend(axes, 2)
+    return 4.8
+
+
 def sweep(points: Sequence[Any], figure: Any) -> float:
     """Rows kept and accuracy over the thresholds of a filter (commands.tune.Point)."""
     above, below = figure.subplots(2, 1, sharex=True)
@@ -154,13 +172,14 @@ def sweep(points: Sequence[Any], figure: Any) -> float:
 
 
 OF_STAGES: dict[str, Callable[..., float]] = {
-    **{"bars": bars, "histogram": histogram, "panels": panels},
+    **{"bars": bars, "histogram": histogram, "panels": panels, "places": places},
     "intervals": partial(intervals, numbered=True),
 }
 
 
-def svg(title: str, drawing: Drawing) -> str:
-    """The drawing as an element of a page; the same drawing is the same text."""
+def svg(title: str, drawing: Drawing, hover: Sequence[str] = ()) -> str:
+    """The drawing as an element of a page; the same drawing is the same text. `hover`: what is said of each
+    point under the mouse, of `places`, whose points are the first marks."""
     from markupsafe import escape
 
     unsaid = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -168,6 +187,10 @@ def svg(title: str, drawing: Drawing) -> str:
     drawn = drawn[drawn.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
     for name, colour in LIGHT.items():
         drawn = drawn.replace(colour, f"var(--{name})")
+    first, *marks = drawn.split("<use ")
+    for i, words in enumerate(hover):
+        marks[i] = marks[i].replace("/>", f"><title>{escape(words)}</title></use>", 1)
+    drawn = "<use ".join([first, *marks])
     mark = re.sub(r"\W+", "_", title)  # two pictures of a page may not share an id
     return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{mark}-", drawn)
 
@@ -213,8 +236,8 @@ def _name_lines(axes: Any, names: Sequence[str]) -> None:
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 
-def _legend(axes: Any) -> None:
-    if columns := min(3, len(axes.get_legend_handles_labels()[0])):
+def _legend(axes: Any, most: int = 3) -> None:
+    if columns := min(most, len(axes.get_legend_handles_labels()[0])):
         place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderpad": 0}
         axes.legend(frameon=False, fontsize=8, ncols=columns, **place)
 

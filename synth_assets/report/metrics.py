@@ -38,7 +38,9 @@ def metric_sections(metrics: Metrics, labels: Sequence[str], parts: Parts | None
 
     taken(["yield"])
     accuracy, gain, change = (left.pop(f"accuracy{of}", {}) for of in ("", "_gain", "_change"))
-    change |= {f"{set_}, against equal weights": value for set_, value in left.pop("weights_gain", {}).items()}
+    change |= {
+        f"{set_}, against equal weights": value for set_, value in left.pop("weights_gain", {}).items()
+    }
     yield _accuracy(accuracy, gain, change, taken(STUDENTS))
     yield _answers(taken(name for name in left if name.startswith("in_context_")))
     yield _trust(taken([*TRUST, *(name for name in left if name.startswith("truth_"))]))

@@ -52,11 +52,12 @@ class Picture:
     title: str  # for those who cannot see it
     drawing: charts.Drawing
     caption: str
+    hover: Sequence[str] = ()  # texts of its points (see charts.svg)
 
     @property
     def svg(self) -> str:
         """Safe to put into a page."""
-        return charts.svg(self.title, self.drawing)
+        return charts.svg(self.title, self.drawing, self.hover)
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,10 @@ def markdown(
         for part in section.parts:
             yield from (cell(part.caption), "") if part.caption else ()
             if isinstance(part, Picture):
-                yield from (f"![{cell(part.caption)}]({charts.alone(part.svg)})", "")
+                yield from (
+                    f"![{cell(part.caption)}]({charts.alone(charts.svg(part.title, part.drawing))})",
+                    "",
+                )
             else:
                 names, *rows = (f"| {' | '.join(map(cell, row))} |" for row in (part.columns, *part.rows))
                 yield from (names, f"|{'---|' * len(part.columns)}", *rows, "")

@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from synth_assets.core.errors import NotInstalled
 from synth_assets.evaluation.metric_rows import parts_of
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report import charts, pages
 from synth_assets.report.metrics import Metrics, differences, in_short, metric_sections
 from synth_assets.report.one_round import Round, by_name, query
 from synth_assets.report.pages import Number, Picture, Section, Table, general, number, share, text, total
-from synth_assets.report.rows import SHOWN, of_conditions, of_examples, of_labels, of_weights
+from synth_assets.report.rows import SHOWN, of_conditions, of_examples, of_labels, of_map, of_weights
 from synth_assets.resources.home import lake, warehouse
 from synth_assets.resources.storage import files
 from synth_assets.resources.storage.warehouse import Warehouse
@@ -57,17 +58,22 @@ def write(recipe: Recipe, warehouse: Warehouse, round_: str, to: Path) -> list[S
 
 def sections(round_: Round) -> list[Section]:
     """Everything that is known of the round."""
-    measured = round_.metrics()
+    measured, mapped, no_map = round_.metrics(), list[Section](), list[dict[str, Any]]()
     metrics, slices = by_name(measured), parts_of(measured, round_.recipe.labels)
+    try:
+        mapped = [of_map(round_)] if round_.counts["kept"] is not None else []
+    except NotInstalled as error:
+        no_map = [{"name": "map", "slice": "of the rows", "value": None, "reason": str(error)}]
     every = [
         _made(round_),
         _funnel(round_),
+        *mapped,
         *metric_sections(metrics, round_.recipe.labels, slices),
         *([of_conditions(round_), of_examples(round_)] if round_.counts["kept"] is not None else []),
         of_labels(round_),
         of_weights(round_),
         *([_changes(round_, metrics)] if metrics else []),
-        _unknown(measured),
+        _unknown([*no_map, *measured]),
     ]
     return [section for section in every if section.parts]
 

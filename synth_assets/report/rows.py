@@ -7,13 +7,16 @@ from functools import partial
 from typing import Any
 
 from synth_assets.contracts.measured import wilson
+from synth_assets.evaluation.map_of_rows import ALONE, KINDS, MOST, map_of_rows
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report import charts
 from synth_assets.report.one_round import Round, query
 from synth_assets.report.pages import Number, Picture, Section, Table, general, interval, number, text
+from synth_assets.resources.home import encoder
 from synth_assets.resources.storage.warehouse import identifier, literal
 
 SHOWN = 30  # cells, values and labels that a table or a picture has
+FARTHEST = 6  # real rows without a kept row near that are shown
 EXAMPLES = 2  # rows at each end of a score
 BINS = 30
 NUMBERS = ("double", "int64", "bool")  # types of scores that are numbers
@@ -74,6 +77,41 @@ def _shaded(means: Sequence[float | None]) -> list[Number]:
     known = [m for m in means if m is not None]
     low, span = min(known), max(known) - min(known)
     return [number(m, share=(m - low) / span if m is not None and span else None) for m in means]
+
+
+def of_map(round_: Round) -> Section:
+    """Where real, kept and dropped rows are. NotInstalled where there is no encoder."""
+    rows = round_.ask(query("map"), most=MOST) if round_.recipe.metrics.diversity else []
+    of = {kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}
+    found = map_of_rows({kind: [row["text"] for row in each] for kind, each in of.items()}, encoder().encode)
+    if found is None:
+        return Section.of("map", [])
+    of[ALONE] = [of["real"][i] for i in found.alone]
+    hover = [_said(name, row) for name, each in of.items() for row in each]
+    cut = [
+        f"{len(e):,} of {e[0]['texts']:,} {k}"
+        for k, e in of.items()
+        if k != ALONE and e and len(e) < e[0]["texts"]
+    ]
+    caption = (
+        f"Different texts, drawn by a hash of their ids: {', '.join(cut)}" if cut else "All different texts"
+    )
+    parts: list[Table | Picture] = [
+        Picture("map of the rows", partial(charts.places, found.series()), caption, hover)
+    ]
+    alone = [
+        [text(of["real"][i]["text"]), text(of["kept"][found.nearest[i]]["text"]), number(found.likeness[i])]
+        for i in found.alone[:FARTHEST]
+    ]
+    if alone:
+        told = f"the farthest of the {len(found.alone):,} real rows without a kept row near"
+        parts.append(Table(["real row", "nearest kept row", "cosine similarity"], alone, told))
+    return Section.of("map", parts, share=f"{found.share:.0%}")
+
+
+def _said(kind: str, row: Mapping[str, Any]) -> str:
+    why = f" ({text(row['why'], 120)})" if row["why"] else ""
+    return f"{kind}{why}: {text(row['text'])}"
 
 
 def of_examples(round_: Round) -> Section:

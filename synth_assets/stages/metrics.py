@@ -46,13 +46,14 @@ CHECKS = {
         "synth sql --query diversity_over_rounds",
     ),
     "weights_help": Check(
-        "Is a student of the weighted rows as good as one of the same rows of equal weight? (It warns where the "
-        "whole paired interval is under 0.)",
+        "Is a student of the weighted rows as good as one of the same rows of equal weight? (It warns where "
+        "the whole paired interval is under 0.)",
         ("weights", "labelled"),
         "synth report {recipe}",
     ),
     "better_than_seeds": Check(
-        "Is the set at least as good as the seeds alone? (It warns where the whole paired interval is under 0.)",
+        "Is the set at least as good as the seeds alone? (It warns where the whole paired interval is under "
+        "0.)",
         ("filters", "conditions", "rows", "weights"),
         "synth tune {recipe}",
     ),
@@ -74,7 +75,7 @@ def compute(run: Run, **now: Table) -> Made:
     next_round = feedback.told({cell: by_cell[cell] for cell in recipe.cells}, recipe.rows, run.round)
     told = verdict.sentence(recipe, rows.to_dict("records"), run.round)
     lists = {name: _listed(*lines) for name, lines in look.told.items()}
-    numbers = {"verdict": told, **_numbers(rows, own), **lists}
+    numbers = {"verdict": told, **_map(run, **now), **_numbers(rows, own), **lists}
     return Made(rows, numbers, _verdicts(recipe, rows, look.before()), beside={"feedback": Made(next_round)})
 
 
@@ -84,6 +85,22 @@ def _measured(metric: Metric, look: Look) -> Table:
         return table(metric.measure(look))
     except NotInstalled as error:
         return table([Row(metric.name, "all", None, reason=str(error))])
+
+
+def _map(run: Run, **now: Table) -> dict[str, Any]:
+    """The picture of where this round's rows and the real ones are; nothing where no diversity is wanted."""
+    from synth_assets.evaluation.map_of_rows import map_of_rows, sample
+
+    if not run.recipe.metrics.diversity:
+        return {}
+    made, kept = now["generations"], now["filtered"]
+    dropped = made[made["accepted"] & ~made["row_id"].isin(kept["row_id"])]
+    texts = {"dropped": sample(dropped), "kept": sample(kept), "real": sample(now["seeds"])}
+    try:
+        found = map_of_rows(texts, run.encode)
+    except NotInstalled as error:
+        return {"map": Markdown(f"unknown: {error}")}
+    return {"map": Chart("places", "real, kept and dropped rows", found.series())} if found else {}
 
 
 def looking(run: Run, **now: Table) -> Look:

@@ -43,6 +43,10 @@ def test_a_round_is_measured_as_far_as_it_can_be(
     assert f"missing      {WHY}" in said.err
     assert "labelled.by: confident_learning is unknown, rows keep the label that was asked for" in said.err
     assert WHY in said.out
+    assert main(["report", "reviews", "--to", "page.html"]) == 0
+    page = (project / "page.html").read_text(encoding="utf-8")
+    assert "map (of the rows)" in page
+    assert 'id="map"' not in page
     warehouse, _ = current()
     ask = "select name, slice, value, reason from reviews.metrics"
     rows = {row[:2]: row[2:] for row in warehouse.query(ask).fetchall()}

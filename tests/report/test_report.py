@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html as html_of
 import itertools
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -16,11 +18,12 @@ import pytest
 from synth_assets.assets.code_location import build
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
+from synth_assets.evaluation.map_of_rows import sample
 from synth_assets.recipe.load import load
 from synth_assets.report.metrics import Metrics, differences, metric_sections
-from synth_assets.report.round import summary
 from synth_assets.report.pages import Number, Section, Table, html, lines, markdown
-from synth_assets.resources.home import home
+from synth_assets.report.round import summary
+from synth_assets.resources.home import home, warehouse
 from tests.assets.test_round import ROUND, one_in
 from tests.browser import FLAGS
 from tests.conftest import settle
@@ -31,6 +34,7 @@ HOSTILE = "<script>document.title = 'taken'</script> <img src=x onerror=alert(1)
 SECTIONS = [
     "made",
     "funnel",
+    "map",
     "accuracy",
     "trust",
     "diversity",
@@ -59,6 +63,14 @@ TAGS = {
     ),
     *("div", "table", "caption", "thead", "tbody", "tr", "th", "td", "wbr", "figure", "figcaption"),
     *("svg", "defs", "g", "path", "use", "text", "clippath", "rect", "tspan"),
+}
+
+
+OF_MAP = {
+    "real": "select * from reviews.seeds",
+    "kept": f"select * from reviews.filtered where round = '{ROUND}'",
+    "dropped": f"select g.* from reviews.generations as g anti join reviews.filtered using (row_id) "
+    f"where round = '{ROUND}' and accepted",
 }
 
 
@@ -142,7 +154,7 @@ def test_everything_begins_with_the_same_verdict(
     recipe = load(made / "recipes" / "reviews.yaml")
     title, _, verdict, *_ = summary(recipe, ROUND)
     assert title == f"reviews, round {ROUND}"
-    assert verdict.startswith("It cannot be told with 4 test rows whether the set is better than the seeds alone")
+    assert verdict.startswith("It cannot be told with 4 test rows whether the set is better than the seeds")
     assert written.index(f'<p class="verdict">{verdict}</p>') < written.index("<nav")
     assert main(["show", "reviews"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == verdict
@@ -155,6 +167,22 @@ def test_everything_begins_with_the_same_verdict(
     with dagster_instance() as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey(["reviews", "metrics"]))
     assert event.asset_materialization.metadata["verdict"].value == verdict
+
+
+def test_a_map_shows_where_rows_are_and_says_each_under_the_mouse(made: Path, written: str) -> None:
+    of = {kind: warehouse().query(sql).df() for kind, sql in OF_MAP.items()}
+    drawn = {kind: sample(rows) for kind, rows in of.items()}
+    shown = re.search('<section id="map">.*?</section>', written, re.DOTALL)[0]
+    said = [html_of.unescape(words) for words in re.findall("<use [^>]*><title>(.*?)</title></use>", shown)]
+    for kind, texts in drawn.items():  # the report draws in SQL what the stage draws in Python
+        found = [words.partition(": ")[2] for words in said if re.match(rf"{kind}( \(|:)", words)]
+        assert found == [" ".join(text.split()) for text in texts], kind
+    assert any(words.startswith("dropped (words ") and HOSTILE in words for words in said)
+    for name in ("dropped (4)", "kept (8)", "real (12)"):
+        assert name in Page(shown).text
+    with dagster_instance() as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(["reviews", "metrics"]))
+    assert "](data:image/png;base64," in event.asset_materialization.metadata["map"].value
 
 
 def test_what_rows_and_conditions_say_stays_text(written: str) -> None:

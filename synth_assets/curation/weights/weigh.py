@@ -15,9 +15,9 @@ def weigh(rows: pd.DataFrame, seeds: pd.DataFrame, way: Weighing, context: Weigh
     """The training set: synthetic rows and demonstration seeds, with `origin` and `weight`.
 
     A synthetic row weighs score ** power, over the mean of its label where the way is levelled: annotators
-    are less sure of some labels than of others, and a student would hardly learn those. A label whose rows all
-    weigh 0 stays so. The seeds weigh the same each, and together `way.seeds` times the synthetic rows; with 0
-    they are left out. Weights are finite, not negative and not all 0.
+    are less sure of some labels than of others, and a student would hardly learn those. A label whose rows
+    all weigh 0 stays so. The seeds weigh the same each, and together `way.seeds` times the synthetic rows;
+    with 0 they are left out. Weights are finite, not negative and not all 0.
     """
     import pandas as pd
 

@@ -153,9 +153,11 @@ def test_an_annotator_that_is_less_sure_of_some_labels_no_longer_costs_those_lab
     """TREC, 80 questions of each of six labels; the annotator holds a question against what labels mean."""
     encode = MiniLM(threads=1).encode
     train, test = (trec(f"TREC.{part}.all") for part in ("train", "test"))
-    drawn = pd.concat([of.sample(80, random_state=seed) for _, of in train.groupby("label")], ignore_index=True)
+    of_labels = [of.sample(80, random_state=seed) for _, of in train.groupby("label")]
+    drawn = pd.concat(of_labels, ignore_index=True)
     x, classes = encode(list(drawn["text"])), list(ASKS_FOR)
-    likeness = np.exp(x @ encode([f"a question that asks for {words}" for words in ASKS_FOR.values()]).T / 0.1)
+    meant = encode([f"a question that asks for {words}" for words in ASKS_FOR.values()])
+    likeness = np.exp(x @ meant.T / 0.1)
     shares = likeness / likeness.sum(axis=1, keepdims=True)
     drawn["confidence"] = shares[np.arange(len(drawn)), [classes.index(y) for y in drawn["label"]]]
     x_test, gold, found = encode(list(test["text"])), np.asarray(test["label"]), {}
