@@ -16,15 +16,25 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 S = TypeVar("S", bound=ThreadingHTTPServer)
 RESET = 0  # instead of a status: break the connection
 ADJECTIVES = ["slow", "loud", "calm", "bright", "grim", "warm", "odd", "plain", "sharp", "quiet"]
 NOUNS = ["plot", "cast", "score", "script", "scene", "hero", "ending", "dialogue", "camera", "pace"]
+
+
+class Played(NamedTuple):
+    """What a provider says with another status than 200. `Endpoint.play` gives this, or the whole JSON of an
+    answer with status 200, or None for an answer as usual."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class Endpoint:
@@ -38,6 +48,7 @@ class Endpoint:
     def __init__(self, delay_s: float = 0.0, say: Callable[[dict[str, Any]], str] | None = None) -> None:
         self.delay_s = delay_s
         self.say = say or (lambda body: _prompt(body) + "!")
+        self.play: Callable[[dict[str, Any]], Any] | None = None  # see `Played`; None: an answer as usual
         self.finish_reason = "stop"
         self.usage: dict[str, int] | None = {"prompt_tokens": 5, "completion_tokens": 2}
         self.answer_headers: dict[str, str] = {}
@@ -87,9 +98,13 @@ class Endpoint:
                 failure = (429, {}, "busy")
                 self.refused += 1
         time.sleep(self.delay_s)
+        played = self.play(body) if self.play and failure is None else None
         with self._lock:
             self._at_once -= 1
-        if failure is None:
+        if played is not None:
+            status, answer, headers = played if isinstance(played, Played) else (200, played, {})
+            handler.send(status, answer, headers)
+        elif failure is None:
             handler.send(200, self._answer(body), self.answer_headers)
         elif failure[0] == RESET:
             handler.reset()
@@ -177,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.server.endpoint.handle(self)
 
-    def send(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+    def send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
         data = json.dumps(body).encode()
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **(headers or {})}.items():

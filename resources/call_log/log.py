@@ -21,15 +21,20 @@ from typing import Any, NamedTuple
 
 from synth_assets.core.asking import REUSABLE, Answer, TokenLogprob
 from synth_assets.core.identity import verify
+from synth_assets.core.text.thoughts import apart
 from synth_assets.resources.call_log.database import CHUNK, Database, Execute, chunks, marks
 from synth_assets.resources.call_log.postgres import open_database
 from synth_assets.resources.storage.process import is_gone, this_process
 
 TABLES = Path(__file__).with_name("tables.sql")  # a blank line ends a statement
-ADDED = {"calls.cost": "REAL", "calls.tokens_from": "TEXT"}  # columns that tables of older logs lack
+ADDED = {  # columns that tables of older logs lack
+    "calls.cost": "REAL",
+    "calls.tokens_from": "TEXT",
+    "calls.thoughts": "TEXT",
+}
 PLAIN = (  # columns that are fields of an Answer
     *("identity", "outcome", "text", "finish_reason", "prompt_tokens", "completion_tokens", "tokens_from"),
-    *("cost", "latency_s", "attempts", "error"),
+    *("cost", "latency_s", "attempts", "error", "thoughts"),
 )
 FOUND = (*PLAIN, "logprobs")  # the columns that make an Answer
 WHO = ("run_id", "asset", "partition_key")
@@ -236,6 +241,10 @@ def _answer(row: tuple[Any, ...]) -> Answer:
     known = dict(zip(FOUND, row, strict=True))
     if known["logprobs"] is not None:
         known["logprobs"] = [TokenLogprob(*token) for token in json.loads(known["logprobs"])]
+    if known["thoughts"] is None and known["text"]:  # logs of older versions have them in the text
+        known["text"], known["thoughts"], ended = apart(known["text"])
+        if not ended and known["outcome"] == "ok":
+            known["outcome"] = "truncated"
     return Answer(**known, from_log=True)
 
 

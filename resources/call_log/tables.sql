@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS calls (
     endpoint TEXT NOT NULL,
     outcome TEXT NOT NULL,
     text TEXT,
+    thoughts TEXT,                -- what a reasoning model wrote before the text; null: nothing
     finish_reason TEXT,
     logprobs TEXT,                -- JSON: [[token, logprob, {token: logprob}]]
     prompt_tokens INTEGER,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from synth_assets.resources.gateway.language_model import LanguageModel, Progress
 
 ATTEMPTS = 4
+BILLED = 2  # answers to one question that are paid for, where none of them can be used
 DOUBLINGS = 6  # of the wait between attempts: it stays under a minute
 PATIENCE = 600.0  # seconds that a call lets itself be told to wait (429) before that counts as an attempt
 LOOK_AGAIN = 0.2  # seconds until a request that another process is asking is looked up again
@@ -46,6 +47,7 @@ class _Job:
     rows: list[Row]
     attempts: int = 0
     spent: int = 0  # attempts that count
+    billed: int = 0  # answers that came, and could not be used
     patient_until: float = 0.0
 
 
@@ -257,7 +259,8 @@ class Sending:
         job.patient_until = job.patient_until or time.monotonic() + PATIENCE
         outcome = result.parts[0]["outcome"]
         job.spent += outcome != "rate_limited" or time.monotonic() > job.patient_until
-        if result.fatal or outcome in FINAL or job.spent >= ATTEMPTS:
+        job.billed += result.answered
+        if result.fatal or outcome in FINAL or job.spent >= ATTEMPTS or job.billed >= BILLED:
             return self._keep(job, result, latency_s)
         backoff = BACKOFF * 2 ** min(job.attempts - 1, DOUBLINGS) * random.uniform(0.5, 1.5)
         self._later(max(result.wait_s, backoff), job)

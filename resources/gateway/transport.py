@@ -46,6 +46,7 @@ class Reply:
     fatal: str = ""  # why no other request can succeed either
     unreachable: bool = False  # no connection came about
     maybe_billed: bool = False  # the request arrived, or may have
+    answered: bool = False  # with status 200, whatever was in it
     other_words: bool = False  # the endpoint knows no schemas: ask again, in words
 
 
@@ -124,7 +125,7 @@ class Connection:
             self.pace.answered()
             if wait_s := headroom(response.headers):
                 self.pace.pause(min(wait_s, self.model.timeout_s))
-            return Reply(read(json.loads(response.content)), maybe_billed=True)
+            return Reply(read(json.loads(response.content)), maybe_billed=True, answered=True)
         except TimeoutError:
             self.pace.refused(started, 0.0)
             return failed("timed_out", f"no answer within {self.model.timeout_s:g} s", maybe_billed=True)
@@ -134,7 +135,7 @@ class Connection:
             says, away = self.broken(error)
             return failed("provider_error", says, unreachable=away, maybe_billed=not away)
         except (ValueError, RecursionError) as error:  # not JSON, or not an answer of this API
-            return failed("provider_error", self.scrub(str(error)), maybe_billed=True)
+            return failed("provider_error", self.scrub(str(error)), maybe_billed=True, answered=True)
 
     def _refused(self, error: APIStatusError, started: float) -> Reply:
         """A status of 4xx or 5xx: wait and ask again, take it as the answer, or give up the batch."""

@@ -9,8 +9,7 @@ from email.utils import parsedate_to_datetime
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.core.asking import TokenLogprob
-from synth_assets.resources.call_log.log import clean
+from synth_assets.resources.gateway.answers import answer_of, told
 
 if TYPE_CHECKING:
     from openai import APIStatusError
@@ -51,43 +50,22 @@ def read(data: Any, request: Request) -> list[dict[str, Any]]:
     """Fields of an Answer from the JSON of either API, one a sample. ValueError when it is neither's. Tokens
     are counted for a call as a whole: its samples share them by the length of their texts, an estimate."""
     try:
-        answers = [_answer(choice, request) for choice in data["choices"]]
+        if not data.get("choices") and data.get("error"):
+            raise ValueError(told(data["error"]))
         usage = data.get("usage")
+        answers = [answer_of(choice, request, usage) for choice in data["choices"]]
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"not an answer of an OpenAI-compatible API: {str(data)[:200]}") from error
     if not answers:
         raise ValueError(f"an answer without choices: {str(data)[:200]}")
     counts = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
-    shares = [_shares(counts[0], [1] * len(answers)), _shares(counts[1], [len(a["text"]) for a in answers])]
-    told = None if None in counts else "provider" if len(answers) == 1 else "estimated"
+    sizes = [len(a["text"]) + len(a["thoughts"] or "") for a in answers]
+    shares = [_shares(counts[0], [1] * len(answers)), _shares(counts[1], sizes)]
+    told_by = None if None in counts else "provider" if len(answers) == 1 else "estimated"
     return [
-        {**answer, "prompt_tokens": prompt, "completion_tokens": completion, "tokens_from": told}
+        {**answer, "prompt_tokens": prompt, "completion_tokens": completion, "tokens_from": told_by}
         for answer, prompt, completion in zip(answers, *shares, strict=True)
     ]
-
-
-def _answer(choice: Any, request: Request) -> dict[str, Any]:
-    """What one choice says."""
-    message = choice.get("message") or {"content": choice.get("text")}
-    refusal, reason = message.get("refusal"), choice.get("finish_reason")
-    text, error = clean(refusal or message.get("content") or ""), None
-    outcome = "ok"
-    if refusal or reason == "content_filter":
-        outcome = "refused"
-    elif reason == "length":
-        outcome = "truncated"
-    elif request.schema is not None:
-        try:
-            request.schema.parse(text)
-        except ValueError as misfit:
-            outcome, error = "invalid", clean(str(misfit))
-    return {
-        "outcome": outcome,
-        "text": text,
-        "finish_reason": clean(reason) if isinstance(reason, str) else None,
-        "logprobs": _logprobs(choice.get("logprobs")),
-        "error": error,
-    }
 
 
 def _shares(total: int | None, sizes: Sequence[int]) -> list[int | None]:
@@ -103,30 +81,6 @@ def _count(usage: Any, name: str) -> int | None:
     """A number of tokens, or None for whatever is none: text, a fraction, less than nothing, 400 digits."""
     count = usage.get(name) if isinstance(usage, dict) else None
     return count if type(count) is int and 0 <= count < 2**63 else None
-
-
-def _logprobs(given: Mapping[str, Any] | None) -> list[TokenLogprob] | None:
-    """From the chat API's form (a `content` list), or the older one (three parallel lists)."""
-    if not given:
-        return None
-    if given.get("content") is not None:
-        rows = [
-            (t["token"], t["logprob"], {a["token"]: a["logprob"] for a in t.get("top_logprobs") or ()})
-            for t in given["content"]
-        ]
-    elif given.get("tokens") is not None:
-        tops = given.get("top_logprobs") or [None] * len(given["tokens"])
-        rows = list(zip(given["tokens"], given["token_logprobs"], tops, strict=True))
-    else:
-        return None
-    return [
-        TokenLogprob(clean(token), _number(p), {clean(t): _number(q) for t, q in (top or {}).items()})
-        for token, p, top in rows
-    ]
-
-
-def _number(logprob: float | None) -> float:
-    return -9999.0 if logprob is None else logprob  # what OpenAI says for "very unlikely"
 
 
 def message_of(error: APIStatusError) -> str:

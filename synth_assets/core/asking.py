@@ -80,4 +80,5 @@ class Answer:
     attempts: int = 1
     error: str | None = None
     tokens_from: str | None = None  # who counted them: provider, or estimated
+    thoughts: str | None = None  # what a reasoning model wrote before its text
     from_log: bool = False

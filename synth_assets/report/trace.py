@@ -22,7 +22,7 @@ SHORTEST = 6  # characters of an id
 MATCHES = 10  # that an error lists
 CALL = (  # of a step with its call
     *("model", "endpoint", "outcome", "prompt_tokens", "completion_tokens", "tokens_from", "cost"),
-    *("latency_s", "attempts", "time", "finish_reason", "accepted", "reason", "error"),
+    *("latency_s", "attempts", "time", "finish_reason", "accepted", "reason", "error", "thoughts"),
 )
 
 
@@ -156,6 +156,9 @@ def _call(step: Mapping[str, Any], width: int) -> Iterator[str]:
     for message in step["messages"] or []:
         yield f"  {message['role']}"
         yield from block(message["content"], width, "    ")
+    if step["thoughts"]:
+        yield "  thoughts"
+        yield from block(step["thoughts"], width, "    ")
     yield "  answer"
     yield from block(step["answer"], width, "    ")
     if step["error"]:
@@ -164,6 +167,8 @@ def _call(step: Mapping[str, Any], width: int) -> Iterator[str]:
     cost = "cost unknown" if step["cost"] is None else f"${step['cost']:.6f}"
     seconds = "time unknown" if step["latency_s"] is None else f"{step['latency_s']:.2f} s"
     parts = [_known(step["model"]), tokens, cost, seconds, f"attempts: {_known(step['attempts'])}"]
+    if step["finish_reason"] not in (None, "stop"):
+        parts.append(f"ended with {plain(step['finish_reason'])}")
     yield from block(", ".join([*parts, _known(step["time"])]), width, "  ")
     sampling = {n: v for n, v in (step["parameters"] or {}).items() if n != "schema"}
     yield from block(valued(sampling), width, "  asked with ")

@@ -82,7 +82,7 @@ class Batch:
 
 
 class Batched(NamedTuple):
-    """A request of a batch. Its sampling is in `parameters` alone, as the call log keeps it."""
+    """A request of a batch, with all that the call log keeps of it."""
 
     identity: str
     request: Request
@@ -94,7 +94,7 @@ class Batched(NamedTuple):
         """From the columns of `batched`."""
         asked = json.loads(question)
         schema = Schema.of(dict(asked["schema"])) if asked["schema"] else None
-        request = Request(asked["messages"], schema=schema)
+        request = Request(asked["messages"], asked["parameters"].get("sampling") or {}, schema=schema)
         return cls(identity, request, asked["parameters"], Use(*json.loads(reserved)))
 
     def row(self, batch: str) -> list[str]:

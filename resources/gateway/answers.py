@@ -1,0 +1,187 @@
+"""An answer taken apart: its text, its thoughts, a refusal, tool calls, and how it ended.
+
+Providers differ in where they put each; whoever uses an answer (rows, ratings, lists, labels, dialogues) sees
+only what this module makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from synth_assets.core.asking import TokenLogprob
+from synth_assets.core.text.thoughts import apart
+from synth_assets.resources.call_log.log import clean
+from synth_assets.resources.gateway.request import Request
+
+FINISH = {  # how an answer ended, in lower case -> what that means; of any other reason the answer is kept
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "truncated"),
+    **dict.fromkeys(("content_filter", "refusal", "safety", "sensitive", "recitation"), "refused"),
+    **dict.fromkeys(("prohibited_content", "blocklist", "spii"), "refused"),
+    **dict.fromkeys(("error", "abort", "network_error", "insufficient_system_resource"), "provider_error"),
+}
+PARTS = {  # type of a part of a content that is a list -> what it holds
+    **dict.fromkeys(("text", "output_text"), "text"),
+    **dict.fromkeys(("thinking", "reasoning", "redacted_thinking"), "thoughts"),
+    "refusal": "refusal",
+}
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # fields of a message
+LIMITS = ("max_completion_tokens", "max_tokens")  # what bounds an answer, by either name
+
+
+@dataclass
+class _Said:
+    """What a message holds."""
+
+    text: str = ""
+    thoughts: str = ""
+    refusal: str = ""
+    ended: bool = True  # False: it broke off in its thoughts
+    cut: int = 0  # characters of the content that are thoughts
+    tools: list[Mapping[str, Any]] = field(default_factory=list)
+
+
+def answer_of(choice: Any, request: Request, usage: Any) -> dict[str, Any]:
+    """Fields of an Answer. ValueError, or what Python raises, for a shape that is none."""
+    said = _said(choice.get("message") or {"content": choice.get("text")})
+    reason = choice.get("finish_reason")
+    reason = clean(reason) if isinstance(reason, str) else None
+    outcome, error = FINISH.get((reason or "").lower(), "ok"), None
+    text = said.refusal or said.text or _arguments(said, request)
+    if choice.get("error") or outcome == "provider_error":
+        outcome, error = "provider_error", told(choice.get("error")) or f"the answer ended with {reason!r}"
+    elif said.refusal:
+        outcome = "refused"
+    elif outcome == "ok" and not said.ended:
+        outcome = "truncated"
+    if not text.strip() and outcome in ("ok", "truncated"):
+        if said.thoughts:
+            # all of it is thoughts: another setting of the server may bring an answer to the same request
+            outcome = "provider_error" if outcome == "ok" else outcome
+            error = _only_thoughts(request, usage)
+        elif said.tools:
+            error = f"the model called the tool {_name(said.tools[0])}, and none was offered"
+    elif outcome == "ok" and request.schema is not None:
+        try:
+            request.schema.parse(text)
+        except ValueError as misfit:
+            outcome, error = "invalid", str(misfit)
+    return {
+        "outcome": outcome,
+        "text": clean(text),
+        "thoughts": clean(said.thoughts) or None,
+        "finish_reason": reason,
+        "logprobs": _after(_logprobs(choice.get("logprobs")), said.cut),
+        "error": error and clean(error),
+    }
+
+
+def told(error: Any) -> str:
+    """An error that came inside an answer, in the provider's words."""
+    if isinstance(error, dict):
+        return ": ".join(str(error[name]) for name in ("code", "message") if error.get(name))[:500]
+    return str(error or "")[:500]
+
+
+def _said(message: Mapping[str, Any]) -> _Said:
+    content, said = message.get("content"), _Said()
+    if isinstance(content, list):
+        parts = list(_parts(content))
+        for name in ("text", "thoughts", "refusal"):
+            setattr(said, name, "".join(text for kind, text in parts if kind == name))
+    elif isinstance(content, str):
+        found = apart(content)
+        said.text, said.thoughts, said.ended = found.text, found.thoughts or "", found.ended
+        said.cut = len(content) - len(found.text) if found.thoughts is not None else 0
+    elif content is not None:
+        raise ValueError(f"an answer's content is {type(content).__name__}, and neither text nor a list")
+    if isinstance(refusal := message.get("refusal"), str):
+        said.refusal = refusal
+    beside = next((message[name] for name in THOUGHTS if isinstance(message.get(name), str)), "")
+    said.thoughts = said.thoughts or beside.strip()
+    calls = message.get("tool_calls") or [{"function": message.get("function_call")}]
+    said.tools = [call["function"] for call in calls if isinstance(call.get("function"), dict)]
+    return said
+
+
+def _parts(content: list[Any]) -> Iterator[tuple[str, str]]:
+    """What the parts of a content hold, and their text. Thoughts may be a list of parts themselves."""
+    for part in content:
+        given = {"type": "text", "text": part} if isinstance(part, str) else part
+        kind = PARTS.get(given.get("type", "text"))
+        inside = next(
+            (given[name] for name in (given.get("type"), "text", "thinking") if name in given), None
+        )
+        if isinstance(inside, list):
+            yield from ((kind or "text", text) for _, text in _parts(inside))
+        elif kind and isinstance(inside, str):
+            yield kind, inside
+        elif kind != "thoughts":  # redacted ones have no text
+            raise ValueError(f"a part of an answer is of the type {given.get('type')!r}")
+
+
+def _arguments(said: _Said, request: Request) -> str:
+    """Some endpoints make a schema a tool, and its call the answer."""
+    if request.schema is None or len(said.tools) != 1:
+        return ""
+    arguments = said.tools[0].get("arguments")
+    return arguments if isinstance(arguments, str) else ""
+
+
+def _name(tool: Mapping[str, Any]) -> str:
+    return repr(str(tool.get("name"))[:60])
+
+
+def _only_thoughts(request: Request, usage: Any) -> str:
+    """Why there is no answer, and what to raise."""
+    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    counted = details if isinstance(details, dict) else usage if isinstance(usage, dict) else {}
+    spent = counted.get("reasoning_tokens") or counted.get("completion_tokens")
+    spent = f"{spent:,}" if type(spent) is int else "all"
+    name, limit = next(((n, v) for n in LIMITS if (v := request.sampling.get(n))), ("max_tokens", None))
+    of = f"of {limit:,} " if type(limit) is int else ""
+    return f"thinking used {spent} {of}tokens and left no answer: raise {name}, or have the model think less"
+
+
+def _logprobs(given: Any) -> list[TokenLogprob] | None:
+    """From the chat API's form (a `content` list), or the older one (three parallel lists); None when it is
+    neither, for an answer is worth more than its log-probabilities."""
+    try:
+        if given and given.get("content") is not None:
+            rows = [
+                (t["token"], t["logprob"], {a["token"]: a["logprob"] for a in t.get("top_logprobs") or ()})
+                for t in given["content"]
+            ]
+        elif given and given.get("tokens") is not None:
+            tops = given.get("top_logprobs") or [None] * len(given["tokens"])
+            rows = list(zip(given["tokens"], given["token_logprobs"], tops, strict=True))
+        else:
+            return None
+        return [
+            TokenLogprob(clean(token), _number(p), {clean(t): _number(q) for t, q in (top or {}).items()})
+            for token, p, top in rows
+        ]
+    except (LookupError, TypeError, AttributeError, ValueError):
+        return None
+
+
+def _number(logprob: Any) -> float:
+    """A log-probability; -9999 is what OpenAI says for "very unlikely"."""
+    if logprob is None:
+        return -9999.0
+    if isinstance(logprob, bool) or not isinstance(logprob, int | float) or not logprob <= 1:
+        raise ValueError(f"{logprob!r} is no log-probability")
+    return max(logprob, -9999.0)
+
+
+def _after(tokens: list[TokenLogprob] | None, cut: int) -> list[TokenLogprob] | None:
+    """The tokens behind so many characters of thoughts."""
+    if not tokens or not cut:
+        return tokens
+    seen = 0
+    for i, token in enumerate(tokens):
+        if seen >= cut:
+            return tokens[i:]
+        seen += len(token.token)
+    return None
