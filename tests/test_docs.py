@@ -78,7 +78,7 @@ def test_queries_run_on_the_call_log(tmp_path: Path, query: str) -> None:
 
 
 def test_the_models_file_of_the_guide_is_right(tmp_path: Path) -> None:
-    (text,) = [e for e in examples("yaml", "docs/recipes.md") if e.startswith("judge:")]
+    (text,) = [e for e in examples("yaml", "docs/providers.md") if e.startswith("judge:")]
     (tmp_path / "models.yaml").write_text(text, encoding="utf-8")
     assert named_models(tmp_path / "models.yaml")["judge"].price(date(2026, 11, 22)) is not None
 
