@@ -12,11 +12,16 @@ import sqlite3
 import tarfile
 from pathlib import Path
 
+import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from synth_assets.assets.code_location import recipe_definitions
+from synth_assets.assets.dagster_internals import staleness
+from synth_assets.assets.in_process import dagster_instance, note_plans
 from synth_assets.cli import main
+from synth_assets.recipe.load import load
 from tests.conftest import settle
 
 HOME = Path(__file__).parent / "golden" / "home.tar.xz"
@@ -32,6 +37,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with tarfile.open(HOME) as archive:
         archive.extractall(tmp_path, filter="data")
     return tmp_path
+
+
+def not_levelled(home: Path) -> Path:
+    """The recipe with weights as they were by default."""
+    path = home / "recipes" / "old.yaml"
+    path.write_text(path.read_text("utf-8").replace("power: 2", "power: 2, levelled: false"), "utf-8")
+    return path
 
 
 def calls_in_log(home: Path) -> int:
@@ -51,8 +63,7 @@ def planned(round_: str, capsys: pytest.CaptureFixture) -> tuple[set[str], dict[
 def test_nothing_of_it_is_stale_and_no_call_is_to_be_made(
     home: Path, round_: str, capsys: pytest.CaptureFixture
 ) -> None:
-    path = home / "recipes" / "old.yaml"
-    path.write_text(path.read_text("utf-8").replace("power: 2", "power: 2, levelled: false"), "utf-8")
+    not_levelled(home)
     states, total = planned(round_, capsys)
     assert states == {"unchanged"}
     assert total["calls"] == 0
@@ -66,6 +77,25 @@ def test_weights_are_levelled_by_now_which_costs_nothing(home: Path, capsys: pyt
     stale = {line["stage"] for line in found["lines"] if line["state"] != "unchanged"}
     assert stale == {"weighted", "metrics"}
     assert found["total"]["calls"] == 0
+
+
+def test_nothing_of_it_is_unsynced_in_the_ui(home: Path) -> None:
+    """By Dagster's own lights, which do not know that a plan changes nothing."""
+    assets = list(recipe_definitions(load(not_levelled(home))).assets or ())
+
+    def unsynced(instance: dg.DagsterInstance) -> set[str]:
+        found, resolver = set(), staleness(instance, assets)
+        for asset in instance.all_asset_keys():
+            for partition in instance.get_materialized_partitions(asset) or [None]:
+                causes = resolver.get_stale_causes(asset, partition)
+                found |= {f"{asset.path[-1]} {partition}: {cause.reason}" for cause in causes}
+        return found
+
+    with dagster_instance() as instance:
+        assert {words.split(": ")[1] for words in unsynced(instance)} == {"has a new dependency on old/plan"}
+        for _ in range(2):
+            note_plans(instance)
+            assert unsynced(instance) == set()
 
 
 def test_a_run_of_its_last_round_makes_the_same_tables_without_a_call(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -12,9 +13,13 @@ import dagster as dg
 from dagster._core.asset_graph_view.asset_graph_view import AssetGraphView, TemporalContext
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.data_version import (
+    DEFAULT_DATA_VERSION,
+    NULL_EVENT_POINTER,
     CachingStaleStatusResolver,
     StaleStatus,
     extract_data_provenance_from_entry,
+    get_input_data_version_tag,
+    get_input_event_pointer_tag,
 )
 from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
@@ -170,6 +175,30 @@ def rounds_at_work(instance: dg.DagsterInstance) -> dict[str, set[str | None]]:
         for recipe in selected or {run.job_name.removesuffix("_cell")}:
             busy.setdefault(recipe, set()).add(round_)
     return busy
+
+
+def note_input(instance: dg.DagsterInstance, asset: dg.AssetKey, source: dg.AssetKey) -> int:
+    """Let partitions that were made before the asset came after this source be as those made since, while
+    the source was not: Dagster would show each as unsynced. Returns how many there were."""
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+    from sqlalchemy import select, update
+
+    storage: Any = instance.event_log_storage
+    pointer = get_input_event_pointer_tag(source)
+    tags = {get_input_data_version_tag(source): DEFAULT_DATA_VERSION.value, pointer: NULL_EVENT_POINTER}
+    made, events = dg.DagsterEventType.ASSET_MATERIALIZATION, SqlEventLogStorageTable
+    latest = list(storage.get_latest_storage_id_by_partition(asset, made).values())
+    noted = 0
+    for ids in (latest[i : i + 500] for i in range(0, len(latest), 500)):
+        old = events.c.id.in_(ids) & ~events.c.event.contains(pointer, autoescape=True)
+        with storage.index_connection() as connection:
+            for number, text in connection.execute(select(events.c.id, events.c.event).where(old)).fetchall():
+                event = json.loads(text)
+                rows = event["dagster_event"]["event_specific_data"]["materialization"]
+                rows["tags"] = {**(rows["tags"] or {}), **tags}
+                new = update(events).where(events.c.id == number).values(event=json.dumps(event))
+                noted += connection.execute(new).rowcount
+    return noted
 
 
 def forget(instance: dg.DagsterInstance, recipe: str, stage: str, partitions: Sequence[Partition]) -> None:

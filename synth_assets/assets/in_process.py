@@ -14,6 +14,8 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets.code_location import build, stage_assets
+from synth_assets.assets.dagster_internals import note_input
+from synth_assets.assets.factory import FIRST
 from synth_assets.assets.rounds import PROCESS_TAG, World, make
 from synth_assets.assets.states import DagsterStates
 from synth_assets.planning.estimates import Line
@@ -108,6 +110,13 @@ def end_dead_runs(instance: dg.DagsterInstance) -> None:
             instance.report_run_failed(
                 run, "The process ended before the run did; what was paid is in the call log."
             )
+
+
+def note_plans(instance: dg.DagsterInstance) -> None:
+    """Rounds that were made before a plan was what a round begins with are as those made since."""
+    for asset in instance.all_asset_keys():
+        if asset.path[-1] == FIRST:
+            note_input(instance, asset, dg.AssetKey([*asset.path[:-1], "plan"]))
 
 
 def end_runs_of_the_ui(instance: dg.DagsterInstance) -> None:

@@ -17,15 +17,15 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    from synth_assets.assets.in_process import dagster_instance, end_runs_of_the_ui
+    from synth_assets.assets.in_process import dagster_instance, end_runs_of_the_ui, note_plans
     from synth_assets.resources.gateway.embedded_server import end_unused
     from synth_assets.resources.home import home
 
     workspace = Path("workspace.yaml")
     if not workspace.exists():
         workspace = Path(__file__).parents[1] / "assets" / "workspace.yaml"
-    with dagster_instance():  # sets DAGSTER_HOME, and ends runs whose process died
-        pass
+    with dagster_instance() as instance:  # sets DAGSTER_HOME, and ends runs whose process died
+        note_plans(instance)
     dagster = [sys.executable, "-m", "dagster"]  # of this environment, wherever its commands are
     code = _run([*dagster, "dev", "-w", str(workspace), "-p", str(options.port)])
     end_unused(home() / "server")
