@@ -45,16 +45,19 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
                 "stage": [str(line) for line in lines],
                 "cell": [line.cell or "" for line in lines],
                 "state": [line.state for line in lines],
-                "calls": [line.calls for line in lines],
-                "in the log": [line.from_log for line in lines],
+                "calls": [line.calls if line.calls + line.from_log else "" for line in lines],
+                "in the log": [line.from_log if line.calls + line.from_log else "" for line in lines],
                 "tokens": [line.tokens.words(count) if line.calls else "" for line in lines],
                 "cost": [line.cost.words(dollars) if line.calls else "" for line in lines],
                 "why": [line.why for line in lines],
             }
         )
-        table = dg.MetadataValue.md(shown.to_markdown(index=False, disable_numparse=True))
+        told = [column for column in shown if shown[column].astype(str).any()]
+        table = shown[told].to_markdown(index=False, disable_numparse=True)
+        numbers = {name: round(value, 4) for name, value in totals(lines).items() if value is not None}
         return dg.MaterializeResult(
-            metadata={"total": in_short(lines), "plan": table, **totals(lines)}, data_version=CHANGES_NOTHING
+            metadata={"total": in_short(lines), "plan": dg.MetadataValue.md(table), **numbers},
+            data_version=CHANGES_NOTHING,
         )
 
     return compute

@@ -176,6 +176,9 @@ def test_the_plan_of_a_round_can_be_looked_at_in_the_ui(project: Path, endpoint:
         assert job.execute_in_process(instance=instance, asset_selection=[asset], partition_key=ROUND).success
         metadata = instance.get_latest_materialization_event(asset).asset_materialization.metadata
     assert metadata["calls"].value == 27
+    assert metadata["total"].value.startswith("of unknown cost, 27 calls, ")
+    assert "cost" not in metadata  # which is not known
+    assert "why" not in metadata["plan"].value.splitlines()[0]  # all is new
     row = next(line for line in metadata["plan"].value.splitlines() if "| generations | negative" in line)
     assert [part.strip() for part in row.split("|")[1:6]] == ["generations", "negative", "new", "6", "0"]
     assert endpoint.requests == []
