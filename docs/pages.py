@@ -40,7 +40,7 @@ def made() -> Iterator[tuple[str, str]]:
     from synth_assets.core.described import described
     from synth_assets.planning.reference import BASES, page
 
-    text = "\n".join(page({}))
+    text = "\n".join(page({})).replace("`metrics`, above", "[`metrics`](recipe.md#metrics)")
     parts = dict(re.findall(r"^## (.+?)\n\n(.*?)(?=\n## |\Z)", text, re.MULTILINE | re.DOTALL))
     for name, (title, wanted) in REFERENCE.items():
         shared = described(BASES[name]) if name in BASES else {}

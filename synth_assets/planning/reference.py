@@ -66,6 +66,13 @@ WORDS = (
     (METRICS, "Metrics", "Built in: fields of `metrics`, above; of plug-ins: `metrics: {NAME: {}}`."),
 )
 
+MORE_THAN_FUNCTIONS = {  # tools with settings
+    "function": "What a function of your own makes of the text.",
+    "python": "What the text prints as a program, in a sandbox.",
+    "retrieve": "The passages of a file that fit the text best (BM25).",
+    "sql": "The rows that the text asks a data base for, as JSON; it only reads.",
+}
+
 
 def _fields(part: Part, whole: Part, indent: str = "", told: set[str] | None = None) -> Iterator[str]:
     """A line a field, those of the section that it holds below it; `told`: sections shown before."""
@@ -129,7 +136,7 @@ def _filters(whole: Part) -> Iterator[str]:
 def _methods(registry: Registry, whole: Part) -> Iterator[str]:
     """A line a method: what it is, where it comes from, and its fields."""
     shared = {*OWN_WORDS, *(BASES[registry.kind].model_fields if registry is not STEPS else ())}
-    told: set[str] = {"NamedModel"}
+    told: dict[str, str] = {"NamedModel": ""}  # -> the word under which its fields stand
     for word, entry in sorted(registry.known.items()):
         origin = f" ({entry.package})" if entry.package else ""
         try:
@@ -138,14 +145,15 @@ def _methods(registry: Registry, whole: Part) -> Iterator[str]:
             yield f"- `{word}`{origin}: cannot be loaded: {error}"
             continue
         limits = _limits(kind) if registry is FILTERS else ""
-        yield f"- `{word}`{origin}: {summary(kind)}{limits}"
         place = whole["x-methods"][registry.kind][word]
+        fields = f" It has the fields of `{told[place]}`." if place in told else ""
+        yield f"- `{word}`{origin}: {summary(kind)}{limits}{fields}"
         if place in told or (registry is METRICS and not entry.package):
             continue
-        told.add(place)
-        part = whole["$defs"][place]
+        part, shown = whole["$defs"][place], set(told)
         own = {name: about for name, about in part["properties"].items() if name not in shared}
-        yield from _fields({**part, "properties": own}, whole, "  ", told)
+        yield from _fields({**part, "properties": own}, whole, "  ", shown)
+        told |= {place: word}
 
 
 def _limits(kind: type[Filter]) -> str:
@@ -158,7 +166,7 @@ def _tools() -> Iterator[str]:
     for word, entry in sorted(TOOLS.known.items()):
         origin = f" ({entry.package})" if entry.package else ""
         if word in SETTINGS:
-            yield f"- `{word}`: with {', '.join(SETTINGS[word])}, see the step `tool`"
+            yield f"- `{word}`: {MORE_THAN_FUNCTIONS[word]} With {', '.join(SETTINGS[word])}: see `tool`."
         else:
             try:
                 yield f"- `{word}`{origin}: {summary(TOOLS.find(word))}"
