@@ -201,13 +201,18 @@ class DataSet:
         return Page(page(self.recipe, _day(round), Path(to) if to else None))
 
     def export(
-        self, to: str | Path, format: Format = "hf", stage: str = "weighted", round: Day = None
+        self,
+        to: str | Path,
+        format: Format = "hf",
+        stage: str = "weighted",
+        round: Day = None,
+        seeds: bool = False,
     ) -> Path:
-        """Write the set into a new folder, with its dataset card."""
+        """Write the set into a new folder, with its dataset card; `seeds`: with those of the training set."""
         from synth_assets.commands.export import export
 
         folder = Path(to).expanduser().absolute()
-        export(self.recipe, folder, format, stage, _day(round))
+        export(self.recipe, folder, format, stage, _day(round), seeds)
         return folder
 
     def _warehouse(self) -> Warehouse:

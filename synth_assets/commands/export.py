@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +16,7 @@ import pyarrow.parquet as pq
 from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.report.card import CARD, FILES, Format, card, facts
+from synth_assets.report.card import CARD, FILES, NO_LICENCE, Format, card, facts, of_seeds
 from synth_assets.report.one_round import latest_round
 from synth_assets.report.views import show
 from synth_assets.resources.home import lake
@@ -23,9 +25,15 @@ from synth_assets.stages import tables
 
 
 def export(
-    recipe: Recipe, to: Path, kind: Format = "hf", stage: str = "weighted", round_: str | None = None
-) -> int:
-    """Write the data set into the folder `to`, whole or not at all; returns its rows.
+    recipe: Recipe,
+    to: Path,
+    kind: Format = "hf",
+    stage: str = "weighted",
+    round_: str | None = None,
+    seeds: bool = False,
+) -> Counter[str]:
+    """Write the data set into the folder `to`, whole or not at all; returns how many rows are `synthetic` and
+    how many `seed`. A training set is written without its seeds, which are somebody's, unless asked for.
 
     UserError when there is something in the folder already, or nothing to export.
     """
@@ -43,38 +51,48 @@ def export(
     cells = (*recipe.cells, "all")  # that the recipe still has
     there = lake().partitions(recipe.name, stage, columns)
     places = [p for p in there if p.get("round") == round_ and p.get("cell", "all") in cells] or [{}]
-    parts = (part for place in places for part in lake().stream(recipe.name, stage, place, schema))
+    streamed = (part for place in places for part in lake().stream(recipe.name, stage, place, schema))
+    rows: Counter[str] = Counter()
+    parts = _counted((_wanted(recipe, part, seeds) for part in streamed), stage, rows)
     with beside(to) as folder:
         file = folder / FILES[kind]
         file.parent.mkdir(parents=True)
-        rows = _write(file, (_of_today(recipe, part) for part in parts), schema, kind)
+        _write(file, parts, schema, kind)
         data = facts(recipe, warehouse, stage, round_, rows)
         write(folder / CARD, json.dumps(data, indent=2, ensure_ascii=False))
         write(folder / "README.md", "\n".join(card(recipe, kind, schema, data)))
+    if rows["seed"] and not recipe.seeds.license:
+        print(f"warning: {NO_LICENCE}", file=sys.stderr)
     return rows
 
 
-def _of_today(recipe: Recipe, rows: pa.Table) -> pa.Table:
-    """Without rows of cells that the recipe no longer has; a training set has labels in their place."""
+def _wanted(recipe: Recipe, rows: pa.Table, seeds: bool) -> pa.Table:
+    """Without rows of cells that the recipe no longer has (a training set has labels in their place), and
+    without seeds that nobody asked for."""
+    if "origin" in rows.column_names and not seeds:
+        rows = rows.filter(pc.not_equal(rows["origin"], "seed"))
     places = ("cell", "label") if recipe.labels else ("cell",)
     place = next((name for name in places if name in rows.column_names), None)
     return rows if place is None else rows.filter(pc.is_in(rows[place], pa.array([*recipe.cells, "all"])))
 
 
-def _write(file: Path, parts: Iterable[pa.Table], schema: pa.Schema, kind: Format) -> int:
-    rows = 0
+def _counted(parts: Iterable[pa.Table], stage: str, rows: Counter[str]) -> Iterator[pa.Table]:
+    alike = "seed" if stage == "seeds" else "synthetic"
+    for part in parts:
+        rows.update(part["origin"].to_pylist() if "origin" in part.column_names else [alike] * len(part))
+        yield part
+
+
+def _write(file: Path, parts: Iterable[pa.Table], schema: pa.Schema, kind: Format) -> None:
     with flushed(file) as out:
         if kind == "jsonl":
             for part in parts:
-                rows += len(part)
                 lines = (json.dumps(row, ensure_ascii=False) for row in part.to_pylist())
                 out.writelines(f"{line}\n".encode() for line in lines)
         else:
             with pq.ParquetWriter(out, schema, compression="zstd") as writer:
                 for part in parts:
-                    rows += len(part)
                     writer.write_table(part)
-    return rows
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -82,10 +100,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="DIR", required=True, type=Path, help="a new folder")
     parser.add_argument("--format", choices=list(FILES), default="hf")
     parser.add_argument("--stage", default="weighted")
+    parser.add_argument("--seeds", action="store_true", help="with those seeds that the training set has")
     add_round(parser)
 
 
 def command(options: argparse.Namespace) -> None:
     to = options.to.expanduser().absolute()
-    rows = export(recipe_named(options.name), to, options.format, options.stage, options.round)
-    print(f"{rows:,} rows and their card are in {to}")
+    recipe = recipe_named(options.name)
+    rows = export(recipe, to, options.format, options.stage, options.round, options.seeds)
+    print(f"{rows.total():,} rows and their card are in {to}: {of_seeds(rows)}")

@@ -98,7 +98,7 @@ def _next(recipe: Recipe, rows: list[Row], gain: Row, best: str) -> str:
     if weights and weights["high"] < 0:
         return f"other weights, these cost {-weights['value']:.3f} (weights: {{by: none}})"
     if gain["low"] > 0:
-        return f"synth export {recipe.name} --to DIR"
+        return f"synth export {recipe.name} --to DIR{' --seeds' if recipe.weights.seeds else ''}"
     if gain["high"] < 0:
         change = "steps or conditions" if best == "seeds" else "filters"
         return f"change {change}, and see what filters do by synth tune {recipe.name}"

@@ -42,6 +42,7 @@ def parsed(content: bytes, path: Path) -> Recipe:
         found += document.mistakes([*error.errors(), *beside(error, read)])
     if found or recipe is None:
         raise refused(sorted(found, key=lambda mistake: mistake.line or 1))
+    vars(recipe)["as_written"] = content.decode("utf-8", "replace")
     return recipe
 
 

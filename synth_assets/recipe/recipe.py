@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -177,6 +178,11 @@ class Recipe(Strict):
         for section in broken:
             vars(part).pop(section, None)
         return part
+
+    @cached_property
+    def as_written(self) -> str:
+        """The YAML that it was read from (see load.py), which is no part of what it says."""
+        return ""
 
     @property
     def labels(self) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from synth_assets.resources.storage.warehouse import Warehouse
 
 Format = Literal["parquet", "jsonl", "hf"]
 FILES = {"parquet": "train.parquet", "jsonl": "train.jsonl", "hf": "train/train-00000-of-00001.parquet"}
+FEW = 10  # rounds whose commands are written one by one
 CARD = "card.json"  # beside README.md: the same as data
 DAYS = ("round", "made_in")
 SIZES = {"n<1K": 10**3, "1K<n<10K": 10**4, "10K<n<100K": 10**5, "100K<n<1M": 10**6, "1M<n<10M": 10**7}
@@ -35,13 +37,28 @@ SYNTHETIC = (
 )
 
 
-def facts(recipe: Recipe, warehouse: Warehouse, stage: str, round_: str | None, rows: int) -> dict[str, Any]:
-    """What the card says, as data."""
+NO_LICENCE = (
+    "The licence of the seeds is not stated. What comes of them may not be free to use: find out before this "
+    "set goes on to others, and write seeds.license into the recipe."
+)
+
+
+def of_seeds(rows: Mapping[str, int]) -> str:
+    """How many rows are whose."""
+    return f"{rows['synthetic']:,} synthetic, {rows['seed']:,} of the user's own seeds"
+
+
+def facts(
+    recipe: Recipe, warehouse: Warehouse, stage: str, round_: str | None, rows: Counter[str]
+) -> dict[str, Any]:
+    """What the card says, as data; `rows` by whose they are."""
+    found = measured(recipe, warehouse, round_)
     return {
         "recipe": recipe.name,
         "stage": stage,
         "round": round_,
-        "rows": rows,
+        "rows": rows.total(),
+        "origins": {name: rows[name] for name in ("synthetic", "seed")},
         "verdict": latest_verdict(recipe, warehouse, round_),
         "text": recipe.task.text,
         "label": recipe.task.label if recipe.labels else None,
@@ -52,9 +69,17 @@ def facts(recipe: Recipe, warehouse: Warehouse, stage: str, round_: str | None, 
             for name, step in recipe.steps.items()
         },
         "annotator": _model(recipe.annotator_model),
-        "asked": recipe.model_dump(mode="json", include={"conditions", "demonstrations", "rows"}),
-        "measured": measured(recipe, warehouse, round_),
+        "made_by": {"recipe": recipe.as_written, "commands": _commands(recipe.name, found["Rounds"])},
+        "measured": found,
     }
+
+
+def _commands(name: str, rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What makes these rounds; many of them as a range, whose other days it would make too."""
+    days = [str(row["round"]) for row in rounds]
+    if len(days) > FEW:
+        return [f"synth run {name} --rounds {days[0]}..{days[-1]}"]
+    return [f"synth run {name} --round {day}" for day in days]
 
 
 def measured(recipe: Recipe, warehouse: Warehouse, round_: str | None) -> dict[str, list[dict[str, Any]]]:
@@ -72,15 +97,20 @@ def card(recipe: Recipe, kind: Format, schema: pa.Schema, data: Mapping[str, Any
     made = f"`{data['stage']}`" + (f", round {data['round']}" if data["round"] else "")
     yield from ("---", _front_matter(recipe, kind, data["rows"], schema).rstrip(), "---", "")
     yield from (f"# {recipe.name}", "", in_card(data["verdict"]), "")
-    yield from (f"{data['rows']:,} rows: {data['text']}{labelled}. {SYNTHETIC}", "")
+    yield from (
+        f"{data['rows']:,} rows: {data['text']}{labelled}; {of_seeds(data['origins'])}. {SYNTHETIC}",
+        "",
+    )
     yield from (f"Exported from the stage {made} of the recipe `{recipe.name}`.", "")
     if data["labels"]:
         labels = Table(["label", "what it means"], list(data["labels"].items()))
         yield from markdown([Section("labels", "Labels", "", [labels])], "##", in_card)
     # the seeds are somebody's: their licence goes with the rows that come of them
-    shown = "Real rows that the model was shown; in `weighted` their `origin` is `seed`."
-    yield from ("## Seeds", "", shown, "")
+    among = "their `origin` is `seed`" if data["origins"]["seed"] else "none of them is in this set"
+    yield from ("## Seeds", "", f"Real rows that the model was shown; {among}.", "")
     yield from (f"- {name}: {data['seeds'][name] or 'not stated'}" for name in ("source", "license"))
+    if recipe.seeds.splits and not data["seeds"]["license"]:
+        yield from ("", f"**Warning.** {NO_LICENCE}")
     yield from ("", *_how(data))
     for title, words in SECTIONS.items():
         rows = data["measured"][title]
@@ -126,8 +156,11 @@ def _how(data: Mapping[str, Any]) -> Iterator[str]:
     for name, step in data["steps"].items():
         by = " and ".join(step["models"]) or "without a model"
         yield from (f"Step `{name}`, {by}:", "", *_fenced(step["template"]), "")
-    yield from (f"Annotator: {data['annotator']}.", "", "Conditions:", "")
-    yield from (*_fenced(yaml.safe_dump(data["asked"], sort_keys=False, allow_unicode=True)), "")
+    yield from (f"Annotator: {data['annotator']}.", "", f"The recipe, `recipes/{data['recipe']}.yaml`:", "")
+    yield from (*_fenced(data["made_by"]["recipe"]), "")
+    yield "What makes the set again. Calls that are in the call log are not paid again; without it, a model "
+    yield from ("is asked anew, and may answer otherwise:", "")
+    yield from (*_fenced("\n".join(data["made_by"]["commands"])), "")
 
 
 def _model(spec: str | NamedModel) -> str:

@@ -132,11 +132,45 @@ def test_the_card_says_how_it_was_made_and_what_is_not_known(
     card = json.loads((to / "card.json").read_text())
     assert (card["recipe"], card["stage"], card["round"]) == ("reviews", "weighted", BEFORE)
     assert card["steps"]["text"]["template"] in text
+    assert card["origins"] == {"synthetic": card["rows"], "seed": 0}
+    assert f"{card['rows']} synthetic, 0 of the user's own seeds" in text
+    assert "**Warning.** The licence of the seeds is not stated." in text
+    recipe = (project / "recipes" / "reviews.yaml").read_text()
+    assert card["made_by"] == {"recipe": recipe, "commands": [f"synth run reviews --round {BEFORE}"]}
+    assert recipe in text
+    assert f"synth run reviews --round {BEFORE}\n" in text
     assert [(row["round"], row["generated"]) for row in card["measured"]["Rounds"]] == [(BEFORE, 12)]
     assert card["measured"]["Models and cost"][0]["dollars"] is None
     edit("seeds: {file", "seeds: {license: CC-BY-4.0, source: a survey, file")
     assert main(["export", "reviews", "--to", str(project / "newer")]) == 0
-    assert "- license: CC-BY-4.0" in (project / "newer" / "README.md").read_text()
+    newer = (project / "newer" / "README.md").read_text()
+    assert "- license: CC-BY-4.0" in newer
+    assert "Warning" not in newer
+    assert f"synth run reviews --round {BEFORE}\nsynth run reviews --round {ROUND}\n" in newer
+
+
+def test_seeds_are_in_an_export_only_when_asked_for_with_a_warning_where_their_licence_is_not_stated(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    edit("schedule:", "weights: {by: none, seeds: 0.25}\nschedule:")
+    main(["run", "reviews", "--round", ROUND])
+    capsys.readouterr()
+    assert main(["export", "reviews", "--to", "without"]) == 0
+    said = capsys.readouterr()
+    assert "12 rows and their card are in" in said.out
+    assert said.out.rstrip().endswith("12 synthetic, 0 of the user's own seeds")
+    assert said.err == ""
+    assert set(loaded(project / "without")["origin"]) == {"synthetic"}
+    assert "none of them is in this set" in (project / "without" / "README.md").read_text()
+    assert main(["export", "reviews", "--to", "with", "--seeds"]) == 0
+    said = capsys.readouterr()
+    assert said.out.rstrip().endswith("12 synthetic, 4 of the user's own seeds")
+    assert "warning: The licence of the seeds is not stated." in said.err
+    assert sorted(loaded(project / "with")["origin"]) == ["seed"] * 4 + ["synthetic"] * 12
+    assert "12 synthetic, 4 of the user's own seeds" in (project / "with" / "README.md").read_text()
+    edit("seeds: {file", "seeds: {license: CC-BY-4.0, file")
+    assert main(["export", "reviews", "--to", "licensed", "--seeds"]) == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_a_licence_makes_nothing_stale(project: Path, edit) -> None:

@@ -47,6 +47,12 @@ def test_where_seeds_weigh_the_set_is_with_them_and_another_set_may_be_best() ->
     assert "the best set there is seeds (0.600); next: change steps or conditions" in alone
 
 
+def test_where_the_seeds_are_part_of_the_set_they_are_exported_with_it() -> None:
+    recipe = films(weights={"by": "none", "seeds": 0.25})
+    words = said(recipe, measured((0.05, 0.01, 0.09), 400, of="seeds + weighted"))
+    assert words.endswith("next: synth export films --to DIR --seeds.")
+
+
 def test_a_test_set_that_is_too_small_is_said_with_the_rows_that_would_tell() -> None:
     words = said(films(), measured((0.083, -0.25, 0.416), 12))
     assert words.startswith("It cannot be told with 12 test rows whether the set is better than the seeds")
