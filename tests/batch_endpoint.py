@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from typing import Any
 
-from tests.endpoint import Endpoint, _Handler, _prompt, _Server, listen
+from tests.endpoint import Endpoint, Played, _Handler, _prompt, _Server, listen
 
 
 @dataclass
@@ -138,6 +138,9 @@ class BatchEndpoint(Endpoint):
                 if script.ending == "expired":
                     late = {"code": "batch_expired", "message": "not in time"}
                     errors.append(_line(identity, None, late))
+            elif self.play and isinstance(played := self.play(line["body"]), Played):
+                response = {"status_code": played.status, "body": played.body}
+                errors.append(_line(identity, response))
             elif status == 200:
                 self.paid[identity] += 1
                 output.append(_line(identity, {"status_code": 200, "body": self._answer(line["body"])}))

@@ -59,8 +59,9 @@ Progress = Callable[[int, int | None, Calls], None]  # requests done, of how man
 
 class LanguageModel:
     """Asks models, and remembers every answer in the call log, with `context` (run_id, asset, partition_key)
-    beside it. `server_folder` is where the embedded server keeps its locks, `caps` the budget of all calls;
-    `calls` sums up what was done, `used` has the identities of all calls behind the answers."""
+    beside it. `server_folder` is where the embedded server keeps its locks, `caps` the budget of all calls,
+    `tell` hears what a person is to know at once; `calls` sums up what was done, `used` has the identities of
+    all calls behind the answers."""
 
     def __init__(
         self,
@@ -68,11 +69,13 @@ class LanguageModel:
         server_folder: Path,
         context: Mapping[str, str | None] | None = None,
         caps: Sequence[Cap] = (),
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.call_log = call_log
         self.budget = Budget(call_log, caps)
         self.server_folder = server_folder
         self.context = dict(context or {})
+        self.tell = tell
         self.calls = Calls()
         self.used: set[str] = set()
 

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from threading import Condition
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ PATIENCE = 600.0  # seconds that a call lets itself be told to wait (429) before
 LOOK_AGAIN = 0.2  # seconds until a request that another process is asking is looked up again
 BACKOFF = 0.5  # seconds before the second attempt; doubles, with jitter
 BACKLOG = 1_000  # requests that wait to be sent, before more are rendered
+DOUBTS = 5  # refusals for reasons unknown, none answered, after which nobody else is asked
 AHEAD = 8_000  # answers that may wait for one before them
 FINAL = (*REUSABLE, "over_budget")  # asking again now would bring nothing else
 
@@ -72,6 +73,9 @@ class Sending:
         self.reached = False  # whether the endpoint has answered anything, be it an error
         self.future: Future[None] | None = None  # of `_run`, once there is something to ask
         self.began = time.monotonic() - owner.calls.seconds
+        self.accepted = False  # a prompt was answered: what is refused after all concerns that prompt
+        self.doubtful: list[tuple[_Job, Reply, float]] = []  # refused, maybe all prompts are
+        self.flying = 0  # calls
         self.claimed: set[str] = set()
         self.unwritten: list[tuple[Row, Answer]] = []
         self.changed = asyncio.Event()  # something may be sent, or the end has come
@@ -90,6 +94,7 @@ class Sending:
                 with self.condition:
                     self.open += 1
                 if identity in known:
+                    self.accepted = True
                     self._settle(row, known[identity])
                 else:
                     missing.append(row)
@@ -165,14 +170,20 @@ class Sending:
         try:
             while self.stop is None and not self.closed:
                 self.changed.clear()
+                if self.accepted:
+                    self._believe()
                 if jobs := self._startable():
                     self._start(jobs)
+                elif self._hopeless():
+                    self._stop(UserError(self._refusals()))
                 else:
                     await self.changed.wait()
         except Exception as error:
             self._stop(error)
         while self.tasks:  # save what is in flight
             await asyncio.wait(self.tasks)
+        for doubtful in self.doubtful:
+            self._keep(*doubtful)
         self._write()
         self.log.release(sorted(self.claimed))  # of what waited for another attempt
         self.pace.listeners.discard(self.changed)
@@ -186,6 +197,8 @@ class Sending:
     def _startable(self) -> list[_Job]:
         """Jobs that may start now, at the head of the queue."""
         jobs: list[_Job] = []
+        if len(self.doubtful) >= DOUBTS:
+            return jobs
         for _ in range(min(self.pace.room(), len(self.ready))):
             job = self.ready[0]
             if self.rate and (wait_s := self.rate.take(1, self._tokens(job))):
@@ -230,6 +243,7 @@ class Sending:
                 job.rows = mine
                 self.claimed.update(row.asked for row in mine)
                 self.pace.started()
+                self.flying += 1
                 task = asyncio.get_running_loop().create_task(self._ask(job))
                 self.tasks.add(task)
                 task.add_done_callback(self.tasks.discard)
@@ -243,19 +257,25 @@ class Sending:
         except Exception as error:  # not raised here: the other calls must be saved
             self._stop(error)
         finally:
+            self.flying -= 1
             self.pace.ended()
 
     def _take(self, job: _Job, result: Reply, latency_s: float) -> None:
         """Keep the answers, ask again, or stop. A call that is told to wait (429) waits without spending its
         attempts, for PATIENCE seconds in all."""
-        if result.other_words:
+        if result.learnt:
+            if result.says:
+                self.owner.tell(result.says)
             return self.ready.appendleft(job)
         if result.unreachable and not self.reached:
             return self._stop(self.connection.unreachable(result.parts[0]["error"]))
         self.reached = self.reached or not result.unreachable
+        job.attempts += 1
+        if result.unsure:
+            self.doubtful.append((job, result, latency_s))
+            return self.changed.set()
         if result.fatal:
             self._stop(UserError(result.fatal))
-        job.attempts += 1
         job.patient_until = job.patient_until or time.monotonic() + PATIENCE
         outcome = result.parts[0]["outcome"]
         job.spent += outcome != "rate_limited" or time.monotonic() > job.patient_until
@@ -265,9 +285,28 @@ class Sending:
         backoff = BACKOFF * 2 ** min(job.attempts - 1, DOUBLINGS) * random.uniform(0.5, 1.5)
         self._later(max(result.wait_s, backoff), job)
 
+    def _believe(self) -> None:
+        """The endpoint takes such requests: what it refused concerns those prompts alone."""
+        for job, result, latency_s in self.doubtful:
+            self._keep(job, replace(result, parts=[{**result.parts[0], "outcome": "refused"}]), latency_s)
+        self.doubtful.clear()
+
+    def _hopeless(self) -> bool:
+        """Whether all that was asked was refused, and nothing is under way that may show that it need not."""
+        rows = sum(len(job.rows) for job, *_ in self.doubtful)
+        return bool(rows) and not self.flying and (len(self.doubtful) >= DOUBTS or rows == self.open)
+
+    def _refusals(self) -> str:
+        """What a person is told then."""
+        job, result, _ = self.doubtful[0]
+        prompt = " ".join(job.rows[0].request.messages[-1]["content"].split())
+        return f"{result.fatal.rstrip('.')}. The prompt ends with {prompt[-80:]!r}."
+
     def _keep(self, job: _Job, result: Reply, latency_s: float) -> None:
         """Give the answers to the rows; an endpoint may give fewer samples than asked for."""
-        parts = list(result.parts) * (1 if result.parts[0]["outcome"] in REUSABLE else len(job.rows))
+        answered = result.answered and result.parts[0]["outcome"] in REUSABLE
+        self.accepted = self.accepted or answered
+        parts = list(result.parts) * (1 if answered else len(job.rows))
         for row, part in zip(job.rows, parts, strict=False):
             dollars = cost(part, self.model.price)
             answer = Answer(row.asked, **part, cost=dollars, latency_s=latency_s, attempts=job.attempts)

@@ -23,7 +23,8 @@ from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.log import clean
 from synth_assets.resources.gateway.models import Model, key_of
 from synth_assets.resources.gateway.pace import Pace, headroom
-from synth_assets.resources.gateway.wire import body_of, message_of, read, retry_after
+from synth_assets.resources.gateway.refusals import Concern, Refusal, concern
+from synth_assets.resources.gateway.wire import body_of, read, retry_after
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 CONNECT = 15.0  # seconds for a connection to come about
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 OVERLOADED = (429, 503, 529)
-REFUSALS = ("content_filter", "content_policy_violation")
 _lock = threading.Lock()
 
 
@@ -44,10 +44,12 @@ class Reply:
     parts: Sequence[dict[str, Any]]
     wait_s: float = 0.0  # the least wait before another attempt
     fatal: str = ""  # why no other request can succeed either
+    unsure: bool = False  # whether that is so, or whether this prompt alone is refused
     unreachable: bool = False  # no connection came about
     maybe_billed: bool = False  # the request arrived, or may have
     answered: bool = False  # with status 200, whatever was in it
-    other_words: bool = False  # the endpoint knows no schemas: ask again, in words
+    learnt: bool = False  # what the endpoint refuses: ask again, without it
+    says: str = ""  # what a person is told of that, once
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
@@ -101,18 +103,24 @@ class Connection:
     client: AsyncOpenAI
     pace: Pace
     key: str = field(repr=False)
-    in_words: bool = False  # the endpoint knows no schemas
+    learnt: dict[str, Any] = field(default_factory=dict)  # what the endpoint refuses, see `wire.body_of`
 
     async def ask(self, request: Request, seed: int, samples: int = 1) -> Reply:
         """One HTTP call for `samples` answers to the same question."""
-        in_words = self.in_words  # another call may find it out while this one is under way
-        body = body_of(self.model, request, seed, samples, in_words)
-        result = await self._call(body, lambda data: read(data, request))
-        names_schema = any(word in result.fatal for word in ("response_format", "json_schema"))
-        if in_words or request.schema is None or not names_schema:
-            return result
-        self.in_words = True
-        return Reply((), other_words=True)
+        body = body_of(self.model, request, seed, samples, self.learnt)
+        return await self._call(body, lambda data: read(data, request))
+
+    @property
+    def in_words(self) -> bool:
+        """Whether a schema is put into words."""
+        return self.learnt.get("schema", self.model.structured) != "json_schema"
+
+    def learn(self, concern: Concern, refusal: Refusal) -> str:
+        """Do without what is refused; what to tell a person of it, who has not been told."""
+        name, instead = concern.name, concern.instead
+        known = name in self.learnt and self.learnt[name] == instead
+        self.learnt[name] = instead
+        return "" if known else told_of(concern, refusal, self.model)
 
     async def _call(self, body: Mapping[str, Any], read: Callable[[Any], list[dict[str, Any]]]) -> Reply:
         from httpx2 import Response
@@ -130,39 +138,49 @@ class Connection:
             self.pace.refused(started, 0.0)
             return failed("timed_out", f"no answer within {self.model.timeout_s:g} s", maybe_billed=True)
         except APIStatusError as error:
-            return self._refused(error, started)
+            return self._refused(error, started, body)
         except APIConnectionError as error:
             says, away = self.broken(error)
             return failed("provider_error", says, unreachable=away, maybe_billed=not away)
         except (ValueError, RecursionError) as error:  # not JSON, or not an answer of this API
             return failed("provider_error", self.scrub(str(error)), maybe_billed=True, answered=True)
 
-    def _refused(self, error: APIStatusError, started: float) -> Reply:
+    def _refused(self, error: APIStatusError, started: float, body: Mapping[str, Any]) -> Reply:
         """A status of 4xx or 5xx: wait and ask again, take it as the answer, or give up the batch."""
-        status, says = error.status_code, self.scrub(message_of(error))
-        if error.code in REFUSALS:
+        refusal = Refusal.of(error, self.scrub)
+        about, status, says = concern(refusal, body), refusal.status, refusal.says
+        if about.kind == "prompt":
             return failed("refused", says)
-        wait_s = min(retry_after(error.response.headers), self.model.timeout_s)
-        if status in OVERLOADED and error.code != "insufficient_quota":
-            self.pace.refused(started, wait_s)
-        if status == 429 and error.code != "insufficient_quota":
-            return failed("rate_limited", f"429: {says}", wait_s=wait_s)
-        if status >= 500 or status in (408, 409, 425):
-            return failed("provider_error", f"{status}: {says}", wait_s=wait_s)
-        if status in (401, 403):
-            says = "the key was refused"  # providers like to quote it
-        return failed("provider_error", f"{status}: {says}", fatal=self.fatal(status, says))
+        if about.kind == "feature":
+            return Reply((), learnt=True, says=self.learn(about, refusal))
+        if about.kind == "heals":
+            wait_s = min(retry_after(error.response.headers), self.model.timeout_s)
+            if status in OVERLOADED:
+                self.pace.refused(started, wait_s)
+            outcome = "rate_limited" if status == 429 else "provider_error"
+            return failed(outcome, f"{status}: {says}", wait_s=wait_s)
+        says = "the key was refused" if about.kind == "key" else says  # providers like to quote it
+        fatal, unsure = self.fatal(refusal, about), about.kind == "unsure"
+        words = says if unsure else f"{status}: {says}"
+        return failed("provider_error", words, fatal=fatal, unsure=unsure)
 
-    def fatal(self, status: int, says: str) -> str:
+    def fatal(self, refusal: Refusal, about: Concern) -> str:
         """What a person is told of a refusal that cannot heal."""
         where, name, key = self.model.endpoint, self.model.name, self.model.key_env
-        if status in (401, 403):
-            return f"{where} refused the key ({status}): set a valid one in the variable {key}."
-        if status == 404:
-            return (
-                f"{where} does not know the model {name!r} (404: {says}). Check the model's name, "
-                f"and that the base URL ends as the provider says, often in /v1."
-            )
+        status, says = refusal.status, refusal.says
+        match about.kind:
+            case "key":
+                return f"{where} refused the key ({status}): set a valid one in the variable {key}."
+            case "model":
+                return (
+                    f"{where} does not know the model {name!r} ({status}: {says}). Check the model's name, "
+                    f"and that the base URL ends as the provider says, often in /v1."
+                )
+            case "parameter":
+                return (
+                    f"{where} refused the parameter {about.name!r} ({status}: {says}). Give another value, "
+                    f"or leave it out: `parameters: {{{about.name}: null}}` under {name!r} in models.yaml."
+                )
         return f"{where} refused a request to {name!r} ({status}): {says}"
 
     def unreachable(self, why: str) -> UserError:
@@ -189,6 +207,25 @@ class Connection:
         return clean(text)[:500]
 
 
+def told_of(about: Concern, refusal: Refusal, model: Model) -> str:
+    """What a person is told of what an endpoint refuses, and what to write so that it is not tried."""
+    did, line = f"{about.name} is left out", f"parameters: {{{about.name}: null}}"
+    match about.name:
+        case "schema":
+            did, line = "answers are asked for in words", "structured: words"
+        case "system":
+            did, line = "the user is told what the system was", "system: user"
+        case _ if isinstance(about.instead, str):
+            did, line = (
+                f"{about.name} is sent as {about.instead}",
+                f"{line}, and {about.instead} in its place",
+            )
+        case _ if about.instead is not None:
+            return f"{model.endpoint} takes {about.name} of {about.instead} at most: so many are asked for"
+    why = f"{refusal.status}: {refusal.says[:200]}"
+    return f"{model.endpoint} refused it ({why}): {did} from now on; `{line}` in models.yaml spares the try"
+
+
 _connections: dict[tuple[Any, ...], Connection] = {}
 
 
@@ -206,8 +243,7 @@ def connect(model: Model, base_url: str) -> Connection:
             client = AsyncOpenAI(
                 api_key=key, base_url=base_url, http_client=http, timeout=timeout, max_retries=0
             )
-            words = model.structured == "words"
-            _connections[known] = Connection(model, client, Pace(model.max_concurrency), key, words)
+            _connections[known] = Connection(model, client, Pace(model.max_concurrency), key)
         connection = _connections[known]
     connection.model = model
     connection.pace.most = model.max_concurrency

@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Any
 from synth_assets.resources.gateway.answers import answer_of, told
 
 if TYPE_CHECKING:
-    from openai import APIStatusError
-
     from synth_assets.resources.gateway.models import Model
     from synth_assets.resources.gateway.request import Request
 
 
 def body_of(
-    model: Model, request: Request, seed: int, samples: int = 1, in_words: bool = False
+    model: Model, request: Request, seed: int, samples: int = 1, learnt: Mapping[str, Any] = {}
 ) -> dict[str, Any]:
-    """The JSON to send. Sampling that the API has no other name for goes as the recipe has it. `in_words`:
-    the endpoint knows no schemas, so it is asked in words for an answer that fits."""
+    """The JSON to send. Sampling that the API has no other name for goes as the recipe has it. `learnt`: what
+    this endpoint refuses, and what is sent in its place (None: nothing, a word: under this name, a number: no
+    more than that), `schema` and `system` among it; without it, as the model's entry says."""
     body = {key: value for key, value in request.sampling_for(model).items() if value is not None}
     alternatives = body.pop("logprobs", False)
     body |= {"model": model.name, "seed": seed} | ({"n": samples} if samples > 1 else {})
     messages, schema = [dict(message) for message in request.messages], request.schema
-    if schema is not None and in_words:
+    asked_by = learnt.get("schema", model.structured)
+    if schema is not None and asked_by != "json_schema":
         messages[-1]["content"] += f"\n\n{schema.instruction()}"
         schema = None
     if model.api == "chat":
-        body["messages"] = messages
+        body["messages"] = _as_user(messages) if learnt.get("system") == "user" else messages
         if alternatives is not False:
             body |= {"logprobs": True, "top_logprobs": min(max(1, alternatives), 20)}
         if schema is not None:
@@ -43,6 +43,31 @@ def body_of(
             body["logprobs"] = max(1, alternatives)
         if schema is not None:
             body["json_schema"] = schema.json  # llama.cpp's name; OpenAI's own API has none here
+    return _without(body, learnt) if learnt else body
+
+
+def _as_user(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """What the system is told, before the first message of the user, for templates without a system."""
+    told_first = [message["content"] for message in messages if message["role"] == "system"]
+    rest = [message for message in messages if message["role"] != "system"]
+    if not told_first:
+        return rest
+    if not rest or rest[0]["role"] != "user":
+        rest.insert(0, {"role": "user", "content": ""})
+    rest[0]["content"] = "\n\n".join(filter(None, [*told_first, rest[0]["content"]]))
+    return rest
+
+
+def _without(body: dict[str, Any], learnt: Mapping[str, Any]) -> dict[str, Any]:
+    """The body without the parameters that the endpoint refuses."""
+    for name in learnt.keys() & body.keys():
+        value, instead = body.pop(name), learnt[name]
+        if isinstance(instead, str):
+            body.setdefault(instead, value)
+        elif instead is not None:
+            body[name] = min(value, instead)
+    if "logprobs" not in body:
+        body.pop("top_logprobs", None)
     return body
 
 
@@ -81,12 +106,6 @@ def _count(usage: Any, name: str) -> int | None:
     """A number of tokens, or None for whatever is none: text, a fraction, less than nothing, 400 digits."""
     count = usage.get(name) if isinstance(usage, dict) else None
     return count if type(count) is int and 0 <= count < 2**63 else None
-
-
-def message_of(error: APIStatusError) -> str:
-    """What the provider says is wrong."""
-    body = error.body
-    return str(body["message"] if isinstance(body, dict) and body.get("message") else body or error.message)
 
 
 def retry_after(headers: Mapping[str, str]) -> float:

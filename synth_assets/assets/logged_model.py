@@ -91,7 +91,7 @@ class BoundModel:
         self._place.setdefault("round", today(recipe.timezone))  # of what no round owns: the day it was asked
         caps = list(_caps(recipe, self._place["round"]))
         folder = language_model.server_folder
-        self._language_model = LanguageModel(language_model.call_log, folder, caller, caps)
+        self._language_model = LanguageModel(language_model.call_log, folder, caller, caps, self._warn)
         self._recipe = recipe
         self._outcomes: Counter[str] = Counter()
         self._in_the_way: set[str] = set()  # caps
@@ -144,6 +144,9 @@ class BoundModel:
             self._log.info(f"{self._what}: {ended}")
         for problem in found.problems:
             self._log.warning(f"{self._what}: {problem}")
+
+    def _warn(self, words: str) -> None:
+        self._log.warning(f"{self._what}: {words}")
 
     def save_calls(self, lake: Lake) -> None:
         """Every call behind this partition, into the lake: it tells all without the call log. Batches that

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
 
 from synth_assets.cli import main
+from synth_assets.resources.gateway.refusals import Refusal
 from tests.assets.test_round import ROUND, ask
-from tests.endpoint import Endpoint
-from tests.resources.gateway.shapes import SHAPES, TEXT
+from tests.endpoint import ADJECTIVES, Endpoint, Played
+from tests.resources.gateway.shapes import REFUSED, SHAPES, TEXT, message
 
 PLAYED = (
     *("DeepSeek R1, thoughts in the text", "Qwen3, whose template holds the beginning", "Mistral, parts"),
@@ -59,3 +62,35 @@ def test_each_shape_of_an_answer_is_a_row_with_its_outcome(
     capsys.readouterr()
     assert main(["trace", row]) == 0
     assert "ended with a word that nobody knows" in capsys.readouterr().out
+
+
+def test_refused_prompts_are_rows_with_reasons_and_do_not_stop_the_round(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    """200 rows, 5 of them refused, by an endpoint that knows no temperature and no system either."""
+    names = ("OpenAI, context", "DeepSeek", "Alibaba", "OpenRouter, moderation", "words that nobody knows")
+    refused, lock = {}, Lock()
+
+    def play(body: dict[str, Any]) -> Any:
+        for name in ("OpenAI, temperature", "Gemma's template"):
+            if answer := REFUSED[name](body):
+                return answer
+        prompt = body["seed"]
+        with lock:
+            answered.append(prompt)
+            if len(refused) < len(names) and len(answered) % 7 == 0:
+                refused.setdefault(prompt, names[len(refused)])
+        told = REFUSED.get(refused.get(prompt, "nothing"))
+        text = f"the film number {len(answered)} is {ADJECTIVES[len(answered) % 10]}"
+        return (told and Played(told.status, told.body)) or {"choices": [message(text)]}
+
+    answered: list[int] = []
+    edit("rows: 6", "rows: 100")
+    endpoint.play = play
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    log = capsys.readouterr().err
+    rows = Counter(ask("select coalesce(reason, 'ok') from reviews.generations"))
+    assert rows == {("ok",): 195, ("refused",): 5}
+    errors = {error for (error,) in ask("select error from reviews.generations where reason = 'refused'")}
+    assert errors == {Refusal.said(REFUSED[n].status, REFUSED[n].body, str).says for n in names}
+    assert (log.count("parameters: {temperature: null}"), log.count("system: user")) == (1, 1)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from synth_assets.core.errors import UserError
+from synth_assets.resources.gateway.refusals import Refusal, concern
 from synth_assets.resources.gateway.transport import PATHS, Connection, event_loop
-from synth_assets.resources.gateway.wire import message_of, retry_after
+from synth_assets.resources.gateway.wire import retry_after
 
 if TYPE_CHECKING:
     from openai import APIStatusError
@@ -174,9 +175,11 @@ def _ask(
 
 def _refusal(connection: Connection, error: APIStatusError, does: bool, known: bool, file: str) -> Exception:
     """What a status of 4xx or 5xx comes to."""
-    where, status, says = connection.model.endpoint, error.status_code, connection.scrub(message_of(error))
-    if status in (401, 403) or error.code == "insufficient_quota":
-        return UserError(connection.fatal(status, says))
+    refusal = Refusal.of(error, connection.scrub)
+    where, status, says = connection.model.endpoint, refusal.status, refusal.says
+    about = concern(refusal, {})
+    if about.kind in ("key", "account"):
+        return UserError(connection.fatal(refusal, about))
     if status == 404 and known:
         return Gone(f"{where}: {says}")
     if file and file in says:  # uploaded a moment ago
@@ -184,7 +187,7 @@ def _refusal(connection: Connection, error: APIStatusError, does: bool, known: b
     if status in (404, 405, 501):
         fix = "remove `mode: batch` from the recipe."
         return UserError(f"{where} has no Batch API ({status}: {says}): {fix}")
-    if status in (408, 409, 425, 429) or status >= 500:
+    if refusal.heals:
         done = does and status != 429
         wait_s = min(retry_after(error.response.headers), connection.model.timeout_s)
         return Unavailable(f"{where} is not available now ({status}: {says})", done, wait_s)

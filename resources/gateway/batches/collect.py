@@ -11,7 +11,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,15 +23,15 @@ from synth_assets.resources.gateway.batches import api, records
 from synth_assets.resources.gateway.batches.api import Gone, State, Unavailable
 from synth_assets.resources.gateway.batches.records import Batch, Batched
 from synth_assets.resources.gateway.budget import Budget, cost, total, used
+from synth_assets.resources.gateway.refusals import Refusal, concern
 from synth_assets.resources.gateway.sending import ATTEMPTS
-from synth_assets.resources.gateway.transport import REFUSALS, connect
-from synth_assets.resources.gateway.wire import read
+from synth_assets.resources.gateway.transport import connect
+from synth_assets.resources.gateway.wire import body_of, read
 from synth_assets.resources.storage.process import is_gone
 
 LEASE_S = 3600.0  # for a process of another machine to create a batch
 GRACE_S = 60.0  # until a batch that was asked for stands in the provider's list
 KEPT_S = 30 * 86_400.0  # that a provider keeps batches and files
-HEALING = (408, 409, 425, 429)  # and 5xx: another batch may bring an answer
 
 
 @dataclass
@@ -92,6 +92,9 @@ class _Collection:
         self.connection = connect(batch.model, str(batch.model.base_url))
         self.age = time.time() - batch.time
         self.broken = False  # a line could not be read
+        self.accepted = False  # a prompt was answered
+        self.learnt: dict[str, Any] = dict(batch.learnt)  # what the endpoint refuses
+        self.says: list[str] = []
         self.outcomes: Counter[str] = Counter()
 
     def advance(self) -> str | None:
@@ -111,7 +114,7 @@ class _Collection:
         if state.status not in api.ENDED or not self._files(state):
             return None
         status = "crowded" if state.crowded else state.status
-        says = f" ({state.says})" if state.says else ""
+        says = f" ({'; '.join(filter(None, [state.says, *self.says]))})" if state.says or self.says else ""
         for identities in records.rest(self.log, batch.key):
             self._settle(identities, partial(self._unanswered, status, f"batch {provider_id} {status}{says}"))
         records.note(self.log, batch.key, "status", status)
@@ -151,6 +154,8 @@ class _Collection:
             try:
                 data = json.loads(line)
                 found.setdefault(str(data["custom_id"]), data)
+                response = data.get("response")
+                self.accepted |= isinstance(response, dict) and response.get("status_code") == 200
             except (ValueError, LookupError, TypeError, RecursionError):
                 self.broken = self.broken or bool(line.strip())
         return found
@@ -163,6 +168,9 @@ class _Collection:
             asked = list(records.waiting(execute, self.batch.key, identities))
             pairs = [(request, end(request)) for request in asked]
             self.log.append([self._entry(r, e.part) for r, e in pairs if e.part is not None], execute)
+            if self.learnt != self.batch.learnt:
+                self.batch = replace(self.batch, learnt=dict(self.learnt))
+                records.relearn(execute, self.batch)
             for attempts in {e.spent for _, e in pairs}:
                 them = [r.identity for r, e in pairs if e.spent == attempts]
                 records.brought_back(execute, self.batch, them, attempts)
@@ -183,14 +191,18 @@ class _Collection:
         status, body = response.get("status_code"), response.get("body") or {}
         if status == 200 and not error:
             return _End(read(body, asked.request)[0], billed=True)
-        error = error or body.get("error") or {}
-        code, says = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, error)
-        if code in REFUSALS:
-            return self._failed(str(says), "refused")
-        if code == "batch_expired":
-            return self._failed(str(says), "timed_out")
-        heals = status is None or status in HEALING or status >= 500
-        return self._failed(f"{status or code}: {says}", spent=1 if heals else ATTEMPTS)
+        refusal = Refusal.said(status or 0, error or body, self.connection.scrub)
+        if refusal.code == "batch_expired":
+            return self._failed(refusal.says, "timed_out")
+        about = concern(refusal, body_of(self.batch.model, asked.request, 0, 1, self.batch.learnt))
+        if about.kind == "prompt" or (about.kind == "unsure" and status and self.accepted):
+            return self._failed(refusal.says, "refused")
+        if about.kind == "feature":
+            self.learnt[about.name] = about.instead
+            self.says += filter(None, [self.connection.learn(about, refusal)])
+        heals = status is None or about.kind in ("heals", "feature")
+        says = f"{status or refusal.code}: {refusal.says}"
+        return self._failed(says, spent=1 if heals else ATTEMPTS)
 
     def _unanswered(self, status: str, says: str, _: Batched) -> _End:
         """What becomes of a request that is in no file. Who cancels a batch does not want another one."""

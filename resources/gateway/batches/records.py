@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from synth_assets.contracts.model_spec import Price
@@ -43,24 +43,32 @@ class Batch:
     partition_key: str
     time: float  # seconds since 1970: when the provider was asked to create it
     waiting: int = 0  # requests that are with the provider
+    learnt: Mapping[str, Any] = field(default_factory=dict)  # what the endpoint refuses, see `wire.body_of`
 
     @classmethod
     def of(cls, *row: Any) -> Batch:
         """From the values of COLUMNS, and the number of requests that wait."""
         key, provider_id, process, model, endpoint, caps, *rest = row
         known = json.loads(model)
-        cost = known.pop("price")
+        cost, learnt = known.pop("price"), known.pop("learnt", {})
         price = Price.model_validate(cost) if cost else None
         limits = [Cap(**cap) for cap in json.loads(caps)]
-        return cls(key, provider_id, process, Model(**known), price, endpoint, limits, *rest)
+        return cls(key, provider_id, process, Model(**known), price, endpoint, limits, *rest, learnt=learnt)
 
     def row(self) -> list[Any]:
         """The values of COLUMNS."""
-        cost = self.price.model_dump(mode="json", by_alias=True) if self.price else None
-        model = json.dumps({**{name: getattr(self.model, name) for name in REACH}, "price": cost})
         caps = json.dumps([asdict(cap) for cap in self.caps])
         whose = self.run_id, self.asset, self.partition_key
-        return [self.key, self.provider_id, self.process, model, self.endpoint, caps, *whose, self.time]
+        return [
+            *(self.key, self.provider_id, self.process, self.reach, self.endpoint, caps, *whose, self.time)
+        ]
+
+    @property
+    def reach(self) -> str:
+        """How to ask the model later, and what that costs, as JSON."""
+        cost = self.price.model_dump(mode="json", by_alias=True) if self.price else None
+        known = {name: getattr(self.model, name) for name in REACH}
+        return json.dumps({**known, "price": cost, "learnt": dict(self.learnt)})
 
     @property
     def context(self) -> dict[str, str | None]:
@@ -165,6 +173,20 @@ def partitions(log: CallLog, asset: str) -> dict[str, str | None]:
         if status in ("intended", "open") or (status == "crowded" and time.time() - made < CROWDED_S):
             waiting.add(partition)
     return {partition: None if partition in waiting else key for partition, key in latest.items()}
+
+
+def relearn(execute: Execute, batch: Batch) -> None:
+    """Note what its endpoint was found to refuse, for whoever asks it next."""
+    execute("UPDATE batches SET model = ? WHERE key = ?", (batch.reach, batch.key))
+
+
+def learnt(log: CallLog, endpoint: str, name: str) -> dict[str, Any]:
+    """What batches have found that a model refuses."""
+    told: dict[str, Any] = {}
+    for (model,) in log.execute("SELECT model FROM batches WHERE endpoint = ? ORDER BY time", (endpoint,)):
+        known = json.loads(model)
+        told |= known.get("learnt", {}) if known["name"] == name else {}
+    return told
 
 
 def forget(log: CallLog, asset: str, partition: str) -> None:

@@ -96,6 +96,7 @@ class _Submission:
         self.log, self.budget, self.context = owner.call_log, owner.budget, owner.context
         self.price = model.price.batched() if model.price else None
         self.connection = connect(model, str(model.base_url))
+        self.connection.learnt |= records.learnt(self.log, self.endpoint, model.name)
         self.whose = str(self.context.get("asset")), str(self.context.get("partition_key"))
         self.attempts = records.attempts(self.log, *self.whose)
         self.order: list[str] = []
@@ -166,7 +167,7 @@ class _Submission:
         return again
 
     def _add(self, row: Row) -> None:
-        body = body_of(self.model, row.request, seed_from(row.asked), in_words=self.connection.in_words)
+        body = body_of(self.model, row.request, seed_from(row.asked), learnt=self.connection.learnt)
         row.line = api.line(row.asked, self.model.api, body)
         if len(self.file) == MAX_REQUESTS or self.bytes + len(row.line) > MAX_BYTES:
             self._submit()
@@ -183,7 +184,8 @@ class _Submission:
             return
         asked = self.model, self.price, self.endpoint, self.budget.caps
         whose = self.context.get("run_id"), *self.whose
-        batch = Batch(uuid4().hex, None, this_process(), *asked, *whose, time.time())
+        learnt = dict(self.connection.learnt)
+        batch = Batch(uuid4().hex, None, this_process(), *asked, *whose, time.time(), learnt=learnt)
         sent: set[str] = set()
         try:
             sent = self._write(batch, mine)

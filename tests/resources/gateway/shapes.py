@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tests.endpoint import Played
+
 TEXT = "Please help, my card was stolen."
 THOUGHTS = "The user wants a question."
 
@@ -93,4 +95,120 @@ NO_ANSWERS = {  # whole bodies with status 200 -> words of the error
     "null": (None, "not an answer"),
     "a picture": ({"choices": [message([{"type": "image_url"}])]}, "of the type 'image_url'"),
     "a number": ({"choices": [message(7)]}, "content is int"),
+}
+
+
+class Refused(NamedTuple):
+    """A refusal, and what it concerns: see `refusals.Concern`."""
+
+    status: int
+    body: Any
+    kind: str
+    name: str = ""
+    instead: Any = None
+
+    def __call__(self, body: dict[str, Any]) -> Played | None:
+        """What the provider says to a request, if it refuses it."""
+        has = {
+            "schema": body.get("response_format", {}).get("type") == "json_schema",
+            "system": any(message["role"] == "system" for message in body["messages"]),
+            "top_logprobs": body.get("top_logprobs", 0) > 5,
+        }.get(self.name, self.name in body)
+        return Played(self.status, self.body) if has else None
+
+
+def _error(message: str, code: str | None = None, param: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
+
+
+CONTEXT = (
+    "This model's maximum context length is 4096 tokens. However, your messages resulted in 5012 tokens."
+)
+EXTRA = {
+    "type": "extra_forbidden",
+    "loc": ["body", "seed"],
+    "msg": "Extra inputs are not permitted",
+    "input": 7,
+}
+NO_LIMIT = "Unsupported parameter: 'max_tokens' is not supported with this model."
+REASONING = f"{NO_LIMIT} Use 'max_completion_tokens' instead."
+REFUSED = {
+    # this prompt
+    "OpenAI, context": Refused(400, _error(CONTEXT, "context_length_exceeded", "messages"), "prompt"),
+    "llama.cpp, context": Refused(
+        400, _error("the request exceeds the available context size (768 tokens)", "400"), "prompt"
+    ),
+    "vLLM, context": Refused(
+        400,
+        _error("'max_tokens' is too large: 30. This model's maximum context length is 128 tokens"),
+        "prompt",
+    ),
+    "Anthropic, context": Refused(
+        400, _error("prompt is too long: 210000 tokens > 200000 maximum"), "prompt"
+    ),
+    "Groq, too large": Refused(
+        413, _error("Request too large for model `x`: Limit 6000, Requested 7000"), "prompt"
+    ),
+    "DeepSeek": Refused(400, _error("Content Exists Risk", "invalid_request_error"), "prompt"),
+    "OpenAI, prompt": Refused(400, _error("Invalid prompt: it was not allowed", "invalid_prompt"), "prompt"),
+    "Azure": Refused(400, _error("The response was filtered", "content_filter", "prompt"), "prompt"),
+    "Alibaba": Refused(
+        400, _error("Input data may contain bad content.", "data_inspection_failed"), "prompt"
+    ),
+    "OpenRouter, moderation": Refused(403, _error("Input was flagged by moderation", "403"), "prompt"),
+    # what a request can do without
+    "DeepSeek, schema": Refused(
+        400, _error("This response_format type is unavailable now"), "feature", "schema", "words"
+    ),
+    "Mistral, schema": Refused(
+        400, _error("Model m does not support structured outputs"), "feature", "schema", "words"
+    ),
+    "Ollama, schema": Refused(
+        400,
+        _error("json: cannot unmarshal object into Go struct field ChatRequest.format of type string"),
+        *("feature", "schema", "words"),
+    ),
+    "Gemini, schema": Refused(
+        400,
+        [_error('Invalid JSON payload received. Unknown name "additionalProperties"')],
+        "feature",
+        "schema",
+        "words",
+    ),
+    "pydantic, seed": Refused(422, {"detail": [EXTRA]}, "feature", "seed"),
+    "Mistral, seed": Refused(422, {"object": "error", "message": {"detail": [EXTRA]}}, "feature", "seed"),
+    "Gemini, seed": Refused(
+        400, _error('Invalid JSON payload received. Unknown name "seed"'), "feature", "seed"
+    ),
+    "OpenAI, limit": Refused(
+        400,
+        _error(REASONING, "unsupported_parameter", "max_tokens"),
+        *("feature", "max_tokens", "max_completion_tokens"),
+    ),
+    "OpenAI, temperature": Refused(
+        400,
+        _error("Unsupported value: 'temperature' does not support 0 with this model", "unsupported_value"),
+        *("feature", "temperature"),
+    ),
+    "no log-probabilities": Refused(400, _error("Logprobs is not enabled"), "feature", "logprobs"),
+    "fewer log-probabilities": Refused(
+        400, _error("top_logprobs must be <= 5, got 20"), "feature", "top_logprobs", 5
+    ),
+    "Gemma's template": Refused(400, _error("System role not supported"), "feature", "system", "user"),
+    "Gemini, Gemma": Refused(
+        400, _error("Developer instruction is not enabled for models/gemma-3"), "feature", "system", "user"
+    ),
+    # all prompts
+    "a parameter of the user's": Refused(
+        400, _error("Unrecognized request argument: top_k"), "parameter", "top_k"
+    ),
+    "a wrong key": Refused(401, _error("Incorrect API key provided"), "key"),
+    "no credit": Refused(402, _error("Insufficient Balance"), "account"),
+    "no quota": Refused(429, _error("You exceeded your current quota", "insufficient_quota"), "account"),
+    "no such model": Refused(404, _error("The model `m` does not exist", "model_not_found"), "model"),
+    "DeepSeek, no such model": Refused(400, _error("Model Not Exist"), "model"),
+    # for whoever asks to find out, or for later
+    "words that nobody knows": Refused(400, _error("computer says no"), "unsure"),
+    "too much": Refused(429, _error("slow down"), "heals"),
+    "overloaded": Refused(529, _error("Overloaded"), "heals"),
 }

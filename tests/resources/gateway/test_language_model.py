@@ -193,7 +193,6 @@ def test_a_slow_answer_times_out(lm: LanguageModel, model: Model, endpoint: Endp
         (401, r"refused the key \(401\).*OPENAI_API_KEY"),
         (403, r"refused the key \(403\).*OPENAI_API_KEY"),
         (404, r"does not know the model 'small' \(404: scripted\)"),
-        (400, r"refused a request to 'small' \(400\): scripted"),
     ],
 )
 def test_what_cannot_heal_stops_at_once(

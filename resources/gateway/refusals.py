@@ -1,0 +1,146 @@
+"""What a refusal concerns: this prompt, something in the request that it can do without, or all prompts.
+
+One rule for calls and for lines of batches. What providers say is known from public reports; words that no
+table has are `unsure`: whoever asks finds out, because a refusal of all prompts leaves none that is answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from openai import APIStatusError
+
+HEALING = (408, 409, 425, 429)  # and 5xx: asking again may bring an answer
+QUOTA = "insufficient_quota"
+PROMPT = re.compile(  # codes and words of what is wrong with this prompt alone
+    r"context.?(length|window|size)|(prompt|input|message|request) is too (long|large)|input tokens exceed"
+    r"|reduce (the|your) (length|message|prompt|input)|string_above_max_length|request too large"
+    r"|content.?(filter|policy|management|exists risk)|invalid_prompt|data.?inspection|inappropriate"
+    r"|flagged|moderation|usage polic|prohibited|sensitive (content|word|information)|unsafe",
+    re.IGNORECASE,
+)
+MODEL = re.compile(
+    r"model_not_found|model not exist|not a valid model|unknown model|invalid model"
+    r"|model\b.{0,80}(does not exist|not found|not exist)",
+    re.IGNORECASE,
+)
+SCHEMA = re.compile(
+    r"response.?format|json.?schema|structured.?output|ChatRequest\.format|additionalProperties"
+    r"|guided|grammar|json.?mode",
+    re.IGNORECASE,
+)
+SYSTEM = re.compile(
+    r"system.{0,12}(role|message|prompt|instruction)|role.{0,20}system|developer instruction"
+    r"|roles must alternate|messages\[0\]\.role",
+    re.IGNORECASE,
+)
+OPTIONAL = (
+    "seed",
+    "n",
+    "logprobs",
+    "top_logprobs",
+    "top_p",
+    "temperature",
+)  # left out where they are refused
+OTHER_NAME = {"max_tokens": "max_completion_tokens"}
+WORDS = ("n", "stop", "user", "model")  # names that count in quotes only
+FITS = ("model", "messages", "prompt")  # of a body, what is no parameter
+
+
+class Refusal(NamedTuple):
+    """A status of 4xx or 5xx, as the provider says it."""
+
+    status: int
+    says: str
+    code: str = ""
+    parameter: str = ""
+
+    @classmethod
+    def of(cls, error: APIStatusError, scrub: Callable[[str], str]) -> Refusal:
+        """From what the client raised."""
+        return cls.said(error.status_code, error.body or error.message, scrub)
+
+    @classmethod
+    def said(cls, status: int, body: Any, scrub: Callable[[str], str]) -> Refusal:
+        """From the JSON of an error, with or without `error` around it."""
+        inner = body.get("error", body) if isinstance(body, dict) else body
+        if not isinstance(inner, dict):
+            return cls(status, scrub(str(inner)))
+        code, parameter = (str(inner.get(name) or "") for name in ("code", "param"))
+        return cls(status, scrub(str(inner.get("message") or inner)), code, parameter)
+
+    @property
+    def heals(self) -> bool:
+        """Whether asking again may bring an answer."""
+        return (self.status in HEALING or self.status >= 500) and self.code != QUOTA
+
+
+class Concern(NamedTuple):
+    """`kind`: prompt, feature, parameter, key, account, model, heals, unsure. Of a feature, `name` is what is
+    refused and `instead` what is sent in its place (see `wire.body_of`)."""
+
+    kind: str
+    name: str = ""
+    instead: Any = None
+
+
+def concern(refusal: Refusal, body: Mapping[str, Any]) -> Concern:
+    """What a refusal of this body concerns."""
+    status, says = refusal.status, f"{refusal.code} {refusal.says}"
+    if refusal.code == QUOTA or status == 402:
+        return Concern("account")
+    if status in HEALING:
+        return Concern("heals")
+    if status < 500 and PROMPT.search(says):
+        return Concern("prompt")
+    if status in (401, 403):
+        return Concern("key")
+    if feature := _feature(refusal, body):
+        return feature
+    if refusal.heals:
+        return Concern("heals")
+    if status == 404 or MODEL.search(says):
+        return Concern("model")
+    if status == 413:
+        return Concern("prompt")
+    name = _named(refusal, body)
+    return Concern("parameter", name) if name else Concern("unsure")
+
+
+def _feature(refusal: Refusal, body: Mapping[str, Any]) -> Concern | None:
+    """What the request can do without, if that is what is refused."""
+    says = f"{refusal.parameter} {refusal.says}"
+    if {"response_format", "json_schema"} & set(body) and SCHEMA.search(says):
+        return Concern("feature", "schema", "words")
+    roles = [message["role"] for message in body.get("messages", ())]
+    if "system" in roles and SYSTEM.search(says):
+        return Concern("feature", "system", "user")
+    if refusal.status >= 500:
+        return None
+    name = _named(refusal, body)
+    other = OTHER_NAME.get(name, "")
+    if other and other in says:
+        return Concern("feature", name, other)
+    if name == "top_logprobs":
+        fewer = [int(n) for n in re.findall(r"\b\d+\b", says) if 0 < int(n) < body[name]]
+        return Concern("feature", name, max(fewer)) if fewer else Concern("feature", "logprobs")
+    return Concern("feature", name) if name in OPTIONAL else None
+
+
+def _named(refusal: Refusal, body: Mapping[str, Any]) -> str:
+    """The parameter of the body that a refusal names, or nothing."""
+    names = [name for name in body if name not in FITS]
+    if refusal.parameter in names:
+        return refusal.parameter
+    if place := re.search(r"loc\W+body\W+(\w+)", refusal.says):
+        return place[1] if place[1] in names else ""
+    found = {}
+    for name in names:
+        quoted = rf"['\"`]{name}['\"`]"
+        pattern = quoted if name in WORDS else rf"(?<![\w.]){name}(?!\w)"
+        if match := re.search(pattern, refusal.says, re.IGNORECASE):
+            found[name] = match.start()
+    return min(found, key=lambda name: found[name], default="")

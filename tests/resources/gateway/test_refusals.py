@@ -1,0 +1,142 @@
+"""What the refusals of real endpoints concern, and what becomes of the rows; `shapes` has the table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_assets.core.answer_schema import Schema
+from synth_assets.core.asking import Answer
+from synth_assets.core.errors import UserError
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.gateway import sending
+from synth_assets.resources.gateway.batches import submit
+from synth_assets.resources.gateway.batches.collect import collect
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.refusals import Refusal, concern
+from synth_assets.resources.gateway.request import Request
+from synth_assets.resources.gateway.wire import body_of
+from tests.batch_endpoint import BatchEndpoint
+from tests.endpoint import Played
+from tests.resources.gateway.shapes import REFUSED
+
+SCHEMA = Schema.of({"text": "text"})
+SAMPLING = {"temperature": 0.0, "max_tokens": 30, "logprobs": 20, "top_k": 3}
+
+
+def request(prompt: str, schema: Schema | None = SCHEMA) -> Request:
+    messages = ({"role": "system", "content": "Be kind."}, {"role": "user", "content": prompt})
+    return Request(messages, SAMPLING, schema=schema)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_refusal_concerns(name: str) -> None:
+    refused, sent = REFUSED[name], body_of(Model("m"), request("Write."), 7)
+    found = concern(Refusal.said(refused.status, refused.body, str), sent)
+    assert (found.kind, found.name, found.instead) == (refused.kind, refused.name, refused.instead)
+    if found.kind == "feature":  # and without it, it is not asked for
+        assert refused(sent)
+        assert refused(body_of(Model("m"), request("Write."), 7, 1, {found.name: found.instead})) is None
+
+
+def test_the_system_is_told_to_the_user() -> None:
+    sent = body_of(Model("m"), request("Write.", None), 7, 1, {"system": "user"})
+    assert sent["messages"] == [{"role": "user", "content": "Be kind.\n\nWrite."}]
+
+
+class Asked:
+    """The same questions, online or by way of a batch."""
+
+    def __init__(self, mode: str, folder: Path, endpoint: BatchEndpoint) -> None:
+        self.mode, self.endpoint, self.told = mode, endpoint, Counter[str]()
+        context = {"run_id": "1", "asset": "a", "partition_key": "p"}
+        log = CallLog(folder / "calls.sqlite")
+        self.lm = LanguageModel(log, folder, context, tell=lambda words: self.told.update([words]))
+        self.model = Model("m", base_url=endpoint.url)
+
+    def __call__(self, requests: list[Request]) -> list[Answer]:
+        if self.mode == "online":
+            return self.lm.complete(self.model, requests)
+        for _ in range(4):
+            try:
+                return submit.answers(self.lm, self.model, requests)
+            except submit.Pending:
+                self.told.update(collect(self.lm.call_log, "a").ended)
+        raise AssertionError("there is no end to it")
+
+
+@pytest.fixture(params=["online", "batch"])
+def asked(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
+    monkeypatch.setattr(sending, "BACKOFF", 0.01)
+    with BatchEndpoint(polls=0, say=lambda _: '{"text": "hello"}') as endpoint:
+        endpoint.logprobs = False
+        yield Asked(request.param, tmp_path, endpoint)
+
+
+BY_PROMPT = [name for name, refused in REFUSED.items() if refused.kind in ("prompt", "unsure")]
+FEATURES = [name for name, refused in REFUSED.items() if refused.kind == "feature"]
+
+
+@pytest.mark.parametrize("name", BY_PROMPT, ids=lambda name: name.replace(" ", "-"))
+def test_a_refused_prompt_is_one_row(asked: Asked, name: str) -> None:
+    """And the next time it is known."""
+    refused = REFUSED[name]
+
+    def play(body: dict[str, Any]) -> Played | None:
+        return (
+            Played(refused.status, refused.body)
+            if body["messages"][-1]["content"].startswith("bad")
+            else None
+        )
+
+    asked.endpoint.play = play
+    requests = [request(f"{'bad' if n % 10 == 0 else 'good'} {n}", None) for n in range(30)]
+    answers = asked(requests)
+    assert [answer.outcome for answer in answers] == ["refused" if n % 10 == 0 else "ok" for n in range(30)]
+    said = Refusal.said(refused.status, refused.body, str).says
+    assert {answer.error for answer in answers if answer.outcome == "refused"} == {said}
+    arrived = len(asked.endpoint.requests)
+    assert [answer.outcome for answer in asked(requests)].count("refused") == 3
+    assert len(asked.endpoint.requests) == arrived
+
+
+@pytest.mark.parametrize("name", FEATURES, ids=lambda name: name.replace(" ", "-"))
+def test_what_a_request_can_do_without_is_left_out_once_and_said_once(asked: Asked, name: str) -> None:
+    refused = REFUSED[name]
+    asked.endpoint.delay_s, asked.endpoint.play = 0.02, refused  # all are in flight when the first is refused
+    answers = asked([request(f"good {n}") for n in range(20)])
+    assert {answer.outcome for answer in answers} == {"ok"}
+    says = [words for words in asked.told.elements() if "models.yaml spares" in words or "at most" in words]
+    assert len(says) == 1
+    if asked.mode == "online":
+        asked.endpoint.play = None
+        fresh = asked([request("later")])
+        assert (fresh[0].outcome, refused(asked.endpoint.requests[-1])) == ("ok", None)
+
+
+def test_words_that_nobody_knows_stop_a_run_when_no_prompt_is_answered(asked: Asked) -> None:
+    refused = REFUSED["words that nobody knows"]
+    asked.endpoint.play = lambda _: Played(refused.status, refused.body)
+    if asked.mode == "batch":
+        assert {a.outcome for a in asked([request(f"q{n}") for n in range(40)])} == {"provider_error"}
+        return
+    with pytest.raises(UserError, match=r"\(400\): computer says no. The prompt ends with 'q\d+'"):
+        asked([request(f"q{n}") for n in range(40)])
+    assert len(asked.endpoint.requests) <= 16 + sending.DOUBTS
+    with pytest.raises(UserError, match="computer says no"):
+        asked([request("the only one")])
+    asked.endpoint.play = None  # refused for all, they are asked again
+    assert {a.outcome for a in asked([request(f"q{n}") for n in range(40)])} == {"ok"}
+
+
+def test_a_refused_parameter_is_named_with_the_line_that_leaves_it_out(asked: Asked) -> None:
+    asked.endpoint.play = REFUSED["a parameter of the user's"]
+    if asked.mode == "batch":
+        return
+    with pytest.raises(UserError, match=r"the parameter 'top_k' .*`parameters: \{top_k: null\}` under 'm'"):
+        asked([request("q")])
