@@ -7,7 +7,6 @@ rows is their cosine similarity.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import NotInstalled
 from synth_assets.resources.storage.files import sha256
+from synth_assets.resources.storage.process import processors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,9 +42,14 @@ class MiniLM:
     of the last `remember` texts (1.5 KB each). `threads`: of linear algebra (all processors but one)."""
 
     def __init__(self, threads: int | None = None, remember: int = 20_000) -> None:
-        self.threads = threads or max(1, (os.cpu_count() or 2) - 1)
+        self._threads = threads
         self.remember = remember
         self._known: dict[str, np.ndarray] = {}
+
+    @property
+    def threads(self) -> int:
+        """Of linear algebra."""
+        return self._threads or max(1, processors() - 1)
 
     @staticmethod
     def folder() -> Path:

@@ -6,12 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
 from synth_assets.commands.options import COMMANDS, module_of, said_of
 from synth_assets.commands.output import Output, failed
 from synth_assets.core.errors import Mistake, UserError
+from synth_assets.core.signals import stopping
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +49,15 @@ def _parsed(given: list[str], out: Output) -> argparse.Namespace:
 def _done(options: argparse.Namespace, out: Output) -> int:
     """The exit code of the command, of which it is said what is wrong."""
     try:
-        return options.command(options) or 0
+        with stopping() as status:
+            try:
+                return options.command(options) or 0
+            except KeyboardInterrupt:
+                why = "stopped; run again to go on: what was answered is kept."
+                with suppress(OSError):  # its terminal was closed
+                    print(why, file=sys.stderr)
+                out.wrong(Mistake(why, "stopped"))
+                return status()
     except UserError as error:
         failed(out, error)
         return 2
@@ -56,11 +66,6 @@ def _done(options: argparse.Namespace, out: Output) -> int:
     except OSError as error:
         failed(out, f"{error}. What was there before stays; mend this and run again.", "system")
         return 1
-    except KeyboardInterrupt:
-        why = "stopped; run again to go on: what was answered is kept."
-        print(why, file=sys.stderr)
-        out.wrong(Mistake(why, "stopped"))
-        return 130
 
 
 def _version() -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ class Database(ABC):
     naming the database, for whatever it or the disk says."""
 
     begin: str  # the statement that starts a transaction, and waits for that of another process
+    clock: str = ""  # a query: seconds since 1970 as all who share it see them; empty: this machine's
     names: str  # a query: what there is, tables and indexes, and each column as `table.column`
 
     def __init__(self, name: str) -> None:
@@ -64,6 +66,10 @@ class Database(ABC):
             except BaseException:
                 self._roll_back(connection)
                 raise
+
+    def now(self, execute: Execute) -> float:
+        """Seconds since 1970, by the server's clock where there is one."""
+        return float(execute(self.clock)[0][0]) if self.clock else time.time()
 
     def close(self) -> None:
         """End this process's connection; the next use opens another."""

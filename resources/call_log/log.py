@@ -7,14 +7,11 @@ Anybody can query it while runs write; by default it is one file, which any SQLi
 from __future__ import annotations
 
 import json
-import os
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +20,8 @@ from synth_assets.core.asking import REUSABLE, Answer, TokenLogprob
 from synth_assets.core.identity import verify
 from synth_assets.core.text.thoughts import apart
 from synth_assets.resources.call_log.database import CHUNK, Database, Execute, chunks, marks
+from synth_assets.resources.call_log.leases import Holder, Leases
 from synth_assets.resources.call_log.postgres import open_database
-from synth_assets.resources.storage.process import is_gone, this_process
 
 TABLES = Path(__file__).with_name("tables.sql")  # a blank line ends a statement
 ADDED = {  # columns that tables of older logs lack
@@ -69,6 +66,7 @@ class CallLog:
     def __init__(self, where: Path | str) -> None:
         self._database = open_database(where)
         self._has_tables = False
+        self._leases = Leases(self._open)
 
     @property
     def name(self) -> str:
@@ -82,16 +80,27 @@ class CallLog:
             found |= _answered(self.execute, chunk)
         return found
 
-    def claim(self, identities: Sequence[str], lease_s: float) -> dict[str, Answer | bool]:
+    def claim(self, identities: Sequence[str]) -> dict[str, Answer | bool]:
         """Leave to ask, so that processes which want the same thing at the same time pay once. True: ask.
         False: somebody else is asking, look again later. An Answer: somebody has asked. A claim ends with the
-        answer, with its process, or (of another machine's process) after `lease_s` seconds."""
+        answer, and with its process; of a process that is not known here, when it is not renewed for LEASE_S
+        seconds."""
         claims: dict[str, Answer | bool] = {}
         if identities:
             with self.transaction() as execute:
                 for chunk in chunks(dict.fromkeys(identities)):
-                    claims |= _claim(execute, chunk, lease_s)
+                    claims |= self._leases.claim(execute, chunk, _answered(execute, chunk))
+            if True in claims.values():
+                self._leases.keep()
         return claims
+
+    def holders(self, identities: Sequence[str]) -> list[Holder]:
+        """Who is asking for these, other than this process."""
+        return self._leases.holders(identities)
+
+    def now(self, execute: Execute) -> float:
+        """Seconds since 1970, by the database's clock where it has one."""
+        return self._database.now(execute)
 
     def release(self, identities: Sequence[str]) -> None:
         """Give claims up that brought no answer."""
@@ -187,28 +196,6 @@ def _answered(execute: Execute, identities: Sequence[str]) -> dict[str, Answer]:
         f"AND outcome IN ({outcomes}) ORDER BY id"
     )
     return {row[0]: _answer(row) for row in execute(query, identities)}  # the latest one stays
-
-
-def _claim(execute: Execute, identities: Sequence[str], lease_s: float) -> dict[str, Answer | bool]:
-    """`CallLog.claim` for at most CHUNK identities."""
-    answered = _answered(execute, identities)
-    query = f"SELECT identity, process, until FROM claims WHERE identity IN {marks(len(identities))}"
-    claims, now = execute(query, identities), time.time()
-    gone = set(filter(is_gone, {process for _, process, _ in claims}))
-    held = {identity for identity, process, until in claims if now < until and process not in gone}
-    free = [i for i in identities if i not in held and i not in answered]
-    if free:
-        me = _process(os.getpid())
-        take = f"INSERT INTO claims (identity, process, until) VALUES {marks(len(free), 3)} "
-        again = "ON CONFLICT (identity) DO UPDATE SET process = excluded.process, until = excluded.until"
-        execute(take + again, [value for i in free for value in (i, me, now + lease_s)])
-    return {i: answered.get(i, i not in held) for i in identities}
-
-
-@lru_cache(maxsize=1)
-def _process(_: int) -> str:
-    """This process; looked up again in the child of a fork."""
-    return this_process()
 
 
 def _row(entry: Entry, now: str) -> tuple[Any, ...]:

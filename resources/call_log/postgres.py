@@ -56,6 +56,7 @@ class Postgres(Database):
 
     # one writer at a time, as in SQLite, while anybody reads; the lock ends with the transaction
     begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"
+    clock = "SELECT extract(epoch FROM clock_timestamp())::double precision"
     names = (
         "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace UNION ALL "
         "SELECT relname || '.' || attname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid "

@@ -26,6 +26,7 @@ from typing import Any
 
 from synth_assets.core.errors import NotInstalled, UserError
 from synth_assets.resources.storage.files import locked, sha256, write
+from synth_assets.resources.storage.process import processors
 
 PACKAGED = "SmolLM2-135M-Instruct.Q4_1.gguf"
 PACKAGED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -172,7 +173,7 @@ def _parameters(model_path: Path, slots: int, context: int) -> Any:
     parameters.model_alias = {sha256(model_path)}  # what /v1/models answers
     parameters.n_parallel = slots
     parameters.n_ctx = slots * context
-    threads = max(1, len(os.sched_getaffinity(0)) - 1)  # one core stays with whoever asks
+    threads = max(1, processors() - 1)  # one core stays with whoever asks
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
     parameters.cache_ram_mib = 512  # prefixes that come back: 40 % less reading; it would grow to 8 GiB
     parameters.verbosity = 2  # warnings and errors

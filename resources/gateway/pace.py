@@ -19,6 +19,7 @@ START = 16  # calls in flight before the endpoint has shown how many it takes
 REFUSED = 0.1  # share of refusals that is too much
 MEMORY = 50  # calls that the share is taken over
 IN_A_ROW = 5  # refusals without an answer between them, after which nobody is sent for a while
+LONGEST = 60.0  # seconds that a limit a minute makes anybody wait; more was written by another clock
 BURST = 1.0  # seconds of a rate that may be used up at once
 
 
@@ -91,13 +92,13 @@ class Rate:
 
     def take(self, requests: int, tokens: int) -> float:
         """Use this much and return 0, or use nothing and return the seconds to wait."""
-        now = time.time()
         with self._call_log.transaction() as execute:
-            starts = {}
+            now, starts = self._call_log.now(execute), {}
             for scope in self._second_of:
                 execute("INSERT INTO rate (scope, until) VALUES (?, 0) ON CONFLICT DO NOTHING", (scope,))
                 ((until,),) = execute("SELECT until FROM rate WHERE scope = ?", (scope,))
-                starts[scope] = max(until, now - BURST)
+                longest = max(LONGEST, self._seconds(scope, requests, tokens))
+                starts[scope] = max(until if until - now <= longest else now, now - BURST)
             if (wait := max(starts.values()) - now) > 0:
                 return wait
             for scope, start in starts.items():

@@ -34,6 +34,7 @@ BILLED = 2  # answers to one question that are paid for, where none of them can 
 DOUBLINGS = 6  # of the wait between attempts: it stays under a minute
 PATIENCE = 600.0  # seconds that a call lets itself be told to wait (429) before that counts as an attempt
 LOOK_AGAIN = 0.2  # seconds until a request that another process is asking is looked up again
+SAY_WAITING = 3.0  # seconds of that, before it is said whom this process waits for; again after a minute
 BACKOFF = 0.5  # seconds before the second attempt; doubles, with jitter
 BACKLOG = 1_000  # requests that wait to be sent, before more are rendered
 DOUBTS = 5  # refusals for reasons unknown, none answered, after which nobody else is asked
@@ -78,6 +79,7 @@ class Sending:
         self.flying = 0  # calls
         self.claimed: set[str] = set()
         self.unwritten: list[tuple[Row, Answer]] = []
+        self.say_at: float | None = None  # when it is to be said whom this process waits for
         self.changed = asyncio.Event()  # something may be sent, or the end has come
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -228,7 +230,8 @@ class Sending:
     def _start(self, jobs: Sequence[_Job]) -> None:
         """Call, unless another process has the answer or is about to get it."""
         new = [row.asked for job in jobs for row in job.rows if row.asked not in self.claimed]
-        claims = self.log.claim(new, lease_s=ATTEMPTS * self.model.timeout_s + PATIENCE)
+        claims = self.log.claim(new)
+        self._say_who([identity for identity, claim in claims.items() if claim is False])
         for job in jobs:
             mine = []
             for row in job.rows:
@@ -247,6 +250,17 @@ class Sending:
                 task = asyncio.get_running_loop().create_task(self._ask(job))
                 self.tasks.add(task)
                 task.add_done_callback(self.tasks.discard)
+
+    def _say_who(self, others: Sequence[str]) -> None:
+        """Say whom this process waits for, if it has waited for a while."""
+        if not others:
+            self.say_at = None
+            return
+        now = time.monotonic()
+        self.say_at = self.say_at or now + SAY_WAITING
+        if now >= self.say_at and (holders := self.log.holders(others)):
+            self.say_at = now + 60.0
+            self.owner.tell(f"waits for what others are asking: {'; '.join(map(str, holders))}")
 
     async def _ask(self, job: _Job) -> None:
         """One HTTP call, and what is to be made of it."""

@@ -36,6 +36,7 @@ from typing import IO
 
 from synth_assets.core.asking import Result
 from synth_assets.resources.sandbox import confined
+from synth_assets.resources.storage.process import processors
 
 REASONS = ("ok", "error", "timed_out", "out_of_memory", "forbidden", "truncated")
 STDOUT_BYTES = 2**20  # of what is kept of a program's output
@@ -74,7 +75,7 @@ def run_many(
     codes: Sequence[str], workers: int | None = None, timeout_s: float = 5, memory_mib: int = 512
 ) -> list[Result]:
     """One Result a program, in their order, `workers` at a time (None: as many as processors)."""
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers or processors()) as pool:
         return list(pool.map(lambda code: run_python(code, "", timeout_s, memory_mib), codes))
 
 

@@ -10,14 +10,17 @@ import fcntl
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from hashlib import file_digest
 from pathlib import Path
 from typing import IO
 
-from synth_assets.resources.storage.process import is_gone, this_process
+from synth_assets.resources.storage.process import lives, this_process
+
+DAY_S = 86_400.0
 
 
 @contextmanager
@@ -66,11 +69,14 @@ def write(path: Path, text: str) -> None:
 
 
 def leftovers(folder: Path, name: str, within: str = "") -> Iterator[Path]:
-    """What ended processes of this machine left beside files of this name; `within`: in which subfolders."""
+    """What ended processes left beside files of this name; `within`: in which subfolders. Of a process that
+    is not known here, what is older than a day."""
     for path in folder.glob(f"{within}.{name}.*"):
-        host, _, rest = path.name.removeprefix(f".{name}.").partition("@")
-        if is_gone(f"{host}@{rest.partition('.')[0]}"):
-            yield path
+        place, _, rest = path.name.removeprefix(f".{name}.").partition("@")
+        alive = lives(f"{place}@{rest.partition('.')[0]}")
+        with suppress(FileNotFoundError):
+            if alive is False or (alive is None and time.time() - path.stat().st_mtime > DAY_S):
+                yield path
 
 
 def _remove(path: Path) -> None:

@@ -24,7 +24,7 @@ from dagster._core.definitions.data_version import (
 from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
 from dagster._core.remote_origin import (
     RegisteredCodeLocationOrigin,
     RemoteJobOrigin,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from synth_assets.resources.storage.lake import Partition
 
 CheckFailed = DagsterAssetCheckFailedError  # what a blocking check raises in the run of one process
+Interrupted = DagsterExecutionInterruptedError  # what a signal raises in it
 
 
 def scheduled(cron: str, timezone: str, after: date, until: date) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from synth_assets.assets.dagster_internals import CheckFailed, seen_from
+from synth_assets.assets.dagster_internals import CheckFailed, Interrupted, seen_from
 from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, Assets, key
 from synth_assets.assets.unchanged import Unchanged
 from synth_assets.core.errors import Mistake
@@ -136,6 +136,8 @@ class _Round:
             )
         except CheckFailed:
             raise RoundFailed(list(_failed_checks(self._world.instance, run_id))) from None
+        except Interrupted:
+            raise KeyboardInterrupt from None
         observed = [e.asset_observation_data.asset_observation for e in done.get_asset_observation_events()]
         return "; ".join(str(o.description) for o in observed if o.asset_key in assets)
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 from synth_assets.contracts.model_spec import Price
 from synth_assets.core.answer_schema import Schema
 from synth_assets.resources.call_log.database import CHUNK, Execute, chunks, marks
+from synth_assets.resources.call_log.leases import BATCH
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.budget import Budget, Cap, Use, total
 from synth_assets.resources.gateway.models import Model
@@ -78,7 +79,7 @@ class Batch:
     @property
     def holder(self) -> str:
         """Who has its claims, in the place of a process."""
-        return f"batch {self.key}"
+        return f"{BATCH}{self.key}"
 
     @property
     def name(self) -> str:

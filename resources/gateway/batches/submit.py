@@ -20,7 +20,6 @@ from synth_assets.resources.call_log.database import chunks
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.batches import api, records
 from synth_assets.resources.gateway.batches.api import Unavailable
-from synth_assets.resources.gateway.batches.collect import LEASE_S
 from synth_assets.resources.gateway.batches.records import Batch, Batched
 from synth_assets.resources.gateway.budget import Cap, Use
 from synth_assets.resources.gateway.language_model import LanguageModel
@@ -177,7 +176,7 @@ class _Submission:
     def _submit(self) -> None:
         """Make a batch of the file, without what others are asking and what the budget does not allow."""
         rows, self.file, self.bytes = self.file, [], 0
-        claims = self.log.claim([row.asked for row in rows], LEASE_S)
+        claims = self.log.claim([row.asked for row in rows])
         mine = [row for row in rows if claims[row.asked] is True]
         self.later.extend(row for row in rows if claims[row.asked] is not True)
         if not mine:

@@ -136,7 +136,7 @@ def test_rows_are_written_and_read_in_order(log: CallLog) -> None:
 def test_nothing_to_write_is_no_matter(log: CallLog) -> None:
     log.append([])
     log.release([])
-    assert log.claim([], 60) == {}
+    assert log.claim([]) == {}
     assert list(log.rows([])) == []
     assert log.count() == 0
 
@@ -167,27 +167,16 @@ def test_half_an_emoji_can_be_kept(log: CallLog) -> None:
 def test_a_claim_is_for_one(where: Path | str, log: CallLog) -> None:
     other = CallLog(where)
     write(log, Answer("said", "ok", "yes"))
-    assert log.claim(["a", "b", "said", "a"], 60) == {
+    assert log.claim(["a", "b", "said", "a"]) == {
         "a": True,
         "b": True,
         "said": Answer("said", "ok", "yes", from_log=True),
     }
-    assert other.claim(["b", "c"], 60) == {"b": False, "c": True}
+    assert other.claim(["b", "c"]) == {"b": False, "c": True}
     write(log, Answer("a", "timed_out"))
     log.release(["b"])
-    assert other.claim(["a", "b"], 60) == {"a": True, "b": True}
+    assert other.claim(["a", "b"]) == {"a": True, "b": True}
     other.close()
-
-
-def test_a_claim_ends_with_its_time_and_with_its_process(log: CallLog) -> None:
-    assert log.claim(["late"], -1) == {"late": True}
-    assert log.claim(["late"], 60) == {"late": True}
-    log.claim(["mine", "dead", "away"], 60)
-    for process, identity in (("{host}:1@0", "dead"), ("elsewhere:1@0", "away")):
-        ((mine,),) = log.execute("SELECT process FROM claims WHERE identity = 'mine'")
-        process = process.format(host=mine.partition(":")[0])
-        log.execute("UPDATE claims SET process = ? WHERE identity = ?", (process, identity))
-    assert log.claim(["mine", "dead", "away"], 60) == {"mine": False, "dead": True, "away": False}
 
 
 def test_threads_share_one_log(log: CallLog) -> None:
@@ -221,7 +210,7 @@ from synth_assets.resources.call_log.log import CallLog
 log, names = CallLog(sys.argv[1]), [str(i) for i in range(600)]
 print(log.count(), flush=True)
 sys.stdin.readline()  # all start together
-claimed = [log.claim(names[i : i + 60], 60) for i in range(0, 600, 60)]
+claimed = [log.claim(names[i : i + 60]) for i in range(0, 600, 60)]
 print(*(name for claims in claimed for name, mine in claims.items() if mine), flush=True)
 sys.stdin.readline()  # a claim ends with its process
 """

@@ -137,7 +137,7 @@ def test_the_child_of_a_fork_has_a_connection_of_its_own(database: Database) -> 
 
 def test_a_log_is_used_again_after_close(where: Path | str) -> None:
     log = CallLog(where)
-    log.claim(["a"], 60)
+    log.claim(["a"])
     log.close()
     assert log.count() == 0
     log.close()
@@ -145,9 +145,9 @@ def test_a_log_is_used_again_after_close(where: Path | str) -> None:
 
 def test_a_server_that_was_started_again_is_no_matter(postgres: str) -> None:
     log = CallLog(postgres)
-    log.claim(["a"], 60)
+    log.claim(["a"])
     end_sessions(postgres)
-    assert log.claim(["a"], 60) == {"a": False}
+    assert log.claim(["a"]) == {"a": False}
     end_sessions(postgres)
     assert log.count() == 0
     log.close()
@@ -181,14 +181,14 @@ def test_a_log_that_is_complete_is_not_made_again(postgres: str) -> None:
     with psycopg.connect(postgres) as other:
         other.execute("UPDATE calls SET model = model")  # until it ends, no index can be made
         log = CallLog(postgres)
-        assert log.claim(["a"], 60) == {"a": True}
+        assert log.claim(["a"]) == {"a": True}
         log.close()
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql+psycopg", "postgresql+psycopg2"])
 def test_every_name_of_postgres_is_understood(postgres: str, scheme: str) -> None:
     log = CallLog(f"{scheme}{postgres[postgres.index('://') :]}")
-    assert log.claim(["a"], 60) == {"a": True}
+    assert log.claim(["a"]) == {"a": True}
     log.close()
 
 

@@ -481,3 +481,17 @@ def test_the_claims_of_a_killed_process_hold_nobody_up(tmp_path: Path) -> None:
         assert subprocess.run([sys.executable, "-c", TWIN, str(tmp_path), endpoint.url]).returncode == 0
         assert time.monotonic() - started < 60  # and not the minutes of a lease
         assert len(endpoint.requests) == 16 + 40
+
+
+def test_whoever_waits_for_another_process_says_whom(
+    lm: LanguageModel, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "SAY_WAITING", 0.1)
+    (question,) = ask("a")
+    identity, said = question.identity(model, model.endpoint), []
+    lm.call_log.claim([identity])
+    until = "UPDATE claims SET process = 'elsewhere:7@1', until = until - 59"
+    lm.call_log.execute(until)
+    lm.tell = said.append
+    assert [answer.outcome for answer in lm.complete(model, [question])] == ["ok"]
+    assert said[0].startswith("waits for what others are asking: 1 of process 7 of another machine or")

@@ -114,6 +114,15 @@ def test_a_rate_is_kept_by_all_processes_together(tmp_path: Path) -> None:
     assert Rate(CallLog(tmp_path / "calls.sqlite"), other).take(1, 10) == 0.0
 
 
+def test_a_clock_that_was_set_back_makes_nobody_wait_for_longer_than_a_minute(tmp_path: Path) -> None:
+    log = CallLog(tmp_path / "calls.sqlite")
+    rate = Rate(log, Model("m", base_url="http://m", requests_per_minute=60))
+    rate.take(1, 0)
+    log.execute("UPDATE rate SET until = until + 3600")
+    assert rate.take(1, 0) == 0.0
+    assert 0 < rate.take(1, 0) + rate.take(1, 0) < 3
+
+
 def test_tokens_that_were_not_used_are_given_back(tmp_path: Path) -> None:
     model = Model("m", base_url="http://127.0.0.1:1/v1", tokens_per_minute=6_000)
     rate = Rate(CallLog(tmp_path / "calls.sqlite"), model)

@@ -273,7 +273,7 @@ def test_processes_that_submit_at_the_same_time_pay_once(
 def test_what_somebody_is_asking_online_is_waited_for(partition: Partition, provider: BatchEndpoint) -> None:
     request = Request([{"role": "user", "content": "q1"}], {"max_tokens": 2})
     identity = request.identity(partition.model)
-    partition.log.claim([identity], lease_s=60)
+    partition.log.claim([identity])
     answer = Answer(identity, "ok", text="from online")
     entry = Entry(answer, request.messages, request.parameters(partition.model, 0), "m", provider.url)
 

@@ -1,0 +1,60 @@
+"""Told to stop, by whatever signal: one line, its own exit status, and nothing is left claimed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from synth_assets.resources.call_log.log import CallLog
+from tests.assets.test_round import ROUND
+from tests.endpoint import Endpoint
+
+ROOT = Path(__file__).parents[2]
+RUN = [sys.executable, "-m", "synth_assets.cli", "run", "reviews", "--round", ROUND]
+
+
+def started(*path: Path, **settings: str) -> subprocess.Popen[str]:
+    places = os.pathsep.join(map(str, [*path, ROOT]))
+    env = {**os.environ, "PYTHONPATH": places, **settings}
+    return subprocess.Popen(RUN, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def asking(process: subprocess.Popen[str], endpoint: Endpoint) -> None:
+    """Return when it has asked for something."""
+    while not endpoint.requests:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_run_in_one_line(project: Path, endpoint: Endpoint, told: signal.Signals) -> None:
+    endpoint.delay_s = 1.0
+    run = started()
+    asking(run, endpoint)
+    run.send_signal(told)
+    said = run.communicate()[1].splitlines()
+    assert run.returncode == 128 + told
+    assert said[-1] == "stopped; run again to go on: what was answered is kept."
+    assert not [line for line in said if "Traceback" in line or line.startswith("  ")]
+    assert CallLog(project / ".synth" / "calls.sqlite").execute("SELECT * FROM claims") == []
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_where_python_is_that_of_macos(project: Path, endpoint: Endpoint) -> None:
+    endpoint.delay_s = 1.0
+    run = started(ROOT / "tests" / "maclike")
+    asking(run, endpoint)
+    run.kill()
+    run.communicate()
+    endpoint.delay_s = 0.0
+    began = time.monotonic()
+    again = started(ROOT / "tests" / "maclike")
+    said = again.communicate(timeout=600)[1]
+    assert again.returncode == 0, said
+    assert time.monotonic() - began < 90
