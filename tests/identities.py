@@ -53,6 +53,7 @@ WORDS = [
     *("valley", "wagon", "yellow", "zebra"),
 ]
 NEW = {  # columns that stages have had since the golden files were made
+    "calls": re.compile("thoughts"),
     "scores": re.compile(r"\w+_calls"),
     "rejected": re.compile("at_least|at_most"),
     "metrics": re.compile("set|set_rows|gold|said|against|attribute|attribute_value"),

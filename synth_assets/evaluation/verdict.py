@@ -85,9 +85,11 @@ def _unknown(recipe: Recipe, rows: list[Row], round_: str) -> tuple[str, str]:
             if (row["name"], row["slice"]) == ("accuracy", name) and not _known(row["value"]):
                 why = row.get("reason") or "a label of the test rows is in none of its rows"
                 return f"{name}: {why.rstrip('.')}", f"mend that, then {again}"
+    if not recipe.labels and recipe.metrics.in_context:
+        why = next((r["reason"] for r in rows if r["name"] == "in_context_gain" and r.get("reason")), "")
+        return why or "no seeds were shown to hold it against", "more seeds (seeds.splits)"
     if not recipe.labels:
-        wants = recipe.metrics.in_context is None
-        return "no metric tests it", "metrics.in_context" if wants else "more seeds.splits.demonstration"
+        return "no metric tests it", "metrics.in_context"
     if not recipe.metrics.student:
         return "metrics.student is off", "metrics: {student: true}"
     return "the seeds have no test rows", "seeds.splits.test"

@@ -31,7 +31,7 @@ SECTIONS = {  # title -> what it says; report/queries/card_* ask for their rows
     "Metrics": "With 95 % intervals where there are some; n is the number of rows measured.",
 }
 SYNTHETIC = (
-    "**The rows are synthetic**: a language model wrote them, nobody has read all of them. They may be "
+    "**Synthetic rows** were written by a language model, nobody has read all of them. They may be "
     "wrong, carry the model's biases, or repeat what it was trained on, and say nothing about real people "
     "or events. Judge a model on real data, not on these rows."
 )

@@ -21,7 +21,17 @@ from synth_assets.students import made
 
 SECTIONS = ["labels", "metrics", "annotator", "feedback", "seed"]
 PLOTTED = (  # over the rounds
-    *("accuracy", "accuracy_change", "macro_f1", "auc", "yield", "correctness", "kappa"),
+    *(
+        "accuracy",
+        "accuracy_gain",
+        "weights_gain",
+        "accuracy_change",
+        "macro_f1",
+        "auc",
+        "yield",
+        "correctness",
+        "kappa",
+    ),
     *("contamination", "vendi_score"),
 )
 TABLED = (

@@ -120,7 +120,7 @@ def test_the_card_says_how_it_was_made_and_what_is_not_known(
     text = (to / "README.md").read_text()
     front = yaml.safe_load(text.split("---")[1])
     assert front["size_categories"] == ["n<1K"]
-    assert "The rows are synthetic" in text
+    assert "**Synthetic rows** were written by a language model" in text
     assert "- license: not stated" in text
     assert "| generations | scripted | http://127." in text
     assert "| unknown |" in text  # the cost

@@ -78,6 +78,13 @@ def test_a_task_of_texts_is_told_by_a_model_that_is_shown_rows() -> None:
     )
 
 
+ANSWERS = films(
+    task={"text": "question"},
+    seeds={"file": "seeds.csv", "splits": {"test": 4}},
+    metrics={"in_context": {"answer": "text", "by": "exact_match", "prompt": "Write a question."}},
+)
+
+
 @pytest.mark.parametrize(
     ("recipe", "rows", "why"),
     [
@@ -98,8 +105,13 @@ def test_a_task_of_texts_is_told_by_a_model_that_is_shown_rows() -> None:
             [Row("yield", "all", 1.0)],
             "no metric tests it; next: metrics.in_context.",
         ),
+        (
+            ANSWERS,
+            [Row("in_context_gain", "filtered", None, reason="no row was answered with both")],
+            "no row was answered with both; next: more seeds (seeds.splits).",
+        ),
     ],
-    ids=["nothing", "no student", "no test rows", "unknown", "no labels"],
+    ids=["nothing", "no student", "no test rows", "unknown", "no labels", "no answers"],
 )
 def test_what_is_not_known_says_why_and_what_helps(recipe: Recipe, rows: list[Row], why: str) -> None:
     assert said(recipe, rows) == f"Whether the set is better than the seeds alone is not known: {why}"
