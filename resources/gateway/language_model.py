@@ -36,6 +36,7 @@ class Calls:
     completion_tokens: int | None = 0
     cost: float | None = 0.0  # US dollars
     seconds: float = 0.0
+    waiting: str = ""  # why nothing is answered just now, and when it is tried again
 
     def add(self, answer: Answer) -> None:
         """Count an answer."""

@@ -11,6 +11,8 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
 
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.models import Model
@@ -20,6 +22,13 @@ REFUSED = 0.1  # share of refusals that is too much
 MEMORY = 50  # calls that the share is taken over
 IN_A_ROW = 5  # refusals without an answer between them, after which nobody is sent for a while
 LONGEST = 60.0  # seconds that a limit a minute makes anybody wait; more was written by another clock
+LEFT = [  # headers that say how much is left, and when there is more: OpenAI's, which most use; Anthropic's
+    *((f"x-ratelimit-remaining-{unit}", f"x-ratelimit-reset-{unit}") for unit in ("requests", "tokens")),
+    *(
+        (f"anthropic-ratelimit-{unit}-remaining", f"anthropic-ratelimit-{unit}-reset")
+        for unit in ("requests", "tokens", "input-tokens", "output-tokens")
+    ),
+]
 BURST = 1.0  # seconds of a rate that may be used up at once
 
 
@@ -120,14 +129,16 @@ class Rate:
 
 
 def headroom(headers: Mapping[str, str]) -> float:
-    """Seconds until the endpoint takes calls again, if its headers say that none are left; else 0. The names
-    are OpenAI's, which most providers use: x-ratelimit-remaining-requests, -reset-requests, and of tokens."""
-    waits = [
-        duration(headers.get(f"x-ratelimit-reset-{unit}", ""))
-        for unit in ("requests", "tokens")
-        if headers.get(f"x-ratelimit-remaining-{unit}", "").strip() == "0"
-    ]
+    """Seconds until the endpoint takes calls again, if its headers say that none are left; else 0."""
+    waits = [until(headers.get(reset, "")) for left, reset in LEFT if headers.get(left, "").strip() == "0"]
     return max(waits, default=0.0)
+
+
+def until(text: str) -> float:
+    """Seconds from now on: of a duration, or until a time as RFC 3339 writes it; 0 for anything else."""
+    with suppress(ValueError):
+        return max(0.0, datetime.fromisoformat(text).timestamp() - time.time())
+    return duration(text)
 
 
 def duration(text: str) -> float:

@@ -65,7 +65,8 @@ class Refusal(NamedTuple):
 
     @classmethod
     def said(cls, status: int, body: Any, scrub: Callable[[str], str]) -> Refusal:
-        """From the JSON of an error, with or without `error` around it."""
+        """From the JSON of an error, with or without `error` and a list around it."""
+        body = body[0] if isinstance(body, list) and len(body) == 1 else body
         inner = body.get("error", body) if isinstance(body, dict) else body
         if not isinstance(inner, dict):
             return cls(status, scrub(str(inner)))

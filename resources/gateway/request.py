@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from synth_assets.contracts.model_spec import Price
 from synth_assets.core.answer_schema import Schema, correction
 from synth_assets.core.asking import Answer, Message
 from synth_assets.core.identity import request_id
 from synth_assets.resources.call_log.log import clean
+from synth_assets.resources.gateway.budget import Use, most
 from synth_assets.resources.gateway.models import Model
 
 
@@ -70,3 +72,20 @@ class Row:
         self.request = self.request.corrected(answer)
         self.asked = self.request.identity(model, endpoint)
         return True
+
+
+def most_of(
+    request: Request, model: Model, price: Price | None, samples: int = 1, in_words: bool = False
+) -> Use:
+    """The most that a call for this request can take."""
+    longest = longest_answer(request, model)
+    texts = [message["content"] for message in request.messages]
+    if in_words and request.schema is not None:
+        texts.append(request.schema.instruction())
+    return most(texts, longest and longest * samples, price)
+
+
+def longest_answer(request: Request, model: Model) -> int | None:
+    """The longest that an answer can be; providers have two names for it."""
+    sampling = request.sampling_for(model)
+    return sampling.get("max_tokens") or sampling.get("max_completion_tokens")

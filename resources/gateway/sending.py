@@ -13,17 +13,16 @@ from itertools import groupby
 from threading import Condition
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.contracts.model_spec import Price
 from synth_assets.core.asking import REUSABLE, Answer
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import seed_from
 from synth_assets.resources.call_log.database import chunks
 from synth_assets.resources.call_log.log import Entry
-from synth_assets.resources.gateway.budget import Use, cost, most, tokens, used
+from synth_assets.resources.gateway.budget import Use, cost, tokens, used
 from synth_assets.resources.gateway.embedded_server import ensure
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.pace import Rate
-from synth_assets.resources.gateway.request import Request, Row
+from synth_assets.resources.gateway.request import Request, Row, longest_answer, most_of
 from synth_assets.resources.gateway.transport import Connection, Reply, connect, event_loop, failed
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ LOOK_AGAIN = 0.2  # seconds until a request that another process is asking is lo
 SAY_WAITING = 3.0  # seconds of that, before it is said whom this process waits for; again after a minute
 BACKOFF = 0.5  # seconds before the second attempt; doubles, with jitter
 BACKLOG = 1_000  # requests that wait to be sent, before more are rendered
+QUIET = 3.0  # seconds without an answer, after which a person is told what the provider says
 DOUBTS = 5  # refusals for reasons unknown, none answered, after which nobody else is asked
 AHEAD = 8_000  # answers that may wait for one before them
 FINAL = (*REUSABLE, "over_budget")  # asking again now would bring nothing else
@@ -77,6 +77,8 @@ class Sending:
         self.accepted = False  # a prompt was answered: what is refused after all concerns that prompt
         self.doubtful: list[tuple[_Job, Reply, float]] = []  # refused, maybe all prompts are
         self.flying = 0  # calls
+        self.heard = time.monotonic()  # when something was answered
+        self.put_off = ("", 0.0)  # why a call waits for another attempt, and until when
         self.claimed: set[str] = set()
         self.unwritten: list[tuple[Row, Answer]] = []
         self.say_at: float | None = None  # when it is to be said whom this process waits for
@@ -169,6 +171,7 @@ class Sending:
         """Send what is ready, at the model's pace, until the caller has enough or somebody said stop."""
         self.connection, self.pace = connection, connection.pace
         self.pace.listeners.add(self.changed)
+        self._watch()
         try:
             while self.stop is None and not self.closed:
                 self.changed.clear()
@@ -189,6 +192,20 @@ class Sending:
         self._write()
         self.log.release(sorted(self.claimed))  # of what waited for another attempt
         self.pace.listeners.discard(self.changed)
+
+    def _watch(self) -> None:
+        """Every second: say why nothing is answered, if that is known."""
+        if self.future is None or not self.future.done():
+            asyncio.get_running_loop().call_later(1.0, self._watch)
+        why, until = self.put_off
+        if why and time.monotonic() - self.heard >= QUIET:
+            wait = max(until, self.pace.paused_until) - time.monotonic()
+            again = time.strftime("%H:%M:%S", time.localtime(time.time() + max(0.0, wait)))
+            self.owner.calls.waiting = f"nothing is answered ({why}); tried again at {again}"
+            try:
+                self._tell()
+            finally:
+                self.owner.calls.waiting = ""
 
     def _stop(self, error: BaseException) -> None:
         with self.condition:
@@ -297,7 +314,9 @@ class Sending:
         if result.fatal or outcome in FINAL or job.spent >= ATTEMPTS or job.billed >= BILLED:
             return self._keep(job, result, latency_s)
         backoff = BACKOFF * 2 ** min(job.attempts - 1, DOUBLINGS) * random.uniform(0.5, 1.5)
-        self._later(max(result.wait_s, backoff), job)
+        wait = max(result.wait_s, backoff)
+        self.put_off = result.parts[0]["error"] or outcome, time.monotonic() + wait
+        self._later(wait, job)
 
     def _believe(self) -> None:
         """The endpoint takes such requests: what it refused concerns those prompts alone."""
@@ -319,7 +338,8 @@ class Sending:
     def _keep(self, job: _Job, result: Reply, latency_s: float) -> None:
         """Give the answers to the rows; an endpoint may give fewer samples than asked for."""
         answered = result.answered and result.parts[0]["outcome"] in REUSABLE
-        self.accepted = self.accepted or answered
+        if answered:
+            self.accepted, self.heard, self.put_off = True, time.monotonic(), ("", 0.0)
         parts = list(result.parts) * (1 if answered else len(job.rows))
         for row, part in zip(job.rows, parts, strict=False):
             dollars = cost(part, self.model.price)
@@ -369,20 +389,3 @@ class Sending:
         if self.rate and (counts := tokens(result.parts)) is not None:
             self.rate.give_back(self._tokens(job) - sum(counts))
         return result
-
-
-def most_of(
-    request: Request, model: Model, price: Price | None, samples: int = 1, in_words: bool = False
-) -> Use:
-    """The most that a call for this request can take."""
-    longest = longest_answer(request, model)
-    texts = [message["content"] for message in request.messages]
-    if in_words and request.schema is not None:
-        texts.append(request.schema.instruction())
-    return most(texts, longest and longest * samples, price)
-
-
-def longest_answer(request: Request, model: Model) -> int | None:
-    """The longest that an answer can be; providers have two names for it."""
-    sampling = request.sampling_for(model)
-    return sampling.get("max_tokens") or sampling.get("max_completion_tokens")

@@ -154,7 +154,7 @@ class Connection:
         if about.kind == "feature":
             return Reply((), learnt=True, says=self.learn(about, refusal))
         if about.kind == "heals":
-            wait_s = min(retry_after(error.response.headers), self.model.timeout_s)
+            wait_s = min(retry_after(error.response.headers, error.body), self.model.timeout_s)
             if status in OVERLOADED:
                 self.pace.refused(started, wait_s)
             outcome = "rate_limited" if status == 429 else "provider_error"

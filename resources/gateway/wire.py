@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,8 @@ from synth_assets.resources.gateway.answers import answer_of, told
 if TYPE_CHECKING:
     from synth_assets.resources.gateway.models import Model
     from synth_assets.resources.gateway.request import Request
+
+DELAY = re.compile(r"retryDelay\W+(\d+(?:\.\d+)?)s")
 
 
 def body_of(
@@ -108,11 +111,14 @@ def _count(usage: Any, name: str) -> int | None:
     return count if type(count) is int and 0 <= count < 2**63 else None
 
 
-def retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds that a Retry-After header asks for (a number, a date, or in -ms milliseconds); else 0."""
-    milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after", "0")
+def retry_after(headers: Mapping[str, str], body: Any = None) -> float:
+    """Seconds that a Retry-After header asks for (a number, a date, or in -ms milliseconds), or Google's
+    `retryDelay` in the body; else 0."""
+    milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after", "")
+    if not milliseconds and not value and (delay := DELAY.search(str(body))):
+        return float(delay[1])
     try:
-        return max(0.0, float(milliseconds) / 1000 if milliseconds else float(value))
+        return max(0.0, float(milliseconds) / 1000 if milliseconds else float(value or 0))
     except ValueError:
         with suppress(ValueError):
             return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())

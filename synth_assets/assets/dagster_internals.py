@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -25,6 +28,7 @@ from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
+from dagster._core.execution import compute_logs
 from dagster._core.remote_origin import (
     RegisteredCodeLocationOrigin,
     RemoteJobOrigin,
@@ -35,6 +39,11 @@ from dagster._utils.schedules import cron_string_iterator
 if TYPE_CHECKING:
     from synth_assets.resources.storage.lake import Partition
 
+# What Dagster starts to copy what a stage prints ends with the stage. In a session of its own it hears no
+# Ctrl-C, which is for the run, and prints no traceback.
+compute_logs.subprocess = SimpleNamespace(  # type: ignore[attr-defined]
+    Popen=partial(subprocess.Popen, start_new_session=True)
+)
 CheckFailed = DagsterAssetCheckFailedError  # what a blocking check raises in the run of one process
 Interrupted = DagsterExecutionInterruptedError  # what a signal raises in it
 

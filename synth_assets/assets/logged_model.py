@@ -33,6 +33,7 @@ from synth_assets.stages.run import Encoder, Run
 from synth_assets.stages.stage import Stage, Table, Verdict, asset_name
 
 EVERY_SECONDS = 5.0
+WAITING_SECONDS = 30.0  # between two lines that say that nothing is answered
 ROWS_AT_ONCE = 2_000  # of the call log, on their way into the lake
 UNANSWERED = ("rate_limited", "provider_error", "timed_out")
 
@@ -284,10 +285,13 @@ class _Progress:
     def __init__(self, say: Any, what: str) -> None:
         self._say, self._what = say, what
         self._next = time.monotonic() + EVERY_SECONDS
+        self._quiet_until = 0.0  # what it waits for is not said again before
 
     def __call__(self, done: int, total: int | None, calls: Calls) -> None:
         now = time.monotonic()
-        if done != total and now < self._next:
+        if calls.waiting and now < self._quiet_until:
+            return
+        if done != total and now < self._next and not calls.waiting:
             return
         self._next = now + EVERY_SECONDS
         of = f"/{total:,}" if total is not None else ""
@@ -298,7 +302,10 @@ class _Progress:
             parts.append(f"{calls.failed:,} failed")
         if calls.cost:
             parts.append(f"${calls.cost:,.4f}")
-        if calls.calls and calls.seconds:
+        if calls.waiting:
+            self._quiet_until = now + WAITING_SECONDS
+            parts.append(calls.waiting)
+        elif calls.calls and calls.seconds:
             if calls.completion_tokens is not None and calls.prompt_tokens is not None:
                 tokens = calls.prompt_tokens + calls.completion_tokens
                 parts.append(f"{tokens / calls.seconds:,.0f} tokens/s")

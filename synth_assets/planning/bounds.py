@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from synth_assets.resources.gateway.sending import longest_answer, most_of
+from synth_assets.resources.gateway.request import longest_answer, most_of
 
 if TYPE_CHECKING:
     from synth_assets.contracts.model_spec import Price

@@ -24,8 +24,8 @@ from synth_assets.resources.gateway.batches.records import Batch, Batched
 from synth_assets.resources.gateway.budget import Cap, Use
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model
-from synth_assets.resources.gateway.request import Request, Row
-from synth_assets.resources.gateway.sending import ATTEMPTS, LOOK_AGAIN, most_of
+from synth_assets.resources.gateway.request import Request, Row, most_of
+from synth_assets.resources.gateway.sending import ATTEMPTS, LOOK_AGAIN
 from synth_assets.resources.gateway.transport import connect
 from synth_assets.resources.gateway.wire import body_of
 from synth_assets.resources.storage.process import this_process
