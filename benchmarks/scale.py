@@ -292,7 +292,7 @@ def command(*words: str | Path) -> str:
 
 
 def measure(cells: Sequence[str], latest: str) -> Iterator[dict[str, Any]]:
-    loaded = "from synth_assets.definitions import defs; defs().get_repository_def()"
+    loaded = "from synth_assets.code_location import defs; defs().get_repository_def()"
     yield timed("load", lambda: command(sys.executable, "-c", loaded))
     with web_server() as (url, server):
         for again in ("", ", again"):

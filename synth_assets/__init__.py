@@ -6,11 +6,13 @@ bank = synth.load("bank")
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from synth_assets.notebook import DataSet
 
 
@@ -20,3 +22,24 @@ def load(recipe: str | Path | Mapping[str, Any], name: str | None = None, replac
     from synth_assets import notebook
 
     return notebook.load(recipe, name, replace)
+
+
+def definitions(
+    recipes: str | Path | Iterable[str | Path] | None = None,
+    home: str | Path | None = None,
+    key_prefix: str | Sequence[str] = (),
+    group: str | None = None,
+    automation: bool = True,
+) -> dg.Definitions:
+    """Recipes as Dagster definitions, to be merged with others: `dg.Definitions.merge(mine, ...)`.
+
+    `recipes`: names, files or folders, by default all of the recipes' folder. `home`: where rows and calls
+    are kept, one folder a process, by default `$SYNTH_HOME` or `.synth`. `key_prefix`: what the assets' keys
+    begin with. `group`: of the assets, by default the recipe's name. `automation`: whether anything runs by
+    itself (schedules, sensors, automation conditions). UserError for a recipe that is wrong.
+
+    Resources have keys that begin with `synth_`; there is no executor, and no sensor looks at other assets.
+    """
+    from synth_assets.assets.code_location import definitions as made
+
+    return made(recipes, home, key_prefix, group, automation)

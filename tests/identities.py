@@ -29,7 +29,7 @@ import yaml
 
 # All that this needs of the product: where modules move, only these lines change.
 from synth_assets.cli import main as synth
-from synth_assets.definitions import defs as code_location
+from synth_assets.code_location import defs as code_location
 from synth_assets.recipe.load import load
 from synth_assets.recipe.versions import PARTS
 from tests.endpoint import Endpoint

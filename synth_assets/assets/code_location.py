@@ -1,16 +1,60 @@
-"""All recipes as one code location: their graphs, and the resources that they share."""
+"""Recipes as Dagster definitions: their graphs, and the resources that they share."""
 
-from collections.abc import Collection, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 
 import dagster as dg
 
 from synth_assets.assets import collect, factory, nightly, plan, report, rounds
-from synth_assets.assets.alerts import alert_on_failure
 from synth_assets.assets.dagster_internals import named
 from synth_assets.assets.io import LakeIOManager
+from synth_assets.core.errors import UserError
+from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.encoder import MiniLM
+from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages.graph import graph
+
+Named = str | Path  # a recipe's name, its file, or a folder of recipes
+
+
+def definitions(
+    recipes: Named | Iterable[Named] | None = None,
+    data_home: str | Path | None = None,
+    key_prefix: str | Sequence[str] = (),
+    group: str | None = None,
+    automation: bool = True,
+) -> dg.Definitions:
+    """What `synth_assets.definitions` returns; see there."""
+    if data_home is not None:
+        os.environ["SYNTH_HOME"] = str(Path(data_home).absolute())  # one of a process and of those it starts
+    given = [home.recipes()] if recipes is None else [recipes] if isinstance(recipes, Named) else recipes
+    prefix = [key_prefix] if isinstance(key_prefix, str) else key_prefix
+    found = [recipe.under(prefix) for each in given for recipe in _loaded(each)]
+    twice = {recipe.name for recipe in found if [r.name for r in found].count(recipe.name) > 1}
+    if twice:
+        raise UserError(f"recipes: {', '.join(sorted(twice))} is there twice: name each recipe once.")
+    scheduled = nightly.switched_on() if automation and any(recipe.schedule for recipe in found) else ()
+    made = build({recipe.name: recipe for recipe in found}, scheduled, automation)
+    if group is None and automation:
+        return made
+    changed = {"group_name": group} if group else {}
+    changed |= {} if automation else {"automation_condition": None}
+    return made.map_asset_specs(func=lambda spec: spec.replace_attributes(**changed))
+
+
+def _loaded(given: Named) -> list[Recipe]:
+    """UserError for what is no recipe."""
+    path = Path(given)
+    if path.is_dir():
+        return [load(file) for file in sorted(path.glob("*.yaml"))]
+    is_file = isinstance(given, Path) or path.suffix in (".yaml", ".yml")
+    return [load(path if is_file else home.recipes() / f"{given}.yaml")]
 
 
 def stage_assets(recipe: Recipe, scheduled: Collection[str] = ()) -> factory.Assets:
@@ -21,35 +65,54 @@ def stage_assets(recipe: Recipe, scheduled: Collection[str] = ()) -> factory.Ass
     return [*stages, factory.feedback_spec(recipe)]
 
 
-def recipe_definitions(recipe: Recipe, scheduled: Collection[str] = ()) -> dg.Definitions:
-    """The asset graph of one recipe, its jobs, its nightly schedule and its sensors."""
-    assets, job = stage_assets(recipe, scheduled), nightly.cells_job(recipe)
-    schedules: Sequence[dg.ScheduleDefinition] = [nightly.schedule(recipe, job)] if recipe.schedule else []
-    sensors: list[dg.SensorDefinition] = [nightly.follow(recipe)]
-    if recipe.mode == "batch":
-        sensors.append(collect.sensor(recipe, job))
+def recipe_definitions(
+    recipe: Recipe, scheduled: Collection[str] = (), automation: bool = True
+) -> dg.Definitions:
+    """The asset graph of one recipe and its jobs; with `automation` its nightly schedule and its sensors."""
+    stages, job = stage_assets(recipe, scheduled), nightly.cells_job(recipe)
+    assets = [*stages, plan.build(recipe, stages), report.build(recipe)]
+    schedules: list[dg.ScheduleDefinition] = []
+    sensors: list[dg.SensorDefinition] = []
+    if automation:
+        keys = {key for each in assets for key in ([each.key] if isinstance(each, dg.AssetSpec) else each.keys)}
+        sensors.append(nightly.follow(recipe, keys))
+        if recipe.mode == "batch":
+            sensors.append(collect.sensor(recipe, job))
+        if recipe.schedule:
+            schedules.append(nightly.schedule(recipe, job))
     return dg.Definitions(
-        assets=[*assets, plan.build(recipe, assets), report.build(recipe)],
-        jobs=[job, rounds.job(recipe, assets)],
-        schedules=schedules,
-        sensors=sensors,
+        assets=assets, jobs=[job, rounds.job(recipe, stages)], schedules=schedules, sensors=sensors
     )
 
 
-def build(found: Mapping[str, Recipe], scheduled: Collection[str] = ()) -> dg.Definitions:
+def build(
+    found: Mapping[str, Recipe], scheduled: Collection[str] = (), automation: bool = True
+) -> dg.Definitions:
     """Definitions of these recipes, on the data home of this process. `scheduled`: see `stage_assets`."""
-    lake, warehouse = home.lake(), home.warehouse()
-    shown = f"Writes rows to the lake, and shows them in {warehouse.path}."
-    return dg.Definitions.merge(
-        dg.Definitions(
-            resources={
-                "io_manager": named(LakeIOManager(lake, warehouse, found.__getitem__), shown),
-                "lake": named(lake, f"The rows that were made: Parquet files in {lake.root}."),
-                "language_model": named(home.language_model(), "All models. What its log holds is free."),
-                "encoder": named(home.encoder(), "Texts to vectors, for what is alike and what is varied."),
-            },
-            sensors=[alert_on_failure()],
-            executor=dg.in_process_executor,  # a run is one partition: its steps share the loaded encoder
+    shared, known = _shared(home.home(), home.place_of_calls())
+    known |= found
+    each = (recipe_definitions(recipe, scheduled, automation) for recipe in found.values())
+    return dg.Definitions.merge(dg.Definitions(resources=shared), *each)
+
+
+@cache  # what is merged must have the same resources, and not only such that are alike
+def _shared(
+    folder: Path, calls: Path | str
+) -> tuple[Mapping[str, dg.ResourceDefinition], dict[str, Recipe]]:
+    """The resources of a data home, and the recipes that its IO manager knows."""
+    lake, warehouse, known = home.lake(), home.warehouse(), dict[str, Recipe]()
+    resources = {
+        factory.IO_MANAGER: named(
+            lambda: LakeIOManager(lake, warehouse, known),
+            LakeIOManager,
+            f"Writes rows to the lake, and shows them in {warehouse.path}.",
         ),
-        *(recipe_definitions(recipe, scheduled) for recipe in found.values()),
-    )
+        "synth_lake": named(lambda: lake, Lake, f"The rows that were made: Parquet files in {lake.root}."),
+        "synth_language_model": named(
+            lambda: LanguageModel(CallLog(calls), folder / "server"),
+            LanguageModel,
+            "All models. What its log holds is free.",
+        ),
+        "synth_encoder": named(home.encoder, MiniLM, "Texts to vectors, for what is alike and what is varied."),
+    }
+    return resources, known

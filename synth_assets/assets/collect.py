@@ -8,6 +8,7 @@ from synth_assets.assets.factory import key, partitions_of
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.gateway.batches.collect import collect
 from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.stages.stage import asset_name
 
 EVERY_SECONDS = 60
 AT_MOST_SECONDS = 30.0  # Dagster gives a tick 60; what is left is collected in the next one
@@ -15,7 +16,8 @@ AT_MOST_SECONDS = 30.0  # Dagster gives a tick 60; what is left is collected in 
 
 def sensor(recipe: Recipe, job: Any) -> dg.SensorDefinition:
     """Collects what the provider's Batch API has ready, and asks for the partitions that waited for it."""
-    steps = [key(recipe, stage) for stage in recipe.step_stages]
+    stages = list(recipe.step_stages)
+    steps = [key(recipe, stage) for stage in stages]
     partitions = partitions_of(recipe, "generations")
 
     @dg.sensor(
@@ -26,12 +28,12 @@ def sensor(recipe: Recipe, job: Any) -> dg.SensorDefinition:
         description="Collects batches, and asks for each partition whose batches have all ended.",
     )
     def collects(
-        context: dg.SensorEvaluationContext, language_model: dg.ResourceParam[LanguageModel]
+        context: dg.SensorEvaluationContext, synth_language_model: dg.ResourceParam[LanguageModel]
     ) -> dg.SensorResult | dg.SkipReason:
         requests, said = list[dg.RunRequest](), dict[str, None]()
-        for i, step in enumerate(steps):
+        for i, stage in enumerate(stages):
             seconds = AT_MOST_SECONDS / len(steps)
-            found = collect(language_model.call_log, step.to_user_string(), seconds=seconds)
+            found = collect(synth_language_model.call_log, asset_name(recipe, stage), seconds=seconds)
             said[str(found)] = None
             requests += [
                 dg.RunRequest(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -75,11 +75,11 @@ def staleness(
     return _Resolver(instance, graph, view, partitions or {}, idle)
 
 
-def named(value: Any, description: str) -> dg.ResourceDefinition:
-    """An object as a resource that the UI shows with its type; Dagster's own wrapping shows a `<lambda>`."""
-    kind = dg.IOManagerDefinition if isinstance(value, dg.IOManager) else dg.ResourceDefinition
-    made: Any = kind(lambda _: value, description=description)
-    made._hardcoded_resource_type = type(value)
+def named(make: Callable[[], Any], type_: type, description: str) -> dg.ResourceDefinition:
+    """What `make` makes, a run at a time, as a resource that the UI shows with its type; Dagster's own wrapping shows a `<lambda>`."""
+    kind = dg.IOManagerDefinition if issubclass(type_, dg.IOManager) else dg.ResourceDefinition
+    made: Any = kind(lambda _: make(), description=description)
+    made._hardcoded_resource_type = type_
     return made
 
 
@@ -181,7 +181,7 @@ def rounds_at_work(instance: dg.DagsterInstance) -> dict[str, set[str | None]]:
     for run in instance.get_runs(filters=unfinished):
         partition = run.tags.get("dagster/partition")
         round_ = run.tags.get("dagster/partition/round") or (partition and partition.rpartition("|")[2])
-        selected = {asset.path[0] for asset in run.asset_selection or ()}
+        selected = {asset.path[-2] for asset in run.asset_selection or ()}
         for recipe in selected or {run.job_name.removesuffix("_cell")}:
             busy.setdefault(recipe, set()).add(round_)
     return busy

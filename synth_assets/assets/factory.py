@@ -20,6 +20,7 @@ from synth_assets.stages import tables
 from synth_assets.stages.stage import Check, Made, Stage, Table, Verdict, short
 
 LANGUAGE_MODEL_POOL = "language_model"
+IO_MANAGER = "synth_io_manager"
 PREVIEW_ROWS = 5
 COMPLETE = "synth/complete"  # tag of rows that another run would not make better: see `complete`
 NO_ENCODER = "without_encoder"  # its value, where something is unknown as long as there is none
@@ -29,8 +30,8 @@ HIDDEN = ("row_id", "round", "cell", "call_id", "replicate", "demonstration_ids"
 
 
 def key(recipe: Recipe, stage: str) -> dg.AssetKey:
-    """The asset's key: recipe, stage."""
-    return dg.AssetKey([recipe.name, stage])
+    """The asset's key: recipe, stage, after the prefix of a project if it has one."""
+    return dg.AssetKey([*recipe.key_prefix, recipe.name, stage])
 
 
 def partitions_of(recipe: Recipe, stage: str) -> dg.PartitionsDefinition | None:
@@ -57,12 +58,13 @@ def build(
 
     def compute(
         context: dg.AssetExecutionContext,
-        language_model: dg.ResourceParam[LanguageModel],
-        encoder: dg.ResourceParam[MiniLM],
-        lake: dg.ResourceParam[Lake],
+        synth_language_model: dg.ResourceParam[LanguageModel],
+        synth_encoder: dg.ResourceParam[MiniLM],
+        synth_lake: dg.ResourceParam[Lake],
         **rows: Table,
     ) -> Iterator[Any]:
-        run = LoggedRun(context, recipe, stage, partition_of(context), language_model, encoder, lake)
+        world = synth_language_model, synth_encoder, synth_lake
+        run = LoggedRun(context, recipe, stage, partition_of(context), *world)
         try:
             made = stage.compute(run, **rows)
         except Pending as pending:
@@ -90,6 +92,7 @@ def _decorated(
         "code_version": recipe.version(*stage.sections),
         "kinds": {"parquet"} | ({"llm"} if stage.pays else set()),
         "automation_condition": _automation(recipe, stage),
+        "io_manager_key": IO_MANAGER,
     }
     doc = str(stage.compute.__doc__)
     if stage.also:

@@ -1,6 +1,6 @@
 """Dagster's hand on the lake: an asset's value is written to its partition and read from it."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -16,15 +16,15 @@ from synth_assets.stages import tables
 class LakeIOManager(dg.IOManager):
     """Writes an asset's table to its partition of the lake, and reads partitions for other assets."""
 
-    def __init__(self, lake: Lake, warehouse: Warehouse, recipe: Callable[[str], Recipe]) -> None:
-        self._lake, self._warehouse, self._recipe = lake, warehouse, recipe
+    def __init__(self, lake: Lake, warehouse: Warehouse, recipes: Mapping[str, Recipe]) -> None:
+        self._lake, self._warehouse, self._recipes = lake, warehouse, recipes
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        name, stage = context.asset_key.path
-        recipe = self._recipe(name)
+        name, stage = context.asset_key.path[-2:]
+        recipe = self._recipes[name]
         partition = _partitions(context, recipe, stage)[0]
         path = self._lake.write(name, stage, partition, obj)
-        show(recipe, self._warehouse)
+        show(recipe, self._warehouse, self._recipes)
         words = " ".join([name, stage, *partition.values()])
         context.log.info(f"{words}: {obj.num_rows:,} rows written")
         context.add_output_metadata(
@@ -38,8 +38,8 @@ class LakeIOManager(dg.IOManager):
         )
 
     def load_input(self, context: dg.InputContext) -> Any:
-        name, stage = context.asset_key.path
-        recipe = self._recipe(name)
+        name, stage = context.asset_key.path[-2:]
+        recipe = self._recipes[name]
         partitions = _partitions(context, recipe, stage)
         return self._lake.read(name, stage, partitions, tables.schema(recipe, stage))
 

@@ -1,6 +1,7 @@
 """What runs by itself: the nightly schedule of a recipe, and the stages that follow its rows."""
 
 import os
+from collections.abc import Collection
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +31,7 @@ def cells_job(recipe: Recipe) -> Any:  # dagster's unresolved job has no public 
         f"{recipe.name}_cell",
         selection=made_by_cell(recipe),
         partitions_def=partitions_of(recipe, "generations"),
+        executor_def=dg.in_process_executor,
         description="Make one cell of one round, up to its scores.",
     )
 
@@ -49,11 +51,11 @@ def schedule(recipe: Recipe, job: Any) -> dg.ScheduleDefinition:
         execution_timezone=recipe.timezone,
         description="Today's round, one run a cell; its filters, weights and metrics follow.",
     )
-    def nightly(context: dg.ScheduleEvaluationContext, lake: dg.ResourceParam[Lake]) -> list[dg.RunRequest]:
+    def nightly(context: dg.ScheduleEvaluationContext, synth_lake: dg.ResourceParam[Lake]) -> list[dg.RunRequest]:
         tonight = context.scheduled_execution_time.astimezone(ZoneInfo(recipe.timezone)).date()
         rounds = [tonight.isoformat()]
         if recipe.missed_nights == "catch_up":
-            rounds = _missed(recipe, lake, tonight) + rounds
+            rounds = _missed(recipe, synth_lake, tonight) + rounds
         return [
             dg.RunRequest(run_key=f"{round_}/{cell}", partition_key=cell_key(round_, cell))
             for round_ in rounds
@@ -93,11 +95,11 @@ def switched_on() -> set[str]:
         return running_schedules(instance)
 
 
-def follow(recipe: Recipe) -> dg.AutomationConditionSensorDefinition:
-    """The sensor that evaluates the automation conditions of the recipe's assets."""
+def follow(recipe: Recipe, assets: Collection[dg.AssetKey]) -> dg.AutomationConditionSensorDefinition:
+    """The sensor that evaluates the automation conditions of the recipe's assets, and of no others."""
     return dg.AutomationConditionSensorDefinition(
         f"{recipe.name}_follow",
-        target=dg.AssetSelection.groups(recipe.name),
+        target=dg.AssetSelection.assets(*assets),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Materializes seeds once, and a round's filters, weights and metrics after its scores.",
     )

@@ -29,17 +29,17 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
     )
     def compute(
         context: dg.AssetExecutionContext,
-        language_model: dg.ResourceParam[LanguageModel],
-        lake: dg.ResourceParam[Lake],
-        encoder: dg.ResourceParam[MiniLM],
+        synth_language_model: dg.ResourceParam[LanguageModel],
+        synth_lake: dg.ResourceParam[Lake],
+        synth_encoder: dg.ResourceParam[MiniLM],
     ) -> dg.MaterializeResult:
         import pandas as pd
 
         from synth_assets.planning.plan import in_short, plan, totals
 
         round_ = context.partition_key
-        states = DagsterStates(recipe, round_, assets, context.instance, lake, encoder)
-        lines = plan(recipe, round_, lake, language_model.call_log, encoder, states)
+        states = DagsterStates(recipe, round_, assets, context.instance, synth_lake, synth_encoder)
+        lines = plan(recipe, round_, synth_lake, synth_language_model.call_log, synth_encoder, states)
         shown = pd.DataFrame(
             {
                 "stage": [str(line) for line in lines],

@@ -22,6 +22,7 @@ from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.process import this_process
 from synth_assets.stages.graph import cut_by
+from synth_assets.stages.stage import asset_name
 
 PROCESS_TAG = "synth/process"
 BESIDE = ("report",)  # what is made of a whole round after its stages
@@ -148,7 +149,7 @@ class _Round:
             time.sleep(POLL_S)
             waiting = set[str]()
             for stage in self._recipe.step_stages:
-                found = collect(self._log, key(self._recipe, stage).to_user_string())
+                found = collect(self._log, asset_name(self._recipe, stage))
                 waiting |= {partition for partition, latest in found.partitions.items() if latest is None}
                 news = [words for words in (*found.ended, *found.problems) if words not in said]
                 said.update(news)
@@ -175,18 +176,18 @@ def job(recipe: Recipe, assets: Assets) -> dg.JobDefinition:
     @dg.op(name=f"{recipe.name}__round", out=dg.Out(dg.Nothing), pool=LANGUAGE_MODEL_POOL)
     def make_round(
         context: dg.OpExecutionContext,
-        language_model: dg.ResourceParam[LanguageModel],
-        encoder: dg.ResourceParam[MiniLM],
-        lake: dg.ResourceParam[Lake],
+        synth_language_model: dg.ResourceParam[LanguageModel],
+        synth_encoder: dg.ResourceParam[MiniLM],
+        synth_lake: dg.ResourceParam[Lake],
     ) -> None:
         definitions, origin = context.repository_def, context.run.remote_job_origin
         world = World(
             context.instance,
             definitions.get_implicit_global_asset_job_def,
             assets,
-            lake,
-            language_model,
-            encoder,
+            synth_lake,
+            synth_language_model,
+            synth_encoder,
             origin.location_name if origin else "",
             context.log.info,
         )
@@ -196,6 +197,7 @@ def job(recipe: Recipe, assets: Assets) -> dg.JobDefinition:
     @dg.job(
         name=f"{recipe.name}_round",
         partitions_def=rounds(recipe.start, recipe.timezone),
+        executor_def=dg.in_process_executor,
         description="Make one round, as far as it would come out otherwise. Its runs are shown beside it.",
     )
     def whole_round() -> None:

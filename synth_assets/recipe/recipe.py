@@ -5,13 +5,13 @@ What is not said has a default; what is said wrongly is refused with file, line,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from synth_assets.contracts.filter import Filter
 from synth_assets.contracts.model_spec import ModelSpec, NamedModel
@@ -84,6 +84,7 @@ class Recipe(Strict):
     """The first round."""
     seed: int = 0
     """Another number changes every draw."""
+    _key_prefix: tuple[str, ...] = PrivateAttr(())
 
     @field_validator("steps", mode="before")
     @classmethod
@@ -250,6 +251,17 @@ class Recipe(Strict):
     def models_of(self, step: str) -> list[str | NamedModel]:
         """Whom a step asks: nobody, a model, or in a dialogue the assistant's and then the user's."""
         return self.steps[step].models(self.model)
+
+    @property
+    def key_prefix(self) -> tuple[str, ...]:
+        """What the keys of its assets begin with, in a project where that is wanted."""
+        return self._key_prefix
+
+    def under(self, key_prefix: Sequence[str]) -> Recipe:
+        """The same recipe, whose assets' keys begin so."""
+        placed = self.model_copy()
+        placed._key_prefix = tuple(key_prefix)
+        return placed
 
     @classmethod
     def fields_of(cls) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
@@ -10,9 +12,9 @@ from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages import tables
 
 
-def show(recipe: Recipe, target: Warehouse | None = None) -> Warehouse:
+def show(recipe: Recipe, target: Warehouse | None = None, others: Iterable[str] = ()) -> Warehouse:
     """The warehouse (by default that of this home), which shows this recipe and no longer those whose file is
-    gone."""
+    gone. `others`: names of recipes that have no file there."""
     target = target or warehouse()
     schemas = tables.schemas(recipe)
     # rows of cells that the recipe no longer has are on disk until `synth clean` removes them
@@ -21,7 +23,7 @@ def show(recipe: Recipe, target: Warehouse | None = None) -> Warehouse:
         only["weighted"] = ("label", recipe.labels)
     target.show(recipe.name, schemas, tables.stages(recipe), only)
     if recipes().is_dir():  # elsewhere than where the recipes are, nothing is known of them
-        target.keep([recipe.name, *(path.stem for path in recipes().glob("*.yaml"))])
+        target.keep([recipe.name, *others, *(path.stem for path in recipes().glob("*.yaml"))])
     return target
 
 

@@ -80,7 +80,7 @@ def test_the_nightly_schedule_asks_for_each_cell_of_the_day(defs: dg.Definitions
             instance,
             scheduled_execution_time=datetime(2026, 11, 20, 2, tzinfo=UTC),
             repository_def=defs.get_repository_def(),
-            resources={"lake": Lake(project / ".synth" / "lake")},
+            resources={"synth_lake": Lake(project / ".synth" / "lake")},
         )
         requests = schedule.evaluate_tick(context).run_requests
     assert requests is not None
@@ -155,7 +155,7 @@ def test_nights_without_a_daemon_are_skipped_or_caught_up(
             instance,
             scheduled_execution_time=datetime(2026, 11, 20, 2, tzinfo=UTC),
             repository_def=defs.get_repository_def(),
-            resources={"lake": lake},
+            resources={"synth_lake": lake},
         )
         requests = defs.resolve_schedule_def("reviews_nightly").evaluate_tick(context).run_requests
     assert requests is not None
