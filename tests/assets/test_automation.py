@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
+from synth_assets import code_location
 from synth_assets.assets.code_location import build
 from synth_assets.assets.dagster_internals import scheduled
 from synth_assets.assets.factory import partitions_of
@@ -199,7 +200,7 @@ def test_a_run_that_fails_is_told_to_a_webhook(
         hook.fail_next(404)
         assert main(["run", "reviews", "--round", NEW]) == 2
         hook.requests.clear()
-        defs = build({"reviews": load(project / "recipes" / "reviews.yaml")})
+        defs = code_location.defs()
         with dagster_instance() as instance:
             (run,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
             (event,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
