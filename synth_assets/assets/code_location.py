@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -11,7 +12,7 @@ from synth_assets.assets import collect, factory, nightly, plan, report, rounds
 from synth_assets.assets.dagster_internals import named
 from synth_assets.assets.io import LakeIOManager
 from synth_assets.core.errors import UserError
-from synth_assets.recipe.load import load
+from synth_assets.recipe.load import inline, load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
 from synth_assets.resources.call_log.log import CallLog
@@ -21,10 +22,11 @@ from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages.graph import graph
 
 Named = str | Path  # a recipe's name, its file, or a folder of recipes
+Given = Named | Iterable[Named] | Mapping[str, Mapping[str, Any]]  # some of them; or name -> recipe
 
 
 def definitions(
-    recipes: Named | Iterable[Named] | None = None,
+    recipes: Given | None = None,
     data_home: str | Path | None = None,
     key_prefix: str | Sequence[str] = (),
     group: str | None = None,
@@ -33,9 +35,9 @@ def definitions(
     """What `synth_assets.definitions` returns; see there."""
     if data_home is not None:
         os.environ["SYNTH_HOME"] = str(Path(data_home).absolute())  # one of a process and of those it starts
-    given = [home.recipes()] if recipes is None else [recipes] if isinstance(recipes, Named) else recipes
     prefix = [key_prefix] if isinstance(key_prefix, str) else key_prefix
-    found = [recipe.under(prefix) for each in given for recipe in _loaded(each)]
+    given = home.recipes() if recipes is None else recipes
+    found = [recipe.under(prefix) for recipe in loaded(given)]
     twice = {recipe.name for recipe in found if [r.name for r in found].count(recipe.name) > 1}
     if twice:
         raise UserError(f"recipes: {', '.join(sorted(twice))} is there twice: name each recipe once.")
@@ -48,8 +50,12 @@ def definitions(
     return made.map_asset_specs(func=lambda spec: spec.replace_attributes(**changed))
 
 
-def _loaded(given: Named) -> list[Recipe]:
-    """UserError for what is no recipe."""
+def loaded(given: Given) -> list[Recipe]:
+    """The recipes that are named, or that stand there. UserError for what is no recipe."""
+    if isinstance(given, Mapping):
+        return [inline(content, name) for name, content in given.items()]
+    if not isinstance(given, Named):
+        return [recipe for each in given for recipe in loaded(each)]
     path = Path(given)
     if path.is_dir():
         return [load(file) for file in sorted(path.glob("*.yaml"))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,18 @@ def parsed(content: bytes, path: Path) -> Recipe:
         raise refused(sorted(found, key=lambda mistake: mistake.line or 1))
     vars(recipe)["as_written"] = content.decode("utf-8", "replace")
     return recipe
+
+
+def inline(content: Mapping[str, Any], name: str) -> Recipe:
+    """A recipe that stands in no file of its own: errors name its fields."""
+    import yaml
+
+    try:
+        return parsed(yaml.safe_dump(dict(content), allow_unicode=True).encode(), Path(f"{name}.yaml"))
+    except UserError as error:
+        places = (".".join(filter(None, [name, mistake.field])) for mistake in error.mistakes)
+        of = zip(error.mistakes, places, strict=True)
+        raise refused(replace(m, file=None, line=None, field=place) for m, place in of) from error
 
 
 def beside(error: ValidationError, read: Mapping[str, Any]) -> Iterator[Any]:
