@@ -35,9 +35,10 @@ def definitions(
     """Recipes as Dagster definitions, to be merged with others: `dg.Definitions.merge(mine, ...)`.
 
     `recipes`: names, files or folders, or a mapping from names to whole recipes; by default all of the
-    recipes' folder. `home`: where rows and calls are kept, one folder a process, by default `$SYNTH_HOME` or `.synth`. `key_prefix`: what the assets' keys
-    begin with. `group`: of the assets, by default the recipe's name. `automation`: whether anything runs by
-    itself (schedules, sensors, automation conditions). UserError for a recipe that is wrong.
+    recipes' folder. `home`: where rows and calls are kept, one folder a process, by default `$SYNTH_HOME` or
+    `.synth`. `key_prefix`: what the assets' keys begin with. `group`: of the assets, by default the recipe's
+    name. `automation`: whether anything runs by itself (schedules, sensors, automation conditions). UserError
+    for a recipe that is wrong.
 
     Resources have keys that begin with `synth_`; there is no executor, and no sensor looks at other assets.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from synth_assets.assets import collect, factory, nightly, plan, report, rounds
+from synth_assets.assets import collect, factory, nightly, plan, report, rounds, training_set
 from synth_assets.assets.dagster_internals import named
 from synth_assets.assets.io import LakeIOManager
 from synth_assets.core.errors import UserError
@@ -76,11 +76,13 @@ def recipe_definitions(
 ) -> dg.Definitions:
     """The asset graph of one recipe and its jobs; with `automation` its nightly schedule and its sensors."""
     stages, job = stage_assets(recipe, scheduled), nightly.cells_job(recipe)
-    assets = [*stages, plan.build(recipe, stages), report.build(recipe)]
+    assets = [*stages, training_set.build(recipe), plan.build(recipe, stages), report.build(recipe)]
     schedules: list[dg.ScheduleDefinition] = []
     sensors: list[dg.SensorDefinition] = []
     if automation:
-        keys = {key for each in assets for key in ([each.key] if isinstance(each, dg.AssetSpec) else each.keys)}
+        keys = {
+            key for each in assets for key in ([each.key] if isinstance(each, dg.AssetSpec) else each.keys)
+        }
         sensors.append(nightly.follow(recipe, keys))
         if recipe.mode == "batch":
             sensors.append(collect.sensor(recipe, job))
@@ -102,9 +104,7 @@ def build(
 
 
 @cache  # what is merged must have the same resources, and not only such that are alike
-def _shared(
-    folder: Path, calls: Path | str
-) -> tuple[Mapping[str, dg.ResourceDefinition], dict[str, Recipe]]:
+def _shared(folder: Path, calls: Path | str) -> tuple[Mapping[str, dg.ResourceDefinition], dict[str, Recipe]]:
     """The resources of a data home, and the recipes that its IO manager knows."""
     lake, warehouse, known = home.lake(), home.warehouse(), dict[str, Recipe]()
     resources = {
@@ -119,6 +119,8 @@ def _shared(
             LanguageModel,
             "All models. What its log holds is free.",
         ),
-        "synth_encoder": named(home.encoder, MiniLM, "Texts to vectors, for what is alike and what is varied."),
+        "synth_encoder": named(
+            home.encoder, MiniLM, "Texts to vectors, for what is alike and what is varied."
+        ),
     }
     return resources, known

@@ -44,8 +44,8 @@ class SynthRecipes(dg.Component, dg.Model, dg.Resolvable):
     ]
     home: Annotated[str | None, dg.Resolver.default(description="Where rows and calls are kept.")] = None
     key_prefix: Annotated[
-        list[str], dg.Resolver.default(description="What the assets' keys begin with.")
-    ] = []
+        list[str] | None, dg.Resolver.default(description="What the assets' keys begin with.")
+    ] = None
     group: Annotated[
         str | None, dg.Resolver.default(description="Of the assets; by default the recipe's name.")
     ] = None
@@ -56,7 +56,7 @@ class SynthRecipes(dg.Component, dg.Model, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         place = settle(context.project_root)
         home = place / self.home if self.home else None
-        return definitions(self.recipes, home, self.key_prefix, self.group, self.automation)
+        return definitions(self.recipes, home, self.key_prefix or (), self.group, self.automation)
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel] | None:
@@ -93,7 +93,7 @@ class _Right(str):
 
     def __new__(cls, words: str) -> "_Right":
         made = super().__new__(cls, words)
-        made._inline, made._wrong = {}, words
+        made._inline, made._wrong = {}, ""
         return made
 
     _inline: dict[str, Any]
@@ -116,4 +116,4 @@ class _Right(str):
         return super().__hash__()
 
     def __repr__(self) -> str:
-        return self._wrong
+        return f"the recipes that are right: {self._wrong}"

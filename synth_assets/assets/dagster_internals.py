@@ -76,7 +76,8 @@ def staleness(
 
 
 def named(make: Callable[[], Any], type_: type, description: str) -> dg.ResourceDefinition:
-    """What `make` makes, a run at a time, as a resource that the UI shows with its type; Dagster's own wrapping shows a `<lambda>`."""
+    """What `make` makes for a run, as a resource that the UI shows with its type; Dagster's own wrapping shows
+    a `<lambda>`."""
     kind = dg.IOManagerDefinition if issubclass(type_, dg.IOManager) else dg.ResourceDefinition
     made: Any = kind(lambda _: make(), description=description)
     made._hardcoded_resource_type = type_

@@ -71,7 +71,7 @@ def build(
             yield from not_yet(context, str(pending), pending.batches)
             return
         run.save_calls()
-        lake.note_version(recipe.version(*stage.sections), partial(made_from, recipe, *stage.sections))
+        synth_lake.note_version(recipe.version(*stage.sections), partial(made_from, recipe, *stage.sections))
         yield from _results(context, recipe, stage, made, run)
 
     return _decorated(recipe, stage, freshness_policy)(compute)

@@ -1,10 +1,12 @@
 """Dagster's hand on the lake: an asset's value is written to its partition and read from it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from synth_assets.assets import training_set
 from synth_assets.partitions import columns
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.views import show
@@ -14,7 +16,9 @@ from synth_assets.stages import tables
 
 
 class LakeIOManager(dg.IOManager):
-    """Writes an asset's table to its partition of the lake, and reads partitions for other assets."""
+    """Writes an asset's table to its partition of the lake, and reads partitions for other assets: as a
+    pandas DataFrame; where an input is annotated so, as a DuckDB relation, or (of one partition) as the
+    `Path` of its Parquet file, which load nothing."""
 
     def __init__(self, lake: Lake, warehouse: Warehouse, recipes: Mapping[str, Recipe]) -> None:
         self._lake, self._warehouse, self._recipes = lake, warehouse, recipes
@@ -40,7 +44,18 @@ class LakeIOManager(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> Any:
         name, stage = context.asset_key.path[-2:]
         recipe = self._recipes[name]
-        partitions = _partitions(context, recipe, stage)
+        if stage == training_set.NAME:
+            stage, partitions = training_set.STAGE, [training_set.latest(recipe, self._lake)]
+        else:
+            partitions = _partitions(context, recipe, stage)
+        wanted: Any = context.dagster_type.typing_type
+        if wanted is Path and len(partitions) == 1:
+            return self._lake.path(name, stage, partitions[0])
+        if getattr(wanted, "__name__", "") == "DuckDBPyRelation":
+            import duckdb
+
+            paths = [str(self._lake.path(name, stage, each)) for each in partitions]
+            return duckdb.read_parquet(paths, hive_partitioning=False)
         return self._lake.read(name, stage, partitions, tables.schema(recipe, stage))
 
 

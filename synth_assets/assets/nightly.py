@@ -51,7 +51,9 @@ def schedule(recipe: Recipe, job: Any) -> dg.ScheduleDefinition:
         execution_timezone=recipe.timezone,
         description="Today's round, one run a cell; its filters, weights and metrics follow.",
     )
-    def nightly(context: dg.ScheduleEvaluationContext, synth_lake: dg.ResourceParam[Lake]) -> list[dg.RunRequest]:
+    def nightly(
+        context: dg.ScheduleEvaluationContext, synth_lake: dg.ResourceParam[Lake]
+    ) -> list[dg.RunRequest]:
         tonight = context.scheduled_execution_time.astimezone(ZoneInfo(recipe.timezone)).date()
         rounds = [tonight.isoformat()]
         if recipe.missed_nights == "catch_up":

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from synth_assets.assets import training_set
 from synth_assets.assets.dagster_internals import CheckFailed, Interrupted, seen_from
 from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, Assets, key
 from synth_assets.assets.unchanged import Unchanged
@@ -25,7 +26,7 @@ from synth_assets.stages.graph import cut_by
 from synth_assets.stages.stage import asset_name
 
 PROCESS_TAG = "synth/process"
-BESIDE = ("report",)  # what is made of a whole round after its stages
+BESIDE = ("report", training_set.NAME)  # what is made after the stages of a whole round
 POLL_S = 60.0  # between two looks at what is with the provider
 Cut = tuple[str, ...]
 
@@ -76,6 +77,7 @@ def make(recipe: Recipe, round_: str, world: World, wait: bool = False, again: b
             cells = made.wait_for_one(list(pending)) if pending and wait else []
         if not pending:
             made.make(("round",))
+            made.hand_over()
     return [f"{cell}: {why}" for cell, why in pending.items()]
 
 
@@ -105,6 +107,13 @@ class _Round:
             for cell, stages in self._left(cut, cells).items()
         }
 
+    def hand_over(self) -> None:
+        """The training set, where it is not that of the latest round already."""
+        if training_set.NAME in BESIDE:
+            latest = training_set.latest(self._recipe, self._world.lake)["round"]
+            if self._again or not self._unchanged.has_training_set(latest):
+                self._execute([training_set.NAME], None)
+
     def _left(self, cut: Cut, cells: Sequence[str]) -> dict[str, list[str]]:
         """Cell -> the stages to make. Says which are left as they are."""
         names = [name for stage in cut_by(self._recipe, *cut) for name in (stage.name, *stage.also)]
@@ -117,7 +126,7 @@ class _Round:
         if cut == ("round",):
             page = place(self._recipe.name, self._round)
             if left[""] or not self._unchanged.has_report(page):
-                left[""] = [*left[""], *BESIDE]
+                left[""] = [*left[""], *(name for name in BESIDE if name != training_set.NAME)]
         return left
 
     def _execute(self, stages: Sequence[str], partition: str | None) -> str:

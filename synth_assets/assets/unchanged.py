@@ -62,8 +62,15 @@ class Unchanged:
 
     def has_report(self, page: Path) -> bool:
         """Whether the round's page was made after its metrics, and is there."""
-        report, metrics = (self._last(stage, self._round) for stage in ("report", "metrics"))
-        return bool(report and metrics and report.storage_id > metrics.storage_id and page.exists())
+        return page.exists() and self._after("report", self._round, "metrics", self._round)
+
+    def has_training_set(self, latest: str) -> bool:
+        """Whether the training set was made after the rows of the latest round were."""
+        return self._after("training_set", None, "weighted", latest)
+
+    def _after(self, stage: str, partition: str | None, before: str, of: str) -> bool:
+        made, read = self._last(stage, partition), self._last(before, of)
+        return bool(made and read and made.storage_id > read.storage_id)
 
     def _same(self, stage: str, cell: str, state: str) -> bool:
         cut = tables.stages(self._recipe)[stage]

@@ -107,5 +107,5 @@ def test_two_of_them_can_be_merged_and_one_recipe_is_there_once(project: Path) -
     assert {key.path[0] for key in both.resolve_asset_graph().get_all_asset_keys()} == {"reviews", "more"}
     with pytest.raises(UserError, match="reviews is there twice: name each recipe once"):
         synth.definitions(["reviews", project / "recipes"])
-    with pytest.raises(UserError, match="unknown recipe 'review'. Did you mean 'reviews'"):
+    with pytest.raises(UserError, match=r"unknown recipe 'review'. Did you mean 'reviews'"):
         synth.definitions("review")
