@@ -76,7 +76,7 @@ def staleness(
 
 
 def named(make: Callable[[], Any], type_: type, description: str) -> dg.ResourceDefinition:
-    """What `make` makes for a run, as a resource that the UI shows with its type; Dagster's own wrapping shows
+    """What `make` makes for a run, as a resource that the UI shows with its type: Dagster's own wrapping has
     a `<lambda>`."""
     kind = dg.IOManagerDefinition if issubclass(type_, dg.IOManager) else dg.ResourceDefinition
     made: Any = kind(lambda _: make(), description=description)
