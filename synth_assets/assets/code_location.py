@@ -22,7 +22,7 @@ from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages.graph import graph
 
 Named = str | Path  # a recipe's name, its file, or a folder of recipes
-Given = Named | Iterable[Named] | Mapping[str, Mapping[str, Any]]  # some of them; or name -> recipe
+Given = Named | Recipe | Iterable[Named | Recipe] | Mapping[str, Mapping[str, Any]]  # or name -> recipe
 
 
 def definitions(
@@ -54,6 +54,8 @@ def loaded(given: Given) -> list[Recipe]:
     """The recipes that are named, or that stand there. UserError for what is no recipe."""
     if isinstance(given, Mapping):
         return [inline(content, name) for name, content in given.items()]
+    if isinstance(given, Recipe):
+        return [given]
     if not isinstance(given, Named):
         return [recipe for each in given for recipe in loaded(each)]
     path = Path(given)

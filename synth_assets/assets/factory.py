@@ -81,7 +81,7 @@ def _decorated(
     recipe: Recipe, stage: Stage, freshness_policy: dg.FreshnessPolicy | None
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     common: dict[str, Any] = {
-        "ins": {name: dg.AssetIn(key(recipe, name)) for name in stage.reads},
+        "ins": {name: dg.AssetIn(key(recipe, name)) for name in stage.reads} | _given(stage),
         "deps": [_after(recipe, name) for name in (*stage.after, *(["plan"] if stage.name == FIRST else []))],
         "partitions_def": partitions_of(recipe, stage.name),
         "check_specs": [_check_spec(recipe, stage.name, *item) for item in stage.checks.items()],
@@ -110,6 +110,19 @@ def _decorated(
     )
 
 
+def others(*recipes: Recipe) -> list[dg.AssetSpec]:
+    """The assets of a user's project that recipes read, for a graph that is without that project."""
+    keys = {recipe.seeds.asset for recipe in recipes if recipe.seeds.asset}
+    return [
+        dg.AssetSpec(dg.AssetKey.from_user_string(each)).with_io_manager_key(IO_MANAGER)
+        for each in sorted(keys)
+    ]
+
+
+def _given(stage: Stage) -> dict[str, dg.AssetIn]:
+    return {"given": dg.AssetIn(dg.AssetKey.from_user_string(stage.given))} if stage.given else {}
+
+
 def _after(recipe: Recipe, stage: str) -> dg.AssetDep:
     before = previous_round_same_cell() if stage == "feedback" else None
     return dg.AssetDep(key(recipe, stage), partition_mapping=before)
@@ -121,9 +134,12 @@ def _automation(recipe: Recipe, stage: Stage) -> dg.AutomationCondition | None:
     cut = tables.stages(recipe)[stage.name]
     if cut == ("round",):
         return follows(recipe)
+    again = refreshes(recipe)
+    if stage.given:
+        first = once() & ~dg.AutomationCondition.any_deps_missing()
+        return first if again is None else first | again
     if not cut and not stage.pays:
         return once()
-    again = refreshes(recipe)
     if cut or not recipe.schedule:
         return again
     return once() if again is None else once() | again

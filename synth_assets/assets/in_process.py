@@ -27,6 +27,7 @@ from synth_assets.resources.gateway.batches.submit import check
 from synth_assets.resources.gateway.models import resolve_model
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.process import is_gone
+from synth_assets.stages.seeds import not_here
 
 # in a notebook, whose own loop is running, Dagster leaves this out on purpose, and Python says so
 warnings.filterwarnings("ignore", r"coroutine '\S*shutdown_asyncgens' was never awaited", RuntimeWarning)
@@ -68,6 +69,8 @@ def run_round(
 ) -> list[str]:
     """Make one round with what is in the data home: see `rounds.make`. With `quiet` it prints warnings and
     nothing else."""
+    if recipe.seeds.asset:
+        raise UserError(not_here(recipe))
     if recipe.mode == "batch":
         for step in recipe.steps:
             for model in recipe.models_of(step):

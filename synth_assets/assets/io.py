@@ -7,12 +7,14 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets import training_set
+from synth_assets.core.errors import UserError
 from synth_assets.partitions import columns
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.views import show
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages import tables
+from synth_assets.stages.seeds import not_here
 
 
 class LakeIOManager(dg.IOManager):
@@ -42,7 +44,10 @@ class LakeIOManager(dg.IOManager):
         )
 
     def load_input(self, context: dg.InputContext) -> Any:
-        name, stage = context.asset_key.path[-2:]
+        asset = context.asset_key
+        if outside := [r for r in self._recipes.values() if r.seeds.asset == asset.to_user_string()]:
+            raise UserError(not_here(outside[0]))
+        name, stage = asset.path[-2:]
         recipe = self._recipes[name]
         if stage == training_set.NAME:
             stage, partitions = training_set.STAGE, [training_set.latest(recipe, self._lake)]

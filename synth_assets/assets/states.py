@@ -8,7 +8,7 @@ from functools import cached_property
 import dagster as dg
 
 from synth_assets.assets.dagster_internals import is_missing, is_stale, staleness, tags_made, version_made
-from synth_assets.assets.factory import COMPLETE, NO_ENCODER, Assets, key, partitions_of
+from synth_assets.assets.factory import COMPLETE, NO_ENCODER, Assets, key, others, partitions_of
 from synth_assets.core.errors import NotInstalled
 from synth_assets.partitions import cell_key, columns
 from synth_assets.recipe.made_from import changes, in_short, made_from
@@ -38,7 +38,7 @@ class DagsterStates:
         self._recipe, self._round, self._lake, self._encoder = recipe, round_, lake, encoder
         cells = [str(cell_key(round_, cell)) for cell in recipe.cells]
         by_cell = {key(recipe, stage.name): cells for stage in cut_by(recipe, "round", "cell")}
-        self._resolver = staleness(instance, assets, by_cell, idle=[key(recipe, "plan")])
+        self._resolver = staleness(instance, [*assets, *others(recipe)], by_cell, idle=[key(recipe, "plan")])
         self._sections = {n: stage.sections for stage in graph(recipe) for n in (stage.name, *stage.also)}
         self._changed: dict[str | None, str] = {}  # cell (None: a whole round) -> what changes first
 

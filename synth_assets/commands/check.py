@@ -23,7 +23,7 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.gateway.batches import submit
 from synth_assets.resources.gateway.embedded_server import PACKAGED
 from synth_assets.resources.gateway.models import resolve_model
-from synth_assets.resources.home import encoder, recipes
+from synth_assets.resources.home import encoder, lake, recipes
 from synth_assets.stages.generations import check_steps
 from synth_assets.stages.seeds import seed_rows
 
@@ -90,7 +90,7 @@ def _steps_are_right(recipe: Recipe) -> Said:
 
 
 def _seeds(recipe: Recipe, read: list[pd.DataFrame]) -> Said:
-    seeds = seed_rows(recipe)
+    seeds = seed_rows(recipe, lake())
     yield from missing(recipe)
     counts = seeds["split"].value_counts()
     yield "seeds", ", ".join(f"{counts[s]:,} {s}" for s in counts.index) or "none"

@@ -58,7 +58,7 @@ class Tuning:
     """One round of a recipe, as its lake has it, and what its filters keep of it under other bounds."""
 
     def __init__(self, run: Run, student: Made) -> None:
-        recipe, seeds = run.recipe, seed_rows(run.recipe)
+        recipe, seeds = run.recipe, seed_rows(run.recipe, run.lake)
         cells = [{"round": run.round, "cell": cell} for cell in sorted(recipe.cells)]
         self._recipe, self._filters = recipe, list(recipe.filters.values())
         self._rows = scored_rows(*(run.read(stage, *cells) for stage in ("generations", "scores")))

@@ -100,7 +100,7 @@ class _Plan:
         if not stage.foretold:
             return None, None
         rows = stage.compute(run, **{name: self._rows(name, cell) for name in stage.reads}).rows
-        return rows, self._differs(run, stage, rows)
+        return rows, None if stage.given else self._differs(run, stage, rows)
 
     def _of(self, stage: Stage, cell: str | None = None) -> Iterator[Line]:
         run = self._run(stage, cell)

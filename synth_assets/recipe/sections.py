@@ -95,8 +95,13 @@ class Task(Section):
 class Seeds(Section):
     """The user's own rows, and how many of them go to which split (the rest is `unlabeled`)."""
 
+    newer = ("asset",)
+
     file: str | None = None
     """.csv, .tsv, .jsonl or .parquet; package://NAME/path is a file of an installed package."""
+    asset: str | None = Field(default=None, pattern=r"^[^/\s]+(/[^/\s]+)*$")
+    """In the place of a file: key of another asset of your Dagster project, as in my/table; its value is a
+    DataFrame, an Arrow table, a DuckDB relation, or the path of a file."""
     text: str = "text"
     """The column with the text."""
     label: str = "label"
@@ -116,12 +121,19 @@ class Seeds(Section):
 
     @model_validator(mode="after")
     def _file(self) -> Seeds:
-        if self.file is None and (self.splits or self.where or self.label_values):
+        if self.file is not None and self.asset is not None:
+            raise ValueError("rows come from a `file` or from an `asset`: leave one of them out")
+        if self.origin is None and (self.splits or self.where or self.label_values):
             raise ValueError("`file` is missing: name the file of the rows")
-        if self.file is not None and not self.splits:
+        if self.origin is not None and not self.splits:
             splits = "`demonstration`, `validation`, `test`"
             raise ValueError(f"`splits` is missing: say how many rows are {splits}")
         return self
+
+    @property
+    def origin(self) -> str | None:
+        """Where the rows come from, in words; None where there are none."""
+        return f"file {self.file}" if self.file else f"asset {self.asset}" if self.asset else None
 
     @field_validator("label_values", mode="before", json_schema_input_type=dict[str, str])
     @classmethod

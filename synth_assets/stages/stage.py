@@ -82,6 +82,7 @@ class Stage:
     name: str
     compute: Callable[..., Made]
     reads: Sequence[str] = ()
+    given: str | None = None  # key of an asset that is no stage, whose value `compute` has as `given`
     after: Sequence[str] = ()  # stages that it looks at through its run, and so comes after
     sections: Sequence[str] = ()  # of the recipe: its version (see recipe/versions.py)
     checks: Mapping[str, Check] = field(default_factory=dict)

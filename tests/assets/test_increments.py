@@ -20,13 +20,15 @@ import pytest
 
 from synth_assets.assets.code_location import build, recipe_definitions
 from synth_assets.assets.dagster_internals import staleness
-from synth_assets.assets.factory import key
+from synth_assets.assets.factory import key, others
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 from synth_assets.partitions import cell_key
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.home import home, warehouse
+from tests.assets.test_seeds_from_asset import a_round
+from tests.assets.test_seeds_from_asset import materialize as materialize_their_table
 from tests.conftest import SEEDS, forget
 from tests.endpoint import Endpoint
 
@@ -141,7 +143,7 @@ def stale(recipe: Recipe) -> set[str]:
     """Stages with stale partitions in the round; `stage cell` where only some cells are."""
     found: set[str] = set()
     with dagster_instance() as instance:
-        resolver = staleness(instance, list(recipe_definitions(recipe).assets or ()))
+        resolver = staleness(instance, [*(recipe_definitions(recipe).assets or ()), *others(recipe)])
 
         def is_stale(stage: str, partition: str | None) -> bool:
             return resolver.get_status(key(recipe, stage), partition).value == "STALE"
@@ -264,6 +266,7 @@ LINES = [
     ),
     Line("a seed row changed", SHOWN, f"{SHOWN} or so", {}, "seeds", file="seeds.csv"),
     Line("a seed row removed", f"{SHOWN},negative\n", "", {}, "seeds", file="seeds.csv"),
+    Line("an asset in the place of the seeds' file", "file: seeds.csv", "asset: my/table", {}, "seeds"),
     Line("the size of a split", "test: 4", "test: 2", {}, "seeds"),
     Line("the model", "model: generator", "model: other", every(12), CHAIN),
     Line(
@@ -327,7 +330,12 @@ def test_an_edit_makes_and_pays_again_what_the_table_says(
     if line.then is not None:
         materialize(recipe, "conditions")
         assert stale(recipe) == parts(line.then)
-    assert main(["run", "reviews", "--round", ROUND]) == 0
+    if recipe.seeds.asset:
+        with dagster_instance() as instance:
+            materialize_their_table(instance)
+            a_round(recipe, instance)
+    else:
+        assert main(["run", "reviews", "--round", ROUND]) == 0
     paid = Counter(map(kind, endpoint.requests))
     changed = len([row for row, value in values_of_rows().items() if before.get(row) != value])
     for what, n in line.paid.items():

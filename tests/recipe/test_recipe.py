@@ -187,7 +187,7 @@ def test_a_recipe_that_is_not_utf8(project: Path) -> None:
     [
         ("seeds.csv", "seed.csv", r"seed\.csv does not exist\. In that folder: seeds\.csv"),
         ("seeds.csv,", "seeds.csv, text: body,", r"seeds\.text.*unknown column 'body'.*Known: label, text"),
-        ("test: 4", "test: 400", r"asks for 203 rows labelled 'negative', the file has 6"),
+        ("test: 4", "test: 400", r"asks for 203 rows labelled 'negative', there are 6"),
         ("k: 2", "k: 3", r"cell 'negative' has 2 demonstration rows, fewer than demonstrations\.k = 3"),
         ("positive: the", "good: the", r"value 'positive' is no label of the task \(negative, good\)"),
         ("({{ tone }})", "({{ mood }})", r"unknown field in the prompt 'mood'.*tone"),
