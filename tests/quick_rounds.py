@@ -22,7 +22,7 @@ import pytest
 def quick_rounds() -> Iterator[None]:
     gc.freeze()  # the libraries stay: no need to look through them again and again
     gc.set_threshold(100_000, 50, 50)
-    if not {"synth_assets.cli", "synth_assets.definitions"} & set(sys.modules):  # nothing here makes rounds
+    if not {"synth_assets.cli", "synth_assets.code_location"} & set(sys.modules):  # nothing here makes rounds
         yield
         return
     with pytest.MonkeyPatch.context() as patch:

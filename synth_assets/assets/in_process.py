@@ -18,6 +18,7 @@ from synth_assets.assets.dagster_internals import note_input
 from synth_assets.assets.factory import FIRST
 from synth_assets.assets.rounds import PROCESS_TAG, World, make
 from synth_assets.assets.states import DagsterStates
+from synth_assets.core.errors import UserError
 from synth_assets.planning.estimates import Line
 from synth_assets.planning.plan import plan
 from synth_assets.recipe.recipe import Recipe

@@ -60,7 +60,7 @@ class _Preview:
         self.recipe, self.round = recipe, round_
         self._lake, self._model, self._encoder = home.lake(), home.language_model(), home.encoder()
         self._stages = {stage.name: stage for stage in graph(recipe)}
-        self._seeds = seed_rows(recipe)
+        self._seeds = seed_rows(recipe, self._lake)
         self._made: dict[tuple[str, str], Table] = {("seeds", ""): self._seeds}
         if recipe.listed:
             self._made["values", ""] = values.listed(self._run("values"))
