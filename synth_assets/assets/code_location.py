@@ -45,7 +45,7 @@ def definitions(
     made = build({recipe.name: recipe for recipe in found}, scheduled, automation)
     if group is None and automation:
         return made
-    changed = {"group_name": group} if group else {}
+    changed: dict[str, Any] = {"group_name": group} if group else {}
     changed |= {} if automation else {"automation_condition": None}
     return made.map_asset_specs(func=lambda spec: spec.replace_attributes(**changed))
 
@@ -58,11 +58,11 @@ def loaded(given: Given) -> list[Recipe]:
         return [given]
     if not isinstance(given, Named):
         return [recipe for each in given for recipe in loaded(each)]
-    path = Path(given)
-    if path.is_dir():
+    path, named_so = Path(given), home.recipes() / f"{given}.yaml"
+    if path.is_dir() and not named_so.exists():
         return [load(file) for file in sorted(path.glob("*.yaml"))]
     is_file = isinstance(given, Path) or path.suffix in (".yaml", ".yml")
-    return [load(path if is_file else home.recipes() / f"{given}.yaml")]
+    return [load(path if is_file else named_so)]
 
 
 def stage_assets(recipe: Recipe, scheduled: Collection[str] = ()) -> factory.Assets:

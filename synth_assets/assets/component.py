@@ -63,7 +63,7 @@ class SynthRecipes(dg.Component, dg.Model, dg.Resolvable):
         """The attributes; `dg check yaml` looks at them by their JSON Schema alone."""
         model: Any = super().get_model_cls()
 
-        class Attributes(model):  # type: ignore[misc]
+        class Attributes(model):
             @classmethod
             def model_json_schema(cls, *given: Any, **named: Any) -> dict[str, Any]:
                 schema = super().model_json_schema(*given, **named)
