@@ -69,6 +69,9 @@ def test_a_round_follows_when_all_its_cells_are_there(defs: dg.Definitions) -> N
             made(instance, stage, OLD)
         made(instance, "seeds")
         tick = dg.evaluate_automation_conditions(defs, instance, cursor=tick.cursor)
+        assert tick.get_num_requested(asset("training_set")) == tick.total_requested == 1
+        made(instance, "training_set")
+        tick = dg.evaluate_automation_conditions(defs, instance, cursor=tick.cursor)
         assert tick.total_requested == 0
 
 

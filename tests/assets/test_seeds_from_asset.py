@@ -52,8 +52,8 @@ def materialize(instance: dg.DagsterInstance) -> None:
 def a_round(recipe: Recipe, instance: dg.DagsterInstance) -> None:
     """As the job reviews_round makes it."""
     job = theirs().resolve_implicit_global_asset_job_def
-    model, encoder = home.language_model(), home.encoder()
-    make(recipe, ROUND, World(instance, job, stage_assets(recipe), home.lake(), model, encoder, "theirs"))
+    given = home.lake(), home.language_model(), home.encoder()
+    make(recipe, ROUND, World(instance, job, stage_assets(recipe), *given, location="theirs", say=print))
 
 
 def made(recipe: Recipe, instance: dg.DagsterInstance) -> dict[str, str]:

@@ -96,7 +96,7 @@ def test_a_user_makes_one_cell_of_a_round_by_clicking(page: Page, edit: Callable
 def test_materialize_all_makes_a_whole_round(scripted: Endpoint, page: Page) -> None:
     """The group page asks for rounds, and nothing else; so it does for several of them."""
     page.open(GROUP)
-    page.see(*STAGES, "report", seconds=60)
+    page.see(*STAGES, "training_set", "report", seconds=60)
     page.click("//button[contains(., 'Materialize all')]")
     page.see("reviews / plan", "Failed and missing")
     page.write(f"{DIALOG}//input[@type = 'text']", f"[{YESTERDAY}...{TODAY}]")
@@ -111,10 +111,12 @@ def test_materialize_all_makes_a_whole_round(scripted: Endpoint, page: Page) -> 
     assert materialized("plan") == materialized("metrics") == {YESTERDAY, TODAY}
     assert len(scripted.requests) == 2 * 2 * 3
     with dagster_instance() as instance:
+        handed = instance.get_latest_materialization_event(dg.AssetKey(["reviews", "training_set"]))
+        assert handed.asset_materialization.metadata["round"].value == TODAY
         (backfill,) = instance.get_backfills()
         assert backfill.status.name == "COMPLETED_SUCCESS"
 
-    page.open("/locations/synth_assets/resources/lake")
+    page.open("/locations/synth_assets/resources/synth_lake")
     page.see("The rows that were made", "Lake")
     page.open("/assets/reviews/filtered")  # one stage of one round, and the one that is made with it
     page.click("//button[contains(., 'Materialize')]")
