@@ -110,11 +110,8 @@ def test_materialize_all_makes_a_whole_round(scripted: Endpoint, page: Page) -> 
     assert rows("feedback") == 2 * 2
     assert materialized("plan") == materialized("metrics") == {YESTERDAY, TODAY}
     assert len(scripted.requests) == 2 * 2 * 3
-    with dagster_instance() as instance:
-        handed = instance.get_latest_materialization_event(dg.AssetKey(["reviews", "training_set"]))
-        assert handed.asset_materialization.metadata["round"].value == TODAY
-        (backfill,) = instance.get_backfills()
-        assert backfill.status.name == "COMPLETED_SUCCESS"
+    page.wait(lambda: handed_over() == TODAY, "the training set of the latest round")
+    page.wait(lambda: backfills() == ["COMPLETED_SUCCESS"], "the end of the backfill", seconds=180)
 
     page.open("/locations/synth_assets/resources/synth_lake")
     page.see("The rows that were made", "Lake")
@@ -182,6 +179,19 @@ def rows(stage: str) -> int:
 def materialized(stage: str) -> set[str]:
     with dagster_instance() as instance:
         return set(instance.get_materialized_partitions(dg.AssetKey(["reviews", stage])))
+
+
+def backfills() -> list[str]:
+    with dagster_instance() as instance:
+        return [backfill.status.name for backfill in instance.get_backfills()]
+
+
+def handed_over() -> object:
+    """The round that the training set is of."""
+    with dagster_instance() as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(["reviews", "training_set"]))
+    made = event.asset_materialization if event else None
+    return made.metadata["round"].value if made else None
 
 
 def made_of_round(partition: str, stage: str) -> int:
