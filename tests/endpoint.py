@@ -59,6 +59,7 @@ class Endpoint:
         self.logprobs = True  # given when they are asked for
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.failures: deque[tuple[int, dict[str, str], str]] = deque()
         self.most_at_once = 0
         self._at_once = 0
@@ -90,6 +91,7 @@ class Endpoint:
         with self._lock:
             self.requests.append(body)
             self.headers.append({name.lower(): value for name, value in handler.headers.items()})
+            self.paths.append(handler.path)
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
             self.connections.add(handler.client_address[1])

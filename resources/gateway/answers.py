@@ -6,14 +6,19 @@ only what this module makes of it.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from synth_assets.core.answer_schema import Schema
 from synth_assets.core.asking import TokenLogprob
 from synth_assets.core.text.thoughts import apart
 from synth_assets.resources.call_log.log import clean
-from synth_assets.resources.gateway.request import Request
+from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.request import LIMITS, Request, longest_answer
 
 FINISH = {  # how an answer ended, in lower case -> what that means; of any other reason the answer is kept
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "truncated"),
@@ -27,7 +32,7 @@ PARTS = {  # type of a part of a content that is a list -> what it holds
     "refusal": "refusal",
 }
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # fields of a message
-LIMITS = ("max_completion_tokens", "max_tokens")  # what bounds an answer, by either name
+FENCE = re.compile(r"```[a-z]*\n(.*?)\n?```", re.DOTALL)
 
 
 @dataclass
@@ -42,7 +47,7 @@ class _Said:
     tools: list[Mapping[str, Any]] = field(default_factory=list)
 
 
-def answer_of(choice: Any, request: Request, usage: Any) -> dict[str, Any]:
+def answer_of(choice: Any, request: Request, model: Model, usage: Any) -> dict[str, Any]:
     """Fields of an Answer. ValueError, or what Python raises, for a shape that is none."""
     said = _said(choice.get("message") or {"content": choice.get("text")})
     reason = choice.get("finish_reason")
@@ -59,14 +64,11 @@ def answer_of(choice: Any, request: Request, usage: Any) -> dict[str, Any]:
         if said.thoughts:
             # all of it is thoughts: another setting of the server may bring an answer to the same request
             outcome = "provider_error" if outcome == "ok" else outcome
-            error = _only_thoughts(request, usage)
+            error = _only_thoughts(request, model, usage)
         elif said.tools:
             error = f"the model called the tool {_name(said.tools[0])}, and none was offered"
     elif outcome == "ok" and request.schema is not None:
-        try:
-            request.schema.parse(text)
-        except ValueError as misfit:
-            outcome, error = "invalid", str(misfit)
+        outcome, text, error = _fitting(text, request.schema, model.structured == "words")
     return {
         "outcome": outcome,
         "text": clean(text),
@@ -133,15 +135,41 @@ def _name(tool: Mapping[str, Any]) -> str:
     return repr(str(tool.get("name"))[:60])
 
 
-def _only_thoughts(request: Request, usage: Any) -> str:
+def _fitting(text: str, schema: Schema, asked_in_words: bool) -> tuple[str, str, str | None]:
+    """Outcome, text and error of an answer that is to fit. Where an entry of models.yaml has a schema put in
+    words, a code fence and words around the JSON are taken off, and the error says so."""
+    try:
+        schema.parse(text)
+        return "ok", text, None
+    except ValueError as misfit:
+        bare = _bare(text) if asked_in_words else ""
+        with suppress(ValueError):
+            schema.parse(bare)
+            return "ok", bare, "taken without the code fence or the words around it"
+        return "invalid", text, str(misfit)
+
+
+def _bare(text: str) -> str:
+    """The JSON in a code fence, or with words behind it."""
+    if fenced := FENCE.search(text):
+        return fenced[1].strip()
+    start = text.lstrip()
+    with suppress(ValueError, RecursionError):
+        return start[: json.JSONDecoder().raw_decode(start)[1]]
+    return ""
+
+
+def _only_thoughts(request: Request, model: Model, usage: Any) -> str:
     """Why there is no answer, and what to raise."""
     details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
     counted = details if isinstance(details, dict) else usage if isinstance(usage, dict) else {}
     spent = counted.get("reasoning_tokens") or counted.get("completion_tokens")
     spent = f"{spent:,}" if type(spent) is int else "all"
-    name, limit = next(((n, v) for n in LIMITS if (v := request.sampling.get(n))), ("max_tokens", None))
+    limit = longest_answer(request, model)
     of = f"of {limit:,} " if type(limit) is int else ""
-    return f"thinking used {spent} {of}tokens and left no answer: raise {name}, or have the model think less"
+    name = next((n for n in LIMITS if request.sampling_for(model).get(n) and n not in model.does_without), "")
+    fix = f"raise {name or LIMITS[0]}, or write `reasoning: {{tokens: 4000}}` in models.yaml"
+    return f"thinking used {spent} {of}tokens and left no answer: {fix}"
 
 
 def _logprobs(given: Any) -> list[TokenLogprob] | None:

@@ -15,13 +15,15 @@ Prices are what the user writes, never guessed: a model without one costs an unk
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -32,6 +34,7 @@ from synth_assets.resources.gateway.embedded_server import packaged_model
 from synth_assets.resources.storage.files import sha256
 
 OPENAI = "https://api.openai.com/v1"
+SECRET = re.compile(r"key|token|secret|sig|password|^code$", re.IGNORECASE)  # in the name of a parameter
 # where neither a recipe nor a model's entry says it
 PARAMETERS: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 256}
 # behind the requests of other processes, an answer of the embedded server may take minutes
@@ -67,11 +70,29 @@ class Model:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     timeout_s: float = 120
-    structured: Literal["json_schema", "words"] = "json_schema"
+    structured: Literal["json_schema", "json_object", "words"] = "json_schema"
+    system: Literal["system", "user"] = "system"
+    headers: Mapping[str, str] = field(default_factory=dict)  # of each call -> the variable's name
+    query: Mapping[str, str] = field(default_factory=dict)
     samples: int = 1
     parameters: Mapping[str, Any] = field(default_factory=dict)
     model_path: Path | None = None
     price: Price | None = None  # None: not known
+
+    @cached_property
+    def does_without(self) -> dict[str, Any]:
+        """What the entry says that the endpoint does not take, as `wire.body_of` reads it."""
+        nulls: dict[str, Any] = {name: None for name, value in self.parameters.items() if value is None}
+        return nulls | ({"system": "user"} if self.system == "user" else {})
+
+    def beside(self, environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Headers and parameters of the address of each call. UserError for a variable that is not set."""
+        missing = sorted({v for v in (*self.headers.values(), *self.query.values()) if not environ.get(v)})
+        if missing:
+            fix = f"set the variable {', '.join(missing)}"
+            raise UserError(f"model {self.name!r} at {self.endpoint} sends it along: {fix}.", "no_key", fix)
+        headers, query = ({n: environ[v] for n, v in given.items()} for given in (self.headers, self.query))
+        return headers, {**dict(parse_qsl(urlsplit(self.base_url or "").query)), **query}
 
     @property
     def endpoint(self) -> str:
@@ -104,12 +125,25 @@ def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os
     base_url = spec.base_url or environ.get("OPENAI_BASE_URL") or OPENAI
     if "@" in urlsplit(base_url).netloc:
         raise UserError("model: the base URL holds a user or password; name the key's variable in key_env.")
-    entry = spec.model_dump(exclude={"base_url", "prices", "parameters"})
-    parameters = {**PARAMETERS, **spec.parameters}
+    for name, _ in parse_qsl(urlsplit(base_url).query):
+        if SECRET.search(name):
+            fix = f"write the variable that holds it as `query: {{{name}: VARIABLE}}` in models.yaml"
+            raise UserError(f"model: the base URL holds a secret ({name}): {fix}.", "secret", fix)
+    entry = spec.model_dump(exclude={"base_url", "prices", "parameters", "reasoning"})
+    parameters = {**PARAMETERS, **spec.parameters, **_thinking(spec)}
     price = spec.price(datetime.now(UTC).date())
     model = Model(**entry, base_url=base_url, parameters=parameters, price=price)
+    model.beside(environ)
     key_of(model, environ)  # a missing key is better told now than after the first stages ran
     return model
+
+
+def _thinking(spec: NamedModel) -> dict[str, Any]:
+    """What `reasoning` is among the parameters."""
+    if spec.reasoning is None:
+        return {}
+    effort, tokens = spec.reasoning.effort, spec.reasoning.tokens
+    return ({"reasoning_effort": effort} if effort else {}) | ({"reasoning_tokens": tokens} if tokens else {})
 
 
 def what_answers(spec: str | NamedModel, environ: Mapping[str, str] = os.environ) -> Any:
@@ -119,7 +153,7 @@ def what_answers(spec: str | NamedModel, environ: Mapping[str, str] = os.environ
         spec = environ.get("SYNTH_MODEL") or spec
     if isinstance(spec, str):
         spec = named_models(models_file()).get(spec, spec)
-    decide = {"name", "base_url", "api", "parameters"}
+    decide = {"name", "base_url", "api", "parameters", "reasoning"}
     return spec if isinstance(spec, str) else spec.model_dump(include=decide)
 
 
@@ -132,12 +166,13 @@ def _file(name: str) -> dict[str, Any]:
 
 
 def key_of(model: Model, environ: Mapping[str, str]) -> str:
-    """The API key. Only a server on this machine may do without; the embedded one is never told it."""
+    """The API key. A server on this machine may do without, and one that is told who asks by a header or the
+    address; the embedded one is never told it."""
     if model.base_url is None:
         return "none"
     if key := environ.get(model.key_env):
         return key
-    if _on_this_machine(urlsplit(model.base_url).hostname or ""):
+    if model.headers or model.query or _on_this_machine(urlsplit(model.base_url).hostname or ""):
         return "none"
     fix = f"set the variable {model.key_env}"
     raise UserError(f"model {model.name!r} at {model.endpoint} needs a key: {fix}.", "no_key", fix)

@@ -14,6 +14,8 @@ from synth_assets.resources.call_log.log import clean
 from synth_assets.resources.gateway.budget import Use, most
 from synth_assets.resources.gateway.models import Model
 
+LIMITS = ("max_tokens", "max_completion_tokens")  # what bounds an answer, by either name
+
 
 @dataclass(frozen=True)
 class Request:
@@ -86,6 +88,8 @@ def most_of(
 
 
 def longest_answer(request: Request, model: Model) -> int | None:
-    """The longest that an answer can be; providers have two names for it."""
+    """The longest that an answer can be, its thoughts included; providers have two names for it."""
     sampling = request.sampling_for(model)
-    return sampling.get("max_tokens") or sampling.get("max_completion_tokens")
+    limits = [sampling.get(name) for name in LIMITS if name not in model.does_without]
+    limit = next(filter(None, limits), None)
+    return limit and limit + (sampling.get("reasoning_tokens") or 0)

@@ -102,13 +102,14 @@ class Connection:
     model: Model
     client: AsyncOpenAI
     pace: Pace
-    key: str = field(repr=False)
+    secrets: Sequence[str] = field(repr=False)
     learnt: dict[str, Any] = field(default_factory=dict)  # what the endpoint refuses, see `wire.body_of`
 
     async def ask(self, request: Request, seed: int, samples: int = 1) -> Reply:
         """One HTTP call for `samples` answers to the same question."""
-        body = body_of(self.model, request, seed, samples, self.learnt)
-        return await self._call(body, lambda data: read(data, request))
+        model = self.model
+        body = body_of(model, request, seed, samples, self.learnt)
+        return await self._call(body, lambda data: read(data, request, model))
 
     @property
     def in_words(self) -> bool:
@@ -202,8 +203,8 @@ class Connection:
 
     def scrub(self, text: str) -> str:
         """`text` without secrets, short enough for a log."""
-        if self.key != "none":
-            text = text.replace(self.key, "***")
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
         return clean(text)[:500]
 
 
@@ -231,19 +232,31 @@ _connections: dict[tuple[Any, ...], Connection] = {}
 
 def connect(model: Model, base_url: str) -> Connection:
     """The process's connection to a model at this address. UserError when its key is not set."""
-    from openai import AsyncOpenAI, Timeout
+    from openai import AsyncOpenAI, Timeout, omit
 
     key, process = key_of(model, os.environ), os.getpid()
-    known = (process, base_url, key, model.name, model.api, model.structured)
+    headers, query = model.beside(os.environ)
+    secrets = [key, *headers.values(), *(os.environ[name] for name in model.query.values())]
+    keyless = key == "none" and bool(headers or model.query)
+    known: tuple[Any, ...] = (process, base_url, key, model.name, model.api, model.structured, model.system)
+    known = (*known, *headers.items(), *query.items())
+    sent: dict[str, Any] = {**({"Authorization": omit} if keyless else {}), **headers}
     with _lock:
         if known not in _connections:
             # The client's own retries and deadline are off: ours are the same for every endpoint.
-            http = _http_client(process, trust_env=model.base_url is not None)
-            timeout = Timeout(None, connect=CONNECT)
             client = AsyncOpenAI(
-                api_key=key, base_url=base_url, http_client=http, timeout=timeout, max_retries=0
+                api_key=key,
+                base_url=base_url.partition("?")[0],
+                default_query=query,
+                default_headers=sent,
+                http_client=_http_client(process, trust_env=model.base_url is not None),
+                timeout=Timeout(None, connect=CONNECT),
+                max_retries=0,
             )
-            _connections[known] = Connection(model, client, Pace(model.max_concurrency), key)
+            if keyless:
+                client._validate_headers = lambda *_: None  # type: ignore[method-assign]  # it insists on one
+            hidden = [secret for secret in secrets if secret != "none"]
+            _connections[known] = Connection(model, client, Pace(model.max_concurrency), hidden)
         connection = _connections[known]
     connection.model = model
     connection.pace.most = model.max_concurrency

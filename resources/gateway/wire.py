@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.resources.gateway.answers import answer_of, told
+from synth_assets.resources.gateway.answers import LIMITS, answer_of, told
 
 if TYPE_CHECKING:
     from synth_assets.resources.gateway.models import Model
@@ -25,7 +25,10 @@ def body_of(
     """The JSON to send. Sampling that the API has no other name for goes as the recipe has it. `learnt`: what
     this endpoint refuses, and what is sent in its place (None: nothing, a word: under this name, a number: no
     more than that), `schema` and `system` among it; without it, as the model's entry says."""
+    learnt = {**model.does_without, **learnt} if model.does_without else learnt
     body = {key: value for key, value in request.sampling_for(model).items() if value is not None}
+    if thoughts := body.pop("reasoning_tokens", 0):
+        body |= {name: body[name] + thoughts for name in LIMITS if name in body}
     alternatives = body.pop("logprobs", False)
     body |= {"model": model.name, "seed": seed} | ({"n": samples} if samples > 1 else {})
     messages, schema = [dict(message) for message in request.messages], request.schema
@@ -40,6 +43,8 @@ def body_of(
         if schema is not None:
             named = {"name": "answer", "schema": schema.json, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
+        elif request.schema is not None and asked_by == "json_object":
+            body["response_format"] = {"type": "json_object"}
     else:
         body["prompt"] = "\n\n".join(message["content"] for message in messages)
         if alternatives is not False:
@@ -74,14 +79,14 @@ def _without(body: dict[str, Any], learnt: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
-def read(data: Any, request: Request) -> list[dict[str, Any]]:
+def read(data: Any, request: Request, model: Model) -> list[dict[str, Any]]:
     """Fields of an Answer from the JSON of either API, one a sample. ValueError when it is neither's. Tokens
     are counted for a call as a whole: its samples share them by the length of their texts, an estimate."""
     try:
         if not data.get("choices") and data.get("error"):
             raise ValueError(told(data["error"]))
         usage = data.get("usage")
-        answers = [answer_of(choice, request, usage) for choice in data["choices"]]
+        answers = [answer_of(choice, request, model, usage) for choice in data["choices"]]
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"not an answer of an OpenAI-compatible API: {str(data)[:200]}") from error
     if not answers:

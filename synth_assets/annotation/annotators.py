@@ -31,16 +31,22 @@ def demonstrations(seeds: pd.DataFrame, k: int, seed: int = 0) -> pd.DataFrame:
 
 
 def label_logprobs(
-    texts: Sequence[str], shown: pd.DataFrame | Sequence[pd.DataFrame], task: Task, model: Completes
+    texts: Sequence[str],
+    shown: pd.DataFrame | Sequence[pd.DataFrame],
+    task: Task,
+    model: Completes,
+    max_tokens: int = 1,
 ) -> list[LabelLogprobs | None]:
     """Log-probability of each label's verbalizer after each text; None where no label can be read.
 
-    `shown` are the demonstrations of all texts, or a table of them for each text.
+    `shown` are the demonstrations of all texts, or a table of them for each text. `max_tokens` of an answer:
+    of the first token behind a model's thoughts the log-probabilities are read.
     """
     words = task.verbalizers()
     each = shown if isinstance(shown, list) else [shown] * len(texts)
     prompts = (_messages(text, task, rows, model.api) for text, rows in zip(texts, each, strict=True))
-    answers = model.complete(prompts, SAMPLING, ["annotate"] * len(texts))
+    sampling = {**SAMPLING, "max_tokens": max_tokens}
+    answers = model.complete(prompts, sampling, ["annotate"] * len(texts))
     return [read(answer, words) for answer in answers]
 
 

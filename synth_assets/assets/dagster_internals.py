@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 # What Dagster starts to copy what a stage prints ends with the stage. In a session of its own it hears no
 # Ctrl-C, which is for the run, and prints no traceback.
-compute_logs.subprocess = SimpleNamespace(  # type: ignore[attr-defined]
+compute_logs.subprocess = SimpleNamespace(  # type: ignore[assignment]
     Popen=partial(subprocess.Popen, start_new_session=True)
 )
 CheckFailed = DagsterAssetCheckFailedError  # what a blocking check raises in the run of one process

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from synth_assets.contracts.section import Strict
+from synth_assets.contracts.section import Section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,10 +37,10 @@ class Context:
     # texts, a model and a number of shown seeds (None: the annotator's) -> the labels of each
     annotate: Callable[..., Sequence[LabelLogprobs | None]] | None = None
     # template, rows, further fields, model (None: the annotator's) -> an answer a row, None if there is none
-    ask: Callable[[str, pd.DataFrame, Mapping[str, str], str | None], Sequence[str | None]] | None = None
+    ask: Callable[..., Sequence[str | None]] | None = None
 
 
-class Filter(Strict):
+class Filter(Section):
     """Base of all filters: keeps a row when at_least <= score <= at_most, and of those rows the `top` (a
     number) or the `share` with the highest score, or with the `lowest`. An unknown score is dropped.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
-from synth_assets.contracts.section import Strict
+from synth_assets.contracts.section import Section, Strict
 
 # what a request says itself, and is no sampling
 OURS = ("messages", "prompt", "model", "seed", "n", "stream", "logprobs", "response_format", "json_schema")
+LEFT_OUT = ("seed", "n", "logprobs")  # of these, what null may leave out
 
 
 class Price(Strict):
@@ -45,8 +46,19 @@ class Price(Strict):
         return self.model_copy(update=lower)
 
 
-class NamedModel(Strict):
+class Reasoning(Strict):
+    """How much a reasoning model thinks before it answers."""
+
+    effort: str | None = None
+    """Sent as `reasoning_effort`: minimal, low, medium, high, or what else the endpoint knows."""
+    tokens: int = Field(default=0, ge=0)
+    """Room for thoughts, beside that of each answer."""
+
+
+class NamedModel(Section):
     """One entry of models.yaml."""
+
+    newer: ClassVar[tuple[str, ...]] = ("headers", "query", "system", "reasoning")
 
     name: str = Field(min_length=1)
     """As the endpoint calls it."""
@@ -56,6 +68,10 @@ class NamedModel(Strict):
     """Chat messages, or a text that goes on."""
     key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the key."""
+    headers: dict[str, str] = {}
+    """Header of each call -> the environment variable that holds it."""
+    query: dict[str, str] = {}
+    """Parameter of the address of each call -> the environment variable that holds it."""
     max_concurrency: int = Field(default=16, ge=1)
     """Calls in flight, at the most."""
     requests_per_minute: int | None = Field(default=None, ge=1)
@@ -64,19 +80,25 @@ class NamedModel(Strict):
     """Kept by all processes together."""
     timeout_s: float = Field(default=120, gt=0)
     """Of one call."""
-    structured: Literal["json_schema", "words"] = "json_schema"
-    """How a schema is asked for; words: the endpoint has no response_format."""
+    structured: Literal["json_schema", "json_object", "words"] = "json_schema"
+    """How a schema is asked for; words: no response_format, and a code fence or a note around the JSON is no
+    mistake."""
+    system: Literal["system", "user"] = "system"
+    """user: the endpoint takes no system message; it is put before the first one of the user."""
+    reasoning: Reasoning | None = None
+    """How much it thinks before it answers."""
     samples: int = Field(default=1, ge=1)
     """Answers to one question that the endpoint gives in one call (its `n`)."""
     parameters: dict[str, Any] = {}
-    """Sampling that a recipe does not say itself; null leaves one out."""
+    """Sampling that a recipe does not say itself; null leaves one out, whatever a recipe says."""
     prices: list[Price] = []
     """From a day on; without a price, costs are unknown and not 0."""
 
     @field_validator("parameters")
     @classmethod
     def _sampling_only(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted(set(OURS) & set(value)):
+        free = {name for name in LEFT_OUT if name in value and value[name] is None}
+        if taken := sorted(set(OURS) & set(value) - free):
             raise ValueError(f"{', '.join(taken)} is said by the request itself: leave it out of parameters")
         return value
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from synth_assets.contracts.model_spec import NamedModel
     from synth_assets.core.asking import Completes, Message
 
-SAMPLING = {"temperature": 0.0, "max_tokens": 512}
+SAMPLING: dict[str, Any] = {"temperature": 0.0, "max_tokens": 512}
 SCORES = re.compile(r"\(?(\d+(?:\.\d+)?)(?:\s*,\s*|\s+)(\d+(?:\.\d+)?)\)?")
 PROMPTS = yaml.safe_load((Path(__file__).parent / "prompts.yaml").read_text(encoding="utf-8"))
 PAIR, RUBRIC = PROMPTS["pair"], PROMPTS["rating"]
@@ -75,13 +75,15 @@ def both_orders(forward: float | None, swapped: float | None) -> float | None:
     return forward if forward == 1 - swapped else 0.5
 
 
-def judge_pairs(pairs: Sequence[Pair], model: Completes, prompt: str = PAIR) -> list[Verdict]:
+def judge_pairs(
+    pairs: Sequence[Pair], model: Completes, prompt: str = PAIR, max_tokens: int = SAMPLING["max_tokens"]
+) -> list[Verdict]:
     """A verdict a pair; two calls each, one an order (Vicuna's judge, Chiang et al. 2023).
 
     `prompt` is a format string with `{question}`, `{first}` and `{second}`.
     """
     shown = [shown for p in pairs for shown in (p, Pair(p.question, p.second, p.first))]
-    said = ask([prompt.format(**pair._asdict()) for pair in shown], model, "judge pair")
+    said = ask([prompt.format(**pair._asdict()) for pair in shown], model, "judge pair", max_tokens)
     scores = [None if text is None else read_pair(text) for text in said]
     return [_verdict(*both) for both in zip(scores[::2], scores[1::2], strict=True)]
 
@@ -122,10 +124,13 @@ def read_pair(text: str) -> tuple[float, float] | None:
     return (float(found[1]), float(found[2])) if found else None
 
 
-def ask(prompts: Sequence[str], model: Completes, replicate: str) -> list[str | None]:
+def ask(
+    prompts: Sequence[str], model: Completes, replicate: str, max_tokens: int = SAMPLING["max_tokens"]
+) -> list[str | None]:
     """What a model says to each prompt, were it cut, as scores come first; None where it gives no answer."""
     messages: list[list[Message]] = [[{"role": "user", "content": prompt}] for prompt in prompts]
-    answers = model.complete(messages, SAMPLING, [replicate] * len(messages))
+    sampling = {**SAMPLING, "max_tokens": max_tokens}
+    answers = model.complete(messages, sampling, [replicate] * len(messages))
     return [answer.text if answer.outcome in ("ok", "truncated") else None for answer in answers]
 
 
@@ -178,7 +183,8 @@ class Judge(Metric):
         told = [{**task.fields(), **task.of_label(new["label"]), **new} for new, _ in pairs]
         asked = [templates.render(self.wanted.question, fields) for fields in told]
         shown = [Pair(q, new["text"], old["text"]) for q, (new, old) in zip(asked, pairs, strict=True)]
-        return judge_pairs(shown, look.model(self.wanted.model, "judge"))
+        judge = look.model(self.wanted.model, "judge")
+        return judge_pairs(shown, judge, max_tokens=self.wanted.max_tokens)
 
 
 def drawn_pairs(now: pd.DataFrame, last: pd.DataFrame, n: int) -> Pairs:

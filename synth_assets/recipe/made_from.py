@@ -43,6 +43,8 @@ def made_from(recipe: Recipe, *sections: str) -> dict[str, Any]:
     for section in sections:
         for place in PLACES.get(section, (section,)):
             found |= dict(_flat(place, _at(said, place)))
+        if section == "annotator" and "max_tokens" in said["annotator"]:
+            found["annotator.max_tokens"] = recipe.annotator.max_tokens
         if step := _step(recipe, section):
             told = {TOLD.get(name, name): value for name, value in recipe.task.told_by(step).items()}
             found |= dict(_flat("task", told))

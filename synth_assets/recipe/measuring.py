@@ -30,7 +30,7 @@ def _among(*known: str) -> AfterValidator:
 class Judged(Section):
     """A model that compares rows of this round with rows of the last one, each pair in both orders."""
 
-    newer = ("people",)
+    newer = ("people", "max_tokens")
 
     rows: int = Field(default=50, ge=1)
     """Pairs, two calls each."""
@@ -41,6 +41,8 @@ class Judged(Section):
     """Template over the row and the task: what both rows are answers to."""
     model: ModelSpec | None = None
     """Default: the annotator's."""
+    max_tokens: int = Field(default=512, ge=1)
+    """Of an answer."""
     people: str | None = None
     """CSV file of what people say of pairs: first_id, second_id, better."""
 

@@ -190,10 +190,14 @@ class Demonstrations(Section):
 class Annotator(Section):
     """The model as a few-shot classifier: it scores label agreement, and is a baseline by itself."""
 
+    newer = ("max_tokens",)
+
     k: int = Field(default=16, ge=0)
     """Demonstrations that it sees, the same number of each label."""
     model: ModelSpec | None = None
     """A cheap judge beside a strong generator; default: the recipe's model."""
+    max_tokens: int = Field(default=1, ge=1)
+    """Of its answer; more for a model that thinks first, or whose labels have to be read from its words."""
 
 
 def _way(registry: Registry, base: type[Section], default: str) -> BeforeValidator:

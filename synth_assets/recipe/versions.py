@@ -102,7 +102,9 @@ def _weights(recipe: Recipe, said: Said) -> Any:
 def _annotator(recipe: Recipe, said: Said) -> Any:
     task = recipe.task
     told = [task.text, task.label, task.verbalizers()]
-    return [told, recipe.annotator.k, what_answers(recipe.annotator_model)]
+    part = [told, recipe.annotator.k, what_answers(recipe.annotator_model)]
+    limit = said["annotator"].get("max_tokens")  # enters a version once it is written
+    return [*part, limit] if limit else part
 
 
 def _metrics(recipe: Recipe, said: Said) -> Any:

@@ -40,7 +40,8 @@ def _enhanced(run: Run, rows: Table, human: Sequence[str | None] = ()) -> Table:
     from synth_assets.curation.labels.enhance import enhance
 
     recipe, model = run.recipe, run.model() if run.recipe.labelled.asks else None
-    annotate = partial(annotators.label_logprobs, task=recipe.task, model=model) if model else None
+    asked: dict[str, Any] = {"task": recipe.task, "model": model, "max_tokens": recipe.annotator.max_tokens}
+    annotate = partial(annotators.label_logprobs, **asked) if model else None
     way, labels = recipe.labelled, recipe.labels
     given: dict[str, Any] = {"encode": run.encode, "labels": labels, "annotate": annotate, "human": human}
     try:

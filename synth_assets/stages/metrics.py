@@ -139,7 +139,8 @@ def looking(run: Run, **now: Table) -> Look:
 
     def annotate(texts: Sequence[str]) -> Sequence[Any]:
         shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
-        return annotators.label_logprobs(texts, shown, recipe.task, run.model())
+        limit = recipe.annotator.max_tokens
+        return annotators.label_logprobs(texts, shown, recipe.task, run.model(), limit)
 
     return Look(
         recipe=recipe,

@@ -14,7 +14,7 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import ANSWERED, Chart, Made, Stage, Table
 
-JUDGING = {"temperature": 0.0, "max_tokens": 256}
+JUDGING: dict[str, Any] = {"temperature": 0.0, "max_tokens": 256}
 Heard = dict[str, list[str]]  # row id, or text, -> identities of the calls about it
 
 
@@ -58,14 +58,21 @@ def scoring(run: Run, seeds: Table, heard: Heard | None = None) -> Context:
     ) -> list[LabelLogprobs | None]:
         annotator = run.recipe.annotator
         shown = annotators.demonstrations(seeds, annotator.k if k is None else k, run.recipe.seed)
-        return annotators.label_logprobs(texts, shown, task, _Noted(run.model(model), texts, noted))
+        asked = _Noted(run.model(model), texts, noted)
+        return annotators.label_logprobs(texts, shown, task, asked, annotator.max_tokens)
 
-    def ask(template: str, rows: Table, told: Mapping[str, str], model: str | None) -> list[str | None]:
+    def ask(
+        template: str,
+        rows: Table,
+        told: Mapping[str, str],
+        model: str | None,
+        max_tokens: int = JUDGING["max_tokens"],
+    ) -> list[str | None]:
         common = {**task.fields(), **told}
         fields = ({**common, **task.of_label(row["label"]), **row} for row in rows.to_dict("records"))
         questions = (templates.chat(templates.render(template, row), "") for row in fields)
         asked = _Noted(run.model(model), list(rows["row_id"]), noted)
-        answers = asked.complete(questions, JUDGING, ["judge"] * len(rows))
+        answers = asked.complete(questions, {**JUDGING, "max_tokens": max_tokens}, ["judge"] * len(rows))
         return [answer.text if answer.outcome in ("ok", "truncated") else None for answer in answers]
 
     return Context(

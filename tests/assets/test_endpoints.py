@@ -14,7 +14,7 @@ import pytest
 from synth_assets.cli import main
 from synth_assets.resources.gateway.refusals import Refusal
 from tests.assets.test_round import ROUND, ask
-from tests.endpoint import ADJECTIVES, Endpoint, Played
+from tests.endpoint import ADJECTIVES, Endpoint, Played, reviewer
 from tests.resources.gateway.shapes import REFUSED, SHAPES, TEXT, message
 
 PLAYED = (
@@ -94,3 +94,28 @@ def test_refused_prompts_are_rows_with_reasons_and_do_not_stop_the_round(
     errors = {error for (error,) in ask("select error from reviews.generations where reason = 'refused'")}
     assert errors == {Refusal.said(REFUSED[n].status, REFUSED[n].body, str).says for n in names}
     assert (log.count("parameters: {temperature: null}"), log.count("system: user")) == (1, 1)
+
+
+def test_a_reasoning_model_generates_judges_and_labels(project: Path, endpoint: Endpoint, edit) -> None:
+    """One that refuses the limit by its old name, temperatures, log-probabilities and a system."""
+    (project / "models.yaml").write_text(
+        f"thinker:\n  name: m\n  base_url: {endpoint.url}\n  system: user\n  reasoning: {{tokens: 500}}\n"
+        "  parameters: {max_tokens: null, max_completion_tokens: 100, temperature: null, logprobs: null}\n"
+    )
+    edit("rows: 6", "rows: 6\nmodel: thinker\nannotator: {k: 4, max_tokens: 20}\nmetrics: {model_alone: 2}")
+    edit("  duplicate: {}", "  judge: {at_least: 4, max_tokens: 30}\n  label_agreement: {}")
+    names = ("OpenAI, limit", "OpenAI, temperature", "no log-probabilities", "Gemma's template")
+
+    def play(body: dict[str, Any]) -> Any:
+        if answer := next(filter(None, (REFUSED[name](body) for name in names)), None):
+            return answer
+        asked = body["messages"][-1]["content"]
+        label = "negative" if "Sentiment:" in asked else "5" if "from 0 to 5" in asked else reviewer(body)
+        return {"choices": [message(f"<think>Is it positive, 1 or 2?</think>\n\n{label}")]}
+
+    endpoint.play = play
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert {body["max_completion_tokens"] for body in endpoint.requests} == {600}
+    assert ask("select min(judge), max(judge) from reviews.scores") == [(5.0, 5.0)]
+    assert ask("select count(*) from reviews.scores where label_logprobs is null") == [(0,)]
+    assert all(answered is None for name in names for answered in map(REFUSED[name], endpoint.requests))

@@ -278,9 +278,9 @@ LINES = [
         file="models.yaml",
     ),
     Line(
-        "a price or a limit in models.yaml",
+        "a price, a limit, a header in models.yaml",
         "name: strong,",
-        "name: strong, max_concurrency: 2,",
+        "name: strong, max_concurrency: 2, headers: {X-Path: PATH},",
         file="models.yaml",
     ),
     Line(
@@ -301,6 +301,13 @@ LINES = [
     Line("a filter added", "  duplicate: {}", "  duplicate: {}\n  refusal: {}", {}, "scores, filtered"),
     Line(
         "a scorer's prompt", "model: judge, k: 4", "model: judge, k: 2", every(15, "label"), "scores, metrics"
+    ),
+    Line(
+        "the annotator's or a judge's `max_tokens`",
+        "model: judge, k: 4",
+        "model: judge, k: 4, max_tokens: 2",
+        every(15, "label"),
+        "scores, metrics",
     ),
     Line("the judge's model", "model: judge", "model: another_judge", every(15, "label"), "scores, metrics"),
     Line("a method of one's own", '"; "', '";"', {}, "scores, filtered", file="own_methods.py"),

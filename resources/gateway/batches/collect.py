@@ -190,7 +190,7 @@ class _Collection:
         response, error = line.get("response") or {}, line.get("error")
         status, body = response.get("status_code"), response.get("body") or {}
         if status == 200 and not error:
-            return _End(read(body, asked.request)[0], billed=True)
+            return _End(read(body, asked.request, self.batch.model)[0], billed=True)
         refusal = Refusal.said(status or 0, error or body, self.connection.scrub)
         if refusal.code == "batch_expired":
             return self._failed(refusal.says, "timed_out")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from synth_assets.contracts.model_spec import Price
@@ -25,7 +25,9 @@ CROWDED_S = 1800.0  # before a batch that found no place is tried again
 FOREVER = 1e12  # seconds since 1970: the claims of a batch end when it is collected
 UNFINISHED = "status IN ('intended', 'open')"
 COLUMNS = "key, provider_id, process, model, endpoint, caps, run_id, asset, partition_key, time"
-REACH = ("name", "base_url", "api", "key_env", "timeout_s", "structured")  # of a model, to ask it later
+REACH = (  # of a model, to ask it later; of headers and query the variables' names
+    *("name", "base_url", "api", "key_env", "timeout_s", "structured", "system", "headers", "query"),
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Batch:
         cost, learnt = known.pop("price"), known.pop("learnt", {})
         price = Price.model_validate(cost) if cost else None
         limits = [Cap(**cap) for cap in json.loads(caps)]
-        return cls(key, provider_id, process, Model(**known), price, endpoint, limits, *rest, learnt=learnt)
+        batch = cls(key, provider_id, process, Model(**known), price, endpoint, limits, *rest)
+        return replace(batch, learnt=learnt)
 
     def row(self) -> list[Any]:
         """The values of COLUMNS."""
@@ -69,7 +72,7 @@ class Batch:
         """How to ask the model later, and what that costs, as JSON."""
         cost = self.price.model_dump(mode="json", by_alias=True) if self.price else None
         known = {name: getattr(self.model, name) for name in REACH}
-        return json.dumps({**known, "price": cost, "learnt": dict(self.learnt)})
+        return json.dumps({**known, "price": cost, "learnt": dict(self.learnt)}, default=dict)
 
     @property
     def context(self) -> dict[str, str | None]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from synth_assets.contracts.filter import Context, RowFilter
 from synth_assets.core.text.arithmetic import rating
@@ -37,6 +37,7 @@ class Judge(RowFilter):
     name = "judge"
     raw: ClassVar[Mapping[str, str]] = {"judge": "double", "judge_answer": "string"}
     columns: ClassVar[Mapping[str, str]] = raw
+    newer: ClassVar[tuple[str, ...]] = ("max_tokens",)
     asks = True
     rubric: str = RUBRIC
     """Template over the row, the task, `low` and `high`."""
@@ -44,6 +45,8 @@ class Judge(RowFilter):
     """The lowest and the highest rating."""
     model: str | None = None
     """Default: the annotator's."""
+    max_tokens: int = Field(default=256, ge=1)
+    """Of an answer."""
     at_least: float | None = 4.5
 
     @model_validator(mode="after")
@@ -61,7 +64,9 @@ class Judge(RowFilter):
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
         low, high = self.scale
         told = {"low": f"{low:g}", "high": f"{high:g}"}
-        said = context.ask(self.rubric, rows, told, self.model) if context.ask else [None] * len(rows)
+        said: Sequence[str | None] = [None] * len(rows)
+        if context.ask:
+            said = context.ask(self.rubric, rows, told, self.model, self.max_tokens)
         return {
             "judge": [None if answer is None else rating(answer, low, high) for answer in said],
             "judge_answer": list(said),

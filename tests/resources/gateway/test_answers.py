@@ -30,7 +30,7 @@ def request(schema: Schema | None = None, max_tokens: int = 30) -> Request:
 @pytest.mark.parametrize("name", SHAPES)
 def test_an_answer_is_taken_apart(name: str) -> None:
     shape = SHAPES[name]
-    (part,) = read({"choices": [shape.choice], "usage": USAGE}, request())
+    (part,) = read({"choices": [shape.choice], "usage": USAGE}, request(), Model("m"))
     assert (part["outcome"], part["text"], part["thoughts"]) == (shape.outcome, shape.text, shape.thoughts)
     assert shape.error in (part["error"] or "")
     assert (part["error"] is None) == (not shape.error)
@@ -41,17 +41,17 @@ def test_json_is_looked_for_behind_the_thoughts_and_in_the_call_of_a_tool() -> N
     schema, answer = Schema.of({"text": "text"}), json.dumps({"text": TEXT})
     tool = {"tool_calls": [{"type": "function", "function": {"name": "answer", "arguments": answer}}]}
     for choice in (message(f"<think>{{}}</think>{answer}"), message(None, "tool_calls", **tool)):
-        (part,) = read({"choices": [choice]}, request(schema))
+        (part,) = read({"choices": [choice]}, request(schema), Model("m"))
         assert (part["outcome"], part["text"]) == ("ok", answer)
 
 
 def test_log_probabilities_are_those_of_the_answer() -> None:
     tokens = [{"token": t, "logprob": -1.0, "top_logprobs": []} for t in ("<think>", "so", "</think>", "yes")]
     choice = {**message("<think>so</think>yes"), "logprobs": {"content": tokens}}
-    (part,) = read({"choices": [choice]}, request())
+    (part,) = read({"choices": [choice]}, request(), Model("m"))
     assert [t.token for t in part["logprobs"]] == ["yes"]
     for broken in ({"content": [{"token": 1}]}, {"content": [{"token": "a", "logprob": "x"}]}, [], 7):
-        (part,) = read({"choices": [{**message(TEXT), "logprobs": broken}]}, request())
+        (part,) = read({"choices": [{**message(TEXT), "logprobs": broken}]}, request(), Model("m"))
         assert (part["outcome"], part["logprobs"]) == ("ok", None)
 
 
