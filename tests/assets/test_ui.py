@@ -130,10 +130,10 @@ def test_jobs_make_a_cell_of_several_rounds_and_a_whole_round(scripted: Endpoint
     page.wait(lambda: rows("seeds"), "the seeds to be made by themselves", seconds=90)
     page.click("//button[contains(., 'Materialize all')]")
     page.click(f"{DIALOG}//button[. = 'Confirm']")  # that there never was a plan, which is no obstacle
+    page.write(f"{DIALOG}//input[@type = 'text']", f"[{YESTERDAY}...{TODAY}]")
     page.click(f"{DIALOG}//*[contains(text(), 'Select a partition')]")
     page.click("//*[@title = 'negative']")
-    page.write(f"{DIALOG}//input[@type = 'text']", f"[{YESTERDAY}...{TODAY}]")
-    page.click(f"{DIALOG}//button[. = 'Launch 2 runs']")
+    page.click(f"{DIALOG}//button[. = 'Launch backfill']")
     negative = {cell_key(day, "negative") for day in (YESTERDAY, TODAY)}
     page.wait(lambda: materialized("scores") == negative, "one cell of two rounds", seconds=240)
     assert rows("scores") == 2 * 3
@@ -141,7 +141,7 @@ def test_jobs_make_a_cell_of_several_rounds_and_a_whole_round(scripted: Endpoint
     page.open("/locations/synth_assets/jobs/reviews_round/partitions")
     page.click("//button[contains(., 'Launch backfill')]")
     page.click(f"{DIALOG}//button[. = 'Latest']")
-    page.click(f"{DIALOG}//button[contains(., 'Launch 1-run backfill')]")
+    page.click(f"{DIALOG}//button[contains(., 'Submit 1 run')]")
     page.wait(lambda: materialized("report") == {TODAY}, "the round", seconds=240)
     assert rows("generations") == (1 + 2) * 3  # of today's, the other cell
     assert made_of_round(f"negative|{TODAY}", "generations") == 1  # it was there
@@ -181,11 +181,6 @@ def materialized(stage: str) -> set[str]:
         return set(instance.get_materialized_partitions(dg.AssetKey(["reviews", stage])))
 
 
-def backfills() -> list[str]:
-    with dagster_instance() as instance:
-        return [backfill.status.name for backfill in instance.get_backfills()]
-
-
 def handed_over() -> object:
     """The round that the training set is of."""
     with dagster_instance() as instance:
@@ -199,6 +194,11 @@ def made_of_round(partition: str, stage: str) -> int:
     wanted = dg.AssetRecordsFilter(dg.AssetKey(["reviews", stage]), asset_partitions=[partition])
     with dagster_instance() as instance:
         return len(instance.fetch_materializations(wanted, limit=100).records)
+
+
+def backfills() -> list[str]:
+    with dagster_instance() as instance:
+        return [backfill.status.name for backfill in instance.get_backfills()]
 
 
 def plan_of(round_: str) -> bool:
