@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-POLITE_S = 2.5  # for what runs to write down how far it is; then it is killed
+POLITE_S = 1.5  # for what runs to write down how far it is; then it is killed: Dagster takes up to ten
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -26,10 +26,9 @@ def command(options: argparse.Namespace) -> int:
         workspace = Path(__file__).parents[1] / "assets" / "workspace.yaml"
     with dagster_instance() as instance:  # sets DAGSTER_HOME, and ends runs whose process died
         note_plans(instance)
-    dagster = [sys.executable, "-m", "dagster"]  # of this environment, wherever its commands are
-    code = _run([*dagster, "dev", "-w", str(workspace), "-p", str(options.port)])
-    end_unused(home() / "server")
-    with dagster_instance() as instance:
+        dagster = [sys.executable, "-m", "dagster"]  # of this environment, wherever its commands are
+        code = _run([*dagster, "dev", "-w", str(workspace), "-p", str(options.port)])
+        end_unused(home() / "server")
         end_runs_of_the_ui(instance)
     return code
 
