@@ -236,7 +236,8 @@ def test_half_an_emoji_becomes_a_question_mark(lm: LanguageModel, tmp_path: Path
 )
 def test_what_is_no_answer_is_a_row_and_no_text(lm: LanguageModel, tmp_path: Path, body: bytes) -> None:
     answer = told(lm, body)
-    assert (answer.outcome, answer.text, answer.attempts) == ("provider_error", None, 4)
+    assert (answer.outcome, answer.text) == ("provider_error", None)
+    assert answer.attempts == 2  # each may have been billed
     assert answer.error
     assert lm.call_log.find([answer.identity]) == {}  # so it is asked again
     row = next(lm.call_log.rows([answer.identity]))
