@@ -84,9 +84,14 @@ class Pool(Provider):
 class Draw(Provider):
     """Values that are drawn row by row. An author writes `draw`."""
 
-    def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
-        """The value of one row; `parts` are seed, round, cell, number of the question, attribute."""
+    def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str | None:
+        """The value of one row; `parts` are seed, round, cell, number of the question, attribute. None: there
+        is none for it, and the row is dropped before anything is asked."""
         raise NotImplementedError
+
+    def missing(self, row: Mapping[str, str]) -> str:
+        """Why there is no value for a row, in words."""
+        return "there is no value for this row"
 
 
 class Listed(Pool):

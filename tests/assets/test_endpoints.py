@@ -119,3 +119,23 @@ def test_a_reasoning_model_generates_judges_and_labels(project: Path, endpoint: 
     assert ask("select min(judge), max(judge) from reviews.scores") == [(5.0, 5.0)]
     assert ask("select count(*) from reviews.scores where label_logprobs is null") == [(0,)]
     assert all(answered is None for name in names for answered in map(REFUSED[name], endpoint.requests))
+
+
+def test_a_row_that_no_passage_fits_is_dropped_with_the_reason(
+    project: Path, endpoint: Endpoint, edit
+) -> None:
+    passages = ("如何办理房屋贷款，需要收入证明。", "A card that is lost.")
+    (project / "bank.txt").write_text("\n".join(passages), encoding="utf-8")
+    edit(
+        "tone: [angry, calm, witty]}",
+        'tone: [房屋贷款, "lost cards", whales],\n  passage: {passages: bank.txt, query: "{{ tone }}"}}',
+    )
+    edit("({{ tone }})", "({{ tone }}: {{ passage }})")
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    made = set(ask("select tone, passage, coalesce(reason, 'ok'), error from reviews.generations"))
+    assert made == {
+        ("房屋贷款", passages[0], "ok", None),
+        ("lost cards", passages[1], "ok", None),
+        ("whales", None, "no_value", "passage: no passage of bank.txt shares a word with 'whales'"),
+    }
+    assert all("whales" not in json.dumps(body) for body in endpoint.requests)

@@ -76,7 +76,7 @@ def seeds(recipe: Recipe) -> pd.DataFrame:
 def step_rows(step: Any, task: Any, table: pd.DataFrame, seeds: pd.DataFrame, model: Any) -> pd.DataFrame:
     """The rows that one step makes of a condition table."""
     work = Work(table, seeds, task.fields(), model=model)
-    made = chain._made(step, work, [*COLUMNS, *step.columns_of(None)])
+    made = chain._made(step, work, [*COLUMNS, *step.columns_of(None)], lambda row: None)
     return table.drop(columns=chain.DROPPED).assign(**made)
 
 

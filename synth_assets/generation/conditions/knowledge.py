@@ -7,6 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from urllib.parse import unquote
@@ -27,6 +28,10 @@ Triple = tuple[str, str, str]  # head, relation, tail
 TERM = r'(<[^<>"\s]*>|_:[^\s<"]+|"(?:[^"\\]|\\.)*"(?:@[A-Za-z0-9-]+|\^\^<[^>]*>)?)'
 LINE = re.compile(rf"\s*{TERM}\s*{TERM}\s*{TERM}\s*\.\s*(?:#.*)?")
 HEADS = ({"head", "relation", "tail"}, {"subject", "predicate", "object"})
+# of Chinese and Japanese
+SIGNS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+UNSPACED = re.compile(f"[{SIGNS}]")
+WORD = re.compile(rf"[{SIGNS}]+|[^\W{SIGNS}]+")
 FEW = 64  # triples among which a set's first one is drawn
 
 
@@ -68,9 +73,13 @@ class Passages(Draw):
     def templates(self) -> list[str]:
         return [self.query]
 
-    def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
+    def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str | None:
         found = retrieve(self.passages, core_templates.render(self.query, row), self.k)
-        return select_random(found or lines_of(self.passages), 1, *parts)[0]
+        return select_random(found, 1, *parts)[0] if found else None
+
+    def missing(self, row: Mapping[str, str]) -> str:
+        query = core_templates.render(self.query, row)
+        return f"no passage of {self.passages} shares a word with {query!r}"
 
 
 @lru_cache(maxsize=32)
@@ -95,16 +104,17 @@ def _index(file: str, _: int) -> tuple[Index, list[str]]:
 class Index:
     """A BM25 index over `texts` (Robertson and Zaragoza 2009, with Lucene's idf, which is never negative).
 
-    Words are runs of letters and digits in lower case. Raises UserError when no text has a word.
+    Words are runs of letters and digits in lower case; of Chinese and Japanese, which do not part them, pairs
+    of signs (as in Lucene's CJKAnalyzer). Raises UserError when no text has a word.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
         import numpy as np
         from sklearn.feature_extraction.text import CountVectorizer
 
-        self._counter = CountVectorizer(token_pattern=r"\w+", dtype=np.float64)
+        self._counter = CountVectorizer(analyzer=list, dtype=np.float64)  # of words that are parted already
         try:
-            counts = self._counter.fit_transform(texts)
+            counts = self._counter.fit_transform(words(text, alone=True) for text in texts)
         except ValueError as error:  # an empty vocabulary
             raise UserError("the corpus has no words: give texts to retrieve passages from.") from error
         lengths = np.asarray(counts.sum(axis=1)).ravel()
@@ -119,9 +129,22 @@ class Index:
         ones the earlier first."""
         import numpy as np
 
-        scores: np.ndarray = (self._weights @ self._counter.transform([query]).T).toarray().ravel()
+        asked = self._counter.transform([words(query)])
+        scores: np.ndarray = (self._weights @ asked.T).toarray().ravel()
         best = np.argsort(-scores, kind="stable")[:k]
         return [(int(i), float(scores[i])) for i in best if scores[i] > 0]
+
+
+def words(text: str, alone: bool = False) -> Iterator[str]:
+    """The words of a text. `alone`: signs that are written without spaces count by themselves as well, so
+    that a query of a single one finds them."""
+    for word in WORD.findall(text.lower()):
+        if not UNSPACED.match(word):
+            yield word
+            continue
+        if alone or len(word) == 1:
+            yield from word
+        yield from map("".join, pairwise(word))
 
 
 def read_triples(path: Path) -> list[Triple]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from synth_assets.contracts.provider import Draw
 from synth_assets.contracts.step import COLUMNS, Said, StepBase, Work
 from synth_assets.core import templates
 from synth_assets.core.asking import Completes, RunsTools
@@ -86,7 +87,7 @@ def run(
     """
     name = recipe.step_stages[stage]
     step, before = recipe.steps[name], before or {}
-    gone = _dropped(conditions, before)
+    gone = _dropped(conditions, before) if before else _without_value(recipe, conditions, stage)
     said = {recipe.step_stages[s]: _said(recipe.steps[recipe.step_stages[s]], t) for s, t in before.items()}
     suffix, asked = "" if name == "text" else f"/{name}", conditions[~conditions["row_id"].isin(gone)]
     told = recipe.task.fields()
@@ -131,6 +132,19 @@ def _dropped(conditions: pd.DataFrame, before: Mapping[str, pd.DataFrame]) -> di
             raise UserError(f"{stage} does not have {missing:,} of the rows yet: materialize {stage} first.")
         rows = table.loc[~table["accepted"].astype(bool), CARRIED]
         gone = {row["row_id"]: row for row in rows.to_dict("records")} | gone
+    return gone
+
+
+def _without_value(recipe: Recipe, conditions: pd.DataFrame, stage: str) -> dict[str, dict[str, Any]]:
+    """Row id -> why a row is dropped for which a condition has no value; the first step says so."""
+    gone: dict[str, dict[str, Any]] = {}
+    for name, values in recipe.attributes.items():
+        if not isinstance(values, Draw):
+            continue
+        for row in conditions[conditions[name].isna()].to_dict("records"):
+            told = {**recipe.task.fields(), **recipe.task.of_label(row["label"]), **row}
+            why = {"text": None, "reason": "no_value", "error": f"{name}: {values.missing(told)}"}
+            gone.setdefault(row["row_id"], {"row_id": row["row_id"], "stage": stage, **why})
     return gone
 
 

@@ -223,6 +223,14 @@ def test_passages_are_ranked_by_bm25():
         Index(["", "?!"])
 
 
+def test_passages_in_chinese_are_found_by_pairs_of_signs() -> None:
+    index = Index(["如何办理房屋贷款，需要收入证明。", "信用卡丢失怎么办？", "How is a 房屋贷款 paid back?"])
+    assert {place for place, _ in index.search("房屋贷款", 3)} == {0, 2}
+    assert [place for place, _ in index.search("卡", 3)] == [1]
+    assert [place for place, _ in index.search("paid", 3)] == [2]
+    assert index.search("天气", 3) == []
+
+
 # lists asked of a model
 
 

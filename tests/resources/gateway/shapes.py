@@ -87,6 +87,7 @@ SHAPES = {
         message(None, "tool_calls", **_tool("{}")), "ok", "", None, "called the tool 'f'"
     ),
 }
+FINISHED = sorted({str(shape.choice["finish_reason"]) for shape in SHAPES.values()})
 NO_ANSWERS = {  # whole bodies with status 200 -> words of the error
     "an error": ({"error": {"code": 502, "message": "upstream is away"}}, "502: upstream is away"),
     "no choices": ({"choices": []}, "without choices"),
