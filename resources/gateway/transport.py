@@ -189,7 +189,8 @@ class Connection:
         return UserError(
             f"nobody answers at {self.model.endpoint} ({why}). Set OPENAI_BASE_URL, or base_url under the "
             "recipe's model:, to an OpenAI-compatible endpoint, or use the embedded model with "
-            "`model: embedded`."
+            "`model: embedded`.",
+            "unreachable",
         )
 
     def broken(self, error: BaseException) -> tuple[str, bool]:

@@ -1,10 +1,15 @@
-"""What tells people that a run has failed: a message to a webhook, `$SYNTH_WEBHOOK`."""
+"""What tells people of nights that need them, and of runs that have failed: a message to `$SYNTH_WEBHOOK`."""
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
+
+from synth_assets.assets.failures import WITHIN
+from synth_assets.assets.keeper import Night
+from synth_assets.recipe.recipe import Recipe
 
 WEBHOOK = "SYNTH_WEBHOOK"  # its URL is a secret: whoever knows it can write there
 TIMEOUT_S = 10
@@ -21,15 +26,50 @@ def alert_on_failure() -> dg.SensorDefinition:
         description=f"Says to the webhook ${WEBHOOK} which run has failed, and why.",
     )
     def alert(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-        url = os.environ.get(WEBHOOK)
+        url, tags = os.environ.get(WEBHOOK), context.dagster_run.tags
         if not url:
             return dg.SkipReason(f"the variable {WEBHOOK} is not set.")
+        asked = "dagster/schedule_name" in tags or "dagster/sensor_name" in tags
+        if WITHIN in tags or (asked and context.dagster_run.job_name.endswith("_round")):
+            return dg.SkipReason("it is told of the night as a whole.")
         trouble = _post(url, message(context))
         if trouble:
             raise dg.Failure(f"the webhook of {WEBHOOK} did not take the message: {trouble}")
         return None
 
     return alert
+
+
+def tell(recipe: Recipe, nights: Sequence[Night], told: str | None) -> str:
+    """Tell the webhook of each night that needs somebody, once a cause; with `tell: always` of each that is
+    whole, too. Takes and returns what was told so far."""
+    before: dict[str, str] = json.loads(told or "{}")
+    url, now = os.environ.get(WEBHOOK), dict[str, str]()
+    for night in nights:
+        said = night.said if needs_telling(recipe, night) else ""
+        if said and said != before.get(night.round) and url and _post(url, of_a_night(recipe, night)):
+            said = before.get(night.round, "")  # was not taken: it is told at the next look
+        now[night.round] = said or before.get(night.round, "")
+    return json.dumps({round_: words for round_, words in now.items() if words})
+
+
+def needs_telling(recipe: Recipe, night: Night) -> bool:
+    """Whether nothing more happens to the night today, or somebody wants to hear of it anyway."""
+    if night.is_whole:
+        return recipe.nightly is not None and recipe.nightly.tell == "always"
+    return night.state in ("failed", "over budget") and night.again is None
+
+
+def of_a_night(recipe: Recipe, night: Night) -> dict[str, Any]:
+    """What is posted of a night: `text` for people, the rest for programs."""
+    return {
+        "text": f"{recipe.name} {night.round}: {night.said} {night.what_next(recipe)}",
+        "recipe": recipe.name,
+        "round": night.round,
+        "state": night.state,
+        "why": night.why,
+        "next": night.what_next(recipe),
+    }
 
 
 def message(context: dg.RunFailureSensorContext) -> dict[str, Any]:

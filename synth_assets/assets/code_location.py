@@ -78,6 +78,7 @@ def recipe_definitions(
 ) -> dg.Definitions:
     """The asset graph of one recipe and its jobs; with `automation` its nightly schedule and its sensors."""
     stages, job = stage_assets(recipe, scheduled), nightly.cells_job(recipe)
+    whole = rounds.job(recipe, stages)
     assets = [*stages, training_set.build(recipe), plan.build(recipe, stages), report.build(recipe)]
     schedules: list[dg.ScheduleDefinition] = []
     sensors: list[dg.SensorDefinition] = []
@@ -89,10 +90,9 @@ def recipe_definitions(
         if recipe.mode == "batch":
             sensors.append(collect.sensor(recipe, job))
         if recipe.schedule:
-            schedules.append(nightly.schedule(recipe, job))
-    return dg.Definitions(
-        assets=assets, jobs=[job, rounds.job(recipe, stages)], schedules=schedules, sensors=sensors
-    )
+            schedules.append(nightly.schedule(recipe, whole, stages))
+            sensors.append(nightly.keeps(recipe, whole, stages))
+    return dg.Definitions(assets=assets, jobs=[job, whole], schedules=schedules, sensors=sensors)
 
 
 def build(

@@ -108,6 +108,24 @@ def running_schedules(instance: dg.DagsterInstance) -> set[str]:
     return {state.name for state in states if state.is_running}
 
 
+def switched_on_at(instance: dg.DagsterInstance, schedule: str) -> float | None:
+    """When a schedule was switched on, in seconds since 1970; None where it is off."""
+    for state in instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE):
+        if state.name == schedule and state.is_running:
+            return float(getattr(state.instigator_data, "start_timestamp", None) or 0.0)
+    return None
+
+
+def last_tick(cron: str, timezone: str, until: datetime) -> datetime | None:
+    """When a cron line was due last, within a day."""
+    due = None
+    for tick in cron_string_iterator((until - timedelta(days=1)).timestamp(), cron, timezone):
+        if tick > until:
+            return due
+        due = tick
+    return due
+
+
 def version_made(
     resolver: CachingStaleStatusResolver, asset: dg.AssetKey, partition: str | None
 ) -> str | None:
@@ -180,12 +198,18 @@ def rounds_at_work(instance: dg.DagsterInstance) -> dict[str, set[str | None]]:
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus[name] for name in statuses])
     busy: dict[str, set[str | None]] = {}
     for run in instance.get_runs(filters=unfinished):
-        partition = run.tags.get("dagster/partition")
-        round_ = run.tags.get("dagster/partition/round") or (partition and partition.rpartition("|")[2])
-        selected = {asset.path[-2] for asset in run.asset_selection or ()}
-        for recipe in selected or {run.job_name.removesuffix("_cell")}:
+        recipes, round_ = recipes_and_round(run)
+        for recipe in recipes:
             busy.setdefault(recipe, set()).add(round_)
     return busy
+
+
+def recipes_and_round(run: dg.DagsterRun) -> tuple[set[str], str | None]:
+    """Which recipes a run is for, and which round; None where it does not say."""
+    partition = run.tags.get("dagster/partition")
+    round_ = run.tags.get("dagster/partition/round") or (partition and partition.rpartition("|")[2])
+    selected = {asset.path[-2] for asset in run.asset_selection or () if len(asset.path) > 1}
+    return selected or {run.job_name.removesuffix("_cell").removesuffix("_round")}, round_
 
 
 def note_input(instance: dg.DagsterInstance, asset: dg.AssetKey, source: dg.AssetKey) -> int:

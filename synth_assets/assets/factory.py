@@ -16,11 +16,13 @@ from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.batches.submit import Pending
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.process import this_process
 from synth_assets.stages import tables
 from synth_assets.stages.stage import Check, Made, Stage, Table, Verdict, short
 
 LANGUAGE_MODEL_POOL = "language_model"
 IO_MANAGER = "synth_io_manager"
+PROCESS_TAG = "synth/process"  # of runs: who makes them
 PREVIEW_ROWS = 5
 COMPLETE = "synth/complete"  # tag of rows that another run would not make better: see `complete`
 NO_ENCODER = "without_encoder"  # its value, where something is unknown as long as there is none
@@ -63,6 +65,8 @@ def build(
         synth_lake: dg.ResourceParam[Lake],
         **rows: Table,
     ) -> Iterator[Any]:
+        if PROCESS_TAG not in context.run.tags:
+            context.instance.add_run_tags(context.run_id, {PROCESS_TAG: this_process()})
         world = synth_language_model, synth_encoder, synth_lake
         run = LoggedRun(context, recipe, stage, partition_of(context), *world)
         try:

@@ -15,8 +15,9 @@ import dagster as dg
 
 from synth_assets.assets.code_location import build, stage_assets
 from synth_assets.assets.dagster_internals import note_input
-from synth_assets.assets.factory import FIRST
-from synth_assets.assets.rounds import PROCESS_TAG, World, make
+from synth_assets.assets.factory import FIRST, PROCESS_TAG
+from synth_assets.assets.failures import UNFINISHED, end_dead_runs
+from synth_assets.assets.rounds import World, make
 from synth_assets.assets.states import DagsterStates
 from synth_assets.core.errors import UserError
 from synth_assets.planning.estimates import Line
@@ -27,15 +28,11 @@ from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.batches.submit import check
 from synth_assets.resources.gateway.models import resolve_model
 from synth_assets.resources.storage.lake import Lake
-from synth_assets.resources.storage.process import is_gone
 from synth_assets.stages.seeds import not_here
 
 # in a notebook, whose own loop is running, Dagster leaves this out on purpose, and Python says so
 warnings.filterwarnings("ignore", r"coroutine '\S*shutdown_asyncgens' was never awaited", RuntimeWarning)
 
-UNFINISHED = dg.RunsFilter(
-    statuses=[dg.DagsterRunStatus[name] for name in ("STARTED", "STARTING", "CANCELING")]
-)
 LOCATION = "synth_assets"  # the code location of workspace.yaml
 
 
@@ -104,16 +101,6 @@ def planned(
     encoder = home.encoder()
     states = DagsterStates(recipe, round_, stage_assets(recipe), instance, lake, encoder)
     return plan(recipe, round_, lake, log, encoder, states)
-
-
-def end_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Runs of `synth run` whose process was killed are ended: they would look busy for ever."""
-    for run in instance.get_runs(filters=UNFINISHED):
-        process = run.tags.get(PROCESS_TAG)
-        if process and is_gone(process):
-            instance.report_run_failed(
-                run, "The process ended before the run did; what was paid is in the call log."
-            )
 
 
 def note_plans(instance: dg.DagsterInstance) -> None:

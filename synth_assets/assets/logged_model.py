@@ -35,6 +35,7 @@ from synth_assets.stages.stage import Stage, Table, Verdict, asset_name
 EVERY_SECONDS = 5.0
 WAITING_SECONDS = 30.0  # between two lines that say that nothing is answered
 ROWS_AT_ONCE = 2_000  # of the call log, on their way into the lake
+ALL_SENT = "Nothing was held back."
 UNANSWERED = ("rate_limited", "provider_error", "timed_out")
 
 
@@ -177,7 +178,7 @@ class BoundModel:
         unsent = f"{held} requests were not sent: {', '.join(caps)}. Raise it and run again."
         return [
             Verdict(not why, words, blocks=False),
-            Verdict(not caps, unsent if caps else "Nothing was held back."),
+            Verdict(not caps, unsent, numbers={"not_sent": held}) if caps else Verdict(True, ALL_SENT),
         ]
 
     def metadata(self) -> dict[str, Any]:

@@ -2,22 +2,23 @@
 
 import os
 from collections.abc import Collection
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from synth_assets.assets.dagster_internals import running_schedules, scheduled
-from synth_assets.assets.factory import key, partitions_of
-from synth_assets.partitions import cell_key
+from synth_assets.assets.alerts import WEBHOOK, tell
+from synth_assets.assets.dagster_internals import running_schedules, scheduled, switched_on_at
+from synth_assets.assets.factory import Assets, key, partitions_of
+from synth_assets.assets.failures import end_dead_runs
+from synth_assets.assets.keeper import Keeper, Night
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources import home
 from synth_assets.stages.graph import cut_by
 
-CAUGHT_UP = 31  # nights at the most
+EVERY_SECONDS = 30
 
 
 def made_by_cell(recipe: Recipe) -> list[dg.AssetKey]:
@@ -41,48 +42,69 @@ def name(recipe: Recipe) -> str:
     return f"{recipe.name}_nightly"
 
 
-def schedule(recipe: Recipe, job: Any) -> dg.ScheduleDefinition:
-    """Asks for the cells of tonight's round, and of missed ones if the recipe wants to catch up."""
+def schedule(recipe: Recipe, job: dg.JobDefinition, assets: Assets) -> dg.ScheduleDefinition:
+    """Asks for what the keeper of rounds says is next: an earlier night that is not whole, or tonight's."""
 
     @dg.schedule(
         name=name(recipe),
-        cron_schedule=str(recipe.schedule),
+        cron_schedule=recipe.nightly.cron if recipe.nightly else "",
         job=job,
         execution_timezone=recipe.timezone,
-        description="Today's round, one run a cell; its filters, weights and metrics follow.",
+        description="Tonight's round; before it, earlier nights that are not whole.",
     )
-    def nightly(
-        context: dg.ScheduleEvaluationContext, synth_lake: dg.ResourceParam[Lake]
-    ) -> list[dg.RunRequest]:
-        tonight = context.scheduled_execution_time.astimezone(ZoneInfo(recipe.timezone)).date()
-        rounds = [tonight.isoformat()]
-        if recipe.missed_nights == "catch_up":
-            rounds = _missed(recipe, synth_lake, tonight) + rounds
-        return [
-            dg.RunRequest(run_key=f"{round_}/{cell}", partition_key=cell_key(round_, cell))
-            for round_ in rounds
-            for cell in recipe.cells
-        ]
+    def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        keeper = keep(recipe, context.instance, assets, context.scheduled_execution_time)
+        night = keeper.next(tonight=True)
+        return request(night, context.instance, job) if night else dg.SkipReason("a night is being made.")
 
     return nightly
 
 
-def _missed(recipe: Recipe, lake: Lake, tonight: date) -> list[str]:
-    """The nights since the last round that was made, which no daemon was there for; the latest of them."""
-    made = [p["round"] for p in lake.partitions(recipe.name, "conditions", ("round", "cell"))]
-    before = [round_ for round_ in made if round_ < tonight.isoformat()]
-    if not before:
-        return []
-    last, yesterday = date.fromisoformat(max(before)), tonight - timedelta(days=1)
-    return scheduled(str(recipe.schedule), recipe.timezone, last, yesterday)[-CAUGHT_UP:]
+def keeps(recipe: Recipe, job: dg.JobDefinition, assets: Assets) -> dg.SensorDefinition:
+    """Looks every minute, while the schedule is on, which nights are not whole, and asks for the next."""
+
+    @dg.sensor(
+        name=f"{recipe.name}_keep",
+        job=job,
+        minimum_interval_seconds=EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Ends runs whose process is gone, makes nights whole that failed or were cut off, in "
+        f"order, and tells the webhook ${WEBHOOK} of each night that needs somebody, once.",
+    )
+    def keep_rounds(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        end_dead_runs(context.instance)
+        since = switched_on_at(context.instance, name(recipe))
+        if since is None:
+            return dg.SkipReason(f"the schedule {name(recipe)} is off.")
+        keeper = keep(recipe, context.instance, assets)
+        tonight = keeper.asked_since(since)
+        told = tell(recipe, keeper.due(tonight), context.cursor)
+        night = keeper.next(tonight)
+        requests = [request(night, context.instance, job)] if night else []
+        return dg.SensorResult(run_requests=requests, cursor=told)
+
+    return keep_rounds
+
+
+def keep(recipe: Recipe, instance: dg.DagsterInstance, assets: Assets, now: datetime | None = None) -> Keeper:
+    """The keeper of a recipe's rounds, over this data home."""
+    return Keeper(recipe, instance, assets, home.lake(), home.call_log(), home.encoder(), now)
+
+
+def request(night: Night, instance: dg.DagsterInstance, job: dg.JobDefinition) -> dg.RunRequest:
+    """The run that makes a night whole. Each is asked for once."""
+    earlier = dg.RunsFilter(job_name=job.name, tags={"dagster/partition": night.round})
+    return dg.RunRequest(
+        run_key=f"{night.round}/{instance.get_runs_count(earlier)}", partition_key=night.round
+    )
 
 
 def freshness(recipe: Recipe) -> dg.FreshnessPolicy | None:
     """A round should be there when the next one begins: late by half a night is a warning, by a whole one a
     failure. None where the recipe has no schedule."""
-    if not recipe.schedule:
+    if recipe.nightly is None:
         return None
-    nights = scheduled(recipe.schedule, recipe.timezone, date(2026, 1, 1), date(2026, 12, 31))
+    nights = scheduled(recipe.nightly.cron, recipe.timezone, date(2026, 1, 1), date(2026, 12, 31))
     days = [date.fromisoformat(night) for night in nights]
     gap = max((b - a for a, b in pairwise(days)), default=timedelta(days=365))
     return dg.FreshnessPolicy.time_window(fail_window=2 * gap, warn_window=1.5 * gap)

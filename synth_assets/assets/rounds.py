@@ -11,7 +11,8 @@ import dagster as dg
 
 from synth_assets.assets import training_set
 from synth_assets.assets.dagster_internals import CheckFailed, Interrupted, seen_from
-from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, Assets, key
+from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, PROCESS_TAG, Assets, key
+from synth_assets.assets.failures import WITHIN, RoundFailed, note
 from synth_assets.assets.unchanged import Unchanged
 from synth_assets.core.errors import Mistake
 from synth_assets.partitions import cell_key, rounds
@@ -25,22 +26,9 @@ from synth_assets.resources.storage.process import this_process
 from synth_assets.stages.graph import cut_by
 from synth_assets.stages.stage import asset_name
 
-PROCESS_TAG = "synth/process"
 BESIDE = ("report", training_set.NAME)  # what is made after the stages of a whole round
 POLL_S = 60.0  # between two looks at what is with the provider
 Cut = tuple[str, ...]
-
-
-class RoundFailed(Exception):
-    """A blocking check said no; the message has the reasons."""
-
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        super().__init__("\n".join(map(str, mistakes)))
-        self.mistakes = mistakes
-
-    def _render_traceback_(self) -> list[str]:
-        """What a notebook shows of it."""
-        return [f"stopped by a check:\n{self}"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +45,7 @@ class World:
     location: str
     say: Callable[[str], None]
     config: Mapping[str, Any] | None = None  # of each run
+    within: str = ""  # the run that makes the whole round, if one does
 
 
 def make(recipe: Recipe, round_: str, world: World, wait: bool = False, again: bool = False) -> list[str]:
@@ -135,19 +124,26 @@ class _Round:
         if not stages:
             return ""
         assets, run_id = [key(self._recipe, stage) for stage in stages], str(uuid.uuid4())
+        tags = {PROCESS_TAG: this_process()} | ({WITHIN: self._world.within} if self._world.within else {})
         try:
             done = self._job.execute_in_process(
                 instance=self._world.instance,
                 asset_selection=assets,
                 partition_key=partition,
                 run_id=run_id,
-                tags={PROCESS_TAG: this_process()},
+                tags=tags,
                 run_config=self._world.config,
             )
         except CheckFailed:
-            raise RoundFailed(list(_failed_checks(self._world.instance, run_id))) from None
+            stopped = RoundFailed(list(_failed_checks(self._world.instance, run_id)))
+            note(self._world.instance, run_id, stopped)
+            raise stopped from None
         except Interrupted:
+            note(self._world.instance, run_id, KeyboardInterrupt("stopped from outside"))
             raise KeyboardInterrupt from None
+        except Exception as error:
+            note(self._world.instance, run_id, error)
+            raise
         observed = [e.asset_observation_data.asset_observation for e in done.get_asset_observation_events()]
         return "; ".join(str(o.description) for o in observed if o.asset_key in assets)
 
@@ -175,7 +171,7 @@ def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[Mistak
         if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
             asset, name = ".".join(evaluation.asset_key.path), evaluation.check_name
             words = f"{asset} {evaluation.partition or ''}: check {name}: {evaluation.description}"
-            yield Mistake(words, "check_failed")
+            yield Mistake(words, "over_budget" if "not_sent" in evaluation.metadata else "check_failed")
 
 
 def job(recipe: Recipe, assets: Assets) -> dg.JobDefinition:
@@ -199,9 +195,17 @@ def job(recipe: Recipe, assets: Assets) -> dg.JobDefinition:
             synth_encoder,
             origin.location_name if origin else "",
             context.log.info,
+            within=context.run_id,
         )
-        for words in make(recipe, context.partition_key, world):
-            context.log.info(words)
+        context.instance.add_run_tags(context.run_id, {PROCESS_TAG: this_process()})
+        try:
+            for words in make(recipe, context.partition_key, world):
+                context.log.info(words)
+        except (Exception, KeyboardInterrupt) as error:
+            note(context.instance, context.run_id, error)
+            if isinstance(error, KeyboardInterrupt):  # as Dagster knows it
+                raise Interrupted from None
+            raise
 
     @dg.job(
         name=f"{recipe.name}_round",

@@ -69,7 +69,7 @@ def check_recipe(recipe: Recipe, path: Path | None = None) -> Said:
     yield from look("labelled.human", _of_people(recipe))
     yield from look("metrics.judge.people", _of_judge(recipe))
     yield from look("metrics.facts.file", _of_facts(recipe))
-    yield "schedule", f"{recipe.schedule or 'none'} ({recipe.timezone})"
+    yield "schedule", f"{recipe.nightly.cron if recipe.nightly else 'none'} ({recipe.timezone})"
     if wrong:
         raise together({str(error): error for error in wrong}.values())
 

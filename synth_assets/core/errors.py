@@ -18,6 +18,8 @@ CODES: Mapping[str, str] = {  # what `--json` calls a mistake; programs rely on 
     "no_key": "the environment variable with the key of a model is not set",
     "usage": "an option or argument of the command line",
     "mistake": "any other mistake that you can mend: the message says how",
+    "unreachable": "nobody answers at the model's address; the same command goes on when somebody does",
+    "over_budget": "requests were not sent, since the budget does not allow them; what was made is kept",
     "check_failed": "a blocking check stopped the round; what was made until then is kept",
     "damaged": "a call or a partition is not as it was made",
     "system": "the operating system refused something: a full disk, a missing right",

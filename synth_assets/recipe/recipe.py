@@ -72,8 +72,8 @@ class Recipe(Strict):
     """What the last round's metrics change in the next round."""
     budget: sections.BudgetCaps = sections.BudgetCaps()
     """The most that calls may cost."""
-    schedule: str | None = Field(default=None, json_schema_extra={"pattern": r"^\s*\S+(\s+\S+){4}\s*$"})
-    """Cron line of the nightly round, of five fields; switched on in the UI."""
+    schedule: sections.Scheduled = None
+    """When rounds are made by themselves: a cron line of five fields, or a mapping; switched on in the UI."""
     missed_nights: Literal["skip", "catch_up"] = "skip"
     """Rounds that no daemon was there to make: left out, or made later."""
     refresh: Literal["latest", "all", "none"] = "latest"
@@ -136,12 +136,10 @@ class Recipe(Strict):
                 raise wrong(f"its `name` is {rule.name!r}, which is taken or no name: choose another", key)
         return {rule.name: rule for rule in value.values()}
 
-    @field_validator("schedule")
-    @classmethod
-    def _cron(cls, value: str | None) -> str | None:
-        if value is not None and len(value.split()) != 5:
-            raise ValueError('a schedule is a cron line of five fields, for example "0 2 * * *"')
-        return value
+    @property
+    def nightly(self) -> sections.Schedule | None:
+        """The schedule with all that it may say."""
+        return sections.Schedule(cron=self.schedule) if isinstance(self.schedule, str) else self.schedule
 
     @field_validator("timezone")
     @classmethod

@@ -239,3 +239,42 @@ class BudgetCaps(Caps):
 
     tokens: Caps = Caps()
     """The same caps, in tokens."""
+
+
+CRON = r"^\s*\S+(\s+\S+){4}\s*$"
+
+
+class Schedule(Section):
+    """When rounds are made by themselves, and what happens to a night that did not come out whole."""
+
+    cron: str = Field(json_schema_extra={"pattern": CRON})
+    """Cron line of five fields, in the recipe's time zone."""
+    catch_up: int = Field(default=7, ge=0, le=31)
+    """Days back in which a round that failed or was cut off is made whole, the earliest first."""
+    tries: int = Field(default=3, ge=1, le=4)
+    """Tries a day, where nobody answers or the machine stops; they are 2, 8 and 30 minutes apart."""
+    tell: Literal["failures", "always"] = "failures"
+    """Nights that the webhook hears of."""
+
+    @field_validator("cron")
+    @classmethod
+    def _five(cls, value: str) -> str:
+        return _cron(value)
+
+
+def _cron(value: str) -> str:
+    if len(value.split()) != 5:
+        raise ValueError('a schedule is a cron line of five fields, for example "0 2 * * *"')
+    return value
+
+
+def _schedule(value: Any) -> Any:
+    """Errors are those of one form alone."""
+    if isinstance(value, str):
+        return _cron(value)
+    return value if value is None or isinstance(value, Schedule) else Schedule.model_validate(value)
+
+
+Scheduled = Annotated[
+    Annotated[str, Field(json_schema_extra={"pattern": CRON})] | Schedule | None, BeforeValidator(_schedule)
+]

@@ -10,6 +10,7 @@ import pytest
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 from synth_assets import code_location
+from synth_assets.assets import nightly
 from synth_assets.assets.code_location import build
 from synth_assets.assets.dagster_internals import scheduled
 from synth_assets.assets.factory import partitions_of
@@ -75,20 +76,42 @@ def test_a_round_follows_when_all_its_cells_are_there(defs: dg.Definitions) -> N
         assert tick.total_requested == 0
 
 
-def test_the_nightly_schedule_asks_for_each_cell_of_the_day(defs: dg.Definitions, project: Path) -> None:
+def test_the_nightly_schedule_asks_for_the_round_of_the_day(defs: dg.Definitions, project: Path) -> None:
     schedule = defs.resolve_schedule_def("reviews_nightly")
     assert schedule.cron_schedule == "0 2 * * *"
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+    assert schedule.job_name == "reviews_round"
     with dagster_instance() as instance:
         context = dg.build_schedule_context(
             instance,
             scheduled_execution_time=datetime(2026, 11, 20, 2, tzinfo=UTC),
             repository_def=defs.get_repository_def(),
-            resources={"synth_lake": Lake(project / ".synth" / "lake")},
         )
         requests = schedule.evaluate_tick(context).run_requests
     assert requests is not None
-    assert {r.partition_key for r in requests} == {cell_key(NEW, "negative"), cell_key(NEW, "positive")}
+    assert [request.partition_key for request in requests] == [NEW]
+
+
+def test_nights_are_looked_after_while_the_schedule_is_on(
+    defs: dg.Definitions, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensor = defs.resolve_sensor_def("reviews_keep")
+    round_ = today("UTC")
+    with dagster_instance() as instance:
+        made(instance, "conditions", cell_key(round_, "negative"))
+        recipe = load(project / "recipes" / "reviews.yaml")
+        rows = tables.schema(recipe, "conditions").empty_table()
+        Lake(project / ".synth" / "lake").write(
+            "reviews", "conditions", {"round": round_, "cell": "negative"}, rows
+        )
+
+        def looks() -> list[str | None]:
+            context = dg.build_sensor_context(instance, repository_def=defs.get_repository_def())
+            return [request.partition_key for request in sensor.evaluate_tick(context).run_requests or ()]
+
+        assert looks() == []
+        monkeypatch.setattr(nightly, "switched_on_at", lambda *_: 0.0)
+        assert looks() == [round_]
 
 
 def test_a_changed_prompt_is_another_code_version_and_a_threshold_is_none_of_the_generations(
@@ -143,27 +166,6 @@ def test_a_recipe_says_which_rounds_are_made_again(project: Path, edit, refresh:
         edited = build({"reviews": load(edit("witty", "dry"))})
         tick = dg.evaluate_automation_conditions(edited, instance, cursor=tick.cursor)
         assert tick.get_num_requested(asset("conditions")) == rounds
-
-
-@pytest.mark.parametrize(("missed", "rounds"), [("skip", [NEW]), ("catch_up", ["2026-11-18", OLD, NEW])])
-def test_nights_without_a_daemon_are_skipped_or_caught_up(
-    project: Path, edit, missed: str, rounds: list[str]
-) -> None:
-    recipe = load(edit("rows: 6", f"rows: 6\nmissed_nights: {missed}"))
-    lake = Lake(project / ".synth" / "lake")
-    place = {"round": "2026-11-17", "cell": "negative"}
-    lake.write("reviews", "conditions", place, tables.schema(recipe, "conditions").empty_table())
-    defs = build({"reviews": recipe})
-    with dagster_instance() as instance:
-        context = dg.build_schedule_context(
-            instance,
-            scheduled_execution_time=datetime(2026, 11, 20, 2, tzinfo=UTC),
-            repository_def=defs.get_repository_def(),
-            resources={"synth_lake": lake},
-        )
-        requests = defs.resolve_schedule_def("reviews_nightly").evaluate_tick(context).run_requests
-    assert requests is not None
-    assert {r.partition_key for r in requests} == {cell_key(r, c) for r in rounds for c in recipe.cells}
 
 
 @pytest.mark.parametrize(("night", "day"), [("2026-03-29", 23), ("2026-10-25", 25)])

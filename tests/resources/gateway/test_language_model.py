@@ -490,7 +490,7 @@ def test_whoever_waits_for_another_process_says_whom(
     (question,) = ask("a")
     identity, said = question.identity(model, model.endpoint), []
     lm.call_log.claim([identity])
-    until = "UPDATE claims SET process = 'elsewhere:7@1', until = until - 59"
+    until = "UPDATE claims SET process = 'elsewhere:7@1', until = until - 55"
     lm.call_log.execute(until)
     lm.tell = said.append
     assert [answer.outcome for answer in lm.complete(model, [question])] == ["ok"]

@@ -1,0 +1,97 @@
+"""Why runs failed: noted where they do, and read where it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import dagster as dg
+
+from synth_assets.assets.dagster_internals import recipes_and_round
+from synth_assets.assets.factory import PROCESS_TAG
+from synth_assets.core.errors import Mistake, UserError
+from synth_assets.resources.storage.process import is_gone
+
+KIND, WHY = "synth/failed", "synth/why"  # tags of runs
+WITHIN = "synth/within"  # the run of a whole round that a run is a part of
+DIED = "The process ended before the run did; what was paid is in the call log."
+MOST = 1_000  # characters of a reason
+UNFINISHED = dg.RunsFilter(
+    statuses=[dg.DagsterRunStatus[name] for name in ("STARTED", "STARTING", "CANCELING")]
+)
+
+
+class RoundFailed(Exception):
+    """A blocking check said no; the message has the reasons."""
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        super().__init__("\n".join(map(str, mistakes)))
+        self.mistakes = mistakes
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it."""
+        return [f"stopped by a check:\n{self}"]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A run that failed. `kind` is a code of `core.errors.CODES`, `died` or `error`."""
+
+    kind: str
+    why: str
+    ended: float  # seconds since 1970
+    within: bool  # is part of the run of a whole round, which failed with it
+
+
+def kind_of(error: BaseException) -> str:
+    """What sort of failure it is: whether the same thing may go well in a while depends on it."""
+    if isinstance(error, RoundFailed | UserError):
+        return error.mistakes[0].code
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped"
+    return "system" if isinstance(error, OSError) else "error"
+
+
+def note(instance: dg.DagsterInstance, run_id: str, error: BaseException) -> None:
+    """Write down why a run fails."""
+    words = str(error) or type(error).__name__
+    instance.add_run_tags(run_id, {KIND: kind_of(error), WHY: words[:MOST]})
+
+
+def failed(instance: dg.DagsterInstance, recipe: str, since: datetime) -> Mapping[str, list[Failed]]:
+    """Round -> the runs of it that failed since then, the earliest first."""
+    statuses = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    found: dict[str, list[Failed]] = {}
+    for record in instance.get_run_records(dg.RunsFilter(statuses=statuses, created_after=since)):
+        run = record.dagster_run
+        recipes, round_ = recipes_and_round(run)
+        if recipe in recipes and round_:
+            ended = record.end_time or record.update_timestamp.timestamp()
+            kind = run.tags.get(KIND) or ("stopped" if run.status == statuses[1] else "error")
+            why = run.tags.get(WHY) or ("stopped." if kind == "stopped" else _said(instance, run.run_id))
+            found.setdefault(round_, []).append(Failed(kind, why, ended, WITHIN in run.tags))
+    return {round_: sorted(runs, key=lambda run: run.ended) for round_, runs in found.items()}
+
+
+def _said(instance: dg.DagsterInstance, run_id: str) -> str:
+    """What Dagster's log has of a failure of a run that was started otherwise than as a round."""
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        error = entry.get_dagster_event().step_failure_data.error
+        while error and error.cause:
+            error = error.cause
+        if error:
+            return error.message.partition(": ")[2].strip()[:MOST] or error.message.strip()
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
+        return str(entry.get_dagster_event().message).strip()[:MOST]
+    return "it is not known why"
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Runs whose process was killed are ended, by whatever they were started: they would look busy for ever,
+    and keep their place in the pool."""
+    for run in instance.get_runs(filters=UNFINISHED):
+        process = run.tags.get(PROCESS_TAG)
+        if process and is_gone(process):
+            instance.add_run_tags(run.run_id, {KIND: "died", WHY: DIED})
+            instance.report_run_failed(run, DIED)

@@ -1,0 +1,236 @@
+"""The keeper of rounds: what a night is at, and what is to be made next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from synth_assets.assets import alerts
+from synth_assets.assets.code_location import build, stage_assets
+from synth_assets.assets.factory import COMPLETE, PROCESS_TAG
+from synth_assets.assets.failures import KIND, WHY, end_dead_runs
+from synth_assets.assets.in_process import dagster_instance, run_round
+from synth_assets.assets.keeper import Keeper
+from synth_assets.assets.nightly import keep
+from synth_assets.core.errors import UserError
+from synth_assets.partitions import cell_key
+from synth_assets.recipe.load import load
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.home import lake
+from synth_assets.resources.storage.process import this_process
+from synth_assets.stages import tables
+from tests.endpoint import Endpoint, reviewer
+
+CELLS, ROUND = (
+    ("conditions", "generations", "scores"),
+    ("filtered", "rejected", "labelled", "weighted", "metrics"),
+)
+NIGHTS = ["2026-11-18", "2026-11-19", "2026-11-20"]
+NOW = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def recipe(project: Path) -> Recipe:
+    return load(project / "recipes" / "reviews.yaml")
+
+
+@pytest.fixture
+def instance(project: Path) -> Iterator[dg.DagsterInstance]:
+    with dagster_instance() as instance:
+        yield instance
+
+
+def keeper(recipe: Recipe, instance: dg.DagsterInstance, now: datetime = NOW) -> Keeper:
+    return keep(recipe, instance, stage_assets(recipe), now)
+
+
+def made(
+    instance: dg.DagsterInstance, recipe: Recipe, round_: str, *stages: str, complete: bool = True
+) -> None:
+    """These stages of a round, as a run makes them."""
+    for stage in stages:
+        cells = recipe.cells if stage in CELLS else [""]
+        for cell in cells:
+            place = {"round": round_} | ({"cell": cell} if cell else {})
+            lake().write(recipe.name, stage, place, tables.schema(recipe, stage).empty_table())
+            tags = {"dagster/data_version": "rows"} | ({COMPLETE: "true"} if complete else {})
+            partition = cell_key(round_, cell) if cell else round_
+            asset = dg.AssetKey([recipe.name, stage])
+            event = dg.AssetMaterialization(asset, partition=partition, tags=tags)
+            instance.report_runless_asset_event(event)
+
+
+def failed(
+    instance: dg.DagsterInstance, recipe: Recipe, round_: str, kind: str, why: str, at: datetime = NOW
+) -> None:
+    """A run of the whole round that failed."""
+    job = dg.GraphDefinition(f"{recipe.name}_round").to_job()
+    run = instance.create_run_for_job(job, tags={"dagster/partition": round_, KIND: kind, WHY: why})
+    instance.report_run_failed(run, why)
+
+
+def test_a_round_is_whole_when_its_last_stage_is(recipe: Recipe, instance: dg.DagsterInstance) -> None:
+    first, second, third = NIGHTS
+    made(instance, recipe, first, *CELLS, *ROUND)
+    made(instance, recipe, second, "conditions")
+    nights = keeper(recipe, instance).due(tonight=True)
+    assert [(n.round, n.state) for n in nights] == [
+        (first, "whole"),
+        (second, "partly made"),
+        (third, "not begun"),
+    ]
+
+
+def test_nights_are_made_in_order(recipe: Recipe, instance: dg.DagsterInstance) -> None:
+    first, second, third = NIGHTS
+    made(instance, recipe, first, *CELLS, *ROUND)
+    made(instance, recipe, second, *CELLS)
+    assert keeper(recipe, instance).next(tonight=True).round == second
+    made(instance, recipe, second, *ROUND)
+    assert keeper(recipe, instance).next(tonight=True).round == third
+    assert keeper(recipe, instance).next() is None
+
+
+def test_rows_without_an_answer_and_lost_files_are_not_whole(
+    recipe: Recipe, instance: dg.DagsterInstance
+) -> None:
+    first, second, _ = NIGHTS
+    made(instance, recipe, first, "conditions")
+    made(instance, recipe, first, "generations", complete=False)
+    made(instance, recipe, first, "scores", *ROUND)
+    made(instance, recipe, second, *CELLS, *ROUND)
+    lake().remove(recipe.name, "filtered", {"round": second})
+    assert [n.state for n in keeper(recipe, instance).due()] == ["partly made", "partly made"]
+
+
+def test_a_refresh_that_stopped_in_the_middle_is_made_whole(
+    recipe: Recipe, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are new, and what was made of the old ones is still there."""
+    made(instance, recipe, NIGHTS[0], *CELLS, *ROUND)
+    made(instance, recipe, NIGHTS[0], "generations")
+    monkeypatch.setattr(Keeper, "_left", lambda *_: True)  # looks closely: see the round below
+    assert keeper(recipe, instance).next().state == "partly made"
+
+
+def test_a_round_that_nobody_answered_is_made_by_the_next_try(
+    recipe: Recipe, project: Path, edit, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    round_, now = datetime.now(UTC).date().isoformat(), datetime.now(UTC)
+    monkeypatch.setenv("SYNTH_MODEL", "scripted")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    with pytest.raises(UserError):
+        run_round(recipe, round_, instance, quiet=True)
+    (night,) = keeper(recipe, instance, now).due()
+    assert (night.state, night.tries) == ("failed", 1)
+    assert night.why.startswith("nobody answers at http://127.0.0.1:9/v1")
+    with Endpoint(say=reviewer) as served:
+        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
+        run_round(recipe, round_, instance, quiet=True)
+        assert [n.state for n in keeper(recipe, instance, now).due()] == ["whole"]
+        asked = len(served.requests)
+        name = dg.AssetKey(["reviews", "conditions"])
+        again = build({"reviews": recipe}).resolve_job_def("reviews_cell")
+        again.execute_in_process(
+            instance=instance, partition_key=cell_key(round_, "negative"), asset_selection=[name]
+        )
+        assert [n.state for n in keeper(recipe, instance, now).due()] == ["whole"]  # the same rows
+        assert len(served.requests) == asked
+        edited = load(edit("between: [2, 40]", "between: [2, 30]"))
+        assert [n.state for n in keeper(edited, instance, now).due()] == ["stale"]
+        assert keeper(edited, instance, now).next() is None
+
+
+def test_a_night_without_an_endpoint_is_tried_again_and_then_made_up(
+    recipe: Recipe, instance: dg.DagsterInstance
+) -> None:
+    night, now = datetime.now(UTC).date().isoformat(), datetime.now(UTC)
+    failed(instance, recipe, night, "unreachable", "nobody answers at http://m")
+    (state,) = keeper(recipe, instance, now).due()
+    assert (state.state, state.why) == ("failed", "nobody answers at http://m")
+    assert timedelta(minutes=1) < state.again - now < timedelta(minutes=3)
+    assert keeper(recipe, instance, now).next() is None
+    assert keeper(recipe, instance, now + timedelta(minutes=3)).next().round == night
+    for _ in range(2):
+        failed(instance, recipe, night, "unreachable", "nobody answers at http://m")
+    later = now + timedelta(minutes=31)
+    assert keeper(recipe, instance, later).next() is None or later.date() != now.date()
+    assert keeper(recipe, instance, now + timedelta(days=1)).next().round == night
+    assert keeper(recipe, instance, now + timedelta(days=8)).next() is None
+
+
+@pytest.mark.parametrize("kind", ["over_budget", "check_failed", "wrong_value"])
+def test_what_another_try_would_not_mend_waits_for_another_day(
+    recipe: Recipe, instance: dg.DagsterInstance, kind: str
+) -> None:
+    now = datetime.now(UTC)
+    night = now.date().isoformat()
+    failed(instance, recipe, night, kind, "12 requests were not sent: reviews/all")
+    (state,) = keeper(recipe, instance, now).due()
+    assert state.state == ("over budget" if kind == "over_budget" else "failed")
+    assert keeper(recipe, instance, now + timedelta(hours=1)).next() is None or now.hour == 23
+    assert keeper(recipe, instance, now + timedelta(days=1)).next().round == night
+
+
+def test_a_run_whose_process_is_gone_ends_and_its_night_goes_on(
+    recipe: Recipe, instance: dg.DagsterInstance
+) -> None:
+    now = datetime.now(UTC)
+    job = dg.GraphDefinition(f"{recipe.name}_round").to_job()
+    place = this_process().partition(":")[0]
+    tags = {PROCESS_TAG: f"{place}:1@1", "dagster/partition": now.date().isoformat()}
+    for deaths in (1, 2):
+        run = instance.create_run_for_job(job, tags=tags)
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", job.name, message=""), run.run_id)
+        assert keeper(recipe, instance, now).due()[-1].state == "making"
+        end_dead_runs(instance)
+        (night,) = keeper(recipe, instance, now).due()
+        assert night.why.startswith("The process ended before the run did")
+        assert ("memory" in night.why) == (deaths == 2)
+        assert night.tries == deaths
+        assert night.again is not None
+
+
+@pytest.mark.parametrize(("missed", "rounds"), [("skip", NIGHTS[2:]), ("catch_up", NIGHTS[1:])])
+def test_nights_without_a_daemon_are_skipped_or_made(
+    project: Path, edit, instance: dg.DagsterInstance, missed: str, rounds: list[str]
+) -> None:
+    recipe = load(edit("rows: 6", f"rows: 6\nmissed_nights: {missed}"))
+    made(instance, recipe, NIGHTS[0], *CELLS, *ROUND)
+    states = keeper(recipe, instance).due(tonight=True)
+    assert [night.round for night in states if not night.is_whole] == rounds
+
+
+def test_a_schedule_says_how_far_back_and_how_often(
+    project: Path, edit, instance: dg.DagsterInstance
+) -> None:
+    path = edit('schedule: "0 2 * * *"', 'schedule: {cron: "0 2 * * *", catch_up: 1, tries: 1}')
+    recipe = load(path)
+    for night in NIGHTS[:2]:
+        made(instance, recipe, night, "conditions")
+    assert [night.round for night in keeper(recipe, instance).due()] == NIGHTS[1:2]
+    (schedule,) = build({"reviews": recipe}).schedules or ()
+    assert schedule.cron_schedule == "0 2 * * *"
+
+
+def test_the_webhook_hears_of_a_night_once_and_why(
+    recipe: Recipe, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    night = now.date().isoformat()
+    failed(instance, recipe, night, "over_budget", "12 requests were not sent: reviews/day")
+    with Endpoint(say=lambda _: "fine") as hook:
+        monkeypatch.setenv(alerts.WEBHOOK, hook.url + "/T0/secret")
+        told = alerts.tell(recipe, keeper(recipe, instance, now).due(), None)
+        told = alerts.tell(recipe, keeper(recipe, instance, now).due(), told)
+        (message,) = hook.requests
+    assert message["text"] == (
+        f"reviews {night}: over budget: 12 requests were not sent: reviews/day. It is tried again tomorrow. "
+        f"To do it now: synth run reviews --round {night}"
+    )
+    assert json.loads(told) == {night: "over budget: 12 requests were not sent: reviews/day."}
