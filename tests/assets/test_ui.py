@@ -135,14 +135,14 @@ def test_jobs_make_a_cell_of_several_rounds_and_a_whole_round(scripted: Endpoint
     page.click("//*[@title = 'negative']")
     page.click(f"{DIALOG}//button[. = 'Launch backfill']")
     negative = {cell_key(day, "negative") for day in (YESTERDAY, TODAY)}
-    page.wait(lambda: materialized("scores") == negative, "one cell of two rounds", seconds=240)
+    page.wait(lambda: materialized("scores") == negative, "one cell of two rounds", seconds=600)
     assert rows("scores") == 2 * 3
 
     page.open("/locations/synth_assets/jobs/reviews_round/partitions")
     page.click("//button[contains(., 'Launch backfill')]")
     page.click(f"{DIALOG}//button[. = 'Latest']")
     page.click(f"{DIALOG}//button[contains(., 'Submit 1 run')]")
-    page.wait(lambda: materialized("report") == {TODAY}, "the round", seconds=240)
+    page.wait(lambda: materialized("report") == {TODAY}, "the round", seconds=600)
     assert rows("generations") == (1 + 2) * 3  # of today's, the other cell
     assert made_of_round(f"negative|{TODAY}", "generations") == 1  # it was there
 

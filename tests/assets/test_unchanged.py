@@ -44,12 +44,16 @@ def test_what_an_edit_does_not_concern_is_left_as_it_is(
 ) -> None:
     assert "unchanged" not in run(capsys)
     with dagster_instance() as instance:
-        runs = len(instance.get_runs())
+        runs = instance.get_runs()
+        told = instance.get_materialized_partitions(dg.AssetKey(["reviews", "feedback"]))
+    places = {run.remote_job_origin.location_name for run in runs}
+    assert places == {"synth_assets"}  # whose timeline has them
+    assert told == {cell_key(SECOND, cell) for cell in ("negative", "positive")}
     said = run(capsys)
     assert f"reviews {SECOND} negative: conditions, generations, scores unchanged" in said
     assert f"reviews {SECOND}: filtered, rejected, labelled, weighted, metrics unchanged" in said
     with dagster_instance() as instance:
-        assert len(instance.get_runs()) == runs
+        assert len(instance.get_runs()) == len(runs)
 
     edit("between: [2, 40]", "between: [2, 30]")
     said = run(capsys)
