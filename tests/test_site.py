@@ -127,6 +127,7 @@ def test_models_of_providers_are_right(tmp_path: Path, monkeypatch: pytest.Monke
         return
     (tmp_path / "models.yaml").write_text(text, encoding="utf-8")
     for alias, entry in named_models(tmp_path / "models.yaml").items():
-        model = resolve_model(alias, {entry.key_env: "scripted"})
+        variables = (entry.key_env, *entry.headers.values(), *entry.query.values())
+        model = resolve_model(alias, dict.fromkeys(variables, "scripted"))
         assert model.base_url
         assert model.base_url == (entry.base_url or "https://api.openai.com/v1")

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 HEALING = (408, 409, 425, 429)  # and 5xx: asking again may bring an answer
 QUOTA = "insufficient_quota"
-PROMPT = re.compile(  # codes and words of what is wrong with this prompt alone
+TOO_LONG = re.compile(  # codes and words of what is wrong with this prompt alone
     r"context.?(length|window|size)|(prompt|input|message|request) is too (long|large)|input tokens exceed"
-    r"|reduce (the|your) (length|message|prompt|input)|string_above_max_length|request too large"
-    r"|content.?(filter|policy|management|exists risk)|invalid_prompt|data.?inspection|inappropriate"
+    r"|reduce (the|your) (length|message|prompt|input)|string_above_max_length|request too large",
+    re.IGNORECASE,
+)
+NOT_ALLOWED = re.compile(
+    r"content.?(filter|policy|management|exists risk)|invalid_prompt|data.?inspection|inappropriate"
     r"|flagged|moderation|usage polic|prohibited|sensitive (content|word|information)|unsafe",
     re.IGNORECASE,
 )
@@ -95,7 +98,7 @@ def concern(refusal: Refusal, body: Mapping[str, Any]) -> Concern:
         return Concern("account")
     if status in HEALING:
         return Concern("heals")
-    if status < 500 and PROMPT.search(says):
+    if (status <= 500 and TOO_LONG.search(says)) or (status < 500 and NOT_ALLOWED.search(says)):
         return Concern("prompt")
     if status in (401, 403):
         return Concern("key")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain as flat_of
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from synth_assets.annotation.people import read_human, read_verdicts
 from synth_assets.commands.options import missing, named_line, recipe_named
@@ -20,10 +23,11 @@ from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.conditions.table import design
 from synth_assets.generation.steps import chain
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.gateway import probe
 from synth_assets.resources.gateway.batches import submit
 from synth_assets.resources.gateway.embedded_server import PACKAGED
-from synth_assets.resources.gateway.models import resolve_model
-from synth_assets.resources.home import encoder, lake, recipes
+from synth_assets.resources.gateway.models import models_file, named_models, resolve_model
+from synth_assets.resources.home import encoder, lake, language_model, recipes
 from synth_assets.stages.generations import check_steps
 from synth_assets.stages.seeds import seed_rows
 
@@ -185,15 +189,50 @@ def line(name: str, says: str) -> str:
     return named_line(name, says)
 
 
+def _asked(spec: str | NamedModel) -> Said:
+    """What the endpoint of a model takes, and its entry of models.yaml with that."""
+    known = named_models(models_file()).get(spec) if isinstance(spec, str) else spec
+    model, questions, changes = resolve_model(spec), probe.questions(), dict[str, Any]()
+    use = probe.most(questions, model)
+    cost = f"${use.nanodollars / 1e9:.4f}" if model.price else "its price is not known"
+    yield "ask", f"{model.name} at {model.endpoint}: 3 questions, at most {use.tokens:,} tokens ({cost})"
+    for words in probe.probe(language_model(), model, questions, changes):
+        yield "", words
+    if not changes:
+        yield "", "its entry may stay as it is."
+        return
+    said = known.model_dump(by_alias=True, exclude_unset=True) if known else {"name": model.name}
+    name = spec if isinstance(spec, str) else "model"
+    yield "", "write this in models.yaml:"
+    yield PROMPT, yaml.safe_dump({name: probe.entry(said, changes)}, sort_keys=False, width=100)
+
+
+def _models(recipe: Recipe) -> list[str | NamedModel]:
+    """Those that it asks, each once."""
+    asked = [model for step in recipe.steps for model in recipe.models_of(step)]
+    return list({str(model): model for model in (*asked, recipe.annotator_model)}.values())
+
+
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name")
+    parser.add_argument("name", help="a recipe; with --ask, an alias of models.yaml too")
+    parser.add_argument(
+        "--ask",
+        action="store_true",
+        help="ask each model three short questions, and say what its entry in models.yaml should say",
+    )
     add_json(parser)
 
 
 def command(options: argparse.Namespace) -> None:
-    recipe, found = recipe_named(options.name), list[dict[str, str]]()
-    options.out.give(recipe=recipe.name, found=found)
-    for name, says in check_recipe(recipe):
+    found = list[dict[str, str]]()
+    alias = options.ask and options.name in named_models(models_file())
+    recipe = None if alias else recipe_named(options.name)
+    options.out.give(recipe=options.name, found=found)
+    models = _models(recipe) if recipe else [options.name]
+    parts = [check_recipe(recipe)] if recipe else []
+    parts += map(_asked, models if options.ask else ())
+    for name, says in flat_of.from_iterable(parts):
         found.append({"what": name, "says": says})
         options.out.lines([line(name, says)])
-    options.out.lines([f"{recipe.name} is right."])
+    if recipe:
+        options.out.lines([f"{recipe.name} is right."])

@@ -45,6 +45,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         help=f"embedded, a name, or an alias of models.yaml; default: {CHAT} where OPENAI_API_KEY or "
         "OPENAI_BASE_URL is set, else embedded",
     )
+    parser.add_argument(
+        "--provider",
+        metavar="PROVIDER",
+        help="write an entry for it into models.yaml, of the model that --model names: openai, azure, "
+        "anthropic, gemini, mistral, deepseek, groq, openrouter, together, vllm, sglang, ollama, llamacpp, "
+        "lmstudio",
+    )
 
 
 def command(options: argparse.Namespace) -> None:
@@ -62,12 +69,37 @@ def command(options: argparse.Namespace) -> None:
         raise UserError(f"{path} exists: choose another name, or edit it.")
     there = any(os.environ.get(name) for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"))
     model = options.model or (CHAT if there else "embedded")
+    if options.provider:
+        model = _provider(options.provider, options.model)
     text = _like(options.like, model) if options.like else _own(options.name, model)
     path.parent.mkdir(parents=True, exist_ok=True)
     save(path.parent)
     path.write_text(LINE + text, encoding="utf-8")
     then = f"synth check {options.name}, and synth try {options.name}"
     print(f"wrote {path}\nIts model is {model}. Edit it, then: {then}")
+
+
+def _provider(provider: str, name: str | None) -> str:
+    """Write the provider's entry into models.yaml, where it is not there; returns its alias."""
+    import yaml
+
+    from synth_assets.resources.gateway.models import models_file, named_models
+
+    known = yaml.safe_load((HERE / "providers.yaml").read_text(encoding="utf-8"))
+    if provider not in known:
+        raise unknown("provider", provider, list(known))
+    entry, path = known[provider]["entry"], models_file()
+    if provider in named_models(path):
+        print(f"{path} has {provider} already, and stays as it is")
+        return provider
+    entry = {**entry, "name": name or entry["name"]}
+    text = path.read_text(encoding="utf-8").rstrip() + "\n\n" if path.exists() else ""
+    words = [f"# refuses: {known[provider]['refuses']}", f"# {known[provider]['source']}"]
+    said = yaml.safe_dump({provider: entry}, sort_keys=False, width=100)
+    path.write_text(text + "\n".join([*words, said]), encoding="utf-8")
+    key = f" Its key goes into the variable {entry['key_env']}." if "key_env" in entry else ""
+    print(f"wrote {provider} into {path}: see whether its name and address are right.{key}")
+    return provider
 
 
 def _own(name: str, model: str) -> str:

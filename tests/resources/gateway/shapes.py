@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 from tests.endpoint import Played
@@ -139,6 +140,9 @@ REFUSED = {
     "llama.cpp, context": Refused(
         400, _error("the request exceeds the available context size (768 tokens)", "400"), "prompt"
     ),
+    "llama.cpp, context, as its own fault": Refused(
+        500, _error("Context size has been exceeded.", "500"), "prompt"
+    ),
     "vLLM, context": Refused(
         400,
         _error("'max_tokens' is too large: 30. This model's maximum context length is 128 tokens"),
@@ -176,8 +180,19 @@ REFUSED = {
         "schema",
         "words",
     ),
+    "DeepSeek, schema, another version": Refused(
+        422,
+        _error("Failed to deserialize the JSON body: response_format.type `json_schema` is unavailable now"),
+        *("feature", "schema", "words"),
+    ),
+    "an error that is a text": Refused(
+        400, {"error": "'response_format.type' must be 'text'"}, "feature", "schema", "words"
+    ),
     "pydantic, seed": Refused(422, {"detail": [EXTRA]}, "feature", "seed"),
     "Mistral, seed": Refused(422, {"object": "error", "message": {"detail": [EXTRA]}}, "feature", "seed"),
+    "Mistral, seed, JSON in a text": Refused(
+        422, {"object": "error", "message": json.dumps({"detail": [EXTRA]})}, "feature", "seed"
+    ),
     "Gemini, seed": Refused(
         400, _error('Invalid JSON payload received. Unknown name "seed"'), "feature", "seed"
     ),
