@@ -91,11 +91,18 @@ def current_warehouse() -> Warehouse:
 
 
 def recipes_named(name: str | None) -> list[Recipe]:
-    """This recipe, or all of them."""
+    """This recipe, or all of them but those that are wrong, which are named."""
     from synth_assets.resources.home import recipes
 
-    names = [name] if name else sorted(path.stem for path in recipes().glob("*.yaml"))
-    return [recipe_named(each) for each in names]
+    if name:
+        return [recipe_named(name)]
+    found = []
+    for path in sorted(recipes().glob("*.yaml")):
+        try:
+            found.append(recipe_named(path.stem))
+        except UserError as error:
+            print(f"note: {path.stem} is left out: {error}", file=sys.stderr)
+    return found
 
 
 def as_day(text: str) -> str:
