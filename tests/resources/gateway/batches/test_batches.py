@@ -566,7 +566,7 @@ def run(*options: str) -> int:
 
 def tick(defs: dg.Definitions, instance: dg.DagsterInstance) -> Any:
     """What the sensor does, once."""
-    resources = {"language_model": LanguageModel(call_log(), Path())}
+    resources = {"synth_language_model": LanguageModel(call_log(), Path())}
     repository = defs.get_repository_def()
     context = dg.build_sensor_context(instance, repository_def=repository, resources=resources)
     return defs.resolve_sensor_def("reviews_collect").evaluate_tick(context)
