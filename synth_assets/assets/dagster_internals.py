@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -38,6 +39,9 @@ from dagster._utils.schedules import cron_string_iterator
 
 if TYPE_CHECKING:
     from synth_assets.resources.storage.lake import Partition
+
+# `dg.sensor` itself gives it, as None
+warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
 
 # What Dagster starts to copy what a stage prints ends with the stage. In a session of its own it hears no
 # Ctrl-C, which is for the run, and prints no traceback.
