@@ -81,7 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {  # room -> rooms, imports inside functions a
     "assets": BELOW_ASSETS | {"partitions"},
     "commands": BELOW_ASSETS | {"partitions", "assets"},
     "notebook": BELOW_ASSETS | {"partitions", "assets", "commands"},
-    "code_location": {"assets", "resources"},
+    "code_location": {"core", "recipe", "assets", "resources"},
     "cli": {"core", "commands"},
 }
 MODULES_TOO = {  # single modules of rooms that are closed otherwise
