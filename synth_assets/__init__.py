@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synth_assets.core.errors import UserError as UserError
+
 if TYPE_CHECKING:
     import dagster as dg
 

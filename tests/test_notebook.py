@@ -12,7 +12,7 @@ import yaml
 from nbclient import NotebookClient
 
 import synth_assets as synth
-from synth_assets.core.errors import UserError
+from synth_assets import UserError
 from tests.assets.test_round import ROUND
 from tests.endpoint import Endpoint
 

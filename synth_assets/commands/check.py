@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain as flat_of
@@ -17,7 +18,7 @@ from synth_assets.commands.output import add_json
 from synth_assets.contracts.provider import Around
 from synth_assets.core import strict_yaml
 from synth_assets.core.days import today
-from synth_assets.core.errors import NotInstalled, UserError, together
+from synth_assets.core.errors import NotInstalled, UserError, refused, together
 from synth_assets.generation.conditions.asking import questions
 from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.conditions.table import design
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 Said = Iterator[tuple[str, str]]  # what it is about, and what is to be seen of it
 PROMPT = "prompt"
+PLACES = re.compile(r"\b[a-z_]+(?:\.\w+)+")  # as in seeds.splits
 
 SMALL = (
     "steps.{} is a chat prompt for the embedded model, which has 135 million parameters and follows "
@@ -79,13 +81,16 @@ def check_recipe(recipe: Recipe, path: Path | None = None) -> Said:
 
 
 def _placed(error: UserError, path: Path, field: str) -> UserError:
-    """With the place in the recipe's file."""
+    """With the place in the recipe's file: of the first field that the message names, or else of this one."""
     document = strict_yaml.parse(path)
     found = []
-    for mistake in error.of(field).mistakes:
-        line = document.line(tuple(str(mistake.field).split(".")))
-        found.append(mistake if mistake.file else replace(mistake, file=str(document.path), line=line))
-    return UserError(str(error), mistakes=found)
+    for mistake in error.mistakes:
+        named = (word for word in PLACES.findall(mistake.message) if tuple(word.split(".")) in document.lines)
+        at = mistake.field or next(named, field)
+        line = document.line(tuple(at.split(".")))
+        placed = replace(mistake, file=str(document.path), line=line, field=at)
+        found.append(mistake if mistake.file else placed)
+    return refused(found)
 
 
 def _steps_are_right(recipe: Recipe) -> Said:

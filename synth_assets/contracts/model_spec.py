@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from synth_assets.contracts.section import Section, Strict
+from synth_assets.contracts.section import Section, Strict, wrong
 
 # what a request says itself, and is no sampling
 OURS = ("messages", "prompt", "model", "seed", "n", "stream", "logprobs", "response_format", "json_schema")
+SAMPLING = ("temperature", "top_p", "max_tokens")  # what steps say too
 LEFT_OUT = ("seed", "n", "logprobs")  # of these, what null may leave out
 
 
@@ -93,6 +95,15 @@ class NamedModel(Section):
     """Sampling that a recipe does not say itself; null leaves one out, whatever a recipe says."""
     prices: list[Price] = []
     """From a day on; without a price, costs are unknown and not 0."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_sampling(cls, value: Any) -> Any:
+        for name in SAMPLING if isinstance(value, Mapping) else ():
+            if name in value:
+                own = f"`parameters: {{{name}: {value[name]}}}`"
+                raise wrong(f"a model has it as {own}, a step of a recipe as `{name}: {value[name]}`", name)
+        return value
 
     @field_validator("parameters")
     @classmethod

@@ -76,6 +76,11 @@ def _again(error: Any) -> InitErrorDetails:
     return {"type": kind, "loc": error["loc"], "input": error["input"]}
 
 
+def _no_fields(error: Any) -> bool:
+    """Whether a number or a list stands in the place of the whole section."""
+    return error["type"] == "model_type" and not error["loc"]
+
+
 class Strict(BaseModel):
     """Data that does not change once it is read. An unknown field is an error that says which there are."""
 
@@ -88,13 +93,20 @@ class Strict(BaseModel):
             return handler(value)
         except ValidationError as error:
             found = error.errors(include_url=False)
-            if all(each["type"] != "extra_forbidden" for each in found):
+            if all(each["type"] != "extra_forbidden" and not _no_fields(each) for each in found):
                 raise
             raise _refused(list(map(cls._told, found))) from None
 
     @classmethod
     def _told(cls, error: Any) -> InitErrorDetails:
-        """The error again, with all fields where one is not known."""
+        """The error again, with all fields where one is not known, or where there is none."""
+        if _no_fields(error):
+            first, *_ = known = cls.fields_of() or ["field"]
+            written = f"{{{first}: ...}}"
+            why = (
+                f"cannot be {error['input']!r}: write its fields, as in {written}. Known: {', '.join(known)}."
+            )
+            return _line("wrong_type", why, (), fix=f"write {written}")
         if error["type"] != "extra_forbidden":
             return _again(error)
         why = unknown("field", error["loc"][-1], cls.fields_of())

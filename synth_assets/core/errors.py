@@ -41,7 +41,8 @@ class Mistake:
     def __str__(self) -> str:
         """As people read it."""
         place = f"{self.file}:{self.line or 1}: " if self.file else ""
-        return f"{place}{self.field}: {self.message}" if self.field else f"{place}{self.message}"
+        named = not self.field or self.message.startswith(self.field)
+        return f"{place}{self.message}" if named else f"{place}{self.field}: {self.message}"
 
 
 class UserError(Exception):

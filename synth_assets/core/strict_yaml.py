@@ -31,7 +31,7 @@ class Document:
     def mistakes(self, errors: Iterable[Any]) -> Iterator[Mistake]:
         """Pydantic's errors, as people and programs read them."""
         for error in errors:
-            where = tuple(str(part) for part in error["loc"])
+            where = tuple(str(part) for part in error["loc"] if part != "[key]")  # of a mapping's own key
             message, code, fix = _explain(error, where)
             yield Mistake(message, code, str(self.path), self.line(where), ".".join(where) or None, fix)
 
@@ -54,14 +54,27 @@ def parse(path: Path, content: bytes | None = None) -> Document:
             raise refused([_unread(path, 1, "the file is not a mapping, lines of `field: value`.")])
         lines: dict[Place, int] = {}
         twice = list(_lines(node, path, lines))
+        if no_day := list(_no_days(node, path)):
+            raise refused(no_day)
         return Document(path, yaml.safe_load(text), lines, twice)
     except UnicodeDecodeError as error:
         why = f"not UTF-8 at byte {error.start}: save the file as UTF-8."
         raise refused([_unread(path, None, why)]) from error
     except yaml.YAMLError as error:
         raise not_yaml(path, error) from error
-    except ValueError as error:  # a day that no calendar has
-        raise refused([_unread(path, 1, f"not YAML: {error}: put the text in quotes.")]) from error
+
+
+def _no_days(node: yaml.Node, path: Path) -> Iterator[Mistake]:
+    """Texts that YAML reads as days, of which no calendar has this one."""
+    if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:timestamp":
+        try:
+            yaml.SafeLoader("").construct_object(node)
+        except ValueError as error:
+            why = f"{node.value} is no day: {error}. Write another one, or in quotes what is meant as a text."
+            yield _unread(path, node.start_mark.line + 1, why)
+    for below in node.value if isinstance(node, yaml.CollectionNode) else ():
+        for each in below if isinstance(below, tuple) else (below,):
+            yield from _no_days(each, path)
 
 
 def not_yaml(path: Path, error: Exception) -> UserError:
@@ -125,6 +138,10 @@ def _explain(error: Any, where: Place) -> tuple[str, str, str | None]:
         message, fix = "is missing", f"add {where[-1]}"
     elif kind == "string_type" and isinstance(error["input"], bool):
         message = "yes, no, on and off are truth values in YAML: put the word in quotes"
+    elif kind == "literal_error":
+        message = f"cannot be {error['input']!r}: write {told['expected']}"
+    elif kind in {"dict_type", "model_type"}:
+        message = f"cannot be {error['input']!r}: write {KINDS['dict']}"
     code = next((ours or kind for start, ours in CODES.items() if kind.startswith(start)), None)
     if code is None:
         of_type = kind.endswith(("_type", "_parsing", "_from_float")) and kind.partition("_")[0] in KINDS

@@ -109,7 +109,8 @@ def _next(recipe: Recipe, rows: list[Row], gain: Row, best: str) -> str:
     if needed <= SMALL:
         size = 10 ** max(1, math.floor(math.log10(needed)) - 1)
         needed = math.ceil(needed / size) * size
-        return f"about {needed:,} test rows would tell a gain of that size (seeds.splits.test)"
+        what = "gain" if gain["value"] > 0 else "loss"
+        return f"about {needed:,} test rows would tell a {what} of that size (seeds.splits.test)"
     if gain["n"] < SMALL / 100:
         return f"more test rows, {gain['n']:,} tell gains beyond {half:.2f} only (seeds.splits.test)"
     return f"more rows, or other steps and filters (synth tune {recipe.name})"

@@ -141,6 +141,13 @@ class Recipe(Strict):
         """The schedule with all that it may say."""
         return sections.Schedule(cron=self.schedule) if isinstance(self.schedule, str) else self.schedule
 
+    @field_validator("seed", mode="before")
+    @classmethod
+    def _one_number(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            raise ValueError("write a whole number; rows of your own are `seeds`")
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _zone(cls, value: str) -> str:

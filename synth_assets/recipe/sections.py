@@ -13,6 +13,7 @@ from synth_assets.contracts.model_spec import ModelSpec
 from synth_assets.contracts.section import Section, class_of, one_of
 from synth_assets.contracts.step import StepBase
 from synth_assets.contracts.weighing import Weighing
+from synth_assets.core import cron
 from synth_assets.core.registry import LABELS, WEIGHTS, Registry
 from synth_assets.selection.select import METHODS
 
@@ -263,8 +264,8 @@ class Schedule(Section):
 
 
 def _cron(value: str) -> str:
-    if len(value.split()) != 5:
-        raise ValueError('a schedule is a cron line of five fields, for example "0 2 * * *"')
+    if why := cron.wrong(value):
+        raise ValueError(f'{why}: a schedule is a cron line of five fields, for example "0 2 * * *"')
     return value
 
 

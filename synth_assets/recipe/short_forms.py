@@ -61,7 +61,7 @@ def values_of(section: Any) -> Any:
         return class_of(VALUES, section["source"], Provider, "source").model_validate(rest)
     if not all(numbers) and word is not None:
         return class_of(VALUES, word, Provider).model_validate(dict(section))
-    if not any(numbers):
+    if not all(numbers):
         raise wrong(f"{VALUES.unknown(next(iter(section)))} Or write a list, or `value: weight`.")
     return TypeAdapter(Weighed).validate_python({str(v): weight for v, weight in section.items()})
 

@@ -68,5 +68,8 @@ def test_several_mistakes_between_sections_are_said_at_once(edit) -> None:
 
 
 def test_a_day_that_no_calendar_has_is_no_traceback(edit) -> None:
-    (found,) = mistakes(edit("rows: 6", "rows: 6\nstart: 2026-02-31"))
-    assert (found.code, "put the text in quotes" in found.message) == ("not_yaml", True)
+    path = edit("rows: 6", "rows: 6\nstart: 2026-02-31")
+    (found,) = mistakes(path)
+    line = path.read_text(encoding="utf-8").splitlines().index("start: 2026-02-31") + 1
+    assert (found.code, found.line) == ("not_yaml", line)
+    assert found.message.startswith("2026-02-31 is no day")

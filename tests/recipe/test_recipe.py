@@ -57,9 +57,18 @@ def test_the_shipped_recipes_are_right() -> None:
         ("rows: 6", "rows: 6\nrows: 7", "rows: 7", ["rows is written twice"]),
         ("rows: 6", "rows: 6\nname: other", "name", ["remove `name`"]),
         ('"0 2 * * *"', "nightly", "schedule", ["five fields"]),
+        ('"0 2 * * *"', '"0 25 * * *"', "schedule", ["its hour is 25, which is not from 0 to 23"]),
+        ('"0 2 * * *"', '"0 2 * * fry"', "schedule", ["its day of the week is 'fry'"]),
+        ("rows: 6", "rows: 6\nstart: 2026-11-31", "start", ["2026-11-31 is no day"]),
+        ("rows: 6", "rows: 6\nseed: {file: x.csv}", "seed: ", ["rows of your own are `seeds`"]),
+        ("test: 4", "tests: 4", "splits", ["splits.tests: cannot be 'tests': write 'demonstration'"]),
+        ("rows: 6", "rows: 6\nbudget: 3", "budget", ["cannot be 3: write its fields, as in {round: ...}"]),
+        ("rows: 6", "rows: 6\nmetrics: [judge]", "metrics", ["write its fields", "Known: ", "model_alone"]),
+        ("duplicate: {}", "duplicate: 0.8", "duplicate", ["write its fields, as in {at_", "Known: "]),
         ("rows: 6", "rows: 6\ntimezone: Mars", "timezone", ["Europe/Berlin"]),
         ("    stop:", "    prompt: hello\n    stop:", "  text:\n", ["exactly one of"]),
         ("rows: 6", "rows: 6\nmodel: {nme: x}", "model", ["nme"]),
+        ("rows: 6", "rows: 6\nmodel: {name: x, top_p: 1}", "model", ["as `parameters: {top_p: 1}`"]),
         ("minimum_yield: 0.0", "weights: {by: label_agreement}", "", ["needs that filter"]),
         ("rows: 6", "rows: [6", "filters", ["not YAML"]),
     ],
@@ -200,6 +209,7 @@ def test_check_finds_what_only_the_data_shows(edit, capsys, old: str, new: str, 
     assert main(["check", "reviews"]) == 2
     error = capsys.readouterr().err
     assert re.search(message, error), error
+    assert re.match(r"error: \S+reviews\.yaml:\d+: ", error), error
 
 
 @pytest.mark.parametrize(
