@@ -46,6 +46,10 @@ SMALL = (
     "examples, not instructions: write `complete`, as `synth new NAME --model embedded` does, or name "
     "another model."
 )
+UNMEASURED = (
+    "the seeds have no test rows: nothing will tell whether the set is better than they are alone. Write "
+    "`test: 40`, or more, into seeds.splits."
+)
 
 
 def check_recipe(recipe: Recipe, path: Path | None = None) -> Said:
@@ -103,6 +107,8 @@ def _seeds(recipe: Recipe, read: list[pd.DataFrame]) -> Said:
     yield from missing(recipe)
     counts = seeds["split"].value_counts()
     yield "seeds", ", ".join(f"{counts[s]:,} {s}" for s in counts.index) or "none"
+    if len(seeds) and recipe.labels and "test" not in counts:
+        yield "warning", UNMEASURED
     read.append(seeds)
 
 

@@ -26,6 +26,7 @@ def command(options: argparse.Namespace) -> None:
         found.append(row.data())
         options.out.lines([*lines(row), ""])
     counts = Counter(str(row["verdict"]) for row in found)
-    options.out.lines([f"{sum(counts.values())} rows: {'; '.join(f'{n} {v}' for v, n in counts.items())}."])
+    verdicts = "; ".join(f"{n} {v}" for v, n in counts.items())
+    options.out.lines([f"{len(found)} {'row' if len(found) == 1 else 'rows'}: {verdicts}."])
     kept = f"Nothing was written but the call log: `synth run {recipe.name}` does not pay these again."
     options.out.lines([kept])

@@ -241,6 +241,12 @@ def test_check_prints_the_first_prompt_of_each_cell(project: Path, capsys) -> No
     assert "    | positive (" in out
 
 
+def test_seeds_without_test_rows_are_warned_of(edit, capsys) -> None:
+    edit("test: 4", "test: 0")
+    assert main(["check", "reviews"]) == 0
+    assert "the seeds have no test rows" in capsys.readouterr().out
+
+
 def test_the_version_of_a_section_is_of_that_section_alone(edit, project: Path) -> None:
     before = load(project / "recipes" / "reviews.yaml")
     after = load(edit("between: [2, 40]", "between: [2, 41]"))
