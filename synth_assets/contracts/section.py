@@ -103,10 +103,10 @@ class Strict(BaseModel):
         if _no_fields(error):
             first, *_ = known = cls.fields_of() or ["field"]
             written = f"{{{first}: ...}}"
-            why = (
+            told = (
                 f"cannot be {error['input']!r}: write its fields, as in {written}. Known: {', '.join(known)}."
             )
-            return _line("wrong_type", why, (), fix=f"write {written}")
+            return _line("wrong_type", told, (), fix=f"write {written}")
         if error["type"] != "extra_forbidden":
             return _again(error)
         why = unknown("field", error["loc"][-1], cls.fields_of())
