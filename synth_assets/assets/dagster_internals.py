@@ -54,13 +54,14 @@ Interrupted = DagsterExecutionInterruptedError  # what a signal raises in it
 
 def scheduled(cron: str, timezone: str, after: date, until: date) -> list[str]:
     """The rounds that a cron line asks for, after a day and up to and including another."""
-    start = datetime.combine(after + timedelta(days=1), datetime.min.time(), ZoneInfo(timezone))
-    days: dict[str, None] = {}
-    for tick in cron_string_iterator(start.timestamp(), cron, timezone):
-        if tick.date() > until:
-            return list(days)
-        days[tick.date().isoformat()] = None
-    return list(days)
+    days, day = list[str](), after + timedelta(days=1)
+    while day <= until:  # a line may ask for something every minute: one look a day is enough
+        midnight = datetime.combine(day, datetime.min.time(), ZoneInfo(timezone))
+        tick = next(cron_string_iterator(midnight.timestamp(), cron, timezone))
+        if tick.date() <= until:
+            days.append(tick.date().isoformat())
+        day = tick.date() + timedelta(days=1)
+    return days
 
 
 def staleness(
