@@ -125,6 +125,10 @@ class Keeper:
             looked_after.add(self.today.isoformat())
         return self.nights(sorted(looked_after))
 
+    def last(self, number: int) -> list[Night]:
+        """The last rounds of which there is anything, or that were asked for."""
+        return self.nights(sorted(self._begun)[-number:])
+
     def next(self, tonight: bool = False) -> Night | None:
         """What is to be made now: the earliest night that is not whole, since later ones read it. One that
         can only be made on another day is passed over; while one is made, or waits for its provider or its
