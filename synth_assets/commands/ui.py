@@ -53,13 +53,14 @@ def _run(command: list[str]) -> int:
 
 
 def _end(started: "subprocess.Popen[bytes]") -> None:
-    """The processes of its session: politely, then not."""
+    """The processes of its session: politely, then not. It waits until they are gone, which takes a moment
+    after the second signal too."""
     with suppress(ProcessLookupError):
-        os.killpg(started.pid, signal.SIGTERM)
-        deadline = time.monotonic() + POLITE_S
-        while time.monotonic() < deadline:
-            started.poll()
-            os.killpg(started.pid, 0)  # raises once there is none
-            time.sleep(0.05)
-        os.killpg(started.pid, signal.SIGKILL)
+        for told, seconds in ((signal.SIGTERM, POLITE_S), (signal.SIGKILL, 1.0)):
+            os.killpg(started.pid, told)
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                started.poll()
+                os.killpg(started.pid, 0)  # raises once there is none
+                time.sleep(0.05)
     started.wait()
