@@ -44,7 +44,7 @@ model: {name: scripted, base_url: URL}
 filters: {FILTER: {at_most: 3}, calm: {filter: "FILTER", at_most: 5}}
 minimum_yield: 0.0
 labelled: {by: "LABEL", words: {positive: [WONDERFUL], negative: [DULL]}}
-weights: {by: "WEIGH", words: 4, power: 2}
+weights: {by: "WEIGH", words: 4, power: 2, levelled: false}
 metrics: {student: false, diversity: false, privacy: false, faithfulness: false, METRIC: {mark: "!"}}
 """
 BY_NAME = {

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,14 @@ from tests.endpoint import Endpoint
 
 ROOT = Path(__file__).parents[2]
 RUN = [sys.executable, "-m", "synth_assets.cli", "run", "reviews", "--round", ROUND]
+
+
+@pytest.fixture(autouse=True)
+def told_of_all() -> Iterator[None]:
+    """Whoever runs the tests under nohup lets a process ignore a lost terminal, and those it starts."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def started(*path: Path, **settings: str) -> subprocess.Popen[str]:
