@@ -86,7 +86,7 @@ def test_nothing_of_it_touches_what_others_have(project: Path) -> None:
     graph = made.resolve_asset_graph()
     assert {key.path[:2] == ["ml", "sets"] for key in graph.get_all_asset_keys()} == {True}
     assert {graph.get(key).group_name for key in graph.get_all_asset_keys()} == {"ours"}
-    (sensor,) = made.sensors or ()
+    (sensor,) = (s for s in made.sensors or () if isinstance(s, dg.AutomationConditionSensorDefinition))
     other = dg.AssetSpec("other", group_name="ours")
     both = dg.Definitions.merge(made, dg.Definitions(assets=[other])).resolve_asset_graph()
     assert both.get_all_asset_keys() - sensor.asset_selection.resolve(both) == {other.key}
