@@ -1,5 +1,5 @@
 """The keeper of rounds: which rounds of a recipe are whole, what is in the way of the others, and what is to
-be made next. Schedule, sensor, `synth run --due` and `synth nights` ask it, and nobody else decides.
+be made next. Schedule, sensor and `synth nights` ask it, and nobody else decides.
 
 A round's state is read from what is on disk and in the logs. Runs say why something is not there, and how
 often it was tried; that a run has ended well says nothing.

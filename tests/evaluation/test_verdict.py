@@ -60,7 +60,7 @@ def test_a_test_set_that_is_too_small_is_said_with_the_rows_that_would_tell() ->
     same = said(films(), measured((0.0, -0.24, 0.24), 12))
     assert same.endswith("next: more test rows, 12 tell gains beyond 0.24 only (seeds.splits.test).")
     worse = said(films(), measured((-0.05, -0.125, 0.01), 40))
-    assert "70 test rows would tell a loss of that size" in worse
+    assert "80 test rows would tell a loss of that size" in worse
     tiny = said(films(), measured((0.0001, -0.02, 0.02), 2000))
     assert tiny.endswith("next: more rows, or other steps and filters (synth tune films).")
 
