@@ -85,9 +85,10 @@ def latest_round(recipe: Recipe, stage: str, asked: str | None = None) -> str:
     if not rounds:
         raise UserError(f"{recipe.name}.{stage} has no rows yet: run `synth run {recipe.name}` first.")
     if asked and asked not in rounds:
+        can_be = recipe.start.isoformat() <= asked <= date.today().isoformat()
+        makes = f" `synth run {recipe.name} --round {asked}` makes it." if can_be else ""
         raise UserError(
-            f"{recipe.name}.{stage} has no round {asked}: the latest are {', '.join(rounds[-5:])}. "
-            f"`synth run {recipe.name}` makes one."
+            f"{recipe.name}.{stage} has no round {asked}: the latest are {', '.join(rounds[-5:])}.{makes}"
         )
     return asked or rounds[-1]
 

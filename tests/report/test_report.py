@@ -208,7 +208,10 @@ def test_a_round_that_is_not_there_is_said_with_those_that_are(
     made: Path, capsys: pytest.CaptureFixture
 ) -> None:
     assert main(["report", "reviews", "--round", "2026-11-01"]) == 2
-    assert f"the latest are {BEFORE}, {ROUND}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"the latest are {BEFORE}, {ROUND}. `synth run reviews --round 2026-11-01` makes it." in said
+    assert main(["report", "reviews", "--round", "2025-01-01"]) == 2
+    assert capsys.readouterr().err.endswith(f"{ROUND}.\n")  # before the recipe's start: nothing makes it
 
 
 def test_a_round_that_is_half_made_says_what_is_not_known(made: Path) -> None:
