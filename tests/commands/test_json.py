@@ -91,7 +91,7 @@ def test_what_a_check_finds_in_other_files_stands_at_the_field_that_names_them(
     errors = asked("check", "reviews", code=2)["errors"]
     lines = path.read_text(encoding="utf-8").splitlines()
     assert [(e["field"], lines[e["line"] - 1].partition(":")[0]) for e in errors] == [
-        ("seeds", "seeds"),
+        ("seeds.label", "seeds"),
         ("labelled.human", "labelled"),
     ]
 
