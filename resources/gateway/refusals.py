@@ -40,14 +40,8 @@ SYSTEM = re.compile(
     r"|roles must alternate|messages\[0\]\.role",
     re.IGNORECASE,
 )
-OPTIONAL = (
-    "seed",
-    "n",
-    "logprobs",
-    "top_logprobs",
-    "top_p",
-    "temperature",
-)  # left out where they are refused
+# left out where they are refused
+OPTIONAL = ("seed", "n", "logprobs", "top_logprobs", "top_p", "temperature")
 OTHER_NAME = {"max_tokens": "max_completion_tokens"}
 WORDS = ("n", "stop", "user", "model")  # names that count in quotes only
 FITS = ("model", "messages", "prompt")  # of a body, what is no parameter

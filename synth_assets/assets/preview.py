@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.assets.logged_model import LoggedRun
 from synth_assets.contracts.filter import Context
+from synth_assets.core.asking import Behind
 from synth_assets.core.errors import UserError
 from synth_assets.curation.keep import keep
 from synth_assets.report.tried import Step, Tried, Verdict
@@ -159,19 +160,10 @@ class _Heard:
 
 
 @dataclass
-class _Noting:
+class _Noting(Behind):
     """A model that is listened to."""
 
-    model: Completes
     heard: _Heard
-
-    @property
-    def api(self) -> str:
-        return self.model.api
-
-    @property
-    def name(self) -> str:
-        return self.model.name
 
     def complete(self, messages: Iterable[Sequence[Message]], *more: Any, **named: Any) -> Iterator[Answer]:
         asked: list[Sequence[Message]] = []

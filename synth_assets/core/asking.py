@@ -51,6 +51,21 @@ class Completes(Protocol):
         """
 
 
+@dataclass
+class Behind:
+    """Base of what stands before a model and listens or counts: its API and its name are the model's."""
+
+    model: Completes
+
+    @property
+    def api(self) -> str:
+        return self.model.api
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+
 REUSABLE = ("ok", "truncated", "refused", "invalid")  # the model has spoken; the others may be asked again
 OUTCOMES = (*REUSABLE, "rate_limited", "provider_error", "timed_out", "over_budget")
 

@@ -9,7 +9,7 @@ from typing import Any
 from synth_assets.annotation import annotators
 from synth_assets.contracts.filter import Context
 from synth_assets.core import templates
-from synth_assets.core.asking import Answer, Completes, LabelLogprobs
+from synth_assets.core.asking import Answer, Behind, LabelLogprobs
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import ANSWERED, Chart, Made, Stage, Table
@@ -87,20 +87,11 @@ def scoring(run: Run, seeds: Table, heard: Heard | None = None) -> Context:
 
 
 @dataclass
-class _Noted:
+class _Noted(Behind):
     """A model whose calls are noted under what each is about."""
 
-    model: Completes
     about: Sequence[str]
     heard: Heard
-
-    @property
-    def api(self) -> str:
-        return self.model.api
-
-    @property
-    def name(self) -> str:
-        return self.model.name
 
     def complete(self, *asked: Any, **named: Any) -> Iterator[Answer]:
         for about, answer in zip(self.about, self.model.complete(*asked, **named), strict=True):

@@ -7,7 +7,6 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -16,7 +15,7 @@ import pytest
 
 import synth_assets as synth
 from synth_assets.core.errors import UserError
-from tests.assets.test_round import ROUND, reviewer
+from tests.assets.test_round import ROUND
 from tests.endpoint import Endpoint
 
 THEIRS = """
@@ -44,14 +43,6 @@ defs = dg.Definitions.merge(
     synth.definitions(home="data", key_prefix="ml", group="ours"),
 )
 """
-
-
-@pytest.fixture
-def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
-    with Endpoint(say=reviewer) as served:
-        monkeypatch.setenv("SYNTH_MODEL", "scripted")
-        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
-        yield served
 
 
 def dagster(project: Path, *arguments: str) -> None:

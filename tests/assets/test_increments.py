@@ -278,9 +278,9 @@ LINES = [
         file="models.yaml",
     ),
     Line(
-        "a price, a limit, a header in models.yaml",
+        "a price, a limit, a header, how a schema or a system is told, in models.yaml",
         "name: strong,",
-        "name: strong, max_concurrency: 2, headers: {X-Path: PATH},",
+        "name: strong, max_concurrency: 2, headers: {X-Path: PATH}, structured: words, system: user,",
         file="models.yaml",
     ),
     Line(

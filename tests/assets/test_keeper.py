@@ -21,9 +21,11 @@ from synth_assets.core.errors import UserError
 from synth_assets.partitions import cell_key
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.home import lake
+from synth_assets.resources.gateway.batches.collect import collect
+from synth_assets.resources.home import call_log, lake
 from synth_assets.resources.storage.process import this_process
 from synth_assets.stages import tables
+from tests.batch_endpoint import BatchEndpoint
 from tests.endpoint import Endpoint, reviewer
 
 CELLS, ROUND = (
@@ -144,6 +146,26 @@ def test_a_round_that_nobody_answered_is_made_by_the_next_try(
         edited = load(edit("between: [2, 40]", "between: [2, 30]"))
         assert [n.state for n in keeper(edited, instance, now).due()] == ["stale"]
         assert keeper(edited, instance, now).next() is None
+
+
+def test_a_night_goes_on_when_its_batches_are_back(
+    project: Path, edit, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    round_, now = datetime.now(UTC).date().isoformat(), datetime.now(UTC)
+    monkeypatch.setenv("OPENAI_API_KEY", "scripted")
+    with BatchEndpoint(polls=0, say=reviewer) as provider:
+        edit("rows: 6", f"rows: 6\nmode: batch\nmodel: {{name: m, base_url: {provider.url}}}")
+        recipe = load(project / "recipes" / "reviews.yaml")
+        assert len(run_round(recipe, round_, instance, quiet=True)) == 2  # cells that wait
+        (night,) = keeper(recipe, instance, now).due()
+        assert (night.state, night.why) == ("with the provider", "6 in batch_1, 6 in batch_2")
+        assert keeper(recipe, instance, now).next(tonight=True) is None
+        collect(call_log(), "reviews/generations")
+        assert keeper(recipe, instance, now).next(tonight=True).round == round_
+        assert run_round(recipe, round_, instance, quiet=True) == []
+        assert [n.state for n in keeper(recipe, instance, now).due()] == ["whole"]
+        assert list(provider.paid.values()) == [1] * 12
+    assert lake().table("reviews", "weighted", {"round": round_}).num_rows
 
 
 def test_a_night_without_an_endpoint_is_tried_again_and_then_made_up(

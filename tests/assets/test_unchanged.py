@@ -17,11 +17,9 @@ CELLS = ("conditions", "generations", "scores")
 
 
 @pytest.fixture
-def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch):
-    with Endpoint(say=various) as served:
-        monkeypatch.setenv("SYNTH_MODEL", "scripted")
-        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
-        yield served
+def endpoint(endpoint: Endpoint) -> Endpoint:
+    endpoint.say = various
+    return endpoint
 
 
 def times_made(stage: str, round_: str = SECOND) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from datetime import date
 from itertools import product
 from pathlib import Path
@@ -29,13 +28,10 @@ DEAD = this_process().partition(":")[0] + ":1@1"
 
 
 @pytest.fixture
-def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+def endpoint(endpoint: Endpoint, project: Path, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_DATASETS_CACHE", str(project / "cache"))
-    with Endpoint(say=reviewer) as served:
-        monkeypatch.setenv("SYNTH_MODEL", "scripted")
-        monkeypatch.setenv("OPENAI_BASE_URL", served.url)
-        yield served
+    return endpoint
 
 
 @pytest.fixture(scope="module")
