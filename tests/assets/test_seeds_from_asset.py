@@ -21,11 +21,9 @@ from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
 from synth_assets.stages.seeds import handed, seed_rows
-from tests.assets.test_definitions import endpoint
 from tests.assets.test_round import ROUND
 from tests.conftest import SEEDS
 
-__all__ = ["endpoint"]
 ASSET = dg.AssetKey(["my", "table"])
 
 

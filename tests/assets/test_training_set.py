@@ -15,10 +15,8 @@ from synth_assets.assets import rounds
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 from synth_assets.core.errors import UserError
-from tests.assets.test_definitions import endpoint
 from tests.assets.test_round import ROUND
 
-__all__ = ["endpoint"]
 FIRST = "2026-11-20"
 KEY = dg.AssetKey(["reviews", "training_set"])
 TRAINING_SET = {"training_set": dg.AssetIn(KEY)}
