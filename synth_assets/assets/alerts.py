@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from synth_assets.assets.failures import WITHIN
+from synth_assets.assets.failures import WITHIN, why_failed
 from synth_assets.assets.keeper import Night
 from synth_assets.recipe.recipe import Recipe
 
@@ -77,7 +77,7 @@ def message(context: dg.RunFailureSensorContext) -> dict[str, Any]:
     run = context.dagster_run
     assets = sorted(asset.to_user_string() for asset in run.asset_selection or ())
     partition = run.tags.get("dagster/partition")
-    why = [line for line in str(context.failure_event.message).splitlines() if line.strip()]
+    why = [line for line in why_failed(context.instance, run).splitlines() if line.strip()]
     return {
         "text": f"Run {run.run_id[:8]} failed: {', '.join(assets) or run.job_name} {partition or ''}. "
         + " ".join(why[:3]),

@@ -10,7 +10,12 @@ import dagster as dg
 
 from synth_assets.assets.dagster_internals import recipes_and_round
 from synth_assets.assets.factory import PROCESS_TAG
+from synth_assets.assets.logged_model import UNANSWERED
+from synth_assets.core.causes import Causes
 from synth_assets.core.errors import Mistake, UserError
+from synth_assets.recipe.columns import STAGES
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.process import is_gone
 
 KIND, WHY = "synth/failed", "synth/why"  # tags of runs
@@ -69,9 +74,25 @@ def failed(instance: dg.DagsterInstance, recipe: str, since: datetime) -> Mappin
         if recipe in recipes and round_:
             ended = record.end_time or record.update_timestamp.timestamp()
             kind = run.tags.get(KIND) or ("stopped" if run.status == statuses[1] else "error")
-            why = run.tags.get(WHY) or ("stopped." if kind == "stopped" else _said(instance, run.run_id))
+            why = why_failed(instance, run)
             found.setdefault(round_, []).append(Failed(kind, why, ended, WITHIN in run.tags))
     return {round_: sorted(runs, key=lambda run: run.ended) for round_, runs in found.items()}
+
+
+def why_failed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """Why a run has failed: as it was noted, or else as Dagster's log has it."""
+    stopped = run.tags.get(KIND) == "stopped" or run.status == dg.DagsterRunStatus.CANCELED
+    return run.tags.get(WHY) or ("stopped." if stopped else _said(instance, run.run_id))
+
+
+def unanswered(lake: Lake, recipe: Recipe, round_: str) -> str:
+    """How many calls of a round are without an answer, and the commonest cause; empty if there are none."""
+    causes = Causes()
+    for place in lake.partitions(recipe.name, "calls", STAGES["calls"], round=round_):
+        for call in lake.table(recipe.name, "calls", place, ["outcome", "error"]).to_pylist():
+            if call["outcome"] in UNANSWERED:
+                causes.add(call["error"] or call["outcome"])
+    return f"{len(causes):,} calls are without an answer ({causes})" if causes else ""
 
 
 def _said(instance: dg.DagsterInstance, run_id: str) -> str:

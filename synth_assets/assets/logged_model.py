@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, Self
 from synth_assets.contracts.model_spec import NamedModel
 from synth_assets.core.answer_schema import Schema
 from synth_assets.core.asking import Answer, Completes, Message
+from synth_assets.core.causes import Causes
 from synth_assets.core.days import today
 from synth_assets.core.errors import NotInstalled
 from synth_assets.recipe import columns
@@ -96,6 +97,7 @@ class BoundModel:
         self._language_model = LanguageModel(language_model.call_log, folder, caller, caps, self._warn)
         self._recipe = recipe
         self._outcomes: Counter[str] = Counter()
+        self._causes, self._refusals = Causes(), Causes()  # without an answer; refused
         self._in_the_way: set[str] = set()  # caps
 
     @property
@@ -132,6 +134,10 @@ class BoundModel:
             self._outcomes[answer.outcome] += 1
             if answer.outcome == "over_budget":
                 self._in_the_way.add(str(answer.error))
+            elif answer.outcome in UNANSWERED:
+                self._causes.add(answer.error or answer.outcome)
+            elif answer.outcome == "refused":
+                self._refusals.add(answer.error or answer.text or answer.outcome)
             yield answer
 
     def _stream(self, requests: Iterable[Request], total: int | None) -> Iterator[Answer]:
@@ -172,7 +178,12 @@ class BoundModel:
         """Whether every request has an answer, and whether the budget allowed it."""
         failed = {outcome: self._outcomes[outcome] for outcome in UNANSWERED if self._outcomes[outcome]}
         why = ", ".join(f"{n} {outcome}" for outcome, n in failed.items())
-        words = f"{why}: materialize again to ask for them." if why else "Every request has an answer."
+        words = f"{why} ({self._causes}): materialize again to ask for them."
+        if why:
+            self._warn(words)
+        else:
+            refused = f"; {len(self._refusals)} were refused ({self._refusals})" if self._refusals else ""
+            words = f"Every request has an answer{refused}."
         caps = sorted(self._in_the_way)
         held = self._outcomes["over_budget"]
         unsent = f"{held} requests were not sent: {', '.join(caps)}. Raise it and run again."

@@ -220,3 +220,4 @@ def test_a_run_that_fails_is_told_to_a_webhook(
     assert message["partition"] == f"negative|{NEW}"
     assert "reviews/generations" in message["assets"]
     assert "failed" in message["text"]
+    assert "does not know the model 'gone' (404: scripted)" in message["text"]

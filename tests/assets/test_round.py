@@ -18,12 +18,13 @@ import dagster as dg
 import pytest
 
 from synth_assets.assets.code_location import build
+from synth_assets.assets.failures import unanswered
 from synth_assets.assets.in_process import dagster_instance, end_dead_runs
 from synth_assets.cli import main
 from synth_assets.partitions import cell_key
 from synth_assets.recipe.load import load
 from synth_assets.resources.call_log.log import CallLog
-from synth_assets.resources.home import call_log, warehouse
+from synth_assets.resources.home import call_log, lake, warehouse
 from tests.endpoint import Endpoint, reviewer
 from tests.postgres import PASSWORD
 
@@ -155,8 +156,9 @@ def test_a_check_that_fails_stops_the_round_and_says_why(
 
 
 def test_calls_that_failed_for_good_are_rows_a_warning_and_asked_again(
-    project: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+    project: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
+    """The run, its check and whoever asks for the round quote why."""
     monkeypatch.setattr("synth_assets.resources.gateway.sending.BACKOFF", 0.0)
     down, order = {"now": True}, dict[int, int]()
 
@@ -174,10 +176,17 @@ def test_calls_that_failed_for_good_are_rows_a_warning_and_asked_again(
     with dagster_instance() as instance:
         latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([answered])[answered]
     assert "FAILED" in latest.status.name
+    why = "provider_error (each time: ServerDisconnectedError: Server disconnected)"
+    assert why in latest.event.dagster_event.asset_check_evaluation_data.description
+    assert why in capsys.readouterr().err
+    said = f"{failed} calls are without an answer (each time: ServerDisconnectedError: Server disconnected)"
+    recipe = load(project / "recipes" / "reviews.yaml")
+    assert unanswered(lake(), recipe, ROUND) == said
     down["now"] = False
     asked = len(endpoint.requests)
     assert main(["run", "reviews", "--round", ROUND]) == 0
     assert len(endpoint.requests) == asked + failed
+    assert unanswered(lake(), recipe, ROUND) == ""
     assert ask("select sum(accepted) from reviews.funnel") == [(12,)]
 
 
