@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Cuts = Mapping[str, tuple[str, ...]]  # stage -> the columns that cut it into partitions
 Only = Mapping[str, tuple[str, Collection[str]]]  # stage -> a column, and its values that are shown
+Shown = tuple[Mapping[str, "pa.Schema"], Cuts, Only]  # the stages of a recipe
 VIEWS = Path(__file__).parents[2] / "sql" / "views"
 # where the empty file lies that gives a view its columns
 NEVER = {"round": "0001-01-01", "cell": "none", "used_by": "none"}
@@ -45,20 +46,24 @@ class Warehouse:
         self, recipe: str, stages: Mapping[str, pa.Schema], cuts: Cuts, only: Only | None = None
     ) -> bool:
         """Show one recipe, given the schema of each stage. Returns whether anything had to be built."""
-        views = self._views(recipe, stages, cuts, only or {})
-        new = [self._empty(recipe, stage, schema, cuts[stage]) for stage, schema in stages.items()]
+        return self.show_all({recipe: (stages, cuts, only or {})})
+
+    def show_all(self, recipes: Mapping[str, Shown], keep: Collection[str] | None = None) -> bool:
+        """Show these recipes, built once for all of them. The schemas of others stay, or only those of `keep`
+        do; their files stay in any case."""
+        views = {name: self._views(name, *shown) for name, shown in recipes.items()}
+        new = {
+            self._empty(name, stage, schema, cuts[stage])
+            for name, (stages, cuts, _) in recipes.items()
+            for stage, schema in stages.items()
+        }
         with self._alone():
             shown, troubles = self._state()
-            if shown.get(recipe) == views and recipe not in troubles and not any(new) and self.path.exists():
+            wanted = {n: v for n, v in {**shown, **views}.items() if keep is None or n in views or n in keep}
+            if shown == wanted and not troubles.keys() & views and True not in new and self.path.exists():
                 return False
-            self._build({**shown, recipe: views})
+            self._build(wanted)
         return True
-
-    def keep(self, recipes: Collection[str]) -> None:
-        """Drop the schemas of all other recipes. Their files stay."""
-        if not set(self._state()[0]) <= set(recipes):
-            with self._alone():
-                self._build({name: views for name, views in self._state()[0].items() if name in recipes})
 
     def troubles(self) -> dict[str, str]:
         """Recipe -> why some of its views cannot be read."""
@@ -88,7 +93,9 @@ class Warehouse:
                         connection.execute(f"create view {view} as {query}")
                     except duckdb.Error as error:
                         why = troubles.setdefault(recipe, f"{recipe}.{name} cannot be read: {error}")
-                        connection.execute(f"create view {view} as select error({literal(why)}) as error")
+                        # in a condition too: DuckDB computes no column that a query does not ask for
+                        says = f"error({literal(why)})"
+                        connection.execute(f"create view {view} as select {says} as error where {says} > ''")
                         continue
                     if name in ACROSS:
                         one = f"select {literal(recipe)} as recipe, * from {view}"
@@ -125,13 +132,13 @@ class Warehouse:
         return made
 
     def _stage(self, recipe: str, stage: str, schema: pa.Schema, cut: tuple[str, ...]) -> str:
-        parts = self.lake.joinpath(recipe, stage, *(f"{c}=*" for c in cut), "*.parquet")
+        parts = "/".join([as_pattern(self.lake / recipe / stage), *(f"{c}=*" for c in cut), "*.parquet"])
         hive = ", ".join(f"{literal(c)}: 'varchar'" for c in cut)
         options = f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ""
         # The cast is not left to hive_types: with a date there, and a filter on another folder's name,
         # DuckDB 1.5.5 fails at `group by round`. Folders that a query leaves out are not read either way.
         names = ["cast(round as date) as round" if n == "round" else identifier(n) for n in schema.names]
-        source = f"read_parquet({literal(str(parts))}, union_by_name = true{options})"
+        source = f"read_parquet({literal(parts)}, union_by_name = true{options})"
         return f"select {', '.join(names)} from {source}"
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
@@ -184,6 +191,11 @@ def _json_of(stages: Mapping[str, pa.Schema], stage: str, other: str) -> str:
 def identifier(name: str) -> str:
     """A name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def as_pattern(path: Path) -> str:
+    """A path as DuckDB takes one, which reads brackets and stars as a pattern."""
+    return re.sub(r"[\[*?]", r"[\g<0>]", str(path))
 
 
 def literal(text: str) -> str:

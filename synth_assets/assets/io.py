@@ -12,7 +12,7 @@ from synth_assets.partitions import columns
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.views import show
 from synth_assets.resources.storage.lake import Lake
-from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.resources.storage.warehouse import Warehouse, as_pattern
 from synth_assets.stages import tables
 from synth_assets.stages.seeds import not_here
 
@@ -59,7 +59,7 @@ class LakeIOManager(dg.IOManager):
         if getattr(wanted, "__name__", "") == "DuckDBPyRelation":
             import duckdb
 
-            paths = [str(self._lake.path(name, stage, each)) for each in partitions]
+            paths = [as_pattern(self._lake.path(name, stage, each)) for each in partitions]
             return duckdb.read_parquet(paths, hive_partitioning=False)
         return self._lake.read(name, stage, partitions, tables.schema(recipe, stage))
 

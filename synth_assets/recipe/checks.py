@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from synth_assets.contracts.step import StepBase
     from synth_assets.recipe.recipe import Recipe
 
+NO_VALUE = ("null", "__hive_default_partition__")  # of a partition, to who reads folders as columns
 NO_CELL = re.compile(r"[|,\[\]\"'\n]|\.\.\.")  # what cannot stand in a partition's name
 
 
@@ -47,8 +48,52 @@ def labels(recipe: Recipe) -> Wrong:
     labels = set(recipe.task.classify)
     for label in filter(NO_CELL.search, recipe.task.classify):
         yield ValueError(f"label {label!r} names a partition: leave out | , [ ] quotes and ...")
+    for why in _same_in_sql("label", recipe.task.classify):
+        fix = (
+            "write another name, map it with seeds.label_values, and let prompts say the old one (verbalizer)"
+        )
+        yield wrong(f"{why}: {fix}", "task", "classify")
     for value, label in recipe.seeds.label_values.items():
         yield from tried(one_of, "label", label, labels, "seeds", "label_values", value)
+
+
+def _same_in_sql(what: str, names: Iterable[str]) -> Iterator[str]:
+    """What SQL cannot tell apart: names of folders that mean no value there, names that differ in case."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if name.casefold() in NO_VALUE:
+            yield f"{what} {name!r} means that there is no value, to SQL"
+        elif (other := seen.setdefault(name.casefold(), name)) != name:
+            yield f"{what} {name!r} and {other!r} are one name to SQL, which leaves out case"
+
+
+def fields_of_seeds(recipe: Recipe) -> Wrong:
+    """Further columns of the seeds stand beside those that every seed has."""
+    spec, found = recipe.seeds, []
+    same = {"text": spec.text} | ({"label": spec.label} if recipe.labels and not spec.label_values else {})
+    taken = {"row_id", "split", "text", *(["label"] if recipe.labels else [])}
+    for name in spec.fields:
+        if name.casefold() in taken and same.get(name) != name:
+            why = f"{name} is a column that every seed has: give that column of yours another name"
+            yield wrong(why, "seeds", "fields")
+        else:
+            found.append(name)
+    for why in _same_in_sql("field", found):
+        yield wrong(f"{why}: give the column another name", "seeds", "fields")
+
+
+def within(recipe: Recipe) -> Wrong:
+    """What demonstrations and row have in common is a field of the seeds, and a condition."""
+    shown = recipe.demonstrations
+    if shown and shown.within:
+        place = ("demonstrations", "within")
+        yield from tried(one_of, "field of the seeds", shown.within, [*recipe.seeds.fields, "label"], *place)
+        known = [*recipe.attributes, *(["label"] if recipe.labels else [])]
+        if shown.within.casefold() not in known:
+            why = (
+                f"it needs a condition of that name: `{shown.within.casefold()}: {{column: {shown.within}}}`"
+            )
+            yield wrong(why, *place)
 
 
 def labels_of_words(recipe: Recipe) -> Wrong:
@@ -110,6 +155,8 @@ def cells(recipe: Recipe) -> Wrong:
         yield from tried(one_of, "attribute with listed values", recipe.cell, listed, "cell")
         for name in filter(NO_CELL.search, recipe.cells):
             yield wrong(f"{name!r} names a partition: leave out | , [ ] quotes and ...", "cell")
+        for why in _same_in_sql("value", recipe.cells):
+            yield wrong(f"{why}: write another value", "cell")
 
 
 def values_above(recipe: Recipe) -> Wrong:
@@ -231,7 +278,18 @@ def in_context(recipe: Recipe) -> Wrong:
 
 
 CHECKS = (
-    *(labels, labels_of_words, filters_needed, confidences, gold, without_labels, cells, values_above),
+    *(
+        labels,
+        labels_of_words,
+        fields_of_seeds,
+        within,
+        filters_needed,
+        confidences,
+        gold,
+        without_labels,
+        cells,
+        values_above,
+    ),
     *(names_of_steps, chain, filter_names, output_names, filter_columns, measured_columns, in_context),
 )
 

@@ -30,7 +30,7 @@ from synth_assets.report.pages import Section, Table, dollars, general, interval
 from synth_assets.report.views import show
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.home import recipes, warehouse
-from synth_assets.resources.storage.warehouse import identifier, literal
+from synth_assets.resources.storage.warehouse import as_pattern, identifier, literal
 from synth_assets.students.made import build
 
 TRAINED = 5_000  # rows of a set that its student sees
@@ -94,7 +94,8 @@ def _of_recipe(recipe: Recipe, round_: str | None) -> Side:
 
 
 def _of_folder(name: str, folder: Path, file: Path, kind: str) -> Side:
-    card, source = _card(folder), f"read_{'json' if kind == 'jsonl' else 'parquet'}({literal(str(file))})"
+    read = "read_json" if kind == "jsonl" else "read_parquet"
+    card, source = _card(folder), f"{read}({literal(as_pattern(file))})"
     try:
         with duckdb.connect() as connection:
             columns = set(connection.sql(f"from {source}").columns)

@@ -71,6 +71,23 @@ def test_the_shipped_recipes_are_right() -> None:
         ("rows: 6", "rows: 6\nmodel: {name: x, top_p: 1}", "model", ["as `parameters: {top_p: 1}`"]),
         ("minimum_yield: 0.0", "weights: {by: label_agreement}", "", ["needs that filter"]),
         ("rows: 6", "rows: [6", "filters", ["not YAML"]),
+        (
+            "seeds.csv,",
+            "seeds.csv, text: body, fields: [text],",
+            "seeds",
+            ["text is a column that"],
+        ),
+        ("seeds.csv,", "seeds.csv, fields: [Label],", "seeds", ["Label is a column that every seed has"]),
+        ("seeds.csv,", "seeds.csv, fields: [split],", "seeds", ["give that column of yours another name"]),
+        ("seeds.csv,", "seeds.csv, fields: [id, ID],", "seeds", ["'ID' and 'id' are one name to SQL"]),
+        ("positive: the", "'NULL': the", "classify", ["label 'NULL' means that there is no value"]),
+        ("positive: the", "Negative: the", "classify", ["'Negative' and 'negative' are one name"]),
+        (
+            "{k: 2",
+            "{within: nothing, k: 2",
+            "within",
+            ["unknown field of the seeds 'nothing'"],
+        ),
     ],
 )
 def test_what_is_wrong_is_refused_with_its_line(edit, old: str, new: str, at: str, parts: list[str]) -> None:

@@ -63,8 +63,9 @@ def _pool(recipe: Recipe, around: Around, name: str, row: Mapping[str, Any], k: 
     if recipe.labels and shown.label == "same":
         pool, where = pool[pool["label"] == row["label"]], f" labelled {row['label']!r}"
     if shown.within:
-        pool = pool[pool[shown.within] == row[shown.within]]
-        where += f" with {shown.within} = {row[shown.within]!r}"
+        value = row[shown.within.casefold()]  # as conditions are written
+        pool = pool[pool[shown.within] == value]
+        where += f" with {shown.within} = {value!r}"
     if len(pool) < k:
         why = f"cell {cell!r} has {len(pool)} demonstration rows, fewer than demonstrations.k = {k}"
         raise UserError(f"{why}: raise seeds.splits.demonstration, add seed rows{where}, or lower k.")

@@ -118,6 +118,30 @@ def test_only_a_change_of_the_recipe_rebuilds_the_warehouse(recipe: Recipe, tmp_
     assert "length" in warehouse.query("select * from reviews.conditions").columns
 
 
+def test_what_cannot_be_read_is_an_error_of_every_query(recipe: Recipe, tmp_path: Path) -> None:
+    show(recipe, tmp_path)
+    (tmp_path / "lake" / "reviews" / "seeds" / "part.parquet").write_bytes(b"garbage")
+    for query in ("select count(*) from reviews.seeds", "select 1 from reviews.seeds limit 1"):
+        with pytest.raises(UserError, match=r"reviews\.seeds cannot be read"):
+            show(recipe, tmp_path).query(query)
+
+
+def test_a_home_may_lie_in_a_folder_of_any_name(recipe: Recipe, tmp_path: Path) -> None:
+    home = tmp_path / "brk [2024] *"
+    warehouse, lake = show(recipe, home), Lake(home / "lake")
+    row = {"row_id": "1", "text": "a", "label": None, "split": "test"}
+    lake.write("reviews", "seeds", {}, tables.to_arrow(recipe, "seeds", pd.DataFrame([row, row])))
+    assert warehouse.query("select count(*), min(text) from reviews.seeds").fetchall() == [(2, "a")]
+
+
+def test_many_recipes_are_built_once(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built, warehouse = [], Warehouse(tmp_path / "warehouse.duckdb", tmp_path / "lake")
+    monkeypatch.setattr(Warehouse, "_build", lambda self, shown: built.append(sorted(shown)))
+    stages = (tables.schemas(recipe), columns.STAGES, {})
+    assert warehouse.show_all({"a": stages, "b": stages, "c": stages}, keep=["c"])
+    assert built == [["a", "b", "c"]]
+
+
 def test_wrong_sql_is_the_users_mistake(recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Table with name nothing does not exist"):
         show(recipe, tmp_path).query("select * from reviews.nothing")
