@@ -35,6 +35,14 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Links of the repository, where the pages that are made are not: they lead to those."""
+    if page.file.src_uri == "reference.md":
+        listed = [f"- [{title}](reference/{name}.md)" for name, (title, _) in REFERENCE.items()]
+        markdown = "\n".join([markdown, *listed, "- [Commands](reference/commands.md)", ""])
+    return markdown.replace("](notebook.ipynb)", "](notebook.md)")
+
+
 def made() -> Iterator[tuple[str, str]]:
     """Path -> Markdown."""
     from synth_assets.core.described import described

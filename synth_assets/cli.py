@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from importlib import import_module
 from typing import NoReturn
 
@@ -38,7 +39,11 @@ def _parsed(given: list[str], out: Output) -> argparse.Namespace:
     """The options. What is wrong with them ends the process, as argparse does it."""
     parser = _parser(out.command)
     try:
-        return parser.parse_args(given)
+        options, unknown = parser.parse_known_args(given)
+        if unknown:
+            command = getattr(options, "parser", parser)
+            command.error(_unrecognized(unknown, command))
+        return options
     except SystemExit as end:
         if isinstance(end.__cause__, UserError):
             out.wrong(*end.__cause__.mistakes)
@@ -66,6 +71,14 @@ def _done(options: argparse.Namespace, out: Output) -> int:
     except OSError as error:
         failed(out, f"{error}. What was there before stays; mend this and run again.", "system")
         return 1
+
+
+def _unrecognized(given: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """What a command does not know, and what may be meant."""
+    options = [name for action in parser._actions for name in action.option_strings]
+    near = {name: found for name in given if (found := get_close_matches(name.partition("=")[0], options, 1))}
+    hint = "".join(f" Did you mean {found} for {name}?" for name, (found,) in near.items())
+    return f"unrecognized arguments: {' '.join(given)}.{hint}"
 
 
 def _version() -> str:
@@ -100,7 +113,7 @@ def _parser(asked: str) -> _Parser:
         if name == asked:
             module = import_module(f"synth_assets.commands.{module_of(name)}")
             module.options(command)
-            command.set_defaults(command=module.command)
+            command.set_defaults(command=module.command, parser=command)
     return parser
 
 

@@ -66,11 +66,13 @@ def test_the_reference_has_every_word_of_a_recipe(site: Path) -> None:
         assert {*words} <= {*re.findall(r"<h3 id=\"[^\"]+\"><code>(\w+)</code>", text)}, name
 
 
-def test_links_of_what_is_no_page_lead_somewhere() -> None:
-    for name in ("README.md", "CONTRIBUTING.md", "AGENTS.md", "CHANGELOG.md", "llms.txt"):
-        text = (ROOT / name).read_text(encoding="utf-8")
+def test_links_lead_somewhere_in_the_repository_too() -> None:
+    beside = ("README.md", "CONTRIBUTING.md", "AGENTS.md", "CHANGELOG.md", "llms.txt")
+    for path in [*(ROOT / name for name in beside), *DOCS.rglob("*.md")]:
+        text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
         for link in [*re.findall(r"\]\(([^)#\s]+)", text), *re.findall(r"src=\"([^\"]+)\"", text)]:
-            assert link.startswith("https://") or (ROOT / link).exists(), f"{name}: {link}"
+            outside = re.match("https?://", link)
+            assert outside or (path.parent / link).exists(), f"{path.relative_to(ROOT)}: {link}"
 
 
 def test_the_guide_to_installing_has_every_extra() -> None:

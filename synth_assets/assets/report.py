@@ -21,16 +21,17 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         automation_condition=follows(recipe),
     )
     def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        from synth_assets.report.one_round import place
-        from synth_assets.report.pages import markdown
+        from synth_assets.report.one_round import Round, place
+        from synth_assets.report.pages import inert, markdown
         from synth_assets.report.round import write
 
         round_ = context.partition_key
         path = place(recipe.name, round_)
         found = write(recipe, warehouse(), round_, path)
+        verdict = Round(recipe, warehouse(), round_).verdict()
         return dg.MaterializeResult(
             metadata={
-                "report": dg.MetadataValue.md("\n".join(markdown(found))),
+                "report": dg.MetadataValue.md("\n".join([inert(verdict), "", *markdown(found)])),
                 "page": dg.MetadataValue.path(str(path)),
                 "open": f"synth report {recipe.name} --round {round_} --open",
             }

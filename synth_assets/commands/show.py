@@ -38,11 +38,12 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> None:
-    from synth_assets.report.one_round import latest_verdict
+    from synth_assets.report.one_round import latest_verdict, must_have_rows
     from synth_assets.resources.home import warehouse
 
     recipe = recipe_named(options.name)
     answer = rows(recipe, options.stage, options.n)
+    must_have_rows(recipe, options.stage)
     found = [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
     verdict = latest_verdict(recipe, warehouse())
     options.out.give(recipe=options.name, stage=options.stage, verdict=verdict, rows=found)

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from shutil import get_terminal_size
 
 from synth_assets.commands.options import current_warehouse
 from synth_assets.sql.named import parameters, queries, query
@@ -37,4 +38,4 @@ def command(options: argparse.Namespace) -> None:
     if options.csv:
         print(answer.df().to_csv(index=False), end="")
     else:
-        answer.show(max_width=200, max_rows=200)
+        answer.show(max_width=get_terminal_size((200, 0)).columns, max_rows=200)

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from synth_assets.contracts.section import Section
+from synth_assets.contracts.section import Section, wrong
+from synth_assets.core.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from synth_assets.core.asking import Encode, LabelLogprobs
 
+BOUNDS = ("at_least", "at_most")
 LIMITS = {"at_least", "at_most", "top", "share"}  # one that is given replaces the defaults of all
 RULE = {*LIMITS, "lowest", "per"}  # what moves without another score
 
@@ -48,7 +50,8 @@ class Filter(Section):
     label, where rows have one. A share is rounded up; of rows with the same score the first ones are taken.
 
     An author writes the `name`, the fields of the section and, for what depends on the row alone, the `value`
-    of a RowFilter, else `score`. A default of a limit is a field again: `at_least: float | None = 3`.
+    of a RowFilter, else `score`. A default of a limit is a field again: `at_least: float | None = 3`. Where
+    `within` or `better` are said, a bound that no score can reach, or that keeps the worst rows, is refused.
     """
 
     name: ClassVar[str] = ""
@@ -60,6 +63,8 @@ class Filter(Section):
     of_labels: ClassVar[bool] = False  # whether it says something of the row's label
     least: ClassVar[int] = 1  # rows of each label that it needs; above 1, of two labels at least
     renamed: ClassVar[Mapping[str, str]] = {}  # column of its kind -> its own (see `named`)
+    within: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # the lowest and the highest score there is
+    better: ClassVar[Literal["higher", "lower", ""]] = ""  # scores of better rows; empty: as the user wants
 
     at_least: float | None = None
     """The least score of a row that is kept."""
@@ -97,16 +102,56 @@ class Filter(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> Filter:
-        for bound in ("at_least", "at_most"):
+        for bound in BOUNDS:
             if not math.isfinite(getattr(self, bound) or 0):
                 raise ValueError(f"{bound} is a number: leave it out where there is no bound")
+            self._reachable(bound)
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(f"at_least {self.at_least} is above at_most {self.at_most}: no row could pass")
         if self.top is not None and self.share is not None:
             raise ValueError("top and share both say how many rows stay: write one of them")
         if (self.lowest or self.per) and not self.ranks:
             raise ValueError("lowest and per say which rows `top` or `share` takes: add one of them")
+        self._right_way()
         return self
+
+    def _reachable(self, bound: str) -> None:
+        low, high = self.scores()
+        value = getattr(self, bound)
+        if value is not None and not low <= value <= high:
+            where = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
+            fix = f"write a number {where if math.isfinite(low) else f'{high:g} or less'}"
+            raise wrong(UserError(f"no score is {value:g}: {fix}", "out_of_range", fix), bound)
+
+    def _right_way(self) -> None:
+        """A bound of one side alone is on the side of the worse rows. With both, a band is wanted."""
+        side, other = ("at_most", "at_least") if self.better == "lower" else ("at_least", "at_most")
+        if not self.better or getattr(self, side) is not None:
+            return
+        if (value := getattr(self, other)) is not None:
+            default = type(self).model_fields[side].default
+            fix = f"write `{side}: {value if default is None else default:g}`"
+            why = f"this keeps the worst rows, as a {self.better} score is better: {fix}"
+            raise wrong(UserError(why, "wrong_value", fix), other)
+        if self.ranks and self.better == "lower" and not self.lowest:
+            word = "share" if self.top is None else "top"
+            why = "this keeps the worst rows, as a lower score is better: add `lowest: true`"
+            raise wrong(UserError(why, "wrong_value", "add lowest: true"), word)
+
+    def scores(self) -> tuple[float, float]:
+        """The lowest and the highest score that a row can have."""
+        return self.within
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        """With the bounds that a bound has."""
+        made = super().__get_pydantic_json_schema__(schema, handler)
+        limits = {"minimum": cls.within[0], "maximum": cls.within[1]}
+        reachable = {name: limit for name, limit in limits.items() if math.isfinite(limit)}
+        for bound in BOUNDS:
+            number = handler.resolve_ref_schema(made)["properties"][bound]["anyOf"][0]
+            number |= reachable
+        return made
 
     @property
     def ranks(self) -> bool:

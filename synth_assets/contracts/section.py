@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
@@ -95,7 +96,14 @@ class Strict(BaseModel):
             found = error.errors(include_url=False)
             if all(each["type"] != "extra_forbidden" and not _no_fields(each) for each in found):
                 raise
-            raise _refused(list(map(cls._told, found))) from None
+            raise _refused(list(map(cls._told, cls._once(found)))) from None
+
+    @classmethod
+    def _once(cls, found: list[Any]) -> list[Any]:
+        """Without the fields that are missing because their name is misspelt: the misspelt one names them."""
+        unknown_fields = [str(each["loc"][-1]) for each in found if each["type"] == "extra_forbidden"]
+        meant = {near for name in unknown_fields for near in get_close_matches(name, cls.fields_of(), n=1)}
+        return [each for each in found if each["type"] != "missing" or each["loc"][-1] not in meant]
 
     @classmethod
     def _told(cls, error: Any) -> InitErrorDetails:

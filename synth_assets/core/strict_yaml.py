@@ -108,9 +108,9 @@ def _lines(
 
 
 CODES = {  # pydantic's word for it begins so -> ours
-    **dict.fromkeys(
-        ("unknown_field", "unknown_name", "wrong_value", "no_key", "mistake"), ""
-    ),  # ours already
+    **dict.fromkeys(  # ours already
+        ("unknown_field", "unknown_name", "wrong_value", "out_of_range", "no_key", "mistake"), ""
+    ),
     "missing": "missing_field",
     "extra_forbidden": "unknown_field",
     "literal_error": "unknown_name",

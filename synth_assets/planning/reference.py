@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,12 @@ def _methods(registry: Registry, whole: Part) -> Iterator[str]:
 def _limits(kind: type[Filter]) -> str:
     limits = {n: kind.model_fields[n].default for n in ("at_least", "at_most", "top", "share")}
     known = [f"{name} {value:g}" for name, value in limits.items() if value is not None]
-    return f" Default: {', '.join(known)}." if known else ""
+    low, high = (f"{limit:g}" if isfinite(limit) else "" for limit in kind.within)
+    can_be = {(True, True): f"from {low} to {high}", (True, False): f"{low} or more"}
+    told = [can_be.get((bool(low), bool(high)), f"{high} or less") if low or high else ""]
+    told.append(f"{kind.better} is better" if kind.better else "")
+    score = f" The score: {', '.join(filter(None, told))}." if any(told) else ""
+    return f"{score} Default: {', '.join(known)}." if known else score
 
 
 def _tools() -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
@@ -23,6 +24,7 @@ FILES = {"parquet": "train.parquet", "jsonl": "train.jsonl", "hf": "train/train-
 FEW = 10  # rounds whose commands are written one by one
 CARD = "card.json"  # beside README.md: the same as data
 DAYS = ("round", "made_in")
+ADDRESS = re.compile(r"""(\bbase_url["']?\s*:\s*)(?:"[^"]*"|'[^']*'|[^\s,}]+)""")  # in a recipe
 SIZES = {"n<1K": 10**3, "1K<n<10K": 10**4, "10K<n<100K": 10**5, "100K<n<1M": 10**6, "1M<n<10M": 10**7}
 SECTIONS = {  # title -> what it says; report/queries/card_* ask for their rows
     "Models and cost": "Calls, tokens and US dollars of all rounds up to this one.",
@@ -69,7 +71,10 @@ def facts(
             for name, step in recipe.steps.items()
         },
         "annotator": _model(recipe.annotator_model),
-        "made_by": {"recipe": recipe.as_written, "commands": _commands(recipe.name, found["Rounds"])},
+        "made_by": {
+            "recipe": ADDRESS.sub(r"\1(left out)", recipe.as_written),
+            "commands": _commands(recipe.name, found["Rounds"]),
+        },
         "measured": found,
     }
 
@@ -164,7 +169,7 @@ def _how(data: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _model(spec: str | NamedModel) -> str:
-    """Name, endpoint and today's price."""
+    """Name and today's price. Where it is, is nobody's business: an address may be one inside a company."""
     try:
         model = resolve_model(spec)
     except UserError:  # a key that is not set on this machine is no reason to have no card
@@ -173,7 +178,7 @@ def _model(spec: str | NamedModel) -> str:
     if price is not None:
         paid = f"{price.prompt:g} and {price.completion:g} US dollars a million prompt and completion tokens"
         costs = "free" if price.free else paid
-    return f"model {model.name} at {model.endpoint}, {costs}"
+    return f"model {model.name}, {costs}"
 
 
 def _fenced(text: str) -> list[str]:

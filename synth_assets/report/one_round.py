@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synth_assets.core.days import today
 from synth_assets.core.errors import UserError
 from synth_assets.evaluation.verdict import sentence
 from synth_assets.resources.home import lake, reports
@@ -80,17 +81,37 @@ def by_name(rows: Iterable[Mapping[str, Any]]) -> Metrics:
 def latest_round(recipe: Recipe, stage: str, asked: str | None = None) -> str:
     """The round that is asked for, or the latest one that has rows of the stage. UserError names those that
     are there."""
-    there = lake().partitions(recipe.name, stage, tables.stages(recipe)[stage])
-    rounds = sorted({p["round"] for p in there if p.get("cell", "all") in (*recipe.cells, "all")})
-    if not rounds:
-        raise UserError(f"{recipe.name}.{stage} has no rows yet: run `synth run {recipe.name}` first.")
+    there = must_have_rows(recipe, stage, asked)
+    rounds = sorted({place["round"] for place in there})
     if asked and asked not in rounds:
-        can_be = recipe.start.isoformat() <= asked <= date.today().isoformat()
-        makes = f" `synth run {recipe.name} --round {asked}` makes it." if can_be else ""
+        then = f" {_makes(recipe, asked)} makes it." if _can_be(recipe, asked) else ""
         raise UserError(
-            f"{recipe.name}.{stage} has no round {asked}: the latest are {', '.join(rounds[-5:])}.{makes}"
+            f"{recipe.name}.{stage} has no round {asked}: the latest are {', '.join(rounds[-5:])}.{then}"
         )
     return asked or rounds[-1]
+
+
+def must_have_rows(recipe: Recipe, stage: str, asked: str | None = None) -> list[dict[str, str]]:
+    """The partitions of a stage. UserError where there are none yet, with what makes them (`asked`: a round
+    of them)."""
+    there = lake().partitions(recipe.name, stage, tables.stages(recipe)[stage])
+    there = [place for place in there if place.get("cell", "all") in (*recipe.cells, "all")]
+    if there:
+        return there
+    never = ""
+    if asked and not _can_be(recipe, asked):
+        never = f" Its rounds are from {recipe.start} to {today(recipe.timezone)}."
+    raise UserError(f"{recipe.name}.{stage} has no rows yet: run {_makes(recipe, asked)} first.{never}")
+
+
+def _can_be(recipe: Recipe, round_: str) -> bool:
+    return recipe.start.isoformat() <= round_ <= today(recipe.timezone)
+
+
+def _makes(recipe: Recipe, round_: str | None) -> str:
+    """The command that makes a round, or today's."""
+    of = f" --round {round_}" if round_ and _can_be(recipe, round_) else ""
+    return f"`synth run {recipe.name}{of}`"
 
 
 def place(recipe: str, round_: str) -> Path:

@@ -118,7 +118,7 @@ def test_the_card_says_how_it_was_made_and_what_is_not_known(
     assert front["size_categories"] == ["n<1K"]
     assert "**Synthetic rows** were written by a language model" in text
     assert "- license: not stated" in text
-    assert "| generations | scripted | http://127." in text
+    assert "| generations | scripted | 12 |" in text
     assert "| unknown |" in text  # the cost
     assert "| filtered | words | at least 5 and at most 40 |" in text
     assert "{{ label }} ({{ tone }}):" in text
@@ -143,6 +143,16 @@ def test_the_card_says_how_it_was_made_and_what_is_not_known(
     assert "- license: CC-BY-4.0" in newer
     assert "Warning" not in newer
     assert f"synth run reviews --round {BEFORE}\nsynth run reviews --round {ROUND}\n" in newer
+
+
+def test_the_card_does_not_say_where_a_model_is(made: Path, endpoint: Endpoint, edit) -> None:
+    own = '{name: scripted, base_url: "URL", api: completions}'.replace("URL", endpoint.url)
+    edit("schedule:", f"model: {own}\nannotator: {{model: {own}}}\nschedule:")
+    assert main(["export", "reviews", "--to", "set"]) == 0
+    text = (made / "set" / "README.md").read_text()
+    assert "base_url: (left out), api: completions" in text
+    for written in (text, (made / "set" / "card.json").read_text()):
+        assert "127.0.0.1" not in written
 
 
 def test_seeds_are_in_an_export_only_when_asked_for_with_a_warning_where_their_licence_is_not_stated(

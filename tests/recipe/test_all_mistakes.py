@@ -24,6 +24,9 @@ rows: 5
 """
 
 
+FROM_1 = "write a number from 1 to 9"
+
+
 def mistakes(path: Path) -> tuple[Mistake, ...]:
     with pytest.raises(UserError) as caught:
         load(path)
@@ -65,6 +68,48 @@ def test_what_rests_on_a_broken_section_is_not_blamed(tmp_path: Path) -> None:
 def test_several_mistakes_between_sections_are_said_at_once(edit) -> None:
     path = edit("  duplicate: {}", "  mentions: {of: ton}\n  spans: {of: tone}\ncell: tone")
     assert [m.field for m in mistakes(path)] == ["filters.mentions", "filters.spans", "cell"]
+
+
+def test_a_misspelt_field_is_one_mistake(edit) -> None:
+    (found,) = mistakes(edit("rows: 6", "row: 6"))
+    assert (found.field, found.fix) == ("row", "write rows in the place of row")
+
+
+@pytest.mark.parametrize(
+    ("written", "field", "code", "fix"),
+    [
+        ("label_agreement: {at_least: 5}", "at_least", "out_of_range", "write a number from 0 to 1"),
+        ("near_duplicate: {at_most: -1}", "at_most", "out_of_range", "write a number from 0 to 1"),
+        ("refusal: {at_most: -1}", "at_most", "out_of_range", "write a number 0 or more"),
+        ("generation_logprob: {at_least: 1}", "at_least", "out_of_range", "write a number 0 or less"),
+        (
+            "q: {filter: judge, scale: [1, 9], at_least: 0}",
+            "at_least",
+            "out_of_range",
+            "write a number from 1 to 9",
+        ),
+        ("near_duplicate: {at_least: 0.5}", "at_least", "wrong_value", "write `at_most: 0.8`"),
+        ("label_agreement: {at_most: 0.3}", "at_most", "wrong_value", "write `at_least: 0.5`"),
+        ("near_duplicate: {share: 0.9}", "share", "wrong_value", "add lowest: true"),
+    ],
+)
+def test_a_bound_that_cannot_be_or_does_the_opposite(
+    edit, written: str, field: str, code: str, fix: str
+) -> None:
+    (found,) = mistakes(edit("duplicate: {}", written))
+    assert (found.field, found.code, found.fix) == (f"filters.{written.partition(':')[0]}.{field}", code, fix)
+    assert found.line
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("near_duplicate: {between: [0.1, 0.8]}", "near_duplicate: {share: 0.9, lowest: true}"),
+        *("label_agreement: {at_least: 0}", "pattern: {pattern: 'x+', at_most: 0}"),
+    ],
+)
+def test_bounds_that_somebody_may_want(edit, written: str) -> None:
+    load(edit("duplicate: {}", written))
 
 
 def test_a_day_that_no_calendar_has_is_no_traceback(edit) -> None:

@@ -124,6 +124,7 @@ BROKEN = {  # what is replaced -> by what; each is refused by the schema and by 
     "a filter's field that is not known": ("between", "betwen"),
     "three bounds": ("[2, 40]", "[2, 40, 50]"),
     "a bound that is a word": ("[2, 40]", "[two, 40]"),
+    "a bound that no score can reach": ("duplicate: {}", "duplicate: {at_most: 2}"),
     "top and share": ("duplicate: {}", "duplicate: {top: 3, share: 0.5}"),
     "a kind of filter that is not known": ("filter: judge", "filter: jugde"),
     "a way to label that is not known": ("by: condition", "by: conditions"),

@@ -61,6 +61,10 @@ def test_a_round_is_in_the_views_across_recipes(project: Path, second: Path, end
         ("critics", 12, 12, 12, 12, 12, None),
         ("reviews", 12, 12, 12, 12, 12, None),
     ]
+    assert ask("select recipe, count(*), min(weight) from training_set group by 1 order by 1") == [
+        ("critics", 12, 1.0),
+        ("reviews", 12, 1.0),
+    ]
     assert ask("select recipe, cell, kept, reasons from yield where recipe = 'critics' order by cell") == [
         ("critics", "negative", 6, {}),
         ("critics", "positive", 6, {}),

@@ -23,6 +23,8 @@ class LabelAgreement(Filter):
     """
 
     name = "label_agreement"
+    within = (0, 1)
+    better = "higher"
     raw: ClassVar[Mapping[str, str]] = {"label_logprobs": "labels"}
     asks = True
     of_labels = True
@@ -53,6 +55,8 @@ class Annotators(Filter):
     """Share of the annotators' known answers that are the row's label."""
 
     name = "annotators"
+    within = (0, 1)
+    better = "higher"
     raw: ClassVar[Mapping[str, str]] = {"annotator_labels": "list<string>"}
     columns: ClassVar[Mapping[str, str]] = {"annotators": "double", "annotator_labels": "list<string>"}
     asks = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -43,6 +44,8 @@ class Mentions(Constraint):
     """Share of the words of a condition (several parted by ", ") whose lemma is in the text (TinyStories)."""
 
     name = "mentions"
+    within = (0, 1)
+    better = "higher"
     of: str
     """The condition whose words the text has to have."""
     at_least: float | None = 1
@@ -60,6 +63,8 @@ class Spans(Constraint):
     """Share of the strings of a list that stand in the text, letter by letter."""
 
     name = "spans"
+    within = (0, 1)
+    better = "higher"
     types: ClassVar[set[str]] = {"list<string>"}
     columns: ClassVar[Mapping[str, str]] = {"spans_found": "double"}  # a field may be called spans
     of: str
@@ -78,6 +83,8 @@ class Evidence(Constraint):
     """1 when the answer stands, in SQuAD's normal form, in the evidence, or in the text; else 0."""
 
     name = "evidence"
+    within = (0, 1)
+    better = "higher"
     columns: ClassVar[Mapping[str, str]] = {"evidence_found": "double"}  # a field may be called evidence
     answer: str = "answer"
     """The column of the answer."""
@@ -102,6 +109,8 @@ class Alternation(Constraint):
     """1 when a dialogue has whole pairs of turns, none empty, and no role repeats its former turn; else 0."""
 
     name = "alternation"
+    within = (0, 1)
+    better = "higher"
     types: ClassVar[set[str]] = {"list<string>"}
     of: str = "turns"
     """The field that lists the turns."""
@@ -137,6 +146,7 @@ class GenerationLogprob(Constraint):
     al. 2022) keeps the best of each label. The step that makes the text needs `logprobs: true`."""
 
     name = "generation_logprob"
+    within = (-math.inf, 0)
 
     def columns_needed(self) -> dict[str, set[str]]:
         return {"logprob": NUMERIC}
@@ -150,6 +160,8 @@ class Ranges(Constraint):
     """Share of the numeric fields of the answer that lie between their bounds (rows of a table, CLLM)."""
 
     name = "ranges"
+    within = (0, 1)
+    better = "higher"
     of: dict[str, tuple[float, float]]
     """Numeric field -> its bounds."""
     at_least: float | None = 1
@@ -168,6 +180,8 @@ class Arithmetic(Constraint):
     """Share of `<<48/2=24>>` and `48 / 2 = 24` in the text that are right; 1 where there is none."""
 
     name = "arithmetic"
+    within = (0, 1)
+    better = "higher"
     at_least: float | None = 1
 
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
@@ -180,6 +194,8 @@ class Eliminator(Constraint):
     """1 when an evolved instruction passes the rules of Evol-Instruct (Xu 2023), else 0."""
 
     name = "eliminator"
+    within = (0, 1)
+    better = "higher"
     of: str
     """The column of the instruction that was evolved."""
     at_least: float | None = 1

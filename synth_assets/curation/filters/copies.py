@@ -16,6 +16,8 @@ class CopiedNgram(RowFilter):
     """Share of the text's word n-grams that stand in a demonstration."""
 
     name = "copied_ngram"
+    within = (0, 1)
+    better = "lower"
     n: int = Field(default=6, ge=1)
     """Words of an n-gram."""
     at_most: float | None = 0
@@ -34,6 +36,8 @@ class Contamination(RowFilter):
     """
 
     name = "contamination"
+    within = (0, 1)
+    better = "lower"
     n: int = Field(default=8, ge=1)
     """Words of an n-gram."""
     at_most: float | None = 0
@@ -48,6 +52,8 @@ class CopiedMeaning(RowFilter):
     """Highest cosine between the text and a demonstration."""
 
     name = "copied_meaning"
+    within = (-1, 1)
+    better = "lower"
     encodes = True
     at_most: float | None = 0.9
 

@@ -18,6 +18,8 @@ class Duplicate(Filter):
     """1 when an earlier row has the same words, else 0."""
 
     name = "duplicate"
+    within = (0, 1)
+    better = "lower"
     at_most: float | None = 0
 
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
@@ -34,6 +36,8 @@ class NearDuplicate(Filter):
     """
 
     name = "near_duplicate"
+    within = (0, 1)
+    better = "lower"
     grams: tuple[Annotated[int, Field(ge=1)], int] = (1, 3)
     """Words of the shortest and the longest n-gram."""
     at_most: float | None = 0.8
@@ -58,6 +62,8 @@ class SemanticDuplicate(Filter):
     """
 
     name = "semantic_duplicate"
+    within = (-1, 1)
+    better = "lower"
     encodes = True
     at_most: float | None = 0.95
 
@@ -78,6 +84,8 @@ class Novelty(Filter):
     """
 
     name = "novelty"
+    within = (0, 1)
+    better = "lower"
     raw: ClassVar[Mapping[str, str]] = {"seed_rouge_l": "double"}
     columns: ClassVar[Mapping[str, str]] = {"novelty": "double"}
     at_most: float | None = 0.7
@@ -109,6 +117,8 @@ class Outlier(Filter):
     rounds do not count."""
 
     name = "outlier"
+    within = (-1, 1)
+    better = "higher"
     encodes = True
     k: int = Field(20, ge=1)
     """Similar rows that are looked at."""

@@ -35,6 +35,7 @@ class Judge(RowFilter):
     """
 
     name = "judge"
+    better = "higher"
     raw: ClassVar[Mapping[str, str]] = {"judge": "double", "judge_answer": "string"}
     columns: ClassVar[Mapping[str, str]] = raw
     newer: ClassVar[tuple[str, ...]] = ("max_tokens",)
@@ -54,6 +55,9 @@ class Judge(RowFilter):
         if self.scale[0] >= self.scale[1]:
             raise ValueError(f"scale: {list(self.scale)}: the smaller number comes first")
         return self
+
+    def scores(self) -> tuple[float, float]:
+        return self.scale
 
     def templates(self) -> dict[str, list[str]]:
         return {self.rubric: ["low", "high"]}

@@ -21,6 +21,8 @@ class Language(RowFilter):
     """Probability that the text is in `language`, an ISO 639-1 code (langid, Lui and Baldwin 2012)."""
 
     name = "language"
+    within = (0, 1)
+    better = "higher"
     language: str = "en"
     """ISO 639-1 code."""
     at_least: float | None = 0.1  # short English reviews often score below .5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -50,6 +51,8 @@ class PersonalData(Screened):
     """
 
     name = "personal_data"
+    within = (0, math.inf)
+    better = "lower"
     country: str = "US"
     """Whose telephone and identity numbers are looked for."""
     at_most: float | None = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -41,6 +42,8 @@ class Refusal(Screened):
     """Number of phrases in which an assistant refuses, or announces its answer (AttrPrompt, Yu 2023)."""
 
     name = "refusal"
+    within = (0, math.inf)
+    better = "lower"
     at_most: float | None = 0
 
     def screen(self, context: Context) -> str:
@@ -59,6 +62,8 @@ class Boilerplate(Screened):
     """
 
     name = "boilerplate"
+    within = (0, math.inf)
+    better = "lower"
     at_most: float | None = 0
 
     def screen(self, context: Context) -> str:
@@ -84,6 +89,8 @@ class Profanity(Screened):
     """
 
     name = "profanity"
+    within = (0, math.inf)
+    better = "lower"
     language: str = "english"
     """Of the list of words."""
     at_most: float | None = 0

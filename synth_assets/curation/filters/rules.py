@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from string import punctuation
@@ -28,6 +29,7 @@ class Words(RowFilter):
     """Number of words (as white space cuts them)."""
 
     name = "words"
+    within = (0, math.inf)
     at_least: float | None = 3
     at_most: float | None = 150
 
@@ -44,6 +46,8 @@ class DistinctWords(RowFilter):
     """Distinct words over all words: a text that repeats itself has a low ratio."""
 
     name = "distinct_words"
+    within = (0, 1)
+    better = "higher"
     at_least: float | None = 0.5
 
     def value(self, text: str, context: Context) -> float | None:
@@ -60,6 +64,8 @@ class LeakedLabel(Screened):
     """Number of words that name a label: a student would learn the word instead of the task."""
 
     name = "leaked_label"
+    within = (0, math.inf)
+    better = "lower"
     of_labels = True
     at_most: float | None = 0
 
@@ -90,6 +96,8 @@ class InstructionRules(RowFilter):
     """
 
     name = "instruction_rules"
+    within = (0, 5)
+    better = "lower"
     at_most: float | None = 0
 
     def value(self, text: str, context: Context) -> float:
@@ -130,6 +138,7 @@ class Pattern(RowFilter):
     """1 where the whole text matches `pattern`, a regular expression of Python, else 0: a check of form."""
 
     name = "pattern"
+    within = (0, 1)
     pattern: str
     """A regular expression of Python."""
     at_least: float | None = 1

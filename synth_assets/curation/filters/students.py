@@ -49,6 +49,8 @@ class StudentConfidence(OfStudents):
     """Probability of the row's label by a student that saw neither the row nor its copies (cross-fitting)."""
 
     name = "student_confidence"
+    within = (0, 1)
+    better = "higher"
     at_least: float | None = 0.2
 
 
@@ -57,6 +59,8 @@ class StudentAgreement(OfStudents):
     self-consistency of ReGen (Yu et al. 2023)."""
 
     name = "student_agreement"
+    within = (0, 1)
+    better = "higher"
     columns: ClassVar[Mapping[str, str]] = {"student_agreement": "double", "student_label": "string"}
     at_least: float | None = 1
 
@@ -76,6 +80,8 @@ class LossMixture(OfStudents):
     kind: a mixture of two Gaussians a label tells small losses from large ones (FreeAL, Xiao et al. 2023)."""
 
     name = "loss_mixture"
+    within = (0, 1)
+    better = "higher"
     columns: ClassVar[Mapping[str, str]] = {"loss_mixture": "double", "student_loss": "double"}
     at_least: float | None = 0.5
 
@@ -141,6 +147,7 @@ class Influence(OfStudents):
     et al. 2022); below 0 it does harm. The loss is the reversed cross-entropy, which bears wrong labels."""
 
     name = "influence"
+    better = "higher"
     at_least: float | None = 0
 
 
@@ -149,6 +156,7 @@ class Variability(OfStudents):
     ambiguous rows stay, by default half of each label (estimated max variability: WANLI, Liu et al. 2022)."""
 
     name = "variability"
+    within = (0, 0.5)
     share: float | None = Field(0.5, gt=0, le=1)
 
 
@@ -156,6 +164,8 @@ class NeighbourAgreement(OfStudents):
     """Share of the `k` most similar rows, its copies aside, that have the row's label."""
 
     name = "neighbour_agreement"
+    within = (0, 1)
+    better = "higher"
     k: int = Field(20, ge=1)
     """Similar rows that are looked at."""
     at_least: float | None = 0.2

@@ -26,8 +26,10 @@ def weigh(rows: pd.DataFrame, seeds: pd.DataFrame, way: Weighing, context: Weigh
         raise UserError(_unknown(way, rows[scores.isna()]))
     weights = scores.astype(float) ** way.power
     if way.levelled and not way.weighs_labels and "label" in rows:
-        means = weights.groupby(rows["label"]).transform("mean")
-        weights = weights.mask(means > 0, weights / means)
+        labels = weights.groupby(rows["label"])
+        means, most = labels.transform("mean"), labels.transform("max")
+        alike = (labels.transform("min") == most) & (most < float("inf"))  # 1, and not what rounding gives
+        weights = weights.mask(means > 0, (weights / means).mask(alike, 1.0))
     weighted = rows.assign(origin="synthetic", weight=weights)
     if way.seeds > 0 and len(seeds) and len(rows):
         each = way.seeds * weighted["weight"].sum() / len(seeds)

@@ -135,6 +135,8 @@ def test_weights_are_levelled_so_that_a_label_counts_as_much_as_it_has_rows() ->
     assert raw["weight"].tolist() == table["confidence"].tolist()
     nothing = weighed(table.assign(confidence=[1.0] * 4 + [0.0] * 2), table, by="label_agreement")
     assert nothing["weight"].tolist() == [1.0] * 4 + [0.0] * 2  # there is nothing to level
+    equal = weighed(table.assign(confidence=[0.1] * 4 + [0.3] * 2), table, by="label_agreement", seeds=0)
+    assert equal["weight"].tolist() == [1.0] * 6  # exactly
 
 
 ASKS_FOR = {  # what a question of TREC asks for, by the number of its label
