@@ -61,6 +61,9 @@ class Filter(Section):
     by_row: ClassVar[bool] = False  # whether a row's score depends on that row alone
     encodes: ClassVar[bool] = False  # whether it reads vectors: without an encoder its scores are unknown
     of_labels: ClassVar[bool] = False  # whether it says something of the row's label
+    algorithm: ClassVar[str] = (
+        ""  # a tag, once it computes something else than before: see recipe/versions.py
+    )
     least: ClassVar[int] = 1  # rows of each label that it needs; above 1, of two labels at least
     renamed: ClassVar[Mapping[str, str]] = {}  # column of its kind -> its own (see `named`)
     within: ClassVar[tuple[float, float]] = (-math.inf, math.inf)  # the lowest and the highest score there is

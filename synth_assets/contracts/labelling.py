@@ -43,6 +43,9 @@ class Labelling(Section):
 
     newer: ClassVar[tuple[str, ...]] = ("human",)
     name: ClassVar[str] = ""
+    algorithm: ClassVar[str] = (
+        ""  # a tag, once it computes something else than before: see recipe/versions.py
+    )
     needs: ClassVar[Mapping[str, str]] = {}  # filter that it rests on -> how that is written
 
     by: str = ""

@@ -12,6 +12,7 @@ from synth_assets.students.crossfit import folds, one_thread, out_of_fold, share
 
 BLOCK_ENTRIES = 4_000_000  # similarities held at once, at most
 HARD = 0.2  # the confidence up to which CLLM drops a row
+TINY = 1e-12  # below any loss that counts
 SWAYING = 0.3  # rate at which each epoch still moves what a student says of an ambiguous row
 
 
@@ -75,7 +76,11 @@ def loss(confidence: np.ndarray) -> np.ndarray:
 
 def loss_mixture(confidence: np.ndarray, labels: Sequence[str], seed: int = 0) -> np.ndarray:
     """(n,): the posterior of the component of small loss, of two a class on -log confidence (FreeAL:
-    Xiao et al. 2023). Unknown (NaN) for a class of fewer than two rows."""
+    Xiao et al. 2023). Unknown (NaN) for a class of fewer than two rows.
+
+    The smaller a loss, the higher it is. The posterior of two Gaussians is so only between their means: where
+    the clean one is the narrower, it falls again below its mean. Beyond the means it goes on to 1 and to 0.
+    """
     from sklearn.mixture import GaussianMixture
 
     losses = loss(confidence)[:, None]
@@ -84,8 +89,12 @@ def loss_mixture(confidence: np.ndarray, labels: Sequence[str], seed: int = 0) -
         rows = y == name
         if rows.sum() > 1:
             model = GaussianMixture(2, max_iter=10, tol=1e-2, reg_covar=5e-4, random_state=seed)
-            posterior = model.fit(losses[rows]).predict_proba(losses[rows])
-            found[rows] = posterior[:, model.means_.ravel().argmin()]
+            at, means = losses[rows], model.fit(losses[rows]).means_.ravel()
+            low, high = means.min(), means.max()
+            posterior = model.predict_proba(at.clip(low, high))[:, means.argmin()]
+            below = np.minimum(at.ravel() / max(low, TINY), 1)  # 1 but below the clean mean
+            above = np.minimum(high / at.ravel().clip(TINY), 1)  # 1 but above the other
+            found[rows] = 1 - (1 - posterior * above) * below
     return found
 
 

@@ -215,6 +215,7 @@ def preference(
         **position_bias([v.forward for v in verdicts], [v.swapped for v in verdicts]),
         "unread": proportion([v.verdict is None for v in verdicts]),
     }
+    del found["standard_error"]  # the interval of win_rate says it
     rows = [row(f"judge_{name}", slice_, measured, **of) for name, measured in found.items()]
     if people is not None:
         held = reliability([v.verdict for v in verdicts], people)

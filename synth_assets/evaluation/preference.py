@@ -10,12 +10,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from synth_assets.contracts.measured import Measured, proportion
+from synth_assets.contracts.measured import NO_ROWS, Measured, proportion, unknown
 from synth_assets.evaluation.faithfulness import kappa, one_hot, pairs
-from synth_assets.evaluation.resampling import DRAWS, bootstrap, bootstrap_mean, interval, resampled
+from synth_assets.evaluation.resampling import (
+    DRAWS,
+    ONE_ROW,
+    bootstrap,
+    bootstrap_mean,
+    interval,
+    resampled,
+)
 
 LEVELS = "ABCD"  # from right and helpful to useless (Self-Instruct, Wang et al. 2023)
-OUTCOMES = {"win": 1.0, "tie": 0.5, "lose": 0.0}
+OUTCOMES = {"win": 1, "tie": 0, "lose": -1}  # on which side of 0.5 a verdict is
 SCALE = 400  # of Elo's scale: a system 400 above another wins ten games of eleven
 START = 1000
 
@@ -61,11 +68,18 @@ def mean_ranks(rankings: Sequence[Mapping[str, float]]) -> dict[str, Measured]:
 
 
 def win_tie_lose(verdicts: Sequence[float | None]) -> dict[str, Measured]:
-    """Shares of `win`, `tie` and `lose`; `win_score` (win - lose) / n + 1, so that 1 is par (AlpaGasus, Chen
-    et al. 2023); `win_rate`, in which a tie is half a win."""
+    """Shares of `win`, `tie` and `lose`: verdicts above, at and below 0.5, so graded ones count as well.
+
+    `win_score` is (win - lose) / n + 1, so that 1 is par (AlpaGasus, Chen et al. 2023); `win_rate` is the
+    mean verdict, in which a tie is half a win, and `standard_error` is that of it (AlpacaEval).
+    """
     known = [v for v in verdicts if v is not None and v == v]
-    shares = {name: proportion([v == of for v in known]) for name, of in OUTCOMES.items()}
-    return shares | {"win_score": bootstrap_mean([2 * v for v in known]), "win_rate": bootstrap_mean(known)}
+    shares = {name: proportion([np.sign(v - 0.5) == side for v in known]) for name, side in OUTCOMES.items()}
+    error = unknown(NO_ROWS if not known else ONE_ROW, len(known))
+    if len(known) > 1:
+        error = Measured(float(np.std(known, ddof=1)) / len(known) ** 0.5, n=len(known))
+    means = {"win_score": bootstrap_mean([2 * v for v in known]), "win_rate": bootstrap_mean(known)}
+    return {**shares, **means, "standard_error": error}
 
 
 def position_bias(forward: Sequence[float | None], swapped: Sequence[float | None]) -> dict[str, Measured]:

@@ -149,7 +149,7 @@ class Demonstrations(Section):
     `mix` takes so many of each pool (Self-Instruct, Wang et al. 2023: 6 seeds and 2 kept rows).
     """
 
-    newer = ("by", "query", "score", "order", "pool", "mix", "label", "within")
+    newer = ("by", "query", "score", "order", "pool", "mix", "label", "within", "neighbours")
 
     k: int = Field(default=4, ge=0)
     """Rows that a prompt shows."""
@@ -171,6 +171,8 @@ class Demonstrations(Section):
     """Rows of the row's own label, or of every label."""
     within: str | None = None
     """A field of the seeds and condition of the same name: only rows with an equal value."""
+    neighbours: int = Field(default=150, ge=1)
+    """Rows that each row votes for (`by: fast_vote_k`)."""
 
     @model_validator(mode="after")
     def _by(self) -> Demonstrations:
@@ -181,6 +183,8 @@ class Demonstrations(Section):
             raise ValueError(f"`score` goes with `pool: kept` and `by`: {', '.join(SCORED)}")
         if self.mix and (self.by != "random" or self.pool != "seeds"):
             raise ValueError("`mix` draws at random from the pools that it names: leave out `by` and `pool`")
+        if "neighbours" in self.model_fields_set and self.by != "fast_vote_k":
+            raise ValueError("`neighbours` goes with `by: fast_vote_k`")
         return self
 
     @property

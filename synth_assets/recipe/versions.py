@@ -40,8 +40,10 @@ def _part(recipe: Recipe, said: Said, section: str) -> Any:
 
 
 def _plugged(part: Any, *methods: Any) -> Any:
-    """A part of the recipe, and what the plug-ins are made of that it names."""
-    made = [of for method in methods if (of := made_of(method))]
+    """A part of the recipe, and what the plug-ins are made of that it names. Of what is built in, the tag of
+    an algorithm that has changed since its name came into versions."""
+    tags = (getattr(method, "algorithm", "") for method in methods)
+    made = [of for of in (*tags, *map(made_of, methods)) if of]
     return [part, *made] if made else part
 
 

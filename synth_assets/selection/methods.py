@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 BLOCK_ENTRIES = 4_000_000  # similarities held at once, at most: 16 MB
 ROUNDS = 100  # of k-medoids, at most; a few are enough but where rows fit alike
-FULL_VOTE = 10**12  # a vote before any discount; whole numbers add up without rounding
+DIGITS = 12  # of a score that a whole number holds, with room for the sum of all votes
 
 
 def nearest(vectors: np.ndarray, query: np.ndarray, k: int) -> list[int]:
@@ -95,7 +95,7 @@ def vote_k(vectors: np.ndarray, scores: Sequence[float | None], k: int, neighbou
         return chosen
     rest = [i for i in by_score(scores, highest=False) if i not in first]
     for part in np.array_split(rest[: max(bins, len(rest) * 9 // 10)], bins):
-        chosen.append(int(part[votes.score[part].argmax()]))
+        chosen.append(votes.best(part))
         votes.discount(chosen[-1])
     return chosen
 
@@ -117,34 +117,56 @@ class Votes:
     """Score of vote-k over a graph (n, m) in which a row votes for its m neighbours:
 
     score(u) = sum of 10 ** -t(v) over the unchosen v that vote for u; t(v) chosen rows have v's vote.
-    A vote that is discounted more than 12 times counts nothing.
+    Exact, however often a vote is discounted: a score is whole numbers of DIGITS digits, the highest first.
     """
 
     def __init__(self, graph: np.ndarray) -> None:
         n, m = graph.shape
         self.graph = graph
-        self.score = np.bincount(graph.ravel(), minlength=n) * FULL_VOTE
-        self._vote = np.full(n, FULL_VOTE)
+        self._times = np.zeros(n, dtype=np.int64)  # t of each row
+        self._open = np.ones(n, dtype=bool)  # not chosen yet
         self._voters = np.argsort(graph.ravel(), kind="stable") // max(1, m)  # of row 0, of row 1, ...
-        self._ends = np.cumsum(np.bincount(graph.ravel(), minlength=n))
+        counts = np.bincount(graph.ravel(), minlength=n)
+        self._ends = np.cumsum(counts)
+        self._score = counts[None] * 10 ** (DIGITS - 1)  # (numbers, n)
 
     def elect(self, k: int) -> list[int]:
         """Choose k rows, each time the one with the highest score."""
         chosen: list[int] = []
         for _ in range(k):
-            chosen.append(int(self.score.argmax()))
+            chosen.append(self.best(np.flatnonzero(self._open)))
             self.discount(chosen[-1])
         return chosen
+
+    def best(self, rows: np.ndarray) -> int:
+        """The first of these rows that has the highest score."""
+        score, over = self._score[:, rows], 0
+        for number in score[:0:-1]:
+            number += over
+            over = number // 10**DIGITS
+            number %= 10**DIGITS
+        score[0] += over
+        for place in range(len(score)):
+            keep = score[place] == score[place].max()
+            rows, score = rows[keep], score[:, keep]
+        return int(rows[0])
 
     def discount(self, chosen: int) -> None:
         """A row is chosen: it votes no more and gets no more votes, its voters' votes fall to a tenth."""
         voters = self._voters[self._ends[chosen - 1] if chosen else 0 : self._ends[chosen]]
-        before = self._vote.copy()
-        self._vote[voters] //= 10
-        self._vote[chosen] = 0
-        changed = [*voters, chosen]
-        np.subtract.at(self.score, self.graph[changed], (before - self._vote)[changed][:, None])
-        self.score[chosen] = np.iinfo(np.int64).min // 2  # below all, whatever is subtracted later
+        voters = voters[self._open[voters]]
+        self._count(np.append(voters, chosen), -1)
+        self._open[chosen] = False
+        self._times[voters] += 1
+        self._count(voters, 1)
+
+    def _count(self, voters: np.ndarray, sign: int) -> None:
+        """Add these rows' votes to the scores, or take them off."""
+        place, digit = np.divmod(self._times[voters], DIGITS)
+        if len(voters) and place.max() >= len(self._score):
+            self._score = np.vstack([self._score, np.zeros_like(self._score[:1])])
+        votes = sign * 10 ** (DIGITS - 1 - digit)
+        np.add.at(self._score, (place[:, None], self.graph[voters]), votes[:, None])
 
 
 def facility_location(vectors: np.ndarray, k: int) -> list[int]:

@@ -51,6 +51,19 @@ def test_the_dropped_region_is_low_confidence_with_low_uncertainty() -> None:
     assert noise.hard(np.array([0.2, 0.2, 0.21]), np.array([0.2, 0.21, 0.0])).tolist() == [True, False, False]
 
 
+def test_of_two_rows_the_one_of_smaller_loss_is_never_the_less_clean() -> None:
+    """Losses of a narrow clean kind and a wide wrong one: the posterior alone falls below the clean mean."""
+    draw = np.random.default_rng(0)
+    loss = np.abs(np.concatenate([draw.normal(0.13, 0.04, 700), draw.normal(1.2, 0.7, 300)]))
+    confidence = np.exp(-np.sort(loss))
+    found = noise.loss_mixture(confidence, ["a"] * 1000)
+    assert (np.diff(found) <= 0).all()
+    assert found[0] > 0.99
+    assert found[-1] < 0.01
+    assert noise.loss_mixture(np.full(9, 0.7), ["a"] * 9).std() == 0
+    assert np.isnan(noise.loss_mixture(np.array([0.7, 0.2, 0.3]), ["a", "b", "b"])[0])
+
+
 def test_every_label_weighs_the_same_in_all() -> None:
     rows = pd.DataFrame({"text": list("wxyz"), "label": ["a", "a", "a", "b"]})
     assert list(weighed(rows, by="inverse_frequency")["weight"]) == pytest.approx([2 / 3] * 3 + [2])

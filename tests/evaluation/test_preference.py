@@ -166,7 +166,16 @@ def test_ranks_of_responses() -> None:
     verdicts = [by_score(-r["us"], -r["them"]) for r in rankings if {"us", "them"} <= r.keys()]
     assert verdicts == [1.0, 0.5, 0.0]
     found = {name: m.value for name, m in win_tie_lose([*verdicts, 1.0, None]).items()}
+    error = found.pop("standard_error")
     assert found == {"win": 0.5, "tie": 0.25, "lose": 0.25, "win_score": 1.25, "win_rate": 0.625}
+    assert error == pytest.approx(np.std([1, 0.5, 0, 1], ddof=1) / 2)
+
+
+def test_graded_verdicts_win_above_a_half() -> None:
+    found = {name: m.value for name, m in win_tie_lose([0.9, 0.7, 0.5, 0.2]).items()}
+    assert (found["win"], found["tie"], found["lose"]) == (0.5, 0.25, 0.25)
+    assert found["win_rate"] == pytest.approx(0.575)
+    assert win_tie_lose([0.9])["standard_error"].why == "one row has no interval"
 
 
 def test_a_judge_that_favours_a_place_is_found_out() -> None:

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 
+UNSPACED = (
+    (0x0E01, 0x0E4E),
+    (0x0E81, 0x0EDE),
+    (0x1000, 0x109D),
+    (0x1780, 0x17D3),
+)  # Thai, Lao, Burmese, Khmer
+
 
 class _WordsOnly(dict[int, str]):
     """A table for `str.translate` that fills itself: letters, marks and digits stay, others part words."""
@@ -15,8 +22,10 @@ class _WordsOnly(dict[int, str]):
             self[code] = ""
         elif category[0] not in "LMN":
             self[code] = " "
-        elif 0x3040 <= code <= 0x9FFF:  # Chinese and Japanese have no spaces: each sign is a word
-            self[code] = f" {character} "
+        elif 0x3040 <= code <= 0x9FFF or code >= 0x20000:  # Chinese, Japanese: each sign is a word, for there
+            self[code] = f" {character} "  # are no spaces; nor in Thai and its neighbours, where marks follow
+        elif category[0] != "M" and any(first <= code <= last for first, last in UNSPACED):
+            self[code] = f" {character}"
         else:
             self[code] = character
         return self[code]

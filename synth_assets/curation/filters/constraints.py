@@ -80,11 +80,16 @@ class Spans(Constraint):
 
 
 class Evidence(Constraint):
-    """1 when the answer stands, in SQuAD's normal form, in the evidence, or in the text; else 0."""
+    """1 when the answer stands in the evidence, or in the text, as whole words; else 0.
+
+    Words are cut by either of two rules: SQuAD's, to which a hyphen or an apostrophe is nothing, and that of
+    the normal form, to which it ends a word ("England" in "England's", "25" in "25-member").
+    """
 
     name = "evidence"
     within = (0, 1)
     better = "higher"
+    algorithm = "evidence/2"
     columns: ClassVar[Mapping[str, str]] = {"evidence_found": "double"}  # a field may be called evidence
     answer: str = "answer"
     """The column of the answer."""
@@ -98,10 +103,11 @@ class Evidence(Constraint):
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
         if not isinstance(row[self.answer], str):
             return None, ""
-        answer = normalise(row[self.answer])
-        places = [f" {normalise(row[name])} " for name in (self.of, "text") if isinstance(row[name], str)]
-        if answer and any(f" {answer} " in place for place in places):
-            return 1.0, ""
+        places = [row[name] for name in (self.of, "text") if isinstance(row[name], str)]
+        for form in (normalise, lambda text: normalise(normal_form(text))):
+            answer = form(row[self.answer])
+            if answer and any(f" {answer} " in f" {form(place)} " for place in places):
+                return 1.0, ""
         return 0.0, f"the answer {row[self.answer]!r} is not in {self.of}"
 
 

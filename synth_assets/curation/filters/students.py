@@ -82,6 +82,7 @@ class LossMixture(OfStudents):
     name = "loss_mixture"
     within = (0, 1)
     better = "higher"
+    algorithm = "loss_mixture/2"
     columns: ClassVar[Mapping[str, str]] = {"loss_mixture": "double", "student_loss": "double"}
     at_least: float | None = 0.5
 

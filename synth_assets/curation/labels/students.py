@@ -48,6 +48,7 @@ class CleanPool(Labelling):
 
     newer = (*Labelling.newer, "reannotate")
     name = "clean_pool"
+    algorithm = "clean_pool/2"
     reannotate: int = Field(default=0, ge=0)
     """Clean rows shown to the annotator for each row in doubt; 0: it is not asked again."""
 

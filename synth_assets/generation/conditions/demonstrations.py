@@ -48,8 +48,8 @@ def _chosen(
     encode = around.encode
     vectors = around.once(tuple(ids), lambda: encode(list(pool["text"])))
     query = encode([templates.render(shown.query, row)])[0] if shown.query is not None else None
-    first = shown.order == "nearest_first"
-    return select(ids, shown.k, shown.by, parts=parts, vectors=vectors, query=query, nearest_first=first)
+    how = {"neighbours": shown.neighbours, "nearest_first": shown.order == "nearest_first"}
+    return select(ids, shown.k, shown.by, parts=parts, vectors=vectors, query=query, **how)
 
 
 def _pool(recipe: Recipe, around: Around, name: str, row: Mapping[str, Any], k: int) -> pd.DataFrame:

@@ -41,6 +41,27 @@ PASSAGE = {"passage": "It was the Eiffel Tower, in Paris.", "text": "Which tower
             "'Par' is not in passage",
         ),
         (
+            "evidence",
+            {},
+            {"answer": "the England", "text": "It is England's, or Dallas-Fort Worth's."},
+            {"answer": "Eng", "text": "It is England's."},
+            "'Eng' is not in text",
+        ),
+        (
+            "evidence",
+            {},
+            {"answer": "25", "text": "A 25-member group"},
+            {"answer": "5", "text": "25-member"},
+            "",
+        ),
+        (
+            "evidence",
+            {},
+            {"answer": "北京", "text": "他住在北京的西边"},
+            {"answer": "南京", "text": "北京"},
+            "",
+        ),
+        (
             "alternation",
             {},
             {"text": "", "turns": ["hi", "hello", "bye", "ciao"]},
