@@ -14,6 +14,9 @@ POLITE_S = 1.5  # for what runs to write down how far it is; then it is killed: 
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", default="3000")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="0.0.0.0 in a container; the UI asks nobody for a password"
+    )
 
 
 def command(options: argparse.Namespace) -> int:
@@ -27,7 +30,7 @@ def command(options: argparse.Namespace) -> int:
     with dagster_instance() as instance:  # sets DAGSTER_HOME, and ends runs whose process died
         note_plans(instance)
         dagster = [sys.executable, "-m", "dagster"]  # of this environment, wherever its commands are
-        code = _run([*dagster, "dev", "-w", str(workspace), "-p", str(options.port)])
+        code = _run([*dagster, "dev", "-w", str(workspace), "-h", options.host, "-p", options.port])
         end_unused(home() / "server")
         end_runs_of_the_ui(instance)
     return code
