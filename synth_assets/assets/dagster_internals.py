@@ -29,6 +29,7 @@ from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
+from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.execution import compute_logs
 from dagster._core.remote_origin import (
     RegisteredCodeLocationOrigin,
@@ -147,6 +148,22 @@ def tags_made(
     record = resolver._get_latest_data_version_record(AssetKeyPartitionKey(asset, partition))
     made = record.event_log_entry.asset_materialization if record else None
     return (made.tags or {}) if made else {}
+
+
+def last_verdict(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition: str
+) -> dg.AssetCheckEvaluation | None:
+    """What the check of a partition found last; None where it was never evaluated."""
+    history = instance.event_log_storage.get_asset_check_execution_history(
+        check, limit=1, partition_filter=PartitionKeyFilter(key=partition)
+    )
+    return history[0].evaluation if history else None
+
+
+def made_with(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[dg.AssetKey]:
+    """The assets of the backfill that a run belongs to; none where it belongs to none."""
+    backfill = instance.get_backfill(run.tags.get("dagster/backfill", ""))
+    return set(backfill.asset_selection or ()) if backfill else set()
 
 
 def is_missing(status: StaleStatus) -> bool:

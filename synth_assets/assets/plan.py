@@ -2,20 +2,38 @@
 
 It is what a round begins with: the one asset of whole rounds that reads no other, from which Dagster finds
 all that belongs to a round when that is materialized by hand. What comes after it never turns stale by it.
+Where a backfill begins with it, what would come out as it is is left so (see unchanged.py); whoever selects
+stages without their plan has them made again.
 """
 
 import dagster as dg
 
+from synth_assets.assets.dagster_internals import made_with
 from synth_assets.assets.factory import Assets, key
-from synth_assets.assets.states import DagsterStates
+from synth_assets.assets.states import DATA_VERSION, DagsterStates
+from synth_assets.assets.unchanged import Unchanged, leave
 from synth_assets.core.text.amounts import count, dollars
 from synth_assets.partitions import rounds
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.report.one_round import place
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.storage.lake import Lake
 
 CHANGES_NOTHING = dg.DataVersion("a plan changes no rows")  # the same each time
+
+
+def note(recipe: Recipe, round_: str, instance: dg.DagsterInstance) -> None:
+    """A round that is made from the terminal or by its job has a plan in the UI's eyes too."""
+    asset = key(recipe, "plan")
+    wanted = dg.AssetRecordsFilter(asset, asset_partitions=[round_])
+    if not instance.fetch_materializations(wanted, limit=1).records:
+        told = (
+            f"The round was made as a whole, without a look at its plan: `synth plan {recipe.name}` has one."
+        )
+        tags = {DATA_VERSION: CHANGES_NOTHING.value}
+        made = dg.AssetMaterialization(asset, told, {"total": told}, partition=round_, tags=tags)
+        instance.report_runless_asset_event(made)
 
 
 def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
@@ -55,6 +73,11 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
         told = [column for column in shown if shown[column].astype(str).any()]
         table = shown[told].to_markdown(index=False, disable_numparse=True)
         numbers = {name: round(value, 4) for name, value in totals(lines).items() if value is not None}
+        if others := made_with(context.instance, context.run) - {context.asset_key}:
+            world = context.instance, assets, synth_lake, synth_language_model.call_log, synth_encoder
+            found = Unchanged(recipe, round_, *world).whole(place(recipe.name, round_))
+            left = list(leave(context, recipe, (each for each in found if key(recipe, each[0]) in others)))
+            context.log.info(f"{recipe.name} {round_}: {', '.join(left) or 'nothing'} unchanged")
         return dg.MaterializeResult(
             metadata={"total": in_short(lines), "plan": dg.MetadataValue.md(table), **numbers},
             data_version=CHANGES_NOTHING,

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from synth_assets.assets import training_set
+from synth_assets.assets import plan, training_set
 from synth_assets.assets.dagster_internals import CheckFailed, Interrupted, seen_from
 from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, PROCESS_TAG, Assets, key
 from synth_assets.assets.failures import WITHIN, RoundFailed, note
@@ -58,6 +58,7 @@ def make(recipe: Recipe, round_: str, world: World, wait: bool = False, again: b
     """
     made, pending = _Round(recipe, round_, world, again), dict[str, str]()
     with seen_from(world.instance, world.location):
+        plan.note(recipe, round_, world.instance)
         made.make(())
         cells = list(recipe.cells)
         while cells:
