@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +12,11 @@ import dagster as dg
 from pydantic import BaseModel
 
 from synth_assets.assets.code_location import definitions, loaded
-from synth_assets.core.errors import UserError
+from synth_assets.core.errors import UserError, together
+from synth_assets.recipe.load import placed
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.stages.generations import check_steps
+from synth_assets.stages.seeds import seed_rows
 
 PROJECT = {"pyproject.toml", "dg.toml"}  # one of these stands at its root
 Recipes = list[str] | dict[str, dict[str, Any]]
@@ -67,12 +73,12 @@ class SynthRecipes(dg.Component, dg.Model, dg.Resolvable):
             @classmethod
             def model_json_schema(cls, *given: Any, **named: Any) -> dict[str, Any]:
                 schema = super().model_json_schema(*given, **named)
-                right = _Right("recipes that are right")
+                right = _Right("a recipe that is right")
                 schema["properties"]["recipes"] |= {
                     "type": ["array", "object"],
-                    "enum": [right],  # is given the whole, before the parts
-                    "items": {"enum": [right]},
-                    "propertyNames": {"enum": [right]},
+                    "const": right,  # is given the whole, before the parts
+                    "items": {"const": right},
+                    "propertyNames": {"const": right},
                 }
                 del schema["properties"]["recipes"]["anyOf"]  # which would say of all only that it is wrong
                 return schema
@@ -88,8 +94,9 @@ def settle(root: Path) -> Path:
 
 
 class _Right(str):
-    """In an `enum` of a JSON Schema: equal to each name whose recipe is right, and what is wrong with the
-    last one that is not is how it is written. So `dg check yaml` says a recipe's own errors."""
+    """A `const` of a JSON Schema: equal to each name whose recipe is right, and what is wrong with the last
+    one that is not is how it is written. So `dg check yaml` says a recipe's own mistakes (twice, as all that
+    it says: in front of the line of the file, and below it)."""
 
     def __new__(cls, words: str) -> "_Right":
         made = super().__new__(cls, words)
@@ -104,9 +111,12 @@ class _Right(str):
             self._inline = given if isinstance(given, dict) else {}
             return True
         here = Path.cwd()
-        settle(next((p for p in (here, *here.parents) if PROJECT & {f.name for f in p.iterdir()}), here))
+        root = next((p for p in (here, *here.parents) if PROJECT & {f.name for f in p.iterdir()}), here)
+        settle(root)
         try:
-            loaded({given: self._inline[given]} if given in self._inline else given)
+            with chdir(root):  # where its runs read the files that it names
+                for recipe in loaded({given: self._inline[given]} if given in self._inline else given):
+                    with_its_data(recipe)
         except UserError as error:
             self._wrong = str(error)
             return False
@@ -116,4 +126,20 @@ class _Right(str):
         return super().__hash__()
 
     def __repr__(self) -> str:
-        return f"the recipes that are right: {self._wrong}"
+        """As a message of jsonschema begins, which goes on with "was expected"."""
+        return f"{self._wrong}\nA recipe that `synth check` finds right"
+
+
+def with_its_data(recipe: Recipe) -> None:
+    """UserError with all that is wrong of its prompts, its tools and its seeds."""
+    wrong = list[UserError]()
+    looks: dict[str, Callable[[], object]] = {"steps": lambda: check_steps(recipe)}
+    if recipe.seeds.file:
+        looks["seeds"] = lambda: seed_rows(recipe)
+    for field, look in looks.items():
+        try:
+            look()
+        except UserError as error:
+            wrong.append(placed(error, recipe, field))
+    if wrong:
+        raise together(wrong)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain as flat_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,19 +14,19 @@ from synth_assets.annotation.people import read_human, read_verdicts
 from synth_assets.commands.options import missing, named_line, recipe_named
 from synth_assets.commands.output import add_json
 from synth_assets.contracts.provider import Around
-from synth_assets.core import strict_yaml
 from synth_assets.core.days import today
-from synth_assets.core.errors import NotInstalled, UserError, refused, together
+from synth_assets.core.errors import NotInstalled, UserError, together
 from synth_assets.generation.conditions.asking import questions
 from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.conditions.table import design
 from synth_assets.generation.steps import chain
+from synth_assets.recipe.load import placed
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.gateway import probe
 from synth_assets.resources.gateway.batches import submit
 from synth_assets.resources.gateway.embedded_server import PACKAGED
 from synth_assets.resources.gateway.models import models_file, named_models, resolve_model
-from synth_assets.resources.home import encoder, lake, language_model, recipes
+from synth_assets.resources.home import encoder, lake, language_model
 from synth_assets.stages.generations import check_steps
 from synth_assets.stages.seeds import seed_rows
 
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
 
 Said = Iterator[tuple[str, str]]  # what it is about, and what is to be seen of it
 PROMPT = "prompt"
-PLACES = re.compile(r"\b[a-z_]+(?:\.\w+)+")  # as in seeds.splits
 
 SMALL = (
     "steps.{} is a chat prompt for the embedded model, which has 135 million parameters and follows "
@@ -64,7 +61,7 @@ def check_recipe(recipe: Recipe, path: Path | None = None) -> Said:
         try:
             yield from part
         except UserError as error:
-            wrong.append(_placed(error, path or recipes() / f"{recipe.name}.yaml", field))
+            wrong.append(placed(error, recipe, field, path))
 
     yield from look("steps", _steps_are_right(recipe))
     yield from look("seeds", _seeds(recipe, seeds))
@@ -82,19 +79,6 @@ def check_recipe(recipe: Recipe, path: Path | None = None) -> Said:
     yield "schedule", f"{recipe.nightly.cron if recipe.nightly else 'none'} ({recipe.timezone})"
     if wrong:
         raise together({str(error): error for error in wrong}.values())
-
-
-def _placed(error: UserError, path: Path, field: str) -> UserError:
-    """With the place in the recipe's file: of the first field that the message names, or else of this one."""
-    document = strict_yaml.parse(path)
-    found = []
-    for mistake in error.mistakes:
-        named = (word for word in PLACES.findall(mistake.message) if tuple(word.split(".")) in document.lines)
-        at = mistake.field or next(named, field)
-        line = document.line(tuple(at.split(".")))
-        placed = replace(mistake, file=str(document.path), line=line, field=at)
-        found.append(mistake if mistake.file else placed)
-    return refused(found)
 
 
 def _steps_are_right(recipe: Recipe) -> Said:

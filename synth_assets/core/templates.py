@@ -17,7 +17,21 @@ CONTINUE = (
     "You continue texts. Answer with what comes next after the user's text, up to the end of that line, "
     "and with nothing else."
 )
-ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+class _NoField(StrictUndefined):
+    """What is no field of a demonstration or of an answer is said with those that there are."""
+
+    @property
+    def _undefined_message(self) -> str:
+        within = self._undefined_obj
+        known = within if isinstance(within, Mapping) else getattr(within, "__dict__", {})
+        if not known or not isinstance(self._undefined_name, str):
+            return super()._undefined_message
+        return str(unknown("field", self._undefined_name, known)).rstrip(".")
+
+
+ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=_NoField, trim_blocks=True, lstrip_blocks=True)
 
 
 @cache
@@ -84,8 +98,9 @@ def render(template: str, fields: Mapping[str, Any]) -> str:
     try:
         return compiled.render(fields)
     except Exception as error:  # a template is a program: 1 / rating may divide by zero
-        known = ", ".join(sorted(fields))
-        raise UserError(f"the prompt cannot be rendered: {error}. Known fields: {known}.") from error
+        named = " Known: " in str(error)  # of what stands inside a field
+        known = "" if named else f" Known fields: {', '.join(sorted(fields))}."
+        raise UserError(f"the prompt cannot be rendered: {error}.{known}") from error
 
 
 def completion(text: str, api: str) -> list[Message]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,9 @@ from synth_assets.contracts.section import NAME
 from synth_assets.core import strict_yaml
 from synth_assets.core.errors import Mistake, UserError, refused, unknown
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.home import recipes
 
+PLACES = re.compile(r"\b[a-z_]+(?:\.\w+)+")  # as in seeds.splits
 TAKEN = {"main", "warehouse", "system", "temp", "information_schema", "pg_catalog"}  # schemas and catalogs
 
 
@@ -57,6 +60,26 @@ def inline(content: Mapping[str, Any], name: str) -> Recipe:
         places = (".".join(filter(None, [name, mistake.field])) for mistake in error.mistakes)
         of = zip(error.mistakes, places, strict=True)
         raise refused(replace(m, file=None, line=None, field=place) for m, place in of) from error
+
+
+def placed(error: UserError, recipe: Recipe, field: str, path: Path | None = None) -> UserError:
+    """With the place in the recipe's file: of the first field that the message names, or else of this one.
+    `path`: the file, where it is not among the recipes; of a recipe without one the field is the place."""
+    path = path or recipes() / f"{recipe.name}.yaml"
+    document = strict_yaml.parse(path) if path.exists() else None
+    lines = document.lines if document else {}
+    found = []
+    for mistake in error.mistakes:
+        named = (word for word in PLACES.findall(mistake.message) if tuple(word.split(".")) in lines)
+        at = mistake.field or next(named, field)
+        if document and not mistake.file:
+            line = document.line(tuple(at.split(".")))
+            mistake = replace(mistake, file=str(path), line=line, field=at)
+        elif not mistake.file:
+            words = mistake.message.removeprefix(f"{at}: ")
+            mistake = replace(mistake, message=words, field=f"{recipe.name}.{at}")
+        found.append(mistake)
+    return refused(found)
 
 
 def beside(error: ValidationError, read: Mapping[str, Any]) -> Iterator[Any]:

@@ -276,6 +276,19 @@ def test_an_unknown_field_is_an_error_and_not_an_empty_word() -> None:
         templates.render("a {{ tune }} text", {"tone": "calm"})
 
 
+def test_an_unknown_field_of_a_demonstration_is_said_with_those_that_it_has() -> None:
+    fields = {"tone": "calm", "demonstrations": [{"text": "a film", "label": "good"}]}
+    for template in (
+        "{% for d in demonstrations %}{{ d.tetx }}{% endfor %}",
+        "{{ demonstrations[0]['tetx'] }}",
+        "{{ demonstrations | map(attribute='tetx') | join }}",
+    ):
+        with pytest.raises(
+            UserError, match=r"unknown field 'tetx'. Did you mean 'text'\? Known: label, text\.$"
+        ):
+            templates.render(template, fields)
+
+
 def test_templates_run_in_a_sandbox() -> None:
     with pytest.raises(UserError, match="cannot be rendered"):
         templates.render("{{ ''.__class__.__mro__[1].__subclasses__() }}", {})
