@@ -72,7 +72,7 @@ def probe(lm: LanguageModel, model: Model, asked: list[Question], changes: dict[
             changes["reasoning"] = {"tokens": ROOM}
         elif about == "schema" and answer.outcome != "ok" and model.structured != "words":
             changes["structured"] = "words"
-        elif about == "log-probabilities" and not answer.logprobs and "logprobs" not in model.does_without:
+        elif about == "log-probabilities" and not _begins(answer) and "logprobs" not in model.does_without:
             nulls["logprobs"] = None
     for name, instead in connection.learnt.items():
         if name == "schema":
@@ -98,7 +98,14 @@ def _said(answer: Answer) -> str:
         seen.append("with thoughts before it")
     if answer.logprobs:
         seen.append(f"with {len(answer.logprobs[0].top)} alternatives a token")
+        seen += [] if _begins(answer) else ["of which none begins the answer"]
     return ", ".join(seen) + (f" ({answer.error})" if answer.error else "")
+
+
+def _begins(answer: Answer) -> bool:
+    """Whether the answer begins with one of the tokens whose log-probabilities are given."""
+    top = [token.strip() for token in answer.logprobs[0].top] if answer.logprobs else []
+    return any(token and (answer.text or "").strip().startswith(token) for token in top)
 
 
 def _left_nothing(answer: Answer) -> bool:

@@ -6,6 +6,7 @@ A label's score is the log-probability mass of the tokens that can only begin it
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import exp, log
 from typing import TYPE_CHECKING
@@ -18,8 +19,19 @@ if TYPE_CHECKING:
     from synth_assets.core.asking import Answer, Completes, LabelLogprobs, Message
     from synth_assets.recipe.sections import Task
 
+SHOWN = 40  # characters of an answer in a message
 ALTERNATIVES = 20  # what chat endpoints give at most
 SAMPLING = {"temperature": 0.0, "max_tokens": 1, "logprobs": ALTERNATIVES}
+
+
+NO_TOKEN = "the log-probabilities hold no label, though the answer is one"
+NO_LABEL = "the answer is no label"
+NO_ANSWER = "the call has no answer"
+FIXES = {
+    NO_TOKEN: "Write `parameters: {logprobs: null}` into its entry in models.yaml: answers then are votes",
+    NO_LABEL: "Write verbalizers that it answers with, or take another annotator",
+    NO_ANSWER: "`synth sql --query failed_calls` has the reasons",
+}
 
 
 def demonstrations(seeds: pd.DataFrame, k: int, seed: int = 0) -> pd.DataFrame:
@@ -36,18 +48,42 @@ def label_logprobs(
     task: Task,
     model: Completes,
     max_tokens: int = 1,
+    unread: list[Answer] | None = None,
 ) -> list[LabelLogprobs | None]:
     """Log-probability of each label's verbalizer after each text; None where no label can be read.
 
     `shown` are the demonstrations of all texts, or a table of them for each text. `max_tokens` of an answer:
-    of the first token behind a model's thoughts the log-probabilities are read.
+    of the first token behind a model's thoughts the log-probabilities are read. Answers in which no label can
+    be read are added to `unread`.
     """
     words = task.verbalizers()
     each = shown if isinstance(shown, list) else [shown] * len(texts)
     prompts = (_messages(text, task, rows, model.api) for text, rows in zip(texts, each, strict=True))
     sampling = {**SAMPLING, "max_tokens": max_tokens}
-    answers = model.complete(prompts, sampling, ["annotate"] * len(texts))
-    return [read(answer, words) for answer in answers]
+    found = []
+    for answer in model.complete(prompts, sampling, ["annotate"] * len(texts)):
+        found.append(read(answer, words))
+        if found[-1] is None and unread is not None:
+            unread.append(answer)
+    return found
+
+
+def why_unread(answers: Sequence[Answer], words: Mapping[str, str]) -> str:
+    """The commonest reason why no label can be read in these answers, with its number, and what helps."""
+    reasons = Counter(_why(answer, words) for answer in answers)
+    if not reasons:
+        return ""
+    reason, count = reasons.most_common(1)[0]
+    first = next(answer for answer in answers if _why(answer, words) == reason)
+    said = " ".join((first.text or first.outcome).split())
+    example = said if len(said) <= SHOWN else f"{said[: SHOWN - 1]}…"
+    return f"{reason} ({count} of {len(answers)}, as {example!r}). {FIXES[reason]}"
+
+
+def _why(answer: Answer, words: Mapping[str, str]) -> str:
+    if answer.outcome not in ("ok", "truncated"):
+        return NO_ANSWER
+    return NO_TOKEN if answer.logprobs and _label(answer.text or "", words) else NO_LABEL
 
 
 def _messages(text: str, task: Task, shown: pd.DataFrame, api: str) -> list[Message]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from synth_assets.contracts.filter import Context
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
+from synth_assets.stages.scores import unread
 from synth_assets.stages.stage import Chart, Check, Made, Stage, Table, Verdict, unique_ids
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def compute(run: Run, generations: Table, scores: Table) -> Made:
         "labels": Chart("bars", "kept rows by label", by_label),
     }
     why = {"reasons": Chart("bars", "dropped rows by reason", reasons)}
-    lack = _lack(run.recipe, ended(filters, kept, dropped), kept, dropped, looking)
+    lack = _lack(run, ended(filters, kept, dropped), kept, dropped, looking)
     verdicts = _verdicts(run.recipe, lack, generations, kept)
     return Made(kept, numbers, verdicts, beside={"rejected": Made(rejected, why)})
 
@@ -82,8 +83,9 @@ def _with_failed_calls(dropped: Table, generations: Table) -> Table:
     return pd.concat([table for table in (failed, dropped) if len(table)] or [failed], ignore_index=True)
 
 
-def _lack(recipe: Recipe, end: Ended | None, kept: Table, dropped: Table, looking: Context) -> str:
+def _lack(run: Run, end: Ended | None, kept: Table, dropped: Table, looking: Context) -> str:
     """Where a cell has no row, or fewer than a filter needs: which, who dropped the most, and what helps."""
+    recipe = run.recipe
     empty = [cell for cell in recipe.cells if not (kept["cell"] == cell).any()]
     few = empty or (list(end.few) if end else [])
     if not few:
@@ -95,11 +97,12 @@ def _lack(recipe: Recipe, end: Ended | None, kept: Table, dropped: Table, lookin
     if len(lost):
         dropper, count = next(iter(lost["scorer"].value_counts().items()))
         words.append(f"The filter {dropper} dropped most of them ({count}).")
-        unknown = int(lost.loc[lost["scorer"] == dropper, "value"].isna().sum())
+        unknown = lost[(lost["scorer"] == dropper) & lost["value"].isna()]
         if why := recipe.filters[dropper].lacks(looking):
             fix = why
-        elif 2 * unknown > count:
-            fix = f"{unknown} of those have no score: what was answered is in {recipe.name}.calls"
+        elif 2 * len(unknown) > count:
+            why = unread(run, dropper, unknown) or f"what was answered is in {recipe.name}.calls"
+            fix = f"{len(unknown)} of those have no score: {why}"
         else:
             fix += f", or loosen {dropper}"
     return " ".join([*words, f"{fix}."])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from synth_assets.annotation import annotators
 from synth_assets.contracts.filter import Context
 from synth_assets.core import templates
-from synth_assets.core.asking import Answer, Behind, LabelLogprobs
+from synth_assets.core.asking import Answer, Behind, LabelLogprobs, TokenLogprob
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import ANSWERED, Chart, Made, Stage, Table
@@ -58,8 +59,12 @@ def scoring(run: Run, seeds: Table, heard: Heard | None = None) -> Context:
     ) -> list[LabelLogprobs | None]:
         annotator = run.recipe.annotator
         shown = annotators.demonstrations(seeds, annotator.k if k is None else k, run.recipe.seed)
-        asked = _Noted(run.model(model), texts, noted)
-        return annotators.label_logprobs(texts, shown, task, asked, annotator.max_tokens)
+        asked, unread = _Noted(run.model(model), texts, noted), list[Answer]()
+        found = annotators.label_logprobs(texts, shown, task, asked, annotator.max_tokens, unread)
+        if 2 * len(unread) > len(texts):
+            why = annotators.why_unread(unread, task.verbalizers())
+            run.warn(f"{len(unread)} of {len(texts)} rows have no label of the annotator: {why}.")
+        return found
 
     def ask(
         template: str,
@@ -84,6 +89,24 @@ def scoring(run: Run, seeds: Table, heard: Heard | None = None) -> Context:
         annotate=annotate,
         ask=ask,
     )
+
+
+def unread(run: Run, name: str, rows: Table) -> str:
+    """Why rows of the round have no score of a filter that asks the annotator, and what helps; empty where
+    that is not known. Read in the calls of the lake."""
+    places = [{"used_by": "scores", "round": run.round, "cell": cell} for cell in sorted(run.recipe.cells)]
+    places = [place for place in places if run.there("calls", place)]
+    rule, column = run.recipe.filters[name], f"{name}_calls"
+    if not (rule.asks and rule.of_labels and places and column in rows):
+        return ""
+    calls = run.read("calls", *places, columns=["call_id", "outcome", "text", "logprobs"])
+    calls = calls[calls["call_id"].isin({call for of_row in rows[column] for call in of_row})]
+    words, answers = run.recipe.task.verbalizers(), list[Answer]()
+    for call in calls.drop_duplicates("call_id").itertuples():
+        tokens = [TokenLogprob(*token) for token in json.loads(call.logprobs or "[]")]
+        answer = Answer(call.call_id, call.outcome, call.text, logprobs=tokens)
+        answers += [answer] if annotators.read(answer, words) is None else []
+    return annotators.why_unread(answers, words)
 
 
 @dataclass

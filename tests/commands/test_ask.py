@@ -74,10 +74,19 @@ def test_thoughts_that_took_all_tokens_get_room(project: Path, endpoint: Endpoin
     assert entry["reasoning"] == {"tokens": 4000}
 
 
-def test_a_recipe_is_checked_and_its_models_are_asked(
+def test_log_probabilities_of_other_tokens_than_the_answers_are_told_to_be_left_out(
     project: Path, endpoint: Endpoint, capsys: Printed
 ) -> None:
     endpoint.say = lambda body: FRUIT if "fruit" in json.dumps(body) else "yes"
+    out, entry = asked(project, endpoint, capsys)
+    assert "with 2 alternatives a token, of which none begins the answer" in out
+    assert entry["parameters"] == {"logprobs": None}
+
+
+def test_a_recipe_is_checked_and_its_models_are_asked(
+    project: Path, endpoint: Endpoint, capsys: Printed
+) -> None:
+    endpoint.say = lambda body: FRUIT if "fruit" in json.dumps(body) else "a yes"  # begins with its token
     assert main(["check", "reviews", "--ask", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["found"]
     assert [line["what"] for line in found].count("ask") == 1

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synth_assets.annotation.annotators import read
+from synth_assets.annotation.annotators import read, why_unread
 from synth_assets.contracts.filter import Context
+from synth_assets.core.asking import Answer, TokenLogprob
 from synth_assets.core.errors import UserError
 from synth_assets.core.registry import FILTERS
 from synth_assets.curation.keep import keep
@@ -126,6 +127,23 @@ def test_a_soft_label_is_the_mass_of_the_tokens_that_begin_its_verbalizer() -> N
     assert found is not None
     assert found["positive"] == pytest.approx(math.log(math.exp(-0.1) + math.exp(-3.0)), abs=1e-9)
     assert found["negative"] == pytest.approx(-2.5)
+
+
+def test_the_commonest_reason_why_no_label_can_be_read_is_said_with_what_helps() -> None:
+    words = {"negative": "bad", "positive": "good"}
+    spoken = [TokenLogprob("!", -0.1, {"!": -0.1, "?": -3.0})]
+    voted = Answer("1", "ok", "good", logprobs=spoken)
+    other = Answer("2", "ok", "I cannot say", logprobs=spoken)
+    failed = Answer("3", "provider_error")
+    assert [read(each, words) for each in (voted, other, failed)] == [None] * 3
+    said = why_unread([voted, voted, other], words)
+    assert said.startswith(
+        "the log-probabilities hold no label, though the answer is one (2 of 3, as 'good')."
+    )
+    assert "`parameters: {logprobs: null}`" in said
+    assert why_unread([other], words).startswith("the answer is no label (1 of 1, as 'I cannot say').")
+    assert why_unread([failed], words).startswith("the call has no answer (1 of 1, as 'provider_error').")
+    assert why_unread([], words) == ""
 
 
 def test_a_label_outside_the_list_gets_the_lists_least() -> None:
