@@ -18,7 +18,7 @@ from synth_assets.core.signals import stopping
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0: done; 2: the user's mistake, said on standard error; 1: a check that blocks."""
+    """The exit status: see `core.errors.STATUSES`."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     out = Output(given[0] if given else "", "--json" in given)
     try:
@@ -28,8 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = _done(options, out)
         return out.finish(code)
     except UserError as error:  # of an option's value
-        failed(out, error)
-        return out.finish(2)
+        return out.finish(failed(out, error))
     except BrokenPipeError:  # synth show ... | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -64,13 +63,11 @@ def _done(options: argparse.Namespace, out: Output) -> int:
                 out.wrong(Mistake(why, "stopped"))
                 return status()
     except UserError as error:
-        failed(out, error)
-        return 2
+        return failed(out, error)
     except BrokenPipeError:
         raise
     except OSError as error:
-        failed(out, f"{error}. What was there before stays; mend this and run again.", "system")
-        return 1
+        return failed(out, f"{error}. What was there before stays; mend this and run again.", "system")
 
 
 def _unrecognized(given: Sequence[str], parser: argparse.ArgumentParser) -> str:

@@ -12,7 +12,7 @@ from datetime import date
 from math import isfinite
 from typing import Any, SupportsFloat
 
-from synth_assets.core.errors import Mistake, UserError
+from synth_assets.core.errors import Mistake, UserError, status_of
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -57,10 +57,12 @@ class Output:
         return code
 
 
-def failed(out: Output, error: UserError | str, code: str = "mistake") -> None:
-    """Say on standard error what is wrong, and tell a program too."""
+def failed(out: Output, error: UserError | str, code: str = "mistake") -> int:
+    """Say on standard error what is wrong, and tell a program too; returns the exit status."""
     print(f"error: {error}", file=sys.stderr)
-    out.wrong(*(error.mistakes if isinstance(error, UserError) else [Mistake(error, code)]))
+    mistakes = error.mistakes if isinstance(error, UserError) else (Mistake(error, code),)
+    out.wrong(*mistakes)
+    return status_of(mistakes)
 
 
 def plain(value: Any) -> Any:

@@ -19,11 +19,30 @@ CODES: Mapping[str, str] = {  # what `--json` calls a mistake; programs rely on 
     "usage": "an option or argument of the command line",
     "mistake": "any other mistake that you can mend: the message says how",
     "unreachable": "nobody answers at the model's address; the same command goes on when somebody does",
+    "waiting": "requests are with the provider's Batch API; the same command goes on when they are back",
+    "unanswered": "rows are there, but requests have no answer; the same command asks for them again",
     "over_budget": "requests were not sent, since the budget does not allow them; what was made is kept",
     "check_failed": "a blocking check stopped the round; what was made until then is kept",
     "damaged": "a call or a partition is not as it was made",
     "system": "the operating system refused something: a full disk, a missing right",
     "stopped": "stopped from outside; the same command goes on",
+}
+STATUSES: Mapping[int, str] = {  # the exit statuses of `synth`; scripts rely on these numbers
+    0: "whole: nothing is left to do",
+    1: "failed: a blocking check stopped the round, something is damaged, the system refused something",
+    2: "refused: a mistake in the recipe, in an option or in a setting, which you can mend",
+    3: "over budget: the rest is made when the budget allows it",
+    69: "unreachable: nobody answers at the model's address (EX_UNAVAILABLE)",
+    75: "not whole yet: with the provider's Batch API, or without an answer; run again (EX_TEMPFAIL)",
+    129: "stopped by a closed terminal",
+    130: "stopped by Ctrl-C",
+    143: "stopped by SIGTERM",
+}
+_STATUS_OF: Mapping[str, int] = {  # code of a mistake -> exit status; 2 for all that are not named
+    **dict.fromkeys(("check_failed", "damaged", "system"), 1),
+    "over_budget": 3,
+    "unreachable": 69,
+    **dict.fromkeys(("waiting", "unanswered"), 75),
 }
 
 
@@ -47,7 +66,8 @@ class Mistake:
 
 class UserError(Exception):
     """Something that the user wrote or set is wrong. The message names the place (file, line or field), the
-    known alternatives and the fix; the command line prints it without a traceback and exits with 2."""
+    known alternatives and the fix; the command line prints it without a traceback and exits with the status
+    that belongs to its code."""
 
     def __init__(
         self, message: str, code: str = "mistake", fix: str | None = None, mistakes: Sequence[Mistake] = ()
@@ -72,6 +92,11 @@ class UserError(Exception):
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it."""
         return [f"error: {self}"]
+
+
+def status_of(mistakes: Sequence[Mistake]) -> int:
+    """The exit status that says what sort of mistakes they are: that of the first."""
+    return _STATUS_OF.get(mistakes[0].code, 2) if mistakes else 0
 
 
 def refused(mistakes: Iterable[Mistake]) -> UserError:

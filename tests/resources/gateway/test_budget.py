@@ -134,7 +134,7 @@ def test_a_round_over_its_budget_is_partial_red_and_goes_on_when_it_is_raised(
         prices = "prices: [{from: 2026-01-01, prompt: 1000, completion: 1000}]"
         (project / "models.yaml").write_text(f"dear: {{name: m, base_url: {endpoint.url}, {prices}}}\n")
         edit("rows: 6", "rows: 6\nmodel: dear\nbudget: {round: 0.40}")
-        assert main(["run", "reviews", "--round", ROUND]) == 1
+        assert main(["run", "reviews", "--round", ROUND]) == 3
         error = capsys.readouterr().err
         assert "check answered: " in error
         assert f"reviews/round/{ROUND} is capped at 0.4 dollars. Raise it and run again." in error
