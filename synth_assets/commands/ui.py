@@ -1,14 +1,18 @@
 """`synth ui`: open the Dagster UI on the same data."""
 
 import argparse
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
+LOOK_S = 5.0  # between two looks at the recipes
+RELOAD_S = 60.0  # that a reload may take
 POLITE_S = 1.5  # for what runs to write down how far it is; then it is killed: Dagster takes up to ten
 
 
@@ -30,10 +34,47 @@ def command(options: argparse.Namespace) -> int:
     with dagster_instance() as instance:  # sets DAGSTER_HOME, and ends runs whose process died
         note_plans(instance)
         dagster = [sys.executable, "-m", "dagster"]  # of this environment, wherever its commands are
+        here = "127.0.0.1" if options.host == "0.0.0.0" else options.host  # 0.0.0.0: every address
+        address = f"http://{here}:{options.port}"
+        threading.Thread(target=follow_recipes, args=[address], daemon=True).start()
         code = _run([*dagster, "dev", "-w", str(workspace), "-h", options.host, "-p", options.port])
         end_unused(home() / "server")
         end_runs_of_the_ui(instance)
     return code
+
+
+def follow_recipes(address: str) -> None:
+    """Let Dagster read the recipes anew whenever one of them was changed, is new or gone; never returns."""
+    seen = _recipes()
+    while True:
+        time.sleep(LOOK_S)
+        now = _recipes()
+        if now != seen and reload(address):
+            seen = now
+
+
+def _recipes() -> dict[str, tuple[int, int]]:
+    """Each recipe's file, as it is on disk."""
+    from synth_assets.resources.home import recipes
+
+    found = {}
+    for path in recipes().glob("*.yaml"):
+        with suppress(FileNotFoundError):
+            found[path.name] = path.stat().st_mtime_ns, path.stat().st_size
+    return found
+
+
+def reload(address: str) -> bool:
+    """Press *Reload definitions*; whether the web server took it."""
+    from urllib.request import Request, urlopen
+
+    asked = json.dumps({"query": "mutation { reloadWorkspace { __typename } }"}).encode()
+    request = Request(f"{address}/graphql", asked, {"Content-Type": "application/json"})
+    try:
+        with urlopen(request, timeout=RELOAD_S) as answer:
+            return not json.load(answer).get("errors")
+    except (OSError, ValueError):  # it is not up yet, or busy
+        return False
 
 
 def _run(command: list[str]) -> int:
