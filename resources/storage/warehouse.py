@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
 from synth_assets.resources.storage import files
+from synth_assets.resources.storage.looks import COLUMNS, Looks
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,7 +28,7 @@ VIEWS = Path(__file__).parents[2] / "sql" / "views"
 # where the empty file lies that gives a view its columns
 NEVER = {"round": "0001-01-01", "cell": "none", "used_by": "none"}
 ACROSS = {  # what has the same columns in every recipe
-    *("seeds", "rejected", "labelled", "weighted", "metrics", "feedback", "calls", "steps"),
+    *("seeds", "rejected", "labelled", "weighted", "metrics", "feedback", "calls", "nights", "steps"),
     *(path.stem for path in VIEWS.glob("*.sql")),
 }
 ATTEMPTS = 12  # to read while runs write
@@ -120,12 +121,12 @@ class Warehouse:
         return True
 
     def _views(self, recipe: str, stages: Mapping[str, pa.Schema], cuts: Cuts, only: Only) -> dict[str, str]:
-        """View -> its query: the stages, then `steps`, then the files of sql/views in the order of their
-        names; each may read those before it."""
+        """View -> its query: the stages, then `steps` and `nights`, then the files of sql/views in the order
+        of their names; each may read those before it."""
         made = {stage: self._stage(recipe, stage, schema, cuts[stage]) for stage, schema in stages.items()}
         for stage, (column, values) in only.items():
             made[stage] += f" where {identifier(column)} in ({', '.join(map(literal, values))})"
-        made["steps"] = _steps(recipe, stages)
+        made |= {"steps": _steps(recipe, stages), "nights": _nights(Looks(self.lake).folder(recipe))}
         for path in sorted(VIEWS.glob("*.sql")):
             text = path.read_text(encoding="utf-8").replace("{recipe}", identifier(recipe))
             made[path.stem] = JSON_OF.sub(lambda found: _json_of(stages, *found.groups()), text)
@@ -180,6 +181,13 @@ def _steps(recipe: str, stages: Mapping[str, pa.Schema]) -> str:
         f"from {identifier(recipe)}.{identifier(stage)}"
         for position, stage in enumerate(asked, start=1)
     )
+
+
+def _nights(folder: Path) -> str:
+    """What was found of each round when it was last looked at."""
+    where = literal(f"{as_pattern(folder)}/*.json")
+    columns = ", ".join(f"{name}: {literal(kind)}" for name, kind in COLUMNS.items())
+    return f"select * from read_json({where}, columns = {{{columns}}}, format = 'newline_delimited')"
 
 
 def _json_of(stages: Mapping[str, pa.Schema], stage: str, other: str) -> str:

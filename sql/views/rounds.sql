@@ -1,4 +1,5 @@
--- what is there of each round; a number is null where its stage was not made, a cost where it is not known
+-- what is there of each round; a number is null where its stage was not made, a cost where it is not known,
+-- the state where something of the round was made since the last look at it (see `nights`)
 with
   asked as (select round, count(*) as asked from {recipe}.conditions group by round),
   generated as (
@@ -35,4 +36,5 @@ full join training using (round)
 full join measured using (round)
 full join paid using (round)
 full join timed using (round)
+left join (select round, state from {recipe}.nights) as looked using (round)
 order by round

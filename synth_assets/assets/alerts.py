@@ -2,17 +2,19 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from synth_assets.assets.failures import WITHIN, why_failed
-from synth_assets.assets.keeper import Night
+from synth_assets.assets.keeper import Keeper, Night
+from synth_assets.assets.morning import note
 from synth_assets.recipe.recipe import Recipe
 
 WEBHOOK = "SYNTH_WEBHOOK"  # its URL is a secret: whoever knows it can write there
 TIMEOUT_S = 10
+LATE = "late"  # what is told of a recipe whose nights are not whole for a while
 
 
 def alert_on_failure() -> dg.SensorDefinition:
@@ -32,7 +34,7 @@ def alert_on_failure() -> dg.SensorDefinition:
         asked = "dagster/schedule_name" in tags or "dagster/sensor_name" in tags
         if WITHIN in tags or (asked and context.dagster_run.job_name.endswith("_round")):
             return dg.SkipReason("it is told of the night as a whole.")
-        trouble = _post(url, message(context))
+        trouble = post(url, message(context))
         if trouble:
             raise dg.Failure(f"the webhook of {WEBHOOK} did not take the message: {trouble}")
         return None
@@ -40,36 +42,41 @@ def alert_on_failure() -> dg.SensorDefinition:
     return alert
 
 
-def tell(recipe: Recipe, nights: Sequence[Night], told: str | None) -> str:
-    """Tell the webhook of each night that needs somebody, once a cause; with `tell: always` of each that is
-    whole, too. Takes and returns what was told so far."""
+def tell(recipe: Recipe, keeper: Keeper, nights: Sequence[Night], told: str | None) -> str:
+    """Tell the webhook of each night that needs somebody, once a cause, and when none is whole for a while;
+    with `tell: always` of each that is whole, too. Takes and returns what was told so far."""
     before: dict[str, str] = json.loads(told or "{}")
-    url, now = os.environ.get(WEBHOOK), dict[str, str]()
+    url, late = os.environ.get(WEBHOOK), keeper.late()
+    now = {night.round: before.get(night.round, "") for night in nights}
+    if url and late and (late == before.get(LATE) or not post(url, _body(recipe, late, state=LATE))):
+        now[LATE] = late
     for night in nights:
-        said = night.said if needs_telling(recipe, night) else ""
-        if said and said != before.get(night.round) and url and _post(url, of_a_night(recipe, night)):
-            said = before.get(night.round, "")  # was not taken: it is told at the next look
-        now[night.round] = said or before.get(night.round, "")
-    return json.dumps({round_: words for round_, words in now.items() if words})
+        if url and needs_telling(recipe, night) and night.said != now[night.round]:
+            (row,) = note(recipe, keeper.lake, [night])
+            if not post(url, of_a_night(recipe, night, row, keeper.made.red(night.round))):
+                now[night.round] = night.said  # else it was not taken: it is told at the next look
+    return json.dumps({of: words for of, words in now.items() if words})
 
 
 def needs_telling(recipe: Recipe, night: Night) -> bool:
     """Whether nothing more happens to the night today, or somebody wants to hear of it anyway."""
     if night.is_whole:
         return recipe.nightly is not None and recipe.nightly.tell == "always"
-    return night.state in ("failed", "over budget") and night.again is None
+    return night.needs_somebody
 
 
-def of_a_night(recipe: Recipe, night: Night) -> dict[str, Any]:
-    """What is posted of a night: `text` for people, the rest for programs."""
-    return {
-        "text": f"{recipe.name} {night.round}: {night.said} {night.what_next(recipe)}",
-        "recipe": recipe.name,
-        "round": night.round,
-        "state": night.state,
-        "why": night.why,
-        "next": night.what_next(recipe),
-    }
+def of_a_night(recipe: Recipe, night: Night, row: Mapping[str, Any], red: Sequence[str]) -> dict[str, Any]:
+    """What is posted of a night, whose `row` of the view `nights` says what it brought, and whose checks in
+    `red` failed."""
+    cost = "" if row["cost"] is None else f" for ${row['cost']:,.4f}"
+    made, changed = f"{row['made'].capitalize()}{cost}.", f"{row['changed']}." if row["changed"] else ""
+    text = " ".join(filter(None, [f"{night.round}: {night.said}", made, changed, night.next, *red]))
+    return _body(recipe, text, **row, checks=[*red])
+
+
+def _body(recipe: Recipe, text: str, **more: Any) -> dict[str, Any]:
+    """`text` for people (as Slack, Teams and Mattermost show it), the rest for programs."""
+    return {"text": f"{recipe.name} {text}", "recipe": recipe.name, **more}
 
 
 def message(context: dg.RunFailureSensorContext) -> dict[str, Any]:
@@ -88,7 +95,7 @@ def message(context: dg.RunFailureSensorContext) -> dict[str, Any]:
     }
 
 
-def _post(url: str, body: dict[str, Any]) -> str:
+def post(url: str, body: dict[str, Any]) -> str:
     """Post JSON; returns what went wrong, without the URL."""
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen

@@ -88,7 +88,7 @@ def recipe_definitions(
         }
         sensors.append(nightly.follow(recipe, keys))
         if recipe.mode == "batch":
-            sensors.append(collect.sensor(recipe, job))
+            sensors.append(collect.sensor(recipe, job, stages))
         if recipe.schedule:
             schedules.append(nightly.schedule(recipe, whole, stages))
             sensors.append(nightly.keeps(recipe, whole, stages))

@@ -4,7 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from synth_assets.assets.factory import key, partitions_of
+from synth_assets.assets.factory import Assets, key, partitions_of
+from synth_assets.assets.nightly import keep
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.gateway.batches.collect import collect
 from synth_assets.resources.gateway.language_model import LanguageModel
@@ -14,8 +15,9 @@ EVERY_SECONDS = 60
 AT_MOST_SECONDS = 30.0  # Dagster gives a tick 60; what is left is collected in the next one
 
 
-def sensor(recipe: Recipe, job: Any) -> dg.SensorDefinition:
-    """Collects what the provider's Batch API has ready, and asks for the partitions that waited for it."""
+def sensor(recipe: Recipe, job: Any, assets: Assets) -> dg.SensorDefinition:
+    """Collects what the provider's Batch API has ready, and asks for the partitions that waited for it, but
+    for those of nights that the keeper of rounds looks after: it asks for the whole round."""
     stages = list(recipe.step_stages)
     steps = [key(recipe, stage) for stage in stages]
     partitions = partitions_of(recipe, "generations")
@@ -31,6 +33,7 @@ def sensor(recipe: Recipe, job: Any) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, synth_language_model: dg.ResourceParam[LanguageModel]
     ) -> dg.SensorResult | dg.SkipReason:
         requests, said = list[dg.RunRequest](), dict[str, None]()
+        nights = keep(recipe, context.instance, assets).kept()
         for i, stage in enumerate(stages):
             seconds = AT_MOST_SECONDS / len(steps)
             found = collect(synth_language_model.call_log, asset_name(recipe, stage), seconds=seconds)
@@ -43,6 +46,7 @@ def sensor(recipe: Recipe, job: Any) -> dg.SensorDefinition:
                 )
                 for partition, latest in found.partitions.items()
                 if latest and partitions and partitions.has_partition_key(partition)
+                if partition.rpartition("|")[2] not in nights
             ]
         if not requests:
             return dg.SkipReason("; ".join(said))

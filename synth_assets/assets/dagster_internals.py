@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -122,6 +124,14 @@ def switched_on_at(instance: dg.DagsterInstance, schedule: str) -> float | None:
     return None
 
 
+def hold(instance: dg.DagsterInstance, pool: str) -> None:
+    """Let a pool have its default limit from its first run on. Dagster learns of a pool in the look at its
+    queue in which the first of its runs wait, and lets all of those through."""
+    storage = instance.event_log_storage
+    if pool not in storage.get_concurrency_keys():
+        storage.initialize_concurrency_limit_to_default(pool)
+
+
 def last_tick(cron: str, timezone: str, until: datetime) -> datetime | None:
     """When a cron line was due last, within a day."""
     due = None
@@ -130,6 +140,20 @@ def last_tick(cron: str, timezone: str, until: datetime) -> datetime | None:
             return due
         due = tick
     return due
+
+
+def failing(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, checks: Iterable[str], partition: str
+) -> dict[str, str]:
+    """Those of an asset's checks that failed when they were last evaluated for a partition -> their words."""
+    keys, of = [dg.AssetCheckKey(asset, name) for name in checks], PartitionKeyFilter(key=partition)
+    found: dict[str, str] = {}
+    for key, record in instance.event_log_storage.get_latest_asset_check_execution_by_key(keys, of).items():
+        event = record.event.get_dagster_event() if record.event else None
+        if event and event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            said = event.asset_check_evaluation_data
+            found |= {} if said.passed else {key.name: str(said.description)}
+    return found
 
 
 def version_made(
@@ -214,14 +238,14 @@ class _Resolver(CachingStaleStatusResolver):
         return super()._is_dep_updated(provenance, dep_key)
 
 
-def rounds_at_work(instance: dg.DagsterInstance) -> dict[str, set[str | None]]:
-    """Recipe -> rounds that unfinished runs are at; None where a run does not say which."""
+def rounds_at_work(instance: dg.DagsterInstance, but: str = "") -> dict[str, set[str | None]]:
+    """Recipe -> rounds that unfinished runs are at, `but` one; None where a run does not say which."""
     statuses = ("STARTED", "STARTING", "CANCELING", "QUEUED", "NOT_STARTED")
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus[name] for name in statuses])
     busy: dict[str, set[str | None]] = {}
     for run in instance.get_runs(filters=unfinished):
         recipes, round_ = recipes_and_round(run)
-        for recipe in recipes:
+        for recipe in recipes if run.run_id != but else ():
             busy.setdefault(recipe, set()).add(round_)
     return busy
 
@@ -286,3 +310,64 @@ def forget(instance: dg.DagsterInstance, recipe: str, stage: str, partitions: Se
     instance.wipe_asset_cached_status([asset])
     if instance.has_asset_key(asset) and not instance.get_materialized_partitions(asset):
         instance.wipe_assets([asset])
+
+
+def runs_of_what_is_there(instance: dg.DagsterInstance) -> set[str]:
+    """The runs that made last, or observed last, what there is of any partition: their events are what
+    Dagster knows of it."""
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+    from sqlalchemy import func, select
+
+    storage: Any = instance.event_log_storage
+    events, kinds = SqlEventLogStorageTable.c, ("ASSET_MATERIALIZATION", "ASSET_OBSERVATION")
+    last = (
+        select(func.max(events.id))
+        .where(events.asset_key.isnot(None) & events.dagster_event_type.in_(kinds))
+        .group_by(events.asset_key, events.partition, events.dagster_event_type)
+    )
+    with storage.index_connection() as connection:
+        return {run for (run,) in connection.execute(select(events.run_id).where(events.id.in_(last)))}
+
+
+def log_file(instance: dg.DagsterInstance, run_id: str) -> Path | None:
+    """The file that holds the log of a run, where each has one."""
+    place = getattr(instance.event_log_storage, "path_for_shard", None)
+    return Path(place(run_id)) if place else None
+
+
+def old_ticks(instance: dg.DagsterInstance, before: datetime) -> int:
+    """How many ticks of schedules and sensors are older; the last of each is none of them."""
+    from sqlalchemy import func, select
+
+    storage: Any = instance.schedule_storage
+    with storage.connect() as connection:
+        return int(connection.execute(select(func.count()).where(_older(before))).scalar())
+
+
+def purge_ticks(instance: dg.DagsterInstance, before: datetime) -> None:
+    """Remove the ticks that `old_ticks` counts."""
+    from dagster._core.storage.schedules.schema import JobTickTable
+    from sqlalchemy import delete
+
+    storage: Any = instance.schedule_storage
+    with storage.connect() as connection:
+        connection.execute(delete(JobTickTable).where(_older(before)))
+
+
+def _older(before: datetime) -> Any:
+    from dagster._core.storage.schedules.schema import JobTickTable
+    from sqlalchemy import func, select
+
+    ticks = JobTickTable.c
+    last = select(func.max(ticks.id)).group_by(ticks.selector_id)
+    return (ticks.timestamp < before.astimezone(UTC).replace(tzinfo=None)) & ticks.id.notin_(last)
+
+
+def shrink(file: Path) -> None:
+    """Give what was removed from a SQLite file back to the disk, unless somebody is at work on it."""
+    with (
+        suppress(sqlite3.OperationalError),
+        closing(sqlite3.connect(file, isolation_level=None)) as connection,
+    ):
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -47,6 +47,7 @@ class Failed:
     why: str
     ended: float  # seconds since 1970
     within: bool  # is part of the run of a whole round, which failed with it
+    at: str = ""  # the cell that it was at, if it was at one
 
 
 def kind_of(error: BaseException) -> str:
@@ -75,7 +76,8 @@ def failed(instance: dg.DagsterInstance, recipe: str, since: datetime) -> Mappin
             ended = record.end_time or record.update_timestamp.timestamp()
             kind = run.tags.get(KIND) or ("stopped" if run.status == statuses[1] else "error")
             why = why_failed(instance, run)
-            found.setdefault(round_, []).append(Failed(kind, why, ended, WITHIN in run.tags))
+            cell = run.tags.get("dagster/partition", "").rpartition("|")[0]
+            found.setdefault(round_, []).append(Failed(kind, why, ended, WITHIN in run.tags, cell))
     return {round_: sorted(runs, key=lambda run: run.ended) for round_, runs in found.items()}
 
 

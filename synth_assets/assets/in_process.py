@@ -14,8 +14,8 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets.code_location import build, stage_assets
-from synth_assets.assets.dagster_internals import note_input
-from synth_assets.assets.factory import FIRST, PROCESS_TAG
+from synth_assets.assets.dagster_internals import hold, note_input
+from synth_assets.assets.factory import FIRST, LANGUAGE_MODEL_POOL, PROCESS_TAG
 from synth_assets.assets.failures import UNFINISHED, end_dead_runs
 from synth_assets.assets.rounds import World, make
 from synth_assets.assets.states import DagsterStates
@@ -53,6 +53,7 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
     """The Dagster instance of the data home; runs of processes that are gone are ended first."""
     prepare_home()
     with dg.DagsterInstance.get() as instance:
+        hold(instance, LANGUAGE_MODEL_POOL)
         end_dead_runs(instance)
         yield instance
 

@@ -12,6 +12,7 @@ from synth_assets.partitions import columns
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.views import show
 from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.looks import Looks
 from synth_assets.resources.storage.warehouse import Warehouse, as_pattern
 from synth_assets.stages import tables
 from synth_assets.stages.seeds import not_here
@@ -29,6 +30,8 @@ class LakeIOManager(dg.IOManager):
         name, stage = context.asset_key.path[-2:]
         recipe = self._recipes[name]
         partition = _partitions(context, recipe, stage)[0]
+        if "round" in partition:  # how far the round is has to be looked at anew
+            Looks(self._lake.root).forget(name, partition["round"])
         path = self._lake.write(name, stage, partition, obj)
         show(recipe, self._warehouse, self._recipes)
         words = " ".join([name, stage, *partition.values()])

@@ -10,10 +10,11 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets.alerts import WEBHOOK, tell
-from synth_assets.assets.dagster_internals import running_schedules, scheduled, switched_on_at
-from synth_assets.assets.factory import Assets, key, partitions_of
+from synth_assets.assets.dagster_internals import hold, running_schedules, scheduled, switched_on_at
+from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, Assets, key, partitions_of
 from synth_assets.assets.failures import end_dead_runs
 from synth_assets.assets.keeper import Keeper, Night
+from synth_assets.assets.morning import note
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
 from synth_assets.stages.graph import cut_by
@@ -54,7 +55,7 @@ def schedule(recipe: Recipe, job: dg.JobDefinition, assets: Assets) -> dg.Schedu
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         keeper = keep(recipe, context.instance, assets, context.scheduled_execution_time)
-        night = keeper.next(tonight=True)
+        night = keeper.next(keeper.due(tonight=True))
         return request(night, context.instance, job) if night else dg.SkipReason("a night is being made.")
 
     return nightly
@@ -78,8 +79,10 @@ def keeps(recipe: Recipe, job: dg.JobDefinition, assets: Assets) -> dg.SensorDef
             return dg.SkipReason(f"the schedule {name(recipe)} is off.")
         keeper = keep(recipe, context.instance, assets)
         tonight = keeper.asked_since(since)
-        told = tell(recipe, keeper.due(tonight), context.cursor)
-        night = keeper.next(tonight)
+        nights = keeper.due(tonight)
+        note(recipe, keeper.lake, nights)
+        told = tell(recipe, keeper, nights, context.cursor)
+        night = keeper.next(nights)
         requests = [request(night, context.instance, job)] if night else []
         return dg.SensorResult(run_requests=requests, cursor=told)
 
@@ -111,11 +114,12 @@ def freshness(recipe: Recipe) -> dg.FreshnessPolicy | None:
 
 
 def switched_on() -> set[str]:
-    """Names of the schedules that are on, in the Dagster instance of this process if it has one. A switch
-    that is turned later counts from the next load of the code location."""
+    """Names of the schedules that are on, in the Dagster instance of this process if it has one, whose pool
+    holds from now on. A switch that is turned later counts from the next load of the code location."""
     if not Path(os.environ.get("DAGSTER_HOME") or "nowhere").is_dir():
         return set()
     with dg.DagsterInstance.get() as instance:
+        hold(instance, LANGUAGE_MODEL_POOL)
         return running_schedules(instance)
 
 

@@ -13,6 +13,8 @@ from synth_assets.assets import plan, training_set
 from synth_assets.assets.dagster_internals import CheckFailed, Interrupted, seen_from
 from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, PROCESS_TAG, Assets, key
 from synth_assets.assets.failures import WITHIN, RoundFailed, note
+from synth_assets.assets.keeper import Keeper
+from synth_assets.assets.morning import note as note_nights
 from synth_assets.assets.unchanged import Unchanged
 from synth_assets.core.errors import Mistake
 from synth_assets.partitions import cell_key, rounds
@@ -56,18 +58,14 @@ def make(recipe: Recipe, round_: str, world: World, wait: bool = False, again: b
     With `mode: batch` it returns which requests are with the provider, a line a cell, and leaves the stages
     of the round for another time; with `wait` it returns when all is made.
     """
-    made, pending = _Round(recipe, round_, world, again), dict[str, str]()
-    with seen_from(world.instance, world.location):
-        plan.note(recipe, round_, world.instance)
-        made.make(())
-        cells = list(recipe.cells)
-        while cells:
-            pending |= made.make(("round", "cell"), cells)
-            pending = {cell: why for cell, why in pending.items() if why}
-            cells = made.wait_for_one(list(pending)) if pending and wait else []
-        if not pending:
-            made.make(("round",))
-            made.hand_over()
+    made = _Round(recipe, round_, world, again)
+    try:
+        with seen_from(world.instance, world.location):
+            pending = made.all(wait)
+    except Exception:
+        made.look()
+        raise
+    made.look()
     return [f"{cell}: {why}" for cell, why in pending.items()]
 
 
@@ -88,6 +86,29 @@ class _Round:
         return Unchanged(
             self._recipe, self._round, world.instance, world.assets, world.lake, self._log, world.encoder
         )
+
+    def all(self, wait: bool) -> dict[str, str]:
+        """Make what is to be made; cell -> what of it is with the provider."""
+        pending = dict[str, str]()
+        plan.note(self._recipe, self._round, self._world.instance)
+        self.make(())
+        cells = list(self._recipe.cells)
+        while cells:
+            pending |= self.make(("round", "cell"), cells)
+            pending = {cell: why for cell, why in pending.items() if why}
+            cells = self.wait_for_one(list(pending)) if pending and wait else []
+        if not pending:
+            self.make(("round",))
+            self.hand_over()
+        return pending
+
+    def look(self) -> None:
+        """Note how far the round is now."""
+        world = self._world
+        found = Keeper(
+            self._recipe, world.instance, world.assets, world.lake, self._log, world.encoder, run=world.within
+        )
+        note_nights(self._recipe, world.lake, found.nights([self._round]))
 
     def make(self, cut: Cut, cells: Sequence[str] = ("",)) -> dict[str, str]:
         """Cell (empty: what no cell owns) -> why it is not made yet, or empty."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from synth_assets.commands.options import (
@@ -16,9 +17,11 @@ from synth_assets.commands.options import (
     with_rows,
 )
 from synth_assets.commands.output import add_json
+from synth_assets.core.errors import Mistake, status_of
 
 if TYPE_CHECKING:
     from synth_assets.assets.logged_model import Seen
+    from synth_assets.recipe.recipe import Recipe
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +47,7 @@ def _print_row(seen: Seen) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
+    """The exit status says what sort of end it is: see `core.errors.STATUSES`."""
     recipe = with_rows(recipe_named(options.name), options.rows)
 
     from synth_assets.assets.in_process import dagster_instance, run_round
@@ -64,16 +68,32 @@ def command(options: argparse.Namespace) -> int:
     except RoundFailed as failure:
         print(f"stopped by a check:\n{failure}", file=sys.stderr)
         options.out.wrong(*failure.mistakes)
-        return 1
+        return status_of(failure.mistakes)
     options.out.give(recipe=recipe.name, rounds=rounds, pending=pending)
+    which = f"--rounds {options.rounds}" if options.rounds else f"--round {rounds[-1]}"
+    rows = "" if options.rows is None else f" --rows {options.rows}"
+    again = f"synth run {recipe.name} {which}{rows}"
     if pending:
-        which = f"--rounds {options.rounds}" if options.rounds else f"--round {rounds[-1]}"
-        rows = "" if options.rows is None else f" --rows {options.rows}"
-        again = f"synth run {recipe.name} {which}{rows}"
         options.out.lines(["", *pending, "", f"Go on later: {again}", f"Or wait:     {again} --wait"])
-        return 0
-    if options.json:
-        options.out.give(**Round(recipe, warehouse(), rounds[-1]).data())
+        left = [Mistake(words, "waiting", fix=again) for words in pending]
     else:
-        options.out.lines(["", *summary(recipe, rounds[-1])])
-    return 0
+        if options.json:
+            options.out.give(**Round(recipe, warehouse(), rounds[-1]).data())
+        else:
+            options.out.lines(["", *summary(recipe, rounds[-1])])
+        left = [Mistake(words, "unanswered", fix=again) for words in _not_whole(recipe, rounds)]
+        for mistake in left:
+            print(f"not whole: {mistake}. To go on: {again}", file=sys.stderr)
+    options.out.wrong(*left)
+    return status_of(left)
+
+
+def _not_whole(recipe: Recipe, rounds: Sequence[str]) -> Iterator[str]:
+    """What is missing of rounds that were made."""
+    from synth_assets.resources.home import lake
+    from synth_assets.resources.storage.looks import Looks
+
+    for round_ in rounds:
+        row = Looks(lake().root).read(recipe.name, round_)
+        if row and row["state"] not in ("whole", "stale"):
+            yield f"{recipe.name} {round_}: {row['state']}{': ' if row['why'] else ''}{row['why']}"

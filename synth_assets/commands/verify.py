@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from synth_assets.assets.code_location import stage_assets
+from synth_assets.assets.dagster_internals import rounds_at_work
 from synth_assets.assets.in_process import dagster_instance, planned, run_round
+from synth_assets.assets.made_rounds import MadeRounds
 from synth_assets.assets.rounds import RoundFailed
 from synth_assets.assets.states import DagsterInstance, versions
 from synth_assets.commands.options import recipes_named
@@ -42,6 +46,18 @@ def damages(recipe: Recipe, lake: Lake, instance: DagsterInstance) -> Iterator[D
                 place = {"used_by": stage, "cell": "all", **partition}
                 place = {column: place[column] for column in columns.STAGES["calls"]}
                 yield from _look(recipe, lake, "calls", place, None)
+
+
+def mixed(recipe: Recipe, lake: Lake, instance: DagsterInstance, log: CallLog) -> Iterator[Damage]:
+    """Rounds whose stages do not belong together: one was made again, and what reads it was not. Those at
+    which a run is at work are left out."""
+    rounds = MadeRounds(recipe, instance, stage_assets(recipe), lake, log, home.encoder())
+    there = {place["round"] for place in lake.partitions(recipe.name, "conditions", ("round", "cell"))}
+    for round_ in sorted(there - rounds_at_work(instance).get(recipe.name, set())):
+        with suppress(UserError):  # a file is missing or damaged, which is said by itself
+            if why := rounds.mixed(round_):
+                words = f"{recipe.name}, round {round_}: {why}: `synth run {recipe.name} --round {round_}`."
+                yield Damage(why.partition(" ")[0], {"round": round_}, words, readable=True)
 
 
 def _look(
@@ -113,14 +129,14 @@ def _verify_lake(recipe: Recipe, log: CallLog, repairs: bool, out: Output) -> in
     """How many partitions of the recipe are not as they were made, in the end."""
     lake = home.lake()
     with dagster_instance() as instance:
-        found = list(damages(recipe, lake, instance))
+        found = [*damages(recipe, lake, instance), *mixed(recipe, lake, instance, log)]
         out.lines(damage.why for damage in found)
         if found and repairs:
             try:
                 out.lines(list(repair(recipe, found, lake, instance, log)))
             except RoundFailed as failure:
                 print(f"stopped by a check:\n{failure}", file=sys.stderr)
-            found = list(damages(recipe, lake, instance))
+            found = [*damages(recipe, lake, instance), *mixed(recipe, lake, instance, log)]
     places = ((str(lake.path(recipe.name, damage.stage, damage.partition)), damage.why) for damage in found)
     out.wrong(*(Mistake(why, "damaged", file=path) for path, why in places))
     out.lines([f"{recipe.name}: {len(found):,} partitions are missing or not as they were made"])

@@ -214,12 +214,12 @@ def differences(a: Metrics, b: Metrics, first: str, second: str, most: int) -> T
     keys = [key for key in dict.fromkeys([*b, *a]) if key[0] != "confusion"]
     names = {name: i for i, name in enumerate(dict.fromkeys(name for name, _ in keys))}
     keys.sort(key=lambda key: names[key[0]])
-    known = {key: _difference(a.get(key, NOTHING), b.get(key, NOTHING), key[0] in SIZED) for key in keys}
+    known = {key: difference(a.get(key, NOTHING), b.get(key, NOTHING), key[0]) for key in keys}
     largest = set(sorted(known, key=lambda key: -abs(known[key][0] or 0))[:most])
     rows = []
     for key in (key for key in keys if key in largest):
-        difference, low, high = known[key]
-        compared = [Number("") if difference is None else general(difference, "+"), interval(low, high, "+")]
+        more, low, high = known[key]
+        compared = [Number("") if more is None else general(more, "+"), interval(low, high, "+")]
         sides = [*_bounded(a.get(key, NOTHING)), *_bounded(b.get(key, NOTHING))]
         rows.append([*(text(part, 60) for part in key), *sides, *compared])
     columns = ["metric", "slice", first, "95 % interval", second, "95 % interval", "difference"]
@@ -227,11 +227,11 @@ def differences(a: Metrics, b: Metrics, first: str, second: str, most: int) -> T
     return Table([*columns, "95 % interval"], rows, caption)
 
 
-def _difference(a: Value, b: Value, sized: bool) -> tuple[float | None, float | None, float | None]:
+def difference(a: Value, b: Value, name: str) -> tuple[float | None, float | None, float | None]:
     """b - a, with the interval that follows from theirs (square-and-add; Zou and Donner 2008). There is none
-    for a measure that is `sized` where the two rest on different numbers of rows."""
+    for a metric that changes with the size of a set where the two rest on different numbers of rows."""
     (x, x_low, x_high, x_rows), (y, y_low, y_high, y_rows) = a, b
-    if x is None or y is None or (sized and x_rows != y_rows):
+    if x is None or y is None or (name in SIZED and x_rows != y_rows):
         return None, None, None
     size = max(abs(x), abs(y))
     gain = round(y - x, 3 - math.floor(math.log10(size))) if size else 0.0  # to the digits that are shown

@@ -73,11 +73,13 @@ def sections(round_: Round) -> list[Section]:
         of_labels(round_),
         of_weights(round_),
         *([_changes(round_, metrics)] if metrics else []),
+        _nights(round_),
         _unknown([*no_map, *measured]),
     ]
     return [section for section in every if section.parts]
 
 
+NIGHTS = 14  # that a page shows
 COUNTS = {"asked": "rows asked for", "kept": "rows kept", "training_rows": "rows of the training set"}
 
 
@@ -148,6 +150,18 @@ def _changes(round_: Round, now: Metrics) -> Section:
     compared = differences(by_name(round_.metrics(round=last["day"])), now, "before", "now", 2 * SHOWN)
     parts += [compared] if compared.rows else []
     return Section.of("changes", parts, pages.WORDS["independent"], **last)
+
+
+def _nights(round_: Round) -> Section:
+    """How far the rounds before are, the latest first."""
+    rows = round_.ask(query("nights"), most=NIGHTS)
+    lines = [
+        [row["round"], text(row["state"]), text(row["made"]), pages.dollars(row["cost"])]
+        + [text(row[name] or "") for name in ("changed", "why")]
+        for row in rows
+    ]
+    columns = ["round", "state", "made", "US dollars", "changed since the one before", "why"]
+    return Section.of("nights", [Table(columns, lines)] if lines else [])
 
 
 def _unknown(measured: Sequence[Mapping[str, Any]]) -> Section:

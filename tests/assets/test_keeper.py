@@ -11,17 +11,19 @@ import dagster as dg
 import pytest
 
 from synth_assets.assets import alerts
+from synth_assets.assets import keeper as keeper_module
 from synth_assets.assets.code_location import build, stage_assets
-from synth_assets.assets.factory import COMPLETE, PROCESS_TAG
+from synth_assets.assets.factory import COMPLETE, LANGUAGE_MODEL_POOL, PROCESS_TAG
 from synth_assets.assets.failures import KIND, WHY, end_dead_runs
 from synth_assets.assets.in_process import dagster_instance, run_round
-from synth_assets.assets.keeper import Keeper
+from synth_assets.assets.keeper import Keeper, Night
+from synth_assets.assets.made_rounds import MadeRounds
 from synth_assets.assets.nightly import keep
 from synth_assets.core.errors import UserError
 from synth_assets.partitions import cell_key
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.gateway.batches.collect import collect
+from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.home import call_log, lake
 from synth_assets.resources.storage.process import this_process
 from synth_assets.stages import tables
@@ -47,8 +49,18 @@ def instance(project: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+@pytest.fixture(autouse=True)
+def switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The schedule is on since today."""
+    monkeypatch.setattr(keeper_module, "switched_on_at", lambda *_: datetime.now(UTC).timestamp())
+
+
 def keeper(recipe: Recipe, instance: dg.DagsterInstance, now: datetime = NOW) -> Keeper:
     return keep(recipe, instance, stage_assets(recipe), now)
+
+
+def next_of(keeper: Keeper, tonight: bool = True) -> Night | None:
+    return keeper.next(keeper.due(tonight))
 
 
 def made(
@@ -68,11 +80,12 @@ def made(
 
 
 def failed(
-    instance: dg.DagsterInstance, recipe: Recipe, round_: str, kind: str, why: str, at: datetime = NOW
+    instance: dg.DagsterInstance, recipe: Recipe, round_: str, kind: str, why: str, cell: str = ""
 ) -> None:
-    """A run of the whole round that failed."""
-    job = dg.GraphDefinition(f"{recipe.name}_round").to_job()
-    run = instance.create_run_for_job(job, tags={"dagster/partition": round_, KIND: kind, WHY: why})
+    """A run of the whole round that failed, or of a cell."""
+    job = dg.GraphDefinition(f"{recipe.name}_{'cell' if cell else 'round'}").to_job()
+    partition = cell_key(round_, cell) if cell else round_
+    run = instance.create_run_for_job(job, tags={"dagster/partition": str(partition), KIND: kind, WHY: why})
     instance.report_run_failed(run, why)
 
 
@@ -92,10 +105,10 @@ def test_nights_are_made_in_order(recipe: Recipe, instance: dg.DagsterInstance) 
     first, second, third = NIGHTS
     made(instance, recipe, first, *CELLS, *ROUND)
     made(instance, recipe, second, *CELLS)
-    assert keeper(recipe, instance).next(tonight=True).round == second
+    assert next_of(keeper(recipe, instance)).round == second
     made(instance, recipe, second, *ROUND)
-    assert keeper(recipe, instance).next(tonight=True).round == third
-    assert keeper(recipe, instance).next() is None
+    assert next_of(keeper(recipe, instance)).round == third
+    assert next_of(keeper(recipe, instance), tonight=False) is None
 
 
 def test_rows_without_an_answer_and_lost_files_are_not_whole(
@@ -116,8 +129,8 @@ def test_a_refresh_that_stopped_in_the_middle_is_made_whole(
     """Its rows are new, and what was made of the old ones is still there."""
     made(instance, recipe, NIGHTS[0], *CELLS, *ROUND)
     made(instance, recipe, NIGHTS[0], "generations")
-    monkeypatch.setattr(Keeper, "_left", lambda *_: True)  # looks closely: see the round below
-    assert keeper(recipe, instance).next().state == "partly made"
+    monkeypatch.setattr(MadeRounds, "_left", lambda *_: True)  # looks closely: see the round below
+    assert next_of(keeper(recipe, instance), tonight=False).state == "partly made"
 
 
 def test_a_round_that_nobody_answered_is_made_by_the_next_try(
@@ -145,23 +158,29 @@ def test_a_round_that_nobody_answered_is_made_by_the_next_try(
         assert len(served.requests) == asked
         edited = load(edit("between: [2, 40]", "between: [2, 30]"))
         assert [n.state for n in keeper(edited, instance, now).due()] == ["stale"]
-        assert keeper(edited, instance, now).next() is None
+        assert next_of(keeper(edited, instance, now), tonight=False) is None
 
 
 def test_a_night_goes_on_when_its_batches_are_back(
     project: Path, edit, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The sensor that collects leaves the night to the keeper, which asks for the whole of it once."""
     round_, now = datetime.now(UTC).date().isoformat(), datetime.now(UTC)
     monkeypatch.setenv("OPENAI_API_KEY", "scripted")
     with BatchEndpoint(polls=0, say=reviewer) as provider:
         edit("rows: 6", f"rows: 6\nmode: batch\nmodel: {{name: m, base_url: {provider.url}}}")
         recipe = load(project / "recipes" / "reviews.yaml")
+        defs = build({"reviews": recipe})
         assert len(run_round(recipe, round_, instance, quiet=True)) == 2  # cells that wait
         (night,) = keeper(recipe, instance, now).due()
         assert (night.state, night.why) == ("with the provider", "6 in batch_1, 6 in batch_2")
-        assert keeper(recipe, instance, now).next(tonight=True) is None
-        collect(call_log(), "reviews/generations")
-        assert keeper(recipe, instance, now).next(tonight=True).round == round_
+        assert next_of(keeper(recipe, instance, now)) is None
+        resources = {"synth_language_model": LanguageModel(call_log(), project)}
+        context = dg.build_sensor_context(
+            instance, repository_def=defs.get_repository_def(), resources=resources
+        )
+        assert not defs.resolve_sensor_def("reviews_collect").evaluate_tick(context).run_requests
+        assert next_of(keeper(recipe, instance, now)).round == round_
         assert run_round(recipe, round_, instance, quiet=True) == []
         assert [n.state for n in keeper(recipe, instance, now).due()] == ["whole"]
         assert list(provider.paid.values()) == [1] * 12
@@ -176,14 +195,14 @@ def test_a_night_without_an_endpoint_is_tried_again_and_then_made_up(
     (state,) = keeper(recipe, instance, now).due()
     assert (state.state, state.why) == ("failed", "nobody answers at http://m")
     assert timedelta(minutes=1) < state.again - now < timedelta(minutes=3)
-    assert keeper(recipe, instance, now).next() is None
-    assert keeper(recipe, instance, now + timedelta(minutes=3)).next().round == night
+    assert next_of(keeper(recipe, instance, now), tonight=False) is None
+    assert next_of(keeper(recipe, instance, now + timedelta(minutes=3)), tonight=False).round == night
     for _ in range(2):
         failed(instance, recipe, night, "unreachable", "nobody answers at http://m")
     later = now + timedelta(minutes=31)
-    assert keeper(recipe, instance, later).next() is None or later.date() != now.date()
-    assert keeper(recipe, instance, now + timedelta(days=1)).next().round == night
-    assert keeper(recipe, instance, now + timedelta(days=8)).next() is None
+    assert next_of(keeper(recipe, instance, later), tonight=False) is None or later.date() != now.date()
+    assert next_of(keeper(recipe, instance, now + timedelta(days=1)), tonight=False).round == night
+    assert next_of(keeper(recipe, instance, now + timedelta(days=8)), tonight=False) is None
 
 
 @pytest.mark.parametrize("kind", ["over_budget", "check_failed", "wrong_value"])
@@ -195,8 +214,9 @@ def test_what_another_try_would_not_mend_waits_for_another_day(
     failed(instance, recipe, night, kind, "12 requests were not sent: reviews/all")
     (state,) = keeper(recipe, instance, now).due()
     assert state.state == ("over budget" if kind == "over_budget" else "failed")
-    assert keeper(recipe, instance, now + timedelta(hours=1)).next() is None or now.hour == 23
-    assert keeper(recipe, instance, now + timedelta(days=1)).next().round == night
+    later = keeper(recipe, instance, now + timedelta(hours=1))
+    assert next_of(later, tonight=False) is None or now.hour == 23
+    assert next_of(keeper(recipe, instance, now + timedelta(days=1)), tonight=False).round == night
 
 
 def test_a_run_whose_process_is_gone_ends_and_its_night_goes_on(
@@ -216,6 +236,87 @@ def test_a_run_whose_process_is_gone_ends_and_its_night_goes_on(
         assert ("memory" in night.why) == (deaths == 2)
         assert night.tries == deaths
         assert night.again is not None
+
+
+def test_a_cell_at_which_the_process_died_twice_is_named(
+    recipe: Recipe, instance: dg.DagsterInstance
+) -> None:
+    now = datetime.now(UTC)
+    day = now.date().isoformat()
+    for kind, cell in (("died", "negative"), ("died", "positive"), ("died", "negative")):
+        failed(instance, recipe, day, kind, "The process ended.", cell=cell)
+    (night,) = keeper(recipe, instance, now).due()
+    assert night.why == (
+        "The process ended. It has ended so 2 times at negative: the machine may have too little memory."
+    )
+
+
+def test_rows_without_an_answer_are_asked_for_a_few_times_and_then_told(
+    recipe: Recipe, instance: dg.DagsterInstance
+) -> None:
+    now = datetime.now(UTC)
+    day = now.date().isoformat()
+    made(instance, recipe, day, *CELLS, *ROUND, complete=False)
+    assert next_of(keeper(recipe, instance, now)).round == day
+    job = dg.GraphDefinition(f"{recipe.name}_round").to_job()
+    for tries in (1, 2, 3):
+        run = instance.create_run_for_job(job, tags={"dagster/partition": day})
+        for event in ("PIPELINE_START", "PIPELINE_SUCCESS"):
+            instance.report_dagster_event(dg.DagsterEvent(event, job.name, message=""), run.run_id)
+        night = keeper(recipe, instance, now).due()[-1]
+        assert (night.state, night.tries, night.needs_somebody) == ("partly made", tries, tries == 3)
+        assert next_of(keeper(recipe, instance, now)) is None
+
+
+def test_a_refresh_of_an_old_round_that_failed_is_tried_again(
+    recipe: Recipe, instance: dg.DagsterInstance
+) -> None:
+    now = datetime.now(UTC)
+    old = (now - timedelta(days=20)).date().isoformat()
+    made(instance, recipe, old, "conditions")
+    assert keeper(recipe, instance, now).due() == []
+    failed(instance, recipe, old, "unreachable", "nobody answers at http://m")
+    assert [night.round for night in keeper(recipe, instance, now).due()] == [old]
+    (night,) = keeper(recipe, instance, now + timedelta(days=9)).last(1)
+    assert night.next.startswith("It is too old to be tried again by itself.")
+
+
+def test_a_recipe_that_never_got_as_far_as_its_metrics_alarms(
+    recipe: Recipe, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    since = NOW - timedelta(days=2)
+    monkeypatch.setattr(keeper_module, "switched_on_at", lambda *_: since.timestamp())
+    made(instance, recipe, NIGHTS[0], "conditions")
+    assert keeper(recipe, instance).late() == "has had no whole night since 2026-11-18: 2 were due."
+    with Endpoint(say=lambda _: "fine") as hook:
+        monkeypatch.setenv(alerts.WEBHOOK, hook.url)
+        told = alerts.tell(recipe, keeper(recipe, instance), [], None)
+        assert alerts.tell(recipe, keeper(recipe, instance), [], told) == told
+        assert [message["text"] for message in hook.requests] == [
+            "reviews has had no whole night since 2026-11-18: 2 were due."
+        ]
+    made(instance, recipe, NIGHTS[1], *CELLS, *ROUND)
+    assert keeper(recipe, instance).late() == ""
+
+
+def test_the_pool_holds_from_the_first_run(instance: dg.DagsterInstance) -> None:
+    """Dagster lets all through that waits when it hears of a pool for the first time."""
+    (pool,) = instance.event_log_storage.get_pool_limits()
+    assert (pool.name, pool.limit, pool.from_default) == (LANGUAGE_MODEL_POOL, 1, True)
+
+
+def test_what_runs_is_not_started_twice_whoever_else_has_died(
+    recipe: Recipe, instance: dg.DagsterInstance
+) -> None:
+    """A daemon that was killed alone, and is back: the process of its run lives."""
+    now = datetime.now(UTC)
+    job = dg.GraphDefinition(f"{recipe.name}_round").to_job()
+    tags = {PROCESS_TAG: this_process(), "dagster/partition": now.date().isoformat()}
+    run = instance.create_run_for_job(job, tags=tags)
+    instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", job.name, message=""), run.run_id)
+    end_dead_runs(instance)
+    assert [night.state for night in keeper(recipe, instance, now).due()] == ["making"]
+    assert next_of(keeper(recipe, instance, now)) is None
 
 
 @pytest.mark.parametrize(("missed", "rounds"), [("skip", NIGHTS[2:]), ("catch_up", NIGHTS[1:])])
@@ -248,11 +349,15 @@ def test_the_webhook_hears_of_a_night_once_and_why(
     failed(instance, recipe, night, "over_budget", "12 requests were not sent: reviews/day")
     with Endpoint(say=lambda _: "fine") as hook:
         monkeypatch.setenv(alerts.WEBHOOK, hook.url + "/T0/secret")
-        told = alerts.tell(recipe, keeper(recipe, instance, now).due(), None)
-        told = alerts.tell(recipe, keeper(recipe, instance, now).due(), told)
+        told = None
+        for _ in range(2):
+            asked = keeper(recipe, instance, now)
+            told = alerts.tell(recipe, asked, asked.due(), told)
         (message,) = hook.requests
     assert message["text"] == (
-        f"reviews {night}: over budget: 12 requests were not sent: reviews/day. It is tried again tomorrow. "
-        f"To do it now: synth run reviews --round {night}"
+        f"reviews {night}: over budget: 12 requests were not sent: reviews/day. Nothing was made. "
+        "The rest is made when the budget allows it: it is tried tomorrow. Once raised: "
+        f"synth run reviews --round {night}"
     )
+    assert (message["state"], message["kept"]) == ("over budget", None)
     assert json.loads(told) == {night: "over budget: 12 requests were not sent: reviews/day."}

@@ -1,0 +1,40 @@
+"""What is known of each night in the morning: the keeper's look, kept as rows of the view `nights`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from synth_assets.assets.keeper import Night
+from synth_assets.core.errors import UserError
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.looks import Looks
+
+UNKNOWN = {"made": "", "kept": None, "cost": None, "changed": ""}
+
+
+def note(recipe: Recipe, lake: Lake, nights: Iterable[Night]) -> list[dict[str, Any]]:
+    """The nights as rows of the view `nights`, written where they are others than at the last look. Whatever
+    is made of a round takes its row away (see `LakeIOManager`)."""
+    looks, rows = Looks(lake.root), []
+    for night in nights:
+        said = {"round": night.round, "state": night.state, "why": night.why, "next": night.next}
+        row = looks.read(recipe.name, night.round)
+        if row is None or {name: row.get(name) for name in said} != said:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            row = {**said, **_brought(recipe, night.round), "looked_at": now}
+            looks.write(recipe.name, row)
+        rows.append(row)
+    return rows
+
+
+def _brought(recipe: Recipe, round_: str) -> dict[str, Any]:
+    from synth_assets.report.nights import brought
+    from synth_assets.report.views import show
+
+    try:
+        return brought(recipe, show(recipe), round_)
+    except UserError:  # a file of the round cannot be read; the state says so
+        return UNKNOWN
