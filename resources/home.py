@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.call_log.postgres import is_url
 from synth_assets.resources.encoder import MiniLM
+from synth_assets.resources.storage import disk
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.warehouse import Warehouse
 
@@ -35,6 +36,14 @@ def reports(recipe: str) -> Path:
 def lake() -> Lake:
     """The rows that were made."""
     return Lake(home() / "lake")
+
+
+def on_disk() -> str:
+    """What this home takes on disk, for people."""
+    there = lake()
+    parts = ("round", "cell")
+    made = [{p["round"] for p in there.partitions(r, "conditions", parts)} for r in there.recipes()]
+    return disk.on_disk(home(), sum(map(len, made)))
 
 
 def warehouse() -> Warehouse:

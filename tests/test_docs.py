@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
+import smtplib
 import sqlite3
+import threading
 from datetime import date
+from email.message import EmailMessage
+from http.server import HTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 
+from synth_assets.assets.alerts import post
 from synth_assets.cli import main
 from synth_assets.core.registry import FILTERS, VALUES
 from synth_assets.recipe import columns
@@ -23,6 +29,7 @@ from synth_assets.report.views import current
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.models import named_models
 from synth_assets.resources.home import warehouse
+from synth_assets.resources.storage.looks import COLUMNS
 from synth_assets.resources.storage.warehouse import VIEWS
 
 ROOT = Path(__file__).parents[1]
@@ -141,3 +148,21 @@ def test_the_guide_names_every_section_and_filter() -> None:
     guide = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
     for name in [*Recipe.model_fields, *FILTERS.known]:
         assert f"`{name}`" in guide or name == "name", name
+
+
+def test_a_night_goes_on_to_e_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example takes what the webhook is told, and the message beside it is such a one."""
+    (program,), (message,) = (examples(kind, "docs/increments.md") for kind in ("python", "json"))
+    sent: list[EmailMessage] = []
+    monkeypatch.setattr(smtplib.SMTP, "connect", lambda *_: (220, b"ready"))
+    monkeypatch.setattr(smtplib.SMTP, "send_message", lambda _, mail: sent.append(mail))
+    monkeypatch.setattr(smtplib.SMTP, "quit", lambda _: None)
+    found: dict = {}
+    exec(program, found)
+    night = json.loads(message)
+    with HTTPServer(("127.0.0.1", 0), found["Mail"]) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        assert post(f"http://127.0.0.1:{server.server_port}/", night) == ""
+    (mail,) = sent
+    assert (mail["Subject"], mail.get_content().strip()) == ("reviews: failed", night["text"])
+    assert {*night} == {"text", "recipe", "checks", *COLUMNS}

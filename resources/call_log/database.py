@@ -42,6 +42,7 @@ class Database(ABC):
     begin: str  # the statement that starts a transaction, and waits for that of another process
     clock: str = ""  # a query: seconds since 1970 as all who share it see them; empty: this machine's
     names: str  # a query: what there is, tables and indexes, and each column as `table.column`
+    shrinks: Sequence[str] = ()  # statements
 
     def __init__(self, name: str) -> None:
         self.name = name  # what errors call it; holds no secret
@@ -70,6 +71,11 @@ class Database(ABC):
     def now(self, execute: Execute) -> float:
         """Seconds since 1970, by the server's clock where there is one."""
         return float(execute(self.clock)[0][0]) if self.clock else time.time()
+
+    def shrink(self) -> None:
+        """Give what was removed back to the disk, where the database does not do so by itself."""
+        for statement in self.shrinks:
+            self.execute(statement)
 
     def close(self) -> None:
         """End this process's connection; the next use opens another."""
@@ -118,6 +124,7 @@ class SQLite(Database):
     """One file; any SQLite client can read it while others write."""
 
     begin = "BEGIN IMMEDIATE"
+    shrinks = ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
     names = (
         "SELECT name FROM sqlite_master UNION ALL SELECT t.name || '.' || c.name "
         "FROM sqlite_master AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table'"

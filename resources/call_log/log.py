@@ -132,12 +132,37 @@ class CallLog:
                 if identity in found:
                     yield dict(zip(COLUMNS, found[identity], strict=True))
 
+    def prompts(self, identities: Iterable[str], before: str) -> tuple[int, int]:
+        """How many of these calls, older than a time, hold their prompt here, and its characters in all."""
+        found = [
+            self.execute(f"SELECT count(*), sum(length(messages)) FROM calls WHERE {where}", values)[0]
+            for where, values in _old(identities, before)
+        ]
+        return sum(n for n, _ in found), sum(size or 0 for _, size in found)
+
+    def put_away(self, identities: Iterable[str], before: str) -> None:
+        """Take the prompts of these calls out of the log, which somebody else holds. The answers stay, under
+        their identities: nobody asks again. A prompt comes back when its answer is used (`put_back`)."""
+        for where, values in _old(identities, before):
+            self.execute(f"UPDATE calls SET messages = '' WHERE {where}", values)
+        self._open().shrink()
+
+    def has_put_away(self) -> bool:
+        """Whether any call is without its prompt."""
+        return bool(self.execute("SELECT 1 FROM calls WHERE messages = '' LIMIT 1"))
+
+    def put_back(self, identity: str, messages: Sequence[Mapping[str, str]]) -> None:
+        """Give a call its prompt again, which its identity is a hash of."""
+        prompt = clean(_json(list(messages)))
+        self.execute("UPDATE calls SET messages = ? WHERE identity = ? AND messages = ''", (prompt, identity))
+
     def verify(self) -> Iterator[Mismatch]:
         """Rows that do not hold the call which their identity stands for: somebody has changed what was asked
-        (or it had half an emoji in it, which the log cannot hold: see `clean`)."""
+        (or it had half an emoji in it, which the log cannot hold: see `clean`). Those whose prompt is put
+        away are left out."""
         query = (
             "SELECT id, identity, messages, parameters, model, endpoint FROM calls "
-            f"WHERE id > ? ORDER BY id LIMIT {CHUNK}"
+            f"WHERE id > ? AND messages <> '' ORDER BY id LIMIT {CHUNK}"
         )
         last = 0
         while rows := self.execute(query, (last,)):
@@ -169,6 +194,12 @@ class CallLog:
             _make_tables(self._database)
             self._has_tables = True
         return self._database
+
+
+def _old(identities: Iterable[str], before: str) -> Iterator[tuple[str, list[str]]]:
+    """Conditions for rows with these identities that are older and hold their prompt, and their values."""
+    for chunk in chunks(dict.fromkeys(identities)):
+        yield f"identity IN {marks(len(chunk))} AND time < ? AND messages <> ''", [*chunk, before]
 
 
 def _make_tables(database: Database) -> None:

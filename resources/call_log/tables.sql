@@ -1,7 +1,7 @@
 CREATE TABLE IF NOT EXISTS calls (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     identity TEXT NOT NULL,       -- synth_assets.core.identity.request_id
-    messages TEXT NOT NULL,       -- JSON: [{role, content}]
+    messages TEXT NOT NULL,       -- JSON: [{role, content}]; empty: put away, the lake has it
     parameters TEXT NOT NULL,     -- JSON: {api, sampling, schema, seed, replicate}
     model TEXT NOT NULL,
     endpoint TEXT NOT NULL,
@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS calls (
 )
 
 CREATE INDEX IF NOT EXISTS calls_identity ON calls (identity)
+
+CREATE INDEX IF NOT EXISTS calls_put_away ON calls (id) WHERE messages = ''
 
 CREATE TABLE IF NOT EXISTS claims (  -- requests in flight: who asks, and until when that holds
     identity TEXT PRIMARY KEY,

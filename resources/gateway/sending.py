@@ -80,6 +80,7 @@ class Sending:
         self.heard = time.monotonic()  # when something was answered
         self.put_off = ("", 0.0)  # why a call waits for another attempt, and until when
         self.claimed: set[str] = set()
+        self.puts_back = self.log.has_put_away()
         self.unwritten: list[tuple[Row, Answer]] = []
         self.say_at: float | None = None  # when it is to be said whom this process waits for
         self.changed = asyncio.Event()  # something may be sent, or the end has come
@@ -146,6 +147,8 @@ class Sending:
     def _settle(self, row: Row, answer: Answer) -> None:
         """An answer has come for a row: take it, or ask once more for one that fits."""
         asked = row.asked
+        if answer.from_log and self.puts_back:
+            self.log.put_back(asked, row.request.messages)
         again = row.correct(answer, self.model, self.endpoint)
         with self.condition:
             self.owner.count(asked, answer)

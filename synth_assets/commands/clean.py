@@ -1,13 +1,15 @@
-"""`synth clean`: say what nobody needs any more, and remove it with --yes.
+"""`synth clean`: say what nobody needs any more, and what a night takes on disk; remove it with --yes.
 
-The call log stays: what was paid comes back free.
+The answers of the call log stay: what was paid comes back free.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from synth_assets.commands.options import as_day, recipes_named
+from synth_assets.commands.options import as_day, as_days, recipes_named
 from synth_assets.core.errors import UserError
+from synth_assets.recipe.columns import STAGES
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
 from synth_assets.resources.storage.lake import Lake, Partition
+from synth_assets.resources.storage.looks import Looks
 from synth_assets.stages.tables import marked, stages, version_made
 
 if TYPE_CHECKING:
@@ -104,6 +108,8 @@ def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -
                 removal.path.unlink(missing_ok=True)
             else:
                 lake.remove(*place)
+            if removal.round:
+                Looks(lake.root).forget(removal.recipe, removal.round)
             wiped.setdefault((removal.recipe, removal.stage), []).append(removal.partition)
     for (recipe, stage), partitions in wiped.items():
         forget(instance, recipe, stage, partitions)
@@ -146,6 +152,13 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="default: all recipes")
     parser.add_argument("--keep-rounds", type=int, metavar="N", help="old rounds: all but the latest N")
     parser.add_argument("--before", metavar="DATE", type=as_day, help="old rounds: those before this day")
+    parser.add_argument(
+        "--older-than",
+        metavar="90d",
+        type=as_days,
+        help="what is older of Dagster's runs, logs and ticks, prompts that the lake has too, and rounds "
+        "beyond `schedule: {keep: N}` of their recipe",
+    )
     parser.add_argument("--rejected-texts", action="store_true", help="texts of rejected rows; reasons stay")
     parser.add_argument("--gone", action="store_true", help="all rows of recipes whose YAML is gone")
     parser.add_argument("--yes", action="store_true", help="do it")
@@ -154,16 +167,58 @@ def options(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> None:
     lake = home.lake()
     removals = list(_removals(options, lake))
-    print("\n".join(report(removals)) if removals else "nothing to remove.")
+    found = list(report(removals)) if removals else []
+    if options.older_than is None:
+        _finish(options, lake, removals, found)
+        return
+    from synth_assets.assets.history import history
+    from synth_assets.assets.history import remove as remove_history
+    from synth_assets.assets.in_process import dagster_instance
+
+    before, log = datetime.now(UTC) - timedelta(days=options.older_than), home.call_log()
+    prompts, size = log.prompts(_held(lake), before.isoformat())
+    with dagster_instance() as instance:
+        old = history(instance, before)
+        found += [
+            f"{len(old.runs):>8,} runs of Dagster's, logs of {len(old.logs):,} more: {old.bytes:,} bytes",
+            f"{old.ticks:>8,} ticks of schedules and sensors",
+            f"{prompts:>8,} prompts of the call log, which the lake has too: {size:,} bytes",
+        ]
+        _finish(options, lake, removals, found, more=bool(old or prompts))
+        if options.yes:
+            remove_history(instance, old, home.home())
+            log.put_away(_held(lake), before.isoformat())
+
+
+def _finish(
+    options: argparse.Namespace,
+    lake: Lake,
+    removals: Sequence[Removal],
+    found: Sequence[str],
+    more: bool = False,
+) -> None:
+    """Say what was found, remove the files if that is wanted, and say what is on disk."""
+    print("\n".join(found) if removals or more else "nothing to remove.")
     if options.yes and removals:
         from synth_assets.assets.in_process import dagster_instance
 
         with dagster_instance() as instance:
             left = list(remove(removals, lake, instance))
         print("\n".join(["", *left, f"removed {len(removals) - len(left):,} of {len(removals):,}."]))
-        print("The call log stays: what was paid comes back free when it is made again.")
-    elif removals:
-        print("\nnothing was removed: add --yes to do it. The call log stays in any case.")
+    if options.yes and (removals or more):
+        print("The answers of the call log stay: what was paid comes back free when it is made again.")
+    elif removals or more:
+        print("\nnothing was removed: add --yes to do it. The answers of the call log stay in any case.")
+    print(f"\n{home.on_disk()}")
+
+
+def _held(lake: Lake) -> Iterator[str]:
+    """The calls whose prompts are in the lake, in files that are as they should be."""
+    for recipe in lake.recipes():
+        for place in lake.partitions(recipe, "calls", STAGES["calls"]):
+            with suppress(UserError):  # damaged
+                calls = lake.table(recipe, "calls", place, ["call_id", "messages"])
+                yield from (call["call_id"] for call in calls.to_pylist() if call["messages"])
 
 
 def _removals(options: argparse.Namespace, lake: Lake) -> Iterator[Removal]:
@@ -175,11 +230,12 @@ def _removals(options: argparse.Namespace, lake: Lake) -> Iterator[Removal]:
         if not home.recipes().is_dir():
             raise UserError(f"--gone: there is no folder {home.recipes()}: set SYNTH_RECIPES.")
         yield from gone([path.stem for path in home.recipes().glob("*.yaml")], lake)
-    rounds = keep or before
     for recipe in recipes_named(options.name):
-        if rounds:
+        if keep or before:
             yield from old_rounds(recipe, lake, keep, before)
+        elif options.older_than is not None and recipe.nightly and recipe.nightly.keep:
+            yield from old_rounds(recipe, lake, recipe.nightly.keep, None)
         if options.rejected_texts:
             yield from rejected_texts(recipe, lake)
-        if not (rounds or options.rejected_texts or options.gone):
+        if not (keep or before or options.rejected_texts or options.gone):
             yield from orphans(recipe, lake)

@@ -113,6 +113,13 @@ def as_day(text: str) -> str:
         raise UserError(f"{text!r} is no date: write it as {date.today().isoformat()}.") from None
 
 
+def as_days(text: str) -> int:
+    """A number of days, as in 90d. UserError says how to write one."""
+    if not text.removesuffix("d").isdecimal():
+        raise UserError(f"{text!r} is no number of days: write it as 90d.")
+    return int(text.removesuffix("d"))
+
+
 def check_round(recipe: Recipe, round_: str | None = None) -> str:
     """The round (default: today's) as a partition key. UserError when it is no date, or no round of the
     recipe."""

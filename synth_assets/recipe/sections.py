@@ -260,6 +260,8 @@ class Schedule(Section):
     """Tries a day, where nobody answers or the machine stops; they are 2, 8 and 30 minutes apart."""
     tell: Literal["failures", "always"] = "failures"
     """Nights that the webhook hears of."""
+    keep: int | None = Field(default=None, ge=1)
+    """The latest rounds that stay, when `synth clean --older-than` removes what is old; by default all."""
 
     @field_validator("cron")
     @classmethod

@@ -318,7 +318,11 @@ LINES = [
     Line("the student", "model_alone: 3", "model_alone: 3, student: false", {}, "metrics"),
     Line("an evaluation", "model_alone: 3", "model_alone: 4", every(1, "label"), "metrics"),
     Line("the schedule", "0 2 * * *", "0 3 * * *"),
-    Line("how failed nights are made up", '"0 2 * * *"', '{cron: "0 2 * * *", catch_up: 3, tries: 2}'),
+    Line(
+        "how failed nights are made up, and how many rounds stay",
+        '"0 2 * * *"',
+        '{cron: "0 2 * * *", catch_up: 3, tries: 2, keep: 90}',
+    ),
     Line("the budget", "rows: 6", "rows: 6\nbudget: {tokens: {day: 1000000}}"),
     Line(
         "a comment or the order of keys", "rows: 6\nmodel: generator\n", "# so\nmodel: generator\nrows: 6\n"

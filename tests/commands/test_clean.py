@@ -10,11 +10,12 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from synth_assets.assets.in_process import dagster_instance
+from synth_assets.assets.in_process import dagster_instance, run_round
 from synth_assets.cli import main
 from synth_assets.partitions import cell_key
+from synth_assets.recipe.load import load
 from synth_assets.report.views import current
-from synth_assets.resources.home import home
+from synth_assets.resources.home import call_log, home
 from synth_assets.resources.storage.lake import Lake
 from tests.assets.test_round import ROUND, one_in
 from tests.commands.test_verify import files
@@ -142,6 +143,51 @@ def test_what_killed_processes_left_goes_and_what_a_living_one_writes_stays(proj
         file.touch()
     assert main(["clean", "--yes"]) == 0
     assert [file.exists() for file in left] == [True, False]  # of another machine nothing is known
+
+
+def test_what_is_old_of_the_history_goes_and_what_rows_rest_on_stays(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
+) -> None:
+    """All of it is older than today. Runs whose rows were replaced go; of the others, their logs."""
+    main(["run", "reviews", "--round", ROUND])
+    edit("between: [2, 40]", "between: [2, 30]")
+    main(["run", "reviews", "--round", ROUND])
+    before, made_of = files(project), made("filtered")
+    with dagster_instance() as instance:
+        runs = instance.get_runs_count()
+    clean = ["clean", "reviews", "--older-than", "0d"]
+    assert main(clean) == 0
+    assert "12 prompts of the call log, which the lake has too" in capsys.readouterr().out
+    with dagster_instance() as instance:
+        assert instance.get_runs_count() == runs
+    assert main([*clean, "--yes"]) == 0
+    assert "on disk: " in capsys.readouterr().out
+    with dagster_instance() as instance:
+        assert 0 < instance.get_runs_count() < runs
+        assert not [p for p in (home() / "history" / "runs").glob("*.db") if p.stem != "index"]
+    assert files(project) == before
+    assert made("filtered") == made_of
+    assert call_log().has_put_away()
+    paid = len(endpoint.requests)
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert capsys.readouterr().err.count("unchanged") == 4
+    with dagster_instance() as instance:
+        run_round(load(project / "recipes" / "reviews.yaml"), ROUND, instance, quiet=True, again=True)
+    assert len(endpoint.requests) == paid
+    assert not call_log().has_put_away()
+    assert ask("select count(*) from reviews.calls where messages = ''") == [(0,)]
+    assert main(["verify", "reviews"]) == 0
+
+
+@pytest.mark.parametrize(("keep", "left"), [(1, {ROUND}), (2, {BEFORE, ROUND})])
+def test_rounds_go_where_the_recipe_says_so(project: Path, edit, keep: int, left: set[str]) -> None:
+    edit('schedule: "0 2 * * *"', f'schedule: {{cron: "0 2 * * *", keep: {keep}}}')
+    lake = Lake(home() / "lake")
+    for round_ in (BEFORE, ROUND):
+        lake.write("reviews", "filtered", {"round": round_}, pa.table({"n": [1]}))
+    assert main(["clean", "--older-than", "90", "--yes"]) == 0
+    assert {place["round"] for place in lake.partitions("reviews", "filtered", ["round"])} == left
+    assert main(["clean", "--older-than", "soon"]) == 2
 
 
 def _dead() -> str:

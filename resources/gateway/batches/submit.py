@@ -97,6 +97,7 @@ class _Submission:
         self.connection = connect(model, str(model.base_url))
         self.connection.learnt |= records.learnt(self.log, self.endpoint, model.name)
         self.whose = str(self.context.get("asset")), str(self.context.get("partition_key"))
+        self.puts_back = self.log.has_put_away()
         self.attempts = records.attempts(self.log, *self.whose)
         self.order: list[str] = []
         self.seen: set[str] = set()
@@ -157,6 +158,8 @@ class _Submission:
 
     def _take(self, row: Row, answer: Answer) -> bool:
         """Whether the row is to be asked once more, because its answer does not fit."""
+        if answer.from_log and self.puts_back:
+            self.log.put_back(row.asked, row.request.messages)
         # what this partition's batches have brought was paid for it, and counts here
         from_log = answer.from_log and row.asked not in self.attempts
         self.owner.count(row.asked, replace(answer, from_log=from_log))

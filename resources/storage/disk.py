@@ -1,0 +1,37 @@
+"""What the data home takes on disk, by folder, and what of that comes with each night."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PARTS = {  # folder or file of the data home -> what it is called
+    "lake": "lake",
+    "calls.sqlite": "call log",
+    "history": "Dagster's history",
+    "storage": "output of stages",
+    "schedules": "Dagster's ticks",
+    "reports": "reports",
+}
+
+
+def taken(home: Path) -> dict[str, int]:
+    """What it is called -> bytes; whatever has no name of its own is `other`."""
+    found = dict.fromkeys((*PARTS.values(), "other"), 0)
+    for file in home.rglob("*"):
+        name = file.relative_to(home).parts[0]
+        name = "calls.sqlite" if name.startswith("calls.sqlite-") else name  # what is on its way into it
+        if file.is_file():
+            found[PARTS.get(name, "other")] += file.stat().st_size
+    return {name: size for name, size in found.items() if size}
+
+
+def on_disk(home: Path, rounds: int) -> str:
+    """A line for people: all, by folder, and a round's share of it."""
+    sizes = taken(home)
+    by = ", ".join(f"{name} {_mega(size)}" for name, size in sorted(sizes.items(), key=lambda item: -item[1]))
+    each = f", {_mega(sum(sizes.values()) / rounds)} a round of {rounds:,}" if rounds else ""
+    return f"on disk: {_mega(sum(sizes.values()))}{each}: {by}"
+
+
+def _mega(size: float) -> str:
+    return f"{size / 1e6:,.1f} MB"
