@@ -29,8 +29,8 @@ NOUNS = ["plot", "cast", "score", "script", "scene", "hero", "ending", "dialogue
 
 
 class Played(NamedTuple):
-    """What a provider says with another status than 200. `Endpoint.play` gives this, or the whole JSON of an
-    answer with status 200, or None for an answer as usual."""
+    """What a provider says with another status than 200, or that is no JSON (bytes). `Endpoint.play` gives
+    this, or the whole JSON of an answer with status 200, or None for an answer as usual."""
 
     status: int
     body: Any
@@ -195,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.endpoint.handle(self)
 
     def send(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
-        data = json.dumps(body).encode()
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
             self.send_header(name, value)

@@ -99,7 +99,7 @@ def test_troubleshooting_has_every_check_and_code() -> None:
     assert re.findall(r"^\| `(\w+)` \|", codes, re.MULTILINE) == [*CODES]
 
 
-@pytest.mark.parametrize("message", examples("text", "docs/troubleshooting.md"))
+@pytest.mark.parametrize("message", examples("text", "docs/troubleshooting.md", "docs/networks.md"))
 def test_troubleshooting_has_messages_that_there_are(message: str) -> None:
     parts = [re.escape(part) for part in message.strip().split("...")]
     assert any(re.search(".*".join(parts), said, re.DOTALL) for said in said_in_code()), message

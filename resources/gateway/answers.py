@@ -18,14 +18,22 @@ from synth_assets.core.asking import TokenLogprob
 from synth_assets.core.text.thoughts import apart
 from synth_assets.resources.call_log.log import clean
 from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.refusals import NOT_ALLOWED
 from synth_assets.resources.gateway.request import LIMITS, Request, longest_answer
 
-FINISH = {  # how an answer ended, in lower case -> what that means; of any other reason the answer is kept
+FINISH = {  # how an answer ended (see `_ending`) -> what that means; of any other reason the answer is kept
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "truncated"),
+    **dict.fromkeys(("model_context_window_exceeded", "error_limit"), "truncated"),
     **dict.fromkeys(("content_filter", "refusal", "safety", "sensitive", "recitation"), "refused"),
-    **dict.fromkeys(("prohibited_content", "blocklist", "spii"), "refused"),
+    **dict.fromkeys(("prohibited_content", "blocklist", "spii", "language", "image_safety"), "refused"),
+    **dict.fromkeys(("content_filtered", "guardrail_intervened", "error_toxic"), "refused"),
     **dict.fromkeys(("error", "abort", "network_error", "insufficient_system_resource"), "provider_error"),
+    **dict.fromkeys(("malformed_function_call", "unexpected_tool_call", "load"), "provider_error"),
 }
+STOPPED = (  # it ended as it should: without a text, it is an empty one
+    *("", "stop", "end_turn", "stop_sequence", "complete", "eos", "eos_token", "null"),
+    *("tool_calls", "tool_use", "function_call"),
+)
 PARTS = {  # type of a part of a content that is a list -> what it holds
     **dict.fromkeys(("text", "output_text"), "text"),
     **dict.fromkeys(("thinking", "reasoning", "redacted_thinking"), "thoughts"),
@@ -49,13 +57,15 @@ class _Said:
 
 def answer_of(choice: Any, request: Request, model: Model, usage: Any) -> dict[str, Any]:
     """Fields of an Answer. ValueError, or what Python raises, for a shape that is none."""
-    said = _said(choice.get("message") or {"content": choice.get("text")})
+    said = _said(choice.get("message") or {"content": choice.get("text")}, request)
     reason = choice.get("finish_reason")
     reason = clean(reason) if isinstance(reason, str) else None
-    outcome, error = FINISH.get((reason or "").lower(), "ok"), None
+    outcome, error = FINISH.get(_ending(reason), "ok"), None
     text = said.refusal or said.text or _arguments(said, request)
-    if choice.get("error") or outcome == "provider_error":
-        outcome, error = "provider_error", told(choice.get("error")) or f"the answer ended with {reason!r}"
+    if choice.get("error"):
+        outcome, error = broken(choice["error"])
+    elif outcome == "provider_error":
+        error = f"the answer ended with {reason!r}"
     elif said.refusal:
         outcome = "refused"
     elif outcome == "ok" and not said.ended:
@@ -67,6 +77,8 @@ def answer_of(choice: Any, request: Request, model: Model, usage: Any) -> dict[s
             error = _only_thoughts(request, model, usage)
         elif said.tools:
             error = f"the model called the tool {_name(said.tools[0])}, and none was offered"
+        elif _ending(reason) not in (*STOPPED, *FINISH):
+            outcome, error = "provider_error", f"the answer ended with {reason!r}, without a text"
     elif outcome == "ok" and request.schema is not None:
         outcome, text, error = _fitting(text, request.schema, model.structured == "words")
     return {
@@ -79,15 +91,25 @@ def answer_of(choice: Any, request: Request, model: Model, usage: Any) -> dict[s
     }
 
 
-def told(error: Any) -> str:
-    """An error that came inside an answer, in the provider's words."""
-    if isinstance(error, dict):
-        return ": ".join(str(error[name]) for name in ("code", "message") if error.get(name))[:500]
-    return str(error or "")[:500]
+def broken(error: Any) -> tuple[str, str]:
+    """Outcome and words of an error that came with status 200, in the place of an answer or inside of one."""
+    given = error if isinstance(error, dict) else {"message": error}
+    words = ": ".join(str(given[name]) for name in ("code", "message") if given.get(name))[:500]
+    if NOT_ALLOWED.search(words):
+        return "refused", words
+    return "rate_limited" if str(given.get("code")) == "429" else "provider_error", words or str(error)[:500]
 
 
-def _said(message: Mapping[str, Any]) -> _Said:
+def _ending(reason: str | None) -> str:
+    """A finish reason in one spelling: `SAFETY`, `content-filter`, `function_call_filter: MALFORMED_...`."""
+    return (reason or "").lower().replace("-", "_").rpartition(":")[2].strip()
+
+
+def _said(message: Mapping[str, Any], request: Request) -> _Said:
     content, said = message.get("content"), _Said()
+    if isinstance(content, dict):  # one part; or the JSON that was asked for, read already
+        json_of_it = request.schema is not None and "type" not in content
+        content = json.dumps(content, ensure_ascii=False) if json_of_it else [content]
     if isinstance(content, list):
         parts = list(_parts(content))
         for name in ("text", "thoughts", "refusal"):

@@ -29,8 +29,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from synth_assets.contracts.model_spec import NamedModel, Price
 from synth_assets.core import strict_yaml
+from synth_assets.core.addresses import check_address
 from synth_assets.core.errors import UserError
 from synth_assets.resources.gateway.embedded_server import packaged_model
+from synth_assets.resources.gateway.network import certificates
 from synth_assets.resources.storage.files import sha256
 
 OPENAI = "https://api.openai.com/v1"
@@ -115,7 +117,8 @@ def address(url: str) -> str:
 def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os.environ) -> Model:
     """What a recipe's `model:` means: "embedded", an alias of models.yaml, a model's name (at
     OPENAI_BASE_URL, or at OpenAI), or an entry as models.yaml has them. SYNTH_MODEL (an alias, a name, or a
-    GGUF file to serve) stands in for "embedded" or nothing. UserError: wrong models.yaml, no file, no key."""
+    GGUF file to serve) stands in for "embedded" or nothing. UserError: wrong models.yaml, address, file, no
+    key."""
     if spec is None or spec == "embedded":
         spec = environ.get("SYNTH_MODEL") or "embedded"
     if isinstance(spec, str):
@@ -123,12 +126,19 @@ def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os
             return Model(**EMBEDDED, **_file(spec), parameters=PARAMETERS, price=FREE)
         spec = named_models(models_file()).get(spec) or NamedModel(name=spec)
     base_url = spec.base_url or environ.get("OPENAI_BASE_URL") or OPENAI
+    try:
+        check_address(base_url)
+    except UserError as error:
+        raise UserError(f"OPENAI_BASE_URL: {error}", error.code, error.fix) from None
     if "@" in urlsplit(base_url).netloc:
-        raise UserError("model: the base URL holds a user or password; name the key's variable in key_env.")
+        fix = "name the key's variable in key_env"
+        raise UserError(f"model: the base URL holds a user or password: {fix}.", "wrong_value", fix)
+    if urlsplit(base_url).scheme.lower() == "https":
+        certificates(environ)
     for name, _ in parse_qsl(urlsplit(base_url).query):
         if SECRET.search(name):
             fix = f"write the variable that holds it as `query: {{{name}: VARIABLE}}` in models.yaml"
-            raise UserError(f"model: the base URL holds a secret ({name}): {fix}.", "secret", fix)
+            raise UserError(f"model: the base URL holds a secret ({name}): {fix}.", "wrong_value", fix)
     entry = spec.model_dump(exclude={"base_url", "prices", "parameters", "reasoning"})
     parameters = {**PARAMETERS, **spec.parameters, **_thinking(spec)}
     price = spec.price(datetime.now(UTC).date())

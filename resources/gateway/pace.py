@@ -23,12 +23,14 @@ MEMORY = 50  # calls that the share is taken over
 IN_A_ROW = 5  # refusals without an answer between them, after which nobody is sent for a while
 LONGEST = 60.0  # seconds that a limit a minute makes anybody wait; more was written by another clock
 LEFT = [  # headers that say how much is left, and when there is more: OpenAI's, which most use; Anthropic's
+    *(("x-ratelimit-remaining", "x-ratelimit-reset"), ("ratelimit-remaining", "ratelimit-reset")),
     *((f"x-ratelimit-remaining-{unit}", f"x-ratelimit-reset-{unit}") for unit in ("requests", "tokens")),
     *(
         (f"anthropic-ratelimit-{unit}-remaining", f"anthropic-ratelimit-{unit}-reset")
         for unit in ("requests", "tokens", "input-tokens", "output-tokens")
     ),
 ]
+DECADES = 1e9  # seconds that are no duration: a time since 1970
 BURST = 1.0  # seconds of a rate that may be used up at once
 
 
@@ -135,10 +137,15 @@ def headroom(headers: Mapping[str, str]) -> float:
 
 
 def until(text: str) -> float:
-    """Seconds from now on: of a duration, or until a time as RFC 3339 writes it; 0 for anything else."""
+    """Seconds from now on: of a duration, or until a time as RFC 3339 writes it or as (milli)seconds since
+    1970; 0 for anything else."""
     with suppress(ValueError):
         return max(0.0, datetime.fromisoformat(text).timestamp() - time.time())
-    return duration(text)
+    seconds = duration(text)
+    for unit in (1000, 1):
+        if seconds > DECADES * unit:
+            return max(0.0, seconds / unit - time.time())
+    return seconds
 
 
 def duration(text: str) -> float:

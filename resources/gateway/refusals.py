@@ -10,11 +10,16 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from synth_assets.resources.gateway.network import LOG_IN, titled
+
 if TYPE_CHECKING:
     from openai import APIStatusError
 
-HEALING = (408, 409, 425, 429)  # and 5xx: asking again may bring an answer
+HEALING = (408, 409, 425, 429, 499)  # and 5xx: asking again may bring an answer
+ALL = ("key", "account", "model", "parameter", "proxy", "tls")  # kinds that concern all prompts
+MISFIT = "json_validate_failed"  # Groq: what the model wrote does not fit
 QUOTA = "insufficient_quota"
+PLAIN = re.compile(r"plain HTTP.{0,40}(HTTPS|SSL)|HTTP request to an HTTPS server", re.IGNORECASE)
 TOO_LONG = re.compile(  # codes and words of what is wrong with this prompt alone
     r"context.?(length|window|size)|(prompt|input|message|request) is too (long|large)|input tokens exceed"
     r"|reduce (the|your) (length|message|prompt|input)|string_above_max_length|request too large",
@@ -27,7 +32,7 @@ NOT_ALLOWED = re.compile(
 )
 MODEL = re.compile(
     r"model_not_found|model not exist|not a valid model|unknown model|invalid model"
-    r"|model\b.{0,80}(does not exist|not found|not exist)",
+    r"|model\b.{0,80}(does not exist|not found|not exist)|access to (the )?model",
     re.IGNORECASE,
 )
 SCHEMA = re.compile(
@@ -54,21 +59,24 @@ class Refusal(NamedTuple):
     says: str
     code: str = ""
     parameter: str = ""
+    text: str = ""  # an answer that the provider itself refused
 
     @classmethod
     def of(cls, error: APIStatusError, scrub: Callable[[str], str]) -> Refusal:
         """From what the client raised."""
-        return cls.said(error.status_code, error.body or error.message, scrub)
+        return cls.said(error.status_code, error.body or error.response.reason_phrase or error.message, scrub)
 
     @classmethod
     def said(cls, status: int, body: Any, scrub: Callable[[str], str]) -> Refusal:
         """From the JSON of an error, with or without `error` and a list around it."""
         body = body[0] if isinstance(body, list) and len(body) == 1 else body
         inner = body.get("error", body) if isinstance(body, dict) else body
+        if isinstance(inner, str) and inner.lstrip().startswith("<"):
+            inner = f"a web page{titled(inner)}"
         if not isinstance(inner, dict):
             return cls(status, scrub(str(inner)))
-        code, parameter = (str(inner.get(name) or "") for name in ("code", "param"))
-        return cls(status, scrub(str(inner.get("message") or inner)), code, parameter)
+        code, parameter, text = (str(inner.get(n) or "") for n in ("code", "param", "failed_generation"))
+        return cls(status, scrub(str(inner.get("message") or inner)), code, parameter, text)
 
     @property
     def heals(self) -> bool:
@@ -77,8 +85,8 @@ class Refusal(NamedTuple):
 
 
 class Concern(NamedTuple):
-    """`kind`: prompt, feature, parameter, key, account, model, heals, unsure. Of a feature, `name` is what is
-    refused and `instead` what is sent in its place (see `wire.body_of`)."""
+    """`kind`: prompt, feature, misfit, heals, unsure, or one of ALL. Of a feature, `name` is what is refused
+    and `instead` what is sent in its place (see `wire.body_of`)."""
 
     kind: str
     name: str = ""
@@ -88,12 +96,20 @@ class Concern(NamedTuple):
 def concern(refusal: Refusal, body: Mapping[str, Any]) -> Concern:
     """What a refusal of this body concerns."""
     status, says = refusal.status, f"{refusal.code} {refusal.says}"
+    if status in LOG_IN:
+        return Concern("proxy")
+    if status == 400 and PLAIN.search(says):
+        return Concern("tls")
     if refusal.code == QUOTA or status == 402:
         return Concern("account")
+    if refusal.code == MISFIT:
+        return Concern("misfit")
     if status in HEALING:
         return Concern("heals")
     if (status <= 500 and TOO_LONG.search(says)) or (status < 500 and NOT_ALLOWED.search(says)):
         return Concern("prompt")
+    if status == 403 and MODEL.search(says):
+        return Concern("model")
     if status in (401, 403):
         return Concern("key")
     if feature := _feature(refusal, body):

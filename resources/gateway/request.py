@@ -93,3 +93,10 @@ def longest_answer(request: Request, model: Model) -> int | None:
     limits = [sampling.get(name) for name in LIMITS if name not in model.does_without]
     limit = next(filter(None, limits), None)
     return limit and limit + (sampling.get("reasoning_tokens") or 0)
+
+
+def about(rows: Sequence[Row], model: Model) -> int:
+    """About what a call for these takes of a limit of tokens a minute: four bytes a token, full answers."""
+    request = rows[0].request
+    prompt = sum(len(m["content"].encode("utf-8", "replace")) for m in request.messages) // 4
+    return prompt + len(rows) * (longest_answer(request, model) or 0)

@@ -22,8 +22,9 @@ from synth_assets.resources.gateway.budget import Use, cost, tokens, used
 from synth_assets.resources.gateway.embedded_server import ensure
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.pace import Rate
-from synth_assets.resources.gateway.request import Request, Row, longest_answer, most_of
-from synth_assets.resources.gateway.transport import Connection, Reply, connect, event_loop, failed
+from synth_assets.resources.gateway.request import Request, Row, about, most_of
+from synth_assets.resources.gateway.transport import Connection, Reply, blaming, connect, event_loop, failed
+from synth_assets.resources.gateway.trial import FEW, FIRST, Trial
 
 if TYPE_CHECKING:
     from synth_assets.resources.gateway.language_model import LanguageModel, Progress
@@ -173,6 +174,8 @@ class Sending:
     async def _run(self, connection: Connection) -> None:
         """Send what is ready, at the model's pace, until the caller has enough or somebody said stop."""
         self.connection, self.pace = connection, connection.pace
+        self.trial = Trial(1 if connection.proxy else FEW)
+        self._later(FIRST)
         self.pace.listeners.add(self.changed)
         self._watch()
         try:
@@ -183,7 +186,8 @@ class Sending:
                 if jobs := self._startable():
                     self._start(jobs)
                 elif self._hopeless():
-                    self._stop(UserError(self._refusals()))
+                    job, refused, _ = self.doubtful[0]
+                    self._stop(UserError(blaming(refused.fatal, job.rows[0].request)))
                 else:
                     await self.changed.wait()
         except Exception as error:
@@ -221,21 +225,15 @@ class Sending:
         jobs: list[_Job] = []
         if len(self.doubtful) >= DOUBTS:
             return jobs
-        for _ in range(min(self.pace.room(), len(self.ready))):
+        for _ in range(min(self.pace.room(), self.trial.room(self.flying), len(self.ready))):
             job = self.ready[0]
-            if self.rate and (wait_s := self.rate.take(1, self._tokens(job))):
+            if self.rate and (wait_s := self.rate.take(1, about(job.rows, self.model))):
                 self._later(wait_s)
                 break
             jobs.append(self.ready.popleft())
         if not jobs and (pause := self.pace.paused_until - time.monotonic()) > 0:
             self._later(pause)
         return jobs
-
-    def _tokens(self, job: _Job) -> int:
-        """About what a call takes of a limit of tokens a minute: four bytes a token, and a full answer."""
-        request = job.rows[0].request
-        prompt = sum(len(m["content"].encode("utf-8", "replace")) for m in request.messages) // 4
-        return prompt + len(job.rows) * (longest_answer(request, self.model) or 0)
 
     def _later(self, seconds: float, job: _Job | None = None) -> None:
         """Look again in a while, at this job first."""
@@ -312,14 +310,25 @@ class Sending:
             self._stop(UserError(result.fatal))
         job.patient_until = job.patient_until or time.monotonic() + PATIENCE
         outcome = result.parts[0]["outcome"]
+        self._try(result, outcome)
         job.spent += outcome != "rate_limited" or time.monotonic() > job.patient_until
         job.billed += result.answered
-        if result.fatal or outcome in FINAL or job.spent >= ATTEMPTS or job.billed >= BILLED:
+        if self.stop or outcome in FINAL or job.spent >= ATTEMPTS or job.billed >= BILLED:
             return self._keep(job, result, latency_s)
         backoff = BACKOFF * 2 ** min(job.attempts - 1, DOUBLINGS) * random.uniform(0.5, 1.5)
         wait = max(result.wait_s, backoff)
         self.put_off = result.parts[0]["error"] or outcome, time.monotonic() + wait
         self._later(wait, job)
+
+    def _try(self, result: Reply, outcome: str) -> None:
+        """Whether the endpoint answers at all: after a few calls that failed, and none that did not, nobody
+        else is asked."""
+        if result.answered or outcome == "refused":
+            self.trial.passed = True
+        elif outcome in ("provider_error", "timed_out") and not self.trial.passed:
+            self.pace.pause(BACKOFF * 2 ** self.trial.failed(result.parts[0]["error"]))
+            if self.trial.in_vain:
+                self._stop(self.connection.in_vain(self.trial.causes))
 
     def _believe(self) -> None:
         """The endpoint takes such requests: what it refused concerns those prompts alone."""
@@ -331,12 +340,6 @@ class Sending:
         """Whether all that was asked was refused, and nothing is under way that may show that it need not."""
         rows = sum(len(job.rows) for job, *_ in self.doubtful)
         return bool(rows) and not self.flying and (len(self.doubtful) >= DOUBTS or rows == self.open)
-
-    def _refusals(self) -> str:
-        """What a person is told then."""
-        job, result, _ = self.doubtful[0]
-        prompt = " ".join(job.rows[0].request.messages[-1]["content"].split())
-        return f"{result.fatal.rstrip('.')}. The prompt ends with {prompt[-80:]!r}."
 
     def _keep(self, job: _Job, result: Reply, latency_s: float) -> None:
         """Give the answers to the rows; an endpoint may give fewer samples than asked for."""
@@ -390,5 +393,5 @@ class Sending:
         result = await self.connection.ask(request, seed, samples)
         budget.settle(reserved, used(result.parts, reserved, price, result.maybe_billed))
         if self.rate and (counts := tokens(result.parts)) is not None:
-            self.rate.give_back(self._tokens(job) - sum(counts))
+            self.rate.give_back(about(job.rows, self.model) - sum(counts))
         return result

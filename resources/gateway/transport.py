@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import gc
-import json
 import os
 import threading
 import time
@@ -19,14 +18,18 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from synth_assets.core.causes import Causes
 from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.log import clean
+from synth_assets.resources.gateway import network
 from synth_assets.resources.gateway.models import Model, key_of
+from synth_assets.resources.gateway.network import Trouble
 from synth_assets.resources.gateway.pace import Pace, headroom
 from synth_assets.resources.gateway.refusals import Concern, Refusal, concern
-from synth_assets.resources.gateway.wire import body_of, read, retry_after
+from synth_assets.resources.gateway.wire import body_of, parsed, read, retry_after
 
 if TYPE_CHECKING:
+    from httpx2 import Response
     from openai import APIStatusError, AsyncOpenAI
 
     from synth_assets.resources.gateway.request import Request
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 CONNECT = 15.0  # seconds for a connection to come about
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 OVERLOADED = (429, 503, 529)
+GATEWAY = (502, 503, 504)  # of the endpoint, or of what stands before it
 _lock = threading.Lock()
 
 
@@ -88,10 +92,12 @@ async def _close_clients() -> None:
 
 @cache
 def _http_client(process: int, trust_env: bool) -> Any:
-    """The pool. A proxy of the environment is for the world outside, not for the embedded server."""
+    """The pool. Proxies and certificates of the environment are for the world outside, not for the embedded
+    server."""
     from openai import DefaultAioHttpClient
 
-    _clients.append(DefaultAioHttpClient(trust_env=trust_env))
+    verify = network.trusted() if trust_env else True
+    _clients.append(DefaultAioHttpClient(trust_env=trust_env, verify=verify))
     return _clients[-1]
 
 
@@ -100,10 +106,13 @@ class Connection:
     """A model at its endpoint, as this process calls it: its client, and its pace so far."""
 
     model: Model
+    url: str  # base URL
     client: AsyncOpenAI
     pace: Pace
     secrets: Sequence[str] = field(repr=False)
+    proxy: str = ""  # that the environment has for the address
     learnt: dict[str, Any] = field(default_factory=dict)  # what the endpoint refuses, see `wire.body_of`
+    heard: bool = False  # it has answered something
 
     async def ask(self, request: Request, seed: int, samples: int = 1) -> Reply:
         """One HTTP call for `samples` answers to the same question."""
@@ -131,27 +140,49 @@ class Connection:
         try:
             async with asyncio.timeout(self.model.timeout_s):
                 response = await self.client.post(PATHS[self.model.api], body=body, cast_to=Response)
+            if elsewhere := self._elsewhere(response):
+                return elsewhere
+            self.heard = True
             self.pace.answered()
             if wait_s := headroom(response.headers):
                 self.pace.pause(min(wait_s, self.model.timeout_s))
-            return Reply(read(json.loads(response.content)), maybe_billed=True, answered=True)
+            return Reply(read(parsed(response.content)), maybe_billed=True, answered=True)
         except TimeoutError:
             self.pace.refused(started, 0.0)
             return failed("timed_out", f"no answer within {self.model.timeout_s:g} s", maybe_billed=True)
         except APIStatusError as error:
             return self._refused(error, started, body)
         except APIConnectionError as error:
-            says, away = self.broken(error)
-            return failed("provider_error", says, unreachable=away, maybe_billed=not away)
+            return await self._broken(error)
         except (ValueError, RecursionError) as error:  # not JSON, or not an answer of this API
             return failed("provider_error", self.scrub(str(error)), maybe_billed=True, answered=True)
 
+    async def _broken(self, error: BaseException) -> Reply:
+        """No answer came: another attempt may bring one, or a person is needed."""
+        trouble = self.trouble(error)
+        if not (self.heard or trouble.away or trouble.fix or self.proxy) and self.url.startswith("http://"):
+            trouble = network.TLS if await network.speaks_tls(self.url) else trouble
+        more: dict[str, Any] = {"unreachable": trouble.away, "maybe_billed": not trouble.away}
+        return failed("provider_error", trouble.says, fatal=self.advice(trouble), **more)
+
+    def _elsewhere(self, response: Response) -> Reply | None:
+        """What a redirect or a web page comes to in the place of an answer: nothing is there for any prompt,
+        unless some were answered."""
+        if (trouble := network.elsewhere(response, self.url, PATHS[self.model.api])) is None:
+            return None
+        return failed("provider_error", trouble.says, fatal="" if self.heard else self.advice(trouble))
+
     def _refused(self, error: APIStatusError, started: float, body: Mapping[str, Any]) -> Reply:
         """A status of 4xx or 5xx: wait and ask again, take it as the answer, or give up the batch."""
+        if elsewhere := self._elsewhere(error.response):
+            return elsewhere
         refusal = Refusal.of(error, self.scrub)
         about, status, says = concern(refusal, body), refusal.status, refusal.says
         if about.kind == "prompt":
             return failed("refused", says)
+        if about.kind == "misfit":
+            part = {"outcome": "invalid", "text": clean(refusal.text), "error": says}
+            return Reply([part], maybe_billed=True, answered=True)
         if about.kind == "feature":
             return Reply((), learnt=True, says=self.learn(about, refusal))
         if about.kind == "heals":
@@ -159,19 +190,28 @@ class Connection:
             if status in OVERLOADED:
                 self.pace.refused(started, wait_s)
             outcome = "rate_limited" if status == 429 else "provider_error"
-            return failed(outcome, f"{status}: {says}", wait_s=wait_s)
-        says = "the key was refused" if about.kind == "key" else says  # providers like to quote it
+            past = f" (by way of the proxy {self.proxy})" if self.proxy and status in GATEWAY else ""
+            return failed(outcome, f"{status}: {says}{past}", wait_s=wait_s)
+        if about.kind == "key" and status == 401:
+            says = "the key was refused"  # providers like to quote it
         fatal, unsure = self.fatal(refusal, about), about.kind == "unsure"
         words = says if unsure else f"{status}: {says}"
         return failed("provider_error", words, fatal=fatal, unsure=unsure)
 
     def fatal(self, refusal: Refusal, about: Concern) -> str:
         """What a person is told of a refusal that cannot heal."""
+        if about.kind in ("proxy", "tls"):
+            trouble = network.TLS
+            if about.kind == "proxy":
+                trouble = network.by_proxy(refusal.status, refusal.says, self.url)
+            return self.advice(trouble)
         where, name, key = self.model.endpoint, self.model.name, self.model.key_env
         status, says = refusal.status, refusal.says
         match about.kind:
-            case "key":
+            case "key" if status == 401:
                 return f"{where} refused the key ({status}): set a valid one in the variable {key}."
+            case "key":
+                return f"{where} refused the key ({status}): {says}. May the one in {key} do this?"
             case "model":
                 return (
                     f"{where} does not know the model {name!r} ({status}: {says}). Check the model's name, "
@@ -184,23 +224,30 @@ class Connection:
                 )
         return f"{where} refused a request to {name!r} ({status}): {says}"
 
-    def unreachable(self, why: str) -> UserError:
+    def unreachable(self, why: str, fix: str = "") -> UserError:
         """What a person is told when nobody answers."""
+        fix = fix or (
+            "set OPENAI_BASE_URL, or base_url under the recipe's model:, to an OpenAI-compatible endpoint, "
+            "or use the embedded model with `model: embedded`"
+        )
+        return UserError(f"nobody answers at {self.model.endpoint} ({why}): {fix}.", "unreachable")
+
+    def in_vain(self, causes: Causes) -> UserError:
+        """What a person is told when the first calls all failed."""
         return UserError(
-            f"nobody answers at {self.model.endpoint} ({why}). Set OPENAI_BASE_URL, or base_url under the "
-            "recipe's model:, to an OpenAI-compatible endpoint, or use the embedded model with "
-            "`model: embedded`.",
+            f"{self.model.endpoint} has answered nothing: {len(causes)} calls failed ({causes}). What was "
+            "answered before is kept: the same command goes on when that is mended.",
             "unreachable",
         )
 
-    def broken(self, error: BaseException) -> tuple[str, bool]:
-        """What went wrong underneath, and whether no connection came about: refused, unknown, no reply."""
-        from aiohttp import ClientConnectorError, ClientError, ConnectionTimeoutError, InvalidURL
+    def trouble(self, error: BaseException) -> Trouble:
+        """What went wrong underneath a call."""
+        found = network.trouble(error, self.url)
+        return found._replace(says=self.scrub(found.says))
 
-        while error.__cause__ is not None and not isinstance(error, ClientError):
-            error = error.__cause__  # the client itself calls every broken connection a timeout
-        nobody_there = isinstance(error, ClientConnectorError | ConnectionTimeoutError | InvalidURL)
-        return self.scrub(f"{type(error).__name__}: {error}"), nobody_there
+    def advice(self, trouble: Trouble) -> str:
+        """What a person is told of it, if there is anything to do."""
+        return f"{self.model.endpoint}: {trouble.says}: {trouble.fix}." if trouble.fix else ""
 
     def scrub(self, text: str) -> str:
         """`text` without secrets, short enough for a log."""
@@ -256,12 +303,19 @@ def connect(model: Model, base_url: str) -> Connection:
             )
             if keyless:
                 client._validate_headers = lambda *_: None  # type: ignore[method-assign]  # it insists on one
-            hidden = [secret for secret in secrets if secret != "none"]
-            _connections[known] = Connection(model, client, Pace(model.max_concurrency), hidden)
+            hidden, pace = [secret for secret in secrets if secret != "none"], Pace(model.max_concurrency)
+            proxy = network.proxy_of(base_url) if model.base_url else ""
+            _connections[known] = Connection(model, base_url, client, pace, hidden, proxy)
         connection = _connections[known]
     connection.model = model
     connection.pace.most = model.max_concurrency
     return connection
+
+
+def blaming(fatal: str, request: Request) -> str:
+    """What a person is told of a refusal, with the prompt that it was of, since it may be that prompt's."""
+    prompt = " ".join(request.messages[-1]["content"].split())
+    return f"{fatal.rstrip('.')}. The prompt ends with {prompt[-80:]!r}."
 
 
 def failed(outcome: str, error: str, **more: Any) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -10,13 +11,15 @@ from email.utils import parsedate_to_datetime
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.resources.gateway.answers import LIMITS, answer_of, told
+from synth_assets.resources.gateway.answers import LIMITS, answer_of, broken
+from synth_assets.resources.gateway.pace import duration, headroom
 
 if TYPE_CHECKING:
     from synth_assets.resources.gateway.models import Model
     from synth_assets.resources.gateway.request import Request
 
-DELAY = re.compile(r"retryDelay\W+(\d+(?:\.\d+)?)s")
+# in the body of a refusal: Google's field, and the words of OpenAI and Groq
+DELAY = re.compile(r"(?:retryDelay\W+|try again in )((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)")
 
 
 def body_of(
@@ -81,16 +84,20 @@ def _without(body: dict[str, Any], learnt: Mapping[str, Any]) -> dict[str, Any]:
 
 def read(data: Any, request: Request, model: Model) -> list[dict[str, Any]]:
     """Fields of an Answer from the JSON of either API, one a sample. ValueError when it is neither's. Tokens
-    are counted for a call as a whole: its samples share them by the length of their texts, an estimate."""
+    are counted for a call as a whole: its samples share them by the length of their texts, an estimate. Of
+    several samples, those that are broken are left out."""
     try:
-        if not data.get("choices") and data.get("error"):
-            raise ValueError(told(data["error"]))
-        usage = data.get("usage")
-        answers = [answer_of(choice, request, model, usage) for choice in data["choices"]]
+        wrong = data.get("error") or (data.get("object") == "error" and data)
+        if wrong and not data.get("choices"):
+            outcome, words = broken(wrong)
+            return [{"outcome": outcome, "error": words}]
+        usage, choices = data.get("usage"), list(data["choices"])
+        answers = [*_answers(choices, request, model, usage)]
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"not an answer of an OpenAI-compatible API: {str(data)[:200]}") from error
     if not answers:
         raise ValueError(f"an answer without choices: {str(data)[:200]}")
+    answers = [a for a in answers if a["outcome"] != "provider_error"] or answers[:1]
     counts = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     sizes = [len(a["text"]) + len(a["thoughts"] or "") for a in answers]
     shares = [_shares(counts[0], [1] * len(answers)), _shares(counts[1], sizes)]
@@ -99,6 +106,30 @@ def read(data: Any, request: Request, model: Model) -> list[dict[str, Any]]:
         {**answer, "prompt_tokens": prompt, "completion_tokens": completion, "tokens_from": told_by}
         for answer, prompt, completion in zip(answers, *shares, strict=True)
     ]
+
+
+def parsed(content: bytes) -> Any:
+    """The JSON of an answer. ValueError says what came instead."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        text = content[:200].decode("utf-8", "replace")
+        stream = text.startswith(("data:", "event:", ": "))
+        what = "a stream of events, which nobody asked for" if stream else "no JSON"
+        raise ValueError(f"{what}: {text!r}" if text else "an empty answer") from None
+
+
+def _answers(choices: list[Any], request: Request, model: Model, usage: Any) -> list[dict[str, Any]]:
+    """Fields of an Answer of each choice that can be read. Raises what is wrong where none can."""
+    answers, wrong = [], None
+    for choice in choices:
+        try:
+            answers.append(answer_of(choice, request, model, usage))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            wrong = error
+    if wrong is not None and not answers:
+        raise wrong
+    return answers
 
 
 def _shares(total: int | None, sizes: Sequence[int]) -> list[int | None]:
@@ -117,11 +148,12 @@ def _count(usage: Any, name: str) -> int | None:
 
 
 def retry_after(headers: Mapping[str, str], body: Any = None) -> float:
-    """Seconds that a Retry-After header asks for (a number, a date, or in -ms milliseconds), or Google's
-    `retryDelay` in the body; else 0."""
+    """Seconds that a Retry-After header asks for (a number, a date, or in -ms milliseconds), or the body, or
+    until more is left by other headers; else 0."""
     milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after", "")
-    if not milliseconds and not value and (delay := DELAY.search(str(body))):
-        return float(delay[1])
+    if not milliseconds and not value:
+        delay = DELAY.search(str(body))
+        return duration(delay[1]) if delay else headroom(headers)
     try:
         return max(0.0, float(milliseconds) / 1000 if milliseconds else float(value or 0))
     except ValueError:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 Said = Iterator[tuple[str, str]]  # what it is about, and what is to be seen of it
 PROMPT = "prompt"
+ELSEWHERE = ("no_key", "mistake")  # a key or a model's file that may be there where the recipe runs
 
 SMALL = (
     "steps.{} is a chat prompt for the embedded model, which has 135 million parameters and follows "
@@ -168,6 +169,8 @@ def _model(recipe: Recipe, spec: str | NamedModel) -> str:
     try:
         model = resolve_model(spec)
     except UserError as error:
+        if error.code not in ELSEWHERE:
+            raise
         return f"{spec} (not ready here: {error})"
     price = model.price
     if recipe.mode == "batch":

@@ -9,6 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from synth_assets.contracts.section import Section, Strict, wrong
+from synth_assets.core.addresses import check_address
+from synth_assets.core.errors import UserError
 
 # what a request says itself, and is no sampling
 OURS = ("messages", "prompt", "model", "seed", "n", "stream", "logprobs", "response_format", "json_schema")
@@ -103,6 +105,16 @@ class NamedModel(Section):
             if name in value:
                 own = f"`parameters: {{{name}: {value[name]}}}`"
                 raise wrong(f"a model has it as {own}, a step of a recipe as `{name}: {value[name]}`", name)
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        try:
+            if value:
+                check_address(value)
+        except UserError as error:
+            raise wrong(error) from None
         return value
 
     @field_validator("parameters")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from synth_assets.contracts.measure import Look, Metric, Row, row
 from synth_assets.contracts.measured import Measured
 from synth_assets.core.text.entities import Entity, pattern_entities
-from synth_assets.evaluation.judging import PROMPTS, ask
+from synth_assets.evaluation.judging import PROMPTS, SAMPLING, ask
 from synth_assets.recipe.measuring import Facts as Wanted
 from synth_assets.selection.select import ranked
 
@@ -114,9 +114,11 @@ def verdict_scores(texts: Sequence[Sequence[bool | None]], k: int) -> dict[str, 
     }
 
 
-def atomic_facts(texts: Sequence[str], model: Completes) -> list[list[str] | None]:
+def atomic_facts(
+    texts: Sequence[str], model: Completes, max_tokens: int = SAMPLING["max_tokens"]
+) -> list[list[str] | None]:
     """What a model lists as the facts of each text (FActScore, Min et al. 2023); None without an answer."""
-    said = ask([PROMPTS["facts"].format(text=text) for text in texts], model, "atomic facts")
+    said = ask([PROMPTS["facts"].format(text=text) for text in texts], model, "atomic facts", max_tokens)
     listed = [
         None if answer is None else (BULLET.sub("", s).strip() for s in answer.splitlines())
         for answer in said
@@ -125,7 +127,10 @@ def atomic_facts(texts: Sequence[str], model: Completes) -> list[list[str] | Non
 
 
 def supported(
-    facts: Sequence[Sequence[str]], find: Callable[[str], Sequence[str]], model: Completes
+    facts: Sequence[Sequence[str]],
+    find: Callable[[str], Sequence[str]],
+    model: Completes,
+    max_tokens: int = SAMPLING["max_tokens"],
 ) -> list[list[bool | None]]:
     """Whether a model sees each fact of each text supported by the passages that `find` gives for it (SAFE,
     Wei et al. 2024, with passages in place of a search engine). None: irrelevant, or no verdict to read."""
@@ -133,7 +138,8 @@ def supported(
     prompts = [
         PROMPTS["support"].format(passages="\n".join(find(fact)) or "(none)", fact=fact) for fact in flat
     ]
-    verdicts = iter([_verdict(answer or "") for answer in ask(prompts, model, "supported")])
+    said = ask(prompts, model, "supported", max_tokens)
+    verdicts = iter([_verdict(answer or "") for answer in said])
     return [[next(verdicts) for _ in of_text] for of_text in facts]
 
 
@@ -185,6 +191,10 @@ class Facts(Metric):
     def _verdicts(self, look: Look, kept: pd.DataFrame) -> list[list[bool | None]]:
         wanted, model = self.wanted, self._model(look)
         drawn = ranked(kept["row_id"], look.recipe.seed, "facts")[: wanted.rows]
-        listed = atomic_facts(list(kept.loc[kept["row_id"].isin(drawn), "text"]), model)
-        known = [facts for facts in listed if facts is not None]
-        return supported(known, lambda fact: look.retrieve(wanted.file, fact, wanted.passages), model)
+        texts, limit = list(kept.loc[kept["row_id"].isin(drawn), "text"]), wanted.max_tokens
+        known = [facts for facts in atomic_facts(texts, model, limit) if facts is not None]
+
+        def find(fact: str) -> Sequence[str]:
+            return look.retrieve(wanted.file, fact, wanted.passages)
+
+        return supported(known, find, model, limit)

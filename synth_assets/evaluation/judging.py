@@ -110,11 +110,12 @@ def rate(
     rubric: str = RUBRIC,
     low: float = 0,
     high: float = 5,
+    max_tokens: int = SAMPLING["max_tokens"],
 ) -> list[float | None]:
     """The rating of each (question, answer), from `low` to `high` (AlpaGasus, Chen et al. 2023); None where
     there is none to read. `rubric` is a format string with `{question}`, `{answer}`, `{low}` and `{high}`."""
     prompts = [rubric.format(question=q, answer=a, low=low, high=high) for q, a in answers]
-    said = ask(prompts, model, "judge rating")
+    said = ask(prompts, model, "judge rating", max_tokens)
     return [None if text is None else rating(text, low, high) for text in said]
 
 

@@ -77,6 +77,8 @@ class Student(Section):
 class Facts(Section):
     """Facts of rows, listed by a model and looked up in passages (SAFE, Wei et al. 2024)."""
 
+    newer = ("max_tokens",)
+
     file: str
     """Passages, one a line."""
     rows: int = Field(default=20, ge=1)
@@ -87,6 +89,8 @@ class Facts(Section):
     """Passages that are looked at for a fact."""
     model: ModelSpec | None = None
     """Default: the annotator's."""
+    max_tokens: int = Field(default=512, ge=1)
+    """Of an answer."""
 
 
 class InContext(Prompted):

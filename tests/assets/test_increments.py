@@ -303,7 +303,7 @@ LINES = [
         "a scorer's prompt", "model: judge, k: 4", "model: judge, k: 2", every(15, "label"), "scores, metrics"
     ),
     Line(
-        "the annotator's or a judge's `max_tokens`",
+        "`max_tokens` of the annotator, a judge or `facts`",
         "model: judge, k: 4",
         "model: judge, k: 4, max_tokens: 2",
         every(15, "label"),

@@ -23,6 +23,26 @@ PROVIDERS = yaml.safe_load(
 FRUIT = json.dumps({"text": "fig", "number": 3})
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("OPENAI_BASE_URL", "htp://127.0.0.1:8000/v1", "write http://127.0.0.1:8000/v1"),
+        ("SSL_CERT_FILE", "gone.pem", "SSL_CERT_FILE names gone.pem, and there is no such file"),
+    ],
+)
+def test_check_refuses_an_address_or_certificates_that_cannot_be(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed, variable: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv("SYNTH_MODEL", "scripted")
+    assert main(["check", "reviews"]) == 0  # a key that is not set here may be where it runs
+    monkeypatch.setenv(variable, value)
+    assert main(["check", "reviews"]) == 2
+    assert says in capsys.readouterr().err
+    (project / "models.yaml").write_text("scripted: {name: m, base_url: 'http://::1:8768/v1'}\n")
+    assert main(["check", "reviews"]) == 2
+    assert "models.yaml:1: scripted.base_url" in capsys.readouterr().err
+
+
 def refusing(*names: str) -> Any:
     """An endpoint that refuses these things, and gives JSON to who asks for it."""
 

@@ -200,7 +200,8 @@ def test_facts_of_rows_are_looked_up_in_passages(
         return f"We saw Tarn, number {body['seed']} of many."
 
     endpoint.say = says
-    edit("schedule:", "metrics: {facts: {file: passages.txt, rows: 4, k: 2, passages: 1}}\nschedule:")
+    wanted = "{file: passages.txt, rows: 4, k: 2, passages: 1, max_tokens: 900}"
+    edit("schedule:", f"metrics: {{facts: {wanted}}}\nschedule:")
     assert main(["check", "reviews"]) == 2
     assert "passages.txt" in capsys.readouterr().err
     (project / "passages.txt").write_text("Tarn lies on a lake.\nOla has a harbour.\n", encoding="utf-8")
@@ -208,6 +209,7 @@ def test_facts_of_rows_are_looked_up_in_passages(
     main(["run", "reviews", "--round", FIRST])
     told = dict(ask("select name, value from reviews.metrics where name like 'fact_%'"))
     assert told == {"fact_precision": 0.5, "fact_recall_at_k": 0.5, "fact_f1_at_k": 0.5}
+    assert [body["max_tokens"] for body in endpoint.requests].count(900) == 4 + 3  # each fact once
     capsys.readouterr()
     main(["plan", "reviews", "--round", FIRST])
     assert "0 calls to make" in capsys.readouterr().out

@@ -163,10 +163,12 @@ def _ask(
         except APIStatusError as error:
             raise _refusal(connection, error, does, known, file) from error
         except (APIConnectionError, HTTPError) as error:
-            says, nobody_there = connection.broken(error)
-            if nobody_there:
-                raise connection.unreachable(says) from error
-            raise Unavailable(f"{where}: {says}", does) from error
+            trouble = connection.trouble(error)
+            if trouble.away:
+                raise connection.unreachable(trouble.says, trouble.fix) from error
+            if advice := connection.advice(trouble):
+                raise UserError(advice) from error
+            raise Unavailable(f"{where}: {trouble.says}", does) from error
         except (ValueError, TypeError, AttributeError, RecursionError) as error:  # no answer of this API
             raise Unavailable(f"{where}: {connection.scrub(str(error))}", does) from error
 

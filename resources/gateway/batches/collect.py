@@ -23,9 +23,9 @@ from synth_assets.resources.gateway.batches import api, records
 from synth_assets.resources.gateway.batches.api import Gone, State, Unavailable
 from synth_assets.resources.gateway.batches.records import Batch, Batched
 from synth_assets.resources.gateway.budget import Budget, cost, total, used
-from synth_assets.resources.gateway.refusals import Refusal, concern
+from synth_assets.resources.gateway.refusals import ALL, Refusal, concern
 from synth_assets.resources.gateway.sending import ATTEMPTS
-from synth_assets.resources.gateway.transport import connect
+from synth_assets.resources.gateway.transport import blaming, connect
 from synth_assets.resources.gateway.wire import body_of, read
 from synth_assets.resources.storage.process import is_gone
 
@@ -94,6 +94,8 @@ class _Collection:
         self.broken = False  # a line could not be read
         self.accepted = False  # a prompt was answered
         self.learnt: dict[str, Any] = dict(batch.learnt)  # what the endpoint refuses
+        self.refused = batch.refused  # why no request can succeed
+        self.doubt = ""  # why it may be that none can
         self.says: list[str] = []
         self.outcomes: Counter[str] = Counter()
 
@@ -117,6 +119,9 @@ class _Collection:
         says = f" ({'; '.join(filter(None, [state.says, *self.says]))})" if state.says or self.says else ""
         for identities in records.rest(self.log, batch.key):
             self._settle(identities, partial(self._unanswered, status, f"batch {provider_id} {status}{says}"))
+        if self.doubt and not (self.accepted or self.refused):
+            with self.log.transaction() as execute:
+                records.relearn(execute, replace(self.batch, refused=self.doubt))
         records.note(self.log, batch.key, "status", status)
         counts = ", ".join(f"{n:,} {outcome}" for outcome, n in sorted(self.outcomes.items()))
         return f"{provider_id} {status}: {counts or 'nothing new'}{says}"
@@ -168,8 +173,8 @@ class _Collection:
             asked = list(records.waiting(execute, self.batch.key, identities))
             pairs = [(request, end(request)) for request in asked]
             self.log.append([self._entry(r, e.part) for r, e in pairs if e.part is not None], execute)
-            if self.learnt != self.batch.learnt:
-                self.batch = replace(self.batch, learnt=dict(self.learnt))
+            if (self.learnt, self.refused) != (self.batch.learnt, self.batch.refused):
+                self.batch = replace(self.batch, learnt=dict(self.learnt), refused=self.refused)
                 records.relearn(execute, self.batch)
             for attempts in {e.spent for _, e in pairs}:
                 them = [r.identity for r, e in pairs if e.spent == attempts]
@@ -195,6 +200,12 @@ class _Collection:
         if refusal.code == "batch_expired":
             return self._failed(refusal.says, "timed_out")
         about = concern(refusal, body_of(self.batch.model, asked.request, 0, 1, self.batch.learnt))
+        if about.kind in ALL:
+            self.refused = self.refused or self.connection.fatal(refusal, about)
+        elif about.kind == "unsure" and status:
+            self.doubt = self.doubt or blaming(self.connection.fatal(refusal, about), asked.request)
+        elif about.kind == "misfit":
+            return _End({"outcome": "invalid", "text": refusal.text, "error": refusal.says}, billed=True)
         if about.kind == "prompt" or (about.kind == "unsure" and status and self.accepted):
             return self._failed(refusal.says, "refused")
         if about.kind == "feature":

@@ -47,17 +47,18 @@ class Batch:
     time: float  # seconds since 1970: when the provider was asked to create it
     waiting: int = 0  # requests that are with the provider
     learnt: Mapping[str, Any] = field(default_factory=dict)  # what the endpoint refuses, see `wire.body_of`
+    refused: str = ""  # why no request can succeed, if that was seen
 
     @classmethod
     def of(cls, *row: Any) -> Batch:
         """From the values of COLUMNS, and the number of requests that wait."""
         key, provider_id, process, model, endpoint, caps, *rest = row
         known = json.loads(model)
-        cost, learnt = known.pop("price"), known.pop("learnt", {})
+        cost, learnt, refused = known.pop("price"), known.pop("learnt", {}), known.pop("refused", "")
         price = Price.model_validate(cost) if cost else None
         limits = [Cap(**cap) for cap in json.loads(caps)]
         batch = cls(key, provider_id, process, Model(**known), price, endpoint, limits, *rest)
-        return replace(batch, learnt=learnt)
+        return replace(batch, learnt=learnt, refused=refused)
 
     def row(self) -> list[Any]:
         """The values of COLUMNS."""
@@ -72,7 +73,8 @@ class Batch:
         """How to ask the model later, and what that costs, as JSON."""
         cost = self.price.model_dump(mode="json", by_alias=True) if self.price else None
         known = {name: getattr(self.model, name) for name in REACH}
-        return json.dumps({**known, "price": cost, "learnt": dict(self.learnt)}, default=dict)
+        found = {"learnt": dict(self.learnt), "refused": self.refused}
+        return json.dumps({**known, "price": cost, **found}, default=dict)
 
     @property
     def context(self) -> dict[str, str | None]:
@@ -182,6 +184,16 @@ def partitions(log: CallLog, asset: str) -> dict[str, str | None]:
 def relearn(execute: Execute, batch: Batch) -> None:
     """Note what its endpoint was found to refuse, for whoever asks it next."""
     execute("UPDATE batches SET model = ? WHERE key = ?", (batch.reach, batch.key))
+
+
+def refused(log: CallLog, asset: str, partition: str) -> str:
+    """Why no request of a partition can succeed, if its batches that have ended say so; said once: they are
+    forgotten, and the next run asks again."""
+    query = f"SELECT {COLUMNS} FROM batches WHERE asset = ? AND partition_key = ? AND NOT {UNFINISHED}"
+    why = next(filter(None, (Batch.of(*row).refused for row in log.execute(query, (asset, partition)))), "")
+    if why:
+        forget(log, asset, partition)
+    return why
 
 
 def learnt(log: CallLog, endpoint: str, name: str) -> dict[str, Any]:

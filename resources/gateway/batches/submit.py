@@ -60,6 +60,9 @@ def answers(owner: LanguageModel, model: Model, requests: Iterable[Request]) -> 
     """One answer a request, as `LanguageModel.stream` gives them; what the call log does not have is
     submitted. Pending as long as requests are with the provider; UserError for what asking again cannot heal.
     What failed in ATTEMPTS batches, or so that another batch would not mend it, is an answer too."""
+    whose = (str(owner.context.get(name)) for name in ("asset", "partition_key"))
+    if why := records.refused(owner.call_log, *whose):
+        raise UserError(why)
     check(model, owner.budget.caps)
     owner.budget.check_price(model.name, model.price)
     submission = _Submission(owner, model)

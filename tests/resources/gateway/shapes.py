@@ -9,6 +9,7 @@ from tests.endpoint import Played
 
 TEXT = "Please help, my card was stolen."
 THOUGHTS = "The user wants a question."
+OUT_OF_ROOM = "model_context_window_exceeded"
 
 
 class Shape(NamedTuple):
@@ -78,12 +79,31 @@ SHAPES = {
     **{
         f"ended with {reason}": Shape(message(TEXT, reason), outcome)
         for outcome, reasons in {
-            "truncated": ("length", "max_tokens", "MAX_TOKENS", "model_length"),
-            "refused": ("content_filter", "refusal", "safety", "SAFETY"),
+            "truncated": ("length", "max_tokens", "MAX_TOKENS", "model_length", OUT_OF_ROOM),
+            "refused": ("content_filter", "content-filter", "refusal", "safety", "SAFETY", "RECITATION"),
             "ok": ("stop", "STOP", "end_turn", "eos", "COMPLETE", "a word that nobody knows", None),
         }.items()
         for reason in reasons
     },
+    "Gemini, a call of a tool that is none": Shape(
+        message(None, "function_call_filter: MALFORMED_FUNCTION_CALL"),
+        *("provider_error", "", None, "ended with 'function_call_filter: MALFORMED_FUNCTION_CALL'"),
+    ),
+    "Gemini, no text and no reason": Shape(
+        message("", "OTHER"), "provider_error", "", None, "ended with 'OTHER', without a text"
+    ),
+    "nothing, and all is well": Shape(message("", "stop"), "ok", ""),
+    "no message": Shape({"index": 0, "finish_reason": "stop", "message": None}, "ok", ""),
+    "a refusal that is empty": Shape(message(TEXT, refusal="")),
+    "a part that stands alone": Shape(message({"type": "text", "text": TEXT})),
+    "OpenRouter, moderated in the middle": Shape(
+        {**message("My"), "error": {"code": 403, "message": "Output was flagged"}},
+        *("refused", "My", None, "403: Output was flagged"),
+    ),
+    "log-probabilities that are none": Shape({**message(TEXT), "logprobs": {"content": None}}),
+    "log-probabilities without a token": Shape(
+        {**message(TEXT), "logprobs": {"content": [{"token": None, "logprob": -1, "bytes": [226]}]}}
+    ),
     "a tool that nobody offered": Shape(
         message(None, "tool_calls", **_tool("{}")), "ok", "", None, "called the tool 'f'"
     ),
@@ -97,6 +117,14 @@ NO_ANSWERS = {  # whole bodies with status 200 -> words of the error
     "null": (None, "not an answer"),
     "a picture": ({"choices": [message([{"type": "image_url"}])]}, "of the type 'image_url'"),
     "a number": ({"choices": [message(7)]}, "content is int"),
+    "an object": ({"choices": [message({"text2": "so"})]}, "of the type None"),
+    "vLLM, an error": ({"object": "error", "message": "no such thing", "code": 400}, "400: no such thing"),
+    "a stream": (
+        Played(200, b'data: {"choices": [{"delta": {}}]}\n\ndata: [DONE]\n\n'),
+        "a stream of events, which nobody asked for",
+    ),
+    "words": (Played(200, b"upstream connect error"), "no JSON: 'upstream connect error'"),
+    "nothing": (Played(200, b""), "an empty answer"),
 }
 
 
@@ -154,6 +182,23 @@ REFUSED = {
     "Groq, too large": Refused(
         413, _error("Request too large for model `x`: Limit 6000, Requested 7000"), "prompt"
     ),
+    "Azure, with what its filter found": Refused(
+        400,
+        {
+            "error": {
+                "message": "The response was filtered due to the prompt triggering the management policy.",
+                "code": "content_filter",
+                "param": "prompt",
+                "status": 400,
+                "innererror": {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {}},
+            }
+        },
+        "prompt",
+    ),
+    "vLLM, an error with its fields outside": Refused(
+        400, {"object": "error", "message": CONTEXT, "type": "BadRequestError", "code": 400}, "prompt"
+    ),
+    "nginx, too large": Refused(413, "<html><head><title>413 Too Large</title></head></html>", "prompt"),
     "DeepSeek": Refused(400, _error("Content Exists Risk", "invalid_request_error"), "prompt"),
     "OpenAI, prompt": Refused(400, _error("Invalid prompt: it was not allowed", "invalid_prompt"), "prompt"),
     "Azure": Refused(400, _error("The response was filtered", "content_filter", "prompt"), "prompt"),
@@ -218,13 +263,34 @@ REFUSED = {
     "a parameter of the user's": Refused(
         400, _error("Unrecognized request argument: top_k"), "parameter", "top_k"
     ),
+    "Groq, what the model wrote is no JSON": Refused(
+        400,
+        {
+            "error": {
+                "message": "Failed to generate JSON. Please adjust your prompt.",
+                "code": "json_validate_failed",
+                "failed_generation": '{"text": ',
+            }
+        },
+        "misfit",
+    ),
     "a wrong key": Refused(401, _error("Incorrect API key provided"), "key"),
     "no credit": Refused(402, _error("Insufficient Balance"), "account"),
     "no quota": Refused(429, _error("You exceeded your current quota", "insufficient_quota"), "account"),
     "no such model": Refused(404, _error("The model `m` does not exist", "model_not_found"), "model"),
+    "OpenAI, a model that is not yours": Refused(
+        403, _error("Project `p` does not have access to model `m`", "model_not_found"), "model"
+    ),
+    "OpenAI, a country": Refused(403, _error("Country, region, or territory not supported"), "key"),
+    "Ollama, no such model": Refused(404, {"error": "model 'm' not found"}, "model"),
+    "a proxy": Refused(407, "", "proxy"),
+    "nginx, TLS": Refused(400, "The plain HTTP request was sent to HTTPS port", "tls"),
     "DeepSeek, no such model": Refused(400, _error("Model Not Exist"), "model"),
     # for whoever asks to find out, or for later
     "words that nobody knows": Refused(400, _error("computer says no"), "unsure"),
     "too much": Refused(429, _error("slow down"), "heals"),
-    "overloaded": Refused(529, _error("Overloaded"), "heals"),
+    **{
+        f"status {status}": Refused(status, _error("Overloaded"), "heals")
+        for status in (408, 409, 425, 499, 500, 502, 503, 504, 520, 522, 524, 529)
+    },
 }

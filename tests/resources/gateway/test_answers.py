@@ -45,6 +45,32 @@ def test_json_is_looked_for_behind_the_thoughts_and_in_the_call_of_a_tool() -> N
         assert (part["outcome"], part["text"]) == ("ok", answer)
 
 
+def test_json_that_was_read_already_is_the_answer() -> None:
+    (part,) = read({"choices": [message({"text": "é"})]}, request(Schema.of({"text": "text"})), Model("m"))
+    assert (part["outcome"], part["text"]) == ("ok", '{"text": "é"}')
+
+
+def test_of_several_samples_the_broken_ones_are_asked_again(lm: LanguageModel) -> None:
+    whole, broken = message(TEXT), SHAPES["broken off by the provider"].choice
+    with Endpoint() as endpoint:
+        played = {"choices": [message(7), broken, whole], "usage": USAGE}
+        endpoint.play = lambda _: played if len(endpoint.requests) == 1 else None
+        model = Model("m", base_url=endpoint.url, samples=3)
+        asked = [Request(({"role": "user", "content": "Write."},), {}, str(n)) for n in range(3)]
+        answers = lm.complete(model, asked)
+        assert sorted(str(a.text) for a in answers) == [TEXT, "Write.!", "Write.!"]
+        assert len(endpoint.requests) == 3
+    assert sum(a.completion_tokens or 0 for a in answers) == 30 + 2 * 2
+
+
+def test_an_error_with_status_200_is_read_as_one(lm: LanguageModel) -> None:
+    flagged = {"error": {"code": 403, "message": "Input was flagged by moderation"}}
+    answer, asked = ask(lm, flagged)
+    assert (answer.outcome, answer.error, asked) == ("refused", "403: Input was flagged by moderation", 1)
+    busy = {"error": {"code": 429, "message": "busy"}}
+    assert read(busy, request(), Model("m")) == [{"outcome": "rate_limited", "error": "429: busy"}]
+
+
 def test_log_probabilities_are_those_of_the_answer() -> None:
     tokens = [{"token": t, "logprob": -1.0, "top_logprobs": []} for t in ("<think>", "so", "</think>", "yes")]
     choice = {**message("<think>so</think>yes"), "logprobs": {"content": tokens}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,12 @@ from synth_assets.core.answer_schema import Schema
 from synth_assets.core.asking import Answer
 from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.log import CallLog
-from synth_assets.resources.gateway import sending
+from synth_assets.resources.gateway import sending, trial
 from synth_assets.resources.gateway.batches import submit
 from synth_assets.resources.gateway.batches.collect import collect
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model
-from synth_assets.resources.gateway.refusals import Refusal, concern
+from synth_assets.resources.gateway.refusals import ALL, Refusal, concern
 from synth_assets.resources.gateway.request import Request
 from synth_assets.resources.gateway.wire import body_of
 from tests.batch_endpoint import BatchEndpoint
@@ -119,24 +120,34 @@ def test_what_a_request_can_do_without_is_left_out_once_and_said_once(asked: Ask
         assert (fresh[0].outcome, refused(asked.endpoint.requests[-1])) == ("ok", None)
 
 
-def test_words_that_nobody_knows_stop_a_run_when_no_prompt_is_answered(asked: Asked) -> None:
-    refused = REFUSED["words that nobody knows"]
+FOR_ALL = [name for name, refused in REFUSED.items() if refused.kind in (*ALL, "unsure")]
+
+
+@pytest.mark.parametrize("name", FOR_ALL, ids=lambda name: name.replace(" ", "-"))
+def test_what_all_prompts_are_refused_for_stops_a_run(asked: Asked, name: str) -> None:
+    """With the same words online and in a batch; when it is mended, all are asked."""
+    refused, requests = REFUSED[name], [request(f"q{n}", None) for n in range(20)]
     asked.endpoint.play = lambda _: Played(refused.status, refused.body)
-    if asked.mode == "batch":
-        assert {a.outcome for a in asked([request(f"q{n}") for n in range(40)])} == {"provider_error"}
-        return
-    with pytest.raises(UserError, match=r"\(400\): computer says no. The prompt ends with 'q\d+'"):
-        asked([request(f"q{n}") for n in range(40)])
-    assert len(asked.endpoint.requests) <= 16 + sending.DOUBTS
-    with pytest.raises(UserError, match="computer says no"):
-        asked([request("the only one")])
-    asked.endpoint.play = None  # refused for all, they are asked again
-    assert {a.outcome for a in asked([request(f"q{n}") for n in range(40)])} == {"ok"}
+    with pytest.raises(UserError) as raised:
+        asked(requests)
+    says = Refusal.said(refused.status, refused.body, str).says
+    words = {"key": "refused the key", "proxy": "the proxy", "tls": "write https://"}
+    assert words.get(refused.kind, says) in str(raised.value)
+    if refused.kind == "unsure":
+        assert re.search(r"The prompt ends with 'q\d+'", str(raised.value))
+    if refused.kind == "parameter":
+        assert f"`parameters: {{{refused.name}: null}}` under 'm'" in str(raised.value)
+    assert len(asked.endpoint.requests) <= trial.FEW + sending.DOUBTS
+    asked.endpoint.play = None
+    assert {a.outcome for a in asked(requests)} == {"ok"}
 
 
-def test_a_refused_parameter_is_named_with_the_line_that_leaves_it_out(asked: Asked) -> None:
-    asked.endpoint.play = REFUSED["a parameter of the user's"]
-    if asked.mode == "batch":
-        return
-    with pytest.raises(UserError, match=r"the parameter 'top_k' .*`parameters: \{top_k: null\}` under 'm'"):
-        asked([request("q")])
+def test_what_a_provider_found_to_be_no_json_is_an_answer_that_does_not_fit(asked: Asked) -> None:
+    """It is asked for once more, with the reason, and not again."""
+    refused = REFUSED["Groq, what the model wrote is no JSON"]
+    asked.endpoint.play = lambda body: Played(400, refused.body) if len(body["messages"]) == 2 else None
+    (answer,) = asked([request("q")])
+    assert (answer.outcome, answer.text) == ("ok", '{"text": "hello"}')
+    asked.endpoint.play = lambda _: Played(400, refused.body)
+    (answer,) = asked([request("another")])
+    assert (answer.outcome, answer.text) == ("invalid", '{"text": ')

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,12 @@ def test_when_it_may_be_tried_again() -> None:
     assert retry_after({}, [QUOTA]) == 34.07
     assert retry_after({"retry-after": "2"}, QUOTA) == 2
     assert retry_after({}, None) == 0
+    assert retry_after({}, {"error": "Rate limit reached. Please try again in 1m7.5s. Visit us."}) == 67.5
+    assert retry_after({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "6m0s"}) == 360
+    in_a_minute = time.time() + 60
+    assert 55 < retry_after({"retry-after": formatdate(in_a_minute, usegmt=True)}) <= 60
+    for reset in (f"{in_a_minute:.0f}", f"{in_a_minute * 1000:.0f}"):  # of OpenRouter, in milliseconds
+        assert 55 < retry_after({"x-ratelimit-remaining": "0", "x-ratelimit-reset": reset}) <= 61
     soon = (datetime.now(UTC) + timedelta(seconds=30)).isoformat().replace("+00:00", "Z")
     for unit in ("requests", "tokens", "input-tokens", "output-tokens"):
         left, reset = (f"anthropic-ratelimit-{unit}-{word}" for word in ("remaining", "reset"))

@@ -1,0 +1,72 @@
+"""What is wrong with the address of an endpoint, as far as one can see it without a call."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from synth_assets.core.errors import UserError
+
+CALLS = ("/chat/completions", "/completions", "/responses", "/embeddings")  # added to a base URL by each call
+WEB = ("http", "https")
+
+
+def check_address(url: str) -> None:
+    """UserError where the base URL of an endpoint is wrong."""
+    if found := wrong_address(url):
+        says, instead = found
+        raise UserError(f"{says}: write {instead}", "wrong_value", f"write {instead}")
+
+
+def wrong_address(url: str) -> tuple[str, str] | None:
+    """What is wrong with a base URL, and what to write in its place; None where nothing is to be seen. What
+    may be secret in it (user, password, query) is not repeated."""
+    shown = re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
+    says = f"{shown!r} is no address of an endpoint"
+    if url != url.strip() or re.search(r"\s", url) or url[:1] in "'\"":
+        return f"{says}: spaces or quotes are in it", re.sub(r"[\s'\"]", "", shown)
+    scheme, slashes, rest = shown.partition("://")
+    if not slashes:
+        rest = re.sub(r"^https?(:/*|/+)", "", shown)
+        return f"{says}: it does not begin with http:// or https://", f"{_likely(rest)}://{rest}"
+    if scheme.lower() not in WEB:
+        return f"{says}: {scheme}:// is not http:// or https://", f"{_likely(rest, scheme)}://{rest}"
+    host, slash, path = rest.partition("/")
+    if bare := _without_brackets(host):
+        return f"{says}: an IPv6 address stands in brackets", f"{scheme}://{bare}{slash}{path}"
+    try:
+        parts = urlsplit(f"{scheme}://{rest}")
+        found = parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is none, brackets without an end
+        found = False
+    if not found:
+        return f"{says}: host or port is missing or wrong", f"{scheme}://HOST:PORT/v1"
+    for end in CALLS:
+        if path.rstrip("/").endswith(end.strip("/")):
+            query = " with the same query" if "?" in url else ""
+            return f"{says}: each call adds {end} itself", shown.rstrip("/").removesuffix(end) + query
+    return None
+
+
+def _likely(rest: str, scheme: str = "") -> str:
+    """http for this machine and for bare addresses, https for the world."""
+    host = rest.partition("/")[0].rpartition("@")[2].partition(":")[0].strip("[]")
+    with suppress(ValueError):
+        return "http" if ip_address(host).is_private else "https"
+    here = host == "localhost" or "." not in host
+    return "https" if scheme.lower().endswith("s") or not here else "http"
+
+
+def _without_brackets(host: str) -> str:
+    """An IPv6 address that lacks its brackets, with them; empty for anything else."""
+    if "[" in host or host.count(":") < 2:
+        return ""
+    front, _, port = host.rpartition(":")
+    with suppress(ValueError):
+        if port.isdecimal() and len(port) > 1 and int(port) < 2**16:
+            return f"[{ip_address(front or '::')}]:{port}"
+    with suppress(ValueError):
+        return f"[{ip_address(host)}]"
+    return f"[{host}]"
