@@ -6,9 +6,11 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -19,12 +21,13 @@ from typing import Any
 import pytest
 
 from tests.endpoint import Endpoint, banker
-from tests.installed import command, environment, variables
+from tests.installed import command, environment, pip, variables, wheel
 from tests.test_docs import examples
 
 __all__ = ["environment"]
 pytestmark = pytest.mark.slow
 
+PYTHONS = ("3.11", "3.12", "3.13")
 FIRST_LOOK_S = 30  # after the install, to the first rows; 5 s with 0.3 s a call, where nothing else runs
 GROUPS = "{repositoriesOrError{... on RepositoryConnection{nodes{location{name} assetGroups{groupName}}}}}"
 
@@ -58,12 +61,30 @@ def test_the_wheel_is_all_that_an_empty_folder_needs(environment: Path, tmp_path
             assert [group["groupName"] for group in location["assetGroups"]] == ["bank"]
 
 
+@pytest.mark.parametrize("version", [v for v in PYTHONS if v != f"3.{sys.version_info.minor}"])
+def test_the_wheel_works_on_the_other_pythons_that_are_here(version: str, tmp_path: Path) -> None:
+    python = shutil.which(f"python{version}") or "nothing"
+    if subprocess.run(f"{python} -c 'import venv'", shell=True, capture_output=True, check=False).returncode:
+        pytest.skip(f"no python{version} on the PATH")  # pyenv has one there that starts nothing
+    venv, folder = tmp_path / "venv", tmp_path / "empty"
+    folder.mkdir()
+    subprocess.run([python, "-m", "venv", "--without-pip", venv], check=True)
+    pip("--python", venv / "bin" / "python", "install", wheel(tmp_path))  # with all that it needs
+    with Endpoint(say=banker) as endpoint:
+        endpoint.logprobs = False
+        synth = command(venv, folder, OPENAI_BASE_URL=endpoint.url, OPENAI_API_KEY="scripted")
+        for line in first_minutes():
+            if line[0] != "ui":
+                said = synth(*line)
+    assert Path(said.strip()).is_file()  # the report
+
+
 def test_the_wheel_says_its_licence_and_its_pythons(environment: Path) -> None:
     (folder,) = environment.glob("lib/python*/site-packages/synth_assets-*.dist-info")
     assert "Apache License" in (folder / "licenses" / "LICENSE").read_text(encoding="utf-8")
     said = (folder / "METADATA").read_text(encoding="utf-8").splitlines()
     assert {"License-Expression: Apache-2.0", "Requires-Python: >=3.11"} <= {*said}
-    for version in ("3.11", "3.12", "3.13"):
+    for version in PYTHONS:
         assert f"Classifier: Programming Language :: Python :: {version}" in said
 
 

@@ -40,6 +40,8 @@ from dagster._core.remote_origin import (
 )
 from dagster._utils.schedules import cron_string_iterator
 
+from synth_assets.recipe.recipe import usual_prefix
+
 if TYPE_CHECKING:
     from synth_assets.resources.storage.lake import Partition
 
@@ -296,7 +298,7 @@ def forget(instance: dg.DagsterInstance, recipe: str, stage: str, partitions: Se
     from sqlalchemy import delete, select, update
 
     storage: Any = instance.event_log_storage
-    asset = dg.AssetKey([recipe, stage])
+    asset = dg.AssetKey([*usual_prefix(), recipe, stage])
     names = ["|".join(p[c] for c in ("cell", "round") if c in p) for p in partitions]
     for i in range(0, len(names), 500):
         events = SqlEventLogStorageTable.c

@@ -5,6 +5,7 @@ What is not said has a default; what is said wrongly is refused with file, line,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
@@ -23,6 +24,12 @@ from synth_assets.recipe.columns import RESERVED
 from synth_assets.recipe.measuring import Metrics, Student
 from synth_assets.recipe.short_forms import AnyFilter, AnyStep, AnyValues
 from synth_assets.resources.home import recipes
+
+
+def usual_prefix() -> tuple[str, ...]:
+    """What assets' keys begin with where nobody says it: `$SYNTH_KEY_PREFIX` (`ml`, or `team/ml`), so that
+    the commands see the runs of a project that has such keys."""
+    return tuple(filter(None, os.environ.get("SYNTH_KEY_PREFIX", "").split("/")))
 
 
 class Recipe(Strict):
@@ -84,7 +91,7 @@ class Recipe(Strict):
     """The first round."""
     seed: int = 0
     """Another number changes every draw."""
-    _key_prefix: tuple[str, ...] = PrivateAttr(())
+    _key_prefix: tuple[str, ...] = PrivateAttr(default_factory=lambda: usual_prefix())
 
     @field_validator("steps", mode="before")
     @classmethod
@@ -259,7 +266,7 @@ class Recipe(Strict):
 
     @property
     def key_prefix(self) -> tuple[str, ...]:
-        """What the keys of its assets begin with, in a project where that is wanted."""
+        """What the keys of its assets begin with, in a project where that is wanted (see `usual_prefix`)."""
         return self._key_prefix
 
     def under(self, key_prefix: Sequence[str]) -> Recipe:

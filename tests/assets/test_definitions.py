@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 
 import synth_assets as synth
+from synth_assets.assets.factory import key
 from synth_assets.core.errors import UserError
+from synth_assets.recipe.load import load
 from tests.assets.test_round import ROUND
 from tests.endpoint import Endpoint
 
@@ -100,3 +102,11 @@ def test_two_of_them_can_be_merged_and_one_recipe_is_there_once(project: Path) -
         synth.definitions(["reviews", project / "recipes"])
     with pytest.raises(UserError, match=r"unknown recipe 'review'. Did you mean 'reviews'"):
         synth.definitions("review")
+
+
+def test_the_commands_know_a_projects_key_prefix(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = project / "recipes" / "reviews.yaml"
+    assert key(load(path), "seeds") == dg.AssetKey(["reviews", "seeds"])
+    monkeypatch.setenv("SYNTH_KEY_PREFIX", "team/ml")
+    assert key(load(path), "seeds") == dg.AssetKey(["team", "ml", "reviews", "seeds"])
+    assert key(load(path).under(["own"]), "seeds") == dg.AssetKey(["own", "reviews", "seeds"])
