@@ -24,7 +24,7 @@ class Causes:
         """Count a cause once more."""
         kind = words[:STATUS] + VARIES.sub("#", words[STATUS:])
         self._times[kind] += 1
-        self._words.setdefault(kind, " ".join(words.split()))
+        self._words.setdefault(kind, " ".join(words.split()) or "no reason was given")
 
     def __len__(self) -> int:
         return self._times.total()

@@ -12,10 +12,15 @@ from typing import Any
 import pytest
 
 from synth_assets.cli import main
+from synth_assets.core.asking import OUTCOMES
+from synth_assets.resources.gateway import sending
 from synth_assets.resources.gateway.refusals import Refusal
+from synth_assets.resources.gateway.trial import FEW
 from tests.assets.test_round import ROUND, ask
 from tests.endpoint import ADJECTIVES, Endpoint, Played, reviewer
+from tests.resources.gateway.networks import Proxy, forget_the_network
 from tests.resources.gateway.shapes import REFUSED, SHAPES, TEXT, message
+from tests.resources.gateway.test_any_answer import whatever
 
 PLAYED = (
     *("DeepSeek R1, thoughts in the text", "Qwen3, whose template holds the beginning", "Mistral, parts"),
@@ -40,7 +45,7 @@ def test_each_shape_of_an_answer_is_a_row_with_its_outcome(
         return {"choices": [SHAPES[name].choice], "usage": {"prompt_tokens": 5, "completion_tokens": 30}}
 
     endpoint.play = play
-    assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert main(["run", "reviews", "--round", ROUND]) == 75  # two rows are without an answer
     made = ask(
         "select parameters, reason, g.text, g.error, thoughts "
         "from reviews.generations as g join reviews.calls using (call_id)"
@@ -139,3 +144,88 @@ def test_a_row_that_no_passage_fits_is_dropped_with_the_reason(
         ("whales", None, "no_value", "passage: no passage of bank.txt shares a word with 'whales'"),
     }
     assert all("whales" not in json.dumps(body) for body in endpoint.requests)
+
+
+def test_what_an_endpoint_does_not_take_is_left_out_of_all_that_is_in_flight(
+    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A schema, and a seed, of an endpoint whose address has a query and which knows who asks by a header."""
+    address = endpoint.url.removesuffix("/v1") + "/openai/deployments/d?api-version=2024-10-21"
+    secret = "headers: {api-key: HEADER}, query: {region: REGION}"
+    (project / "models.yaml").write_text(f"azure: {{name: m, base_url: '{address}', {secret}}}\n")
+    monkeypatch.setenv("HEADER", "sk-header-0123456789")
+    monkeypatch.setenv("REGION", "eu-0123456789")
+    edit("rows: 6", "rows: 12\nmodel: azure")
+    edit("complete: |", "prompt: |")
+    edit('stop: ["\\n"]', "output: {text: text, stars: integer}")
+    said = iter(range(1_000))
+
+    def play(body: dict[str, Any]) -> Any:
+        for name in ("DeepSeek, schema", "pydantic, seed"):
+            if answer := REFUSED[name](body):
+                return answer
+        text = f"the film number {next(said)} is {ADJECTIVES[len(endpoint.requests) % 10]}"
+        return {"choices": [message(json.dumps({"text": text, "stars": 4}))]}
+
+    endpoint.delay_s, endpoint.play = 0.05, play
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    log = capsys.readouterr().err
+    assert (log.count("structured: words"), log.count("parameters: {seed: null}")) == (1, 1)
+    assert ask("select count(*), count(distinct text), min(stars) from reviews.generations") == [(24, 24, 4)]
+    assert len(endpoint.requests) <= 24 + 2 * FEW
+    region = "api-version=2024-10-21&region=eu-0123456789"
+    assert set(endpoint.paths) == {f"/openai/deployments/d/chat/completions?{region}"}
+    assert {headers["api-key"] for headers in endpoint.headers} == {"sk-header-0123456789"}
+    ((row, endpoint_said),) = ask(
+        "select row_id, endpoint from reviews.generations join reviews.calls using (call_id) limit 1"
+    )
+    assert endpoint_said == address.partition("?")[0]
+    assert main(["trace", row]) == 0
+    assert "0123456789" not in capsys.readouterr().out
+
+
+def test_whatever_json_an_endpoint_answers_with_the_round_is_whole(
+    project: Path, endpoint: Endpoint, edit
+) -> None:
+    """Each row has an outcome, and no answer is paid for a third time; so have those of a judge."""
+    edit("rows: 6", "rows: 45")
+    edit("  words: {between: [2, 40]}\n  duplicate: {}", "  judge: {at_least: 0}")
+    bodies, turns, given = whatever(60), count(), dict[int, Any]()
+
+    def play(body: dict[str, Any]) -> Any:
+        turn = given.setdefault(body["seed"], next(turns))
+        if turn % 3 == 0:
+            judged = "from 0 to 5" in body["messages"][-1]["content"]
+            return {"choices": [message("3" if judged else reviewer(body))]}
+        answer = bodies[turn % len(bodies)]
+        return Played(200, b"null") if answer is None else answer
+
+    endpoint.play = play
+    assert main(["run", "reviews", "--round", ROUND]) == 75  # some calls are without an answer
+    made = ask("select text, reason, accepted from reviews.generations")
+    assert len(made) == 90
+    assert all(bool(text and text.strip()) if accepted else reason for text, reason, accepted in made)
+    assert {outcome for (outcome,) in ask("select distinct outcome from reviews.calls")} <= {*OUTCOMES}
+    assert max(Counter(body["seed"] for body in endpoint.requests).values()) == 2
+    assert ask("select count(*) from reviews.scores where judge = 3.0") != [(0,)]
+
+
+def test_a_round_of_which_nothing_is_answered_stops_after_a_few_calls(
+    project: Path, endpoint: Endpoint, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that wants to know who asks is asked once; an endpoint that is down, a few times."""
+    forget_the_network(monkeypatch)
+    with Proxy(407, "Proxy Authentication Required") as proxy:
+        monkeypatch.setenv("http_proxy", f"http://me:hunter2@{proxy.address}")
+        assert main(["run", "reviews", "--round", ROUND]) == 2
+        assert len(proxy.asked) == 1
+    said = capsys.readouterr().err
+    assert f"the proxy {proxy.address} answers 407: Proxy Authentication Required: write a log-in" in said
+    assert "hunter2" not in said
+    monkeypatch.delenv("http_proxy")
+    forget_the_network(monkeypatch)
+    monkeypatch.setattr(sending, "BACKOFF", 0.001)
+    endpoint.fail_next(503, 1_000, message="no upstream")
+    assert main(["run", "reviews", "--round", ROUND]) == 69
+    assert "has answered nothing: 7 calls failed (each time: 503: no upstream)" in capsys.readouterr().err
+    assert len(endpoint.requests) == 7

@@ -14,6 +14,7 @@ BUSY = [f"503: busy, your request is req_{n}f{n}" for n in range(3)]
     [
         ([], ""),
         (["502: Bad\n Gateway"], "502: Bad Gateway"),
+        ([" "], "no reason was given"),
         (BUSY, f"each time: {BUSY[0]}"),
         (["502: Bad Gateway", *BUSY], f"3 of 4 times: {BUSY[0]}"),
         (["429: wait", "500: wait", "429: wait"], "2 of 3 times: 429: wait"),

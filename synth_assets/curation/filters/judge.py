@@ -77,5 +77,5 @@ class Judge(RowFilter):
         }
 
     def why(self, row: Mapping[str, Any]) -> str:
-        words = " ".join((row["judge_answer"] or "").split())
+        words = " ".join(text.split()) if isinstance(text := row["judge_answer"], str) else ""
         return words if len(words) <= 200 else words[:199] + "…"

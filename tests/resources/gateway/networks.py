@@ -5,17 +5,20 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from synth_assets.resources.gateway import network, transport
 from tests.endpoint import Endpoint
 
 
@@ -43,6 +46,17 @@ def over_tls(endpoint: Endpoint, folder: Path, host: str = "", days: int = 30) -
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     endpoint.url = endpoint.url.replace("http://", "https://")
     return certificate
+
+
+def forget_the_network(patch: pytest.MonkeyPatch) -> None:
+    """Proxies and certificates of the environment are read once a process: as in a new one, without any."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        patch.delenv(name, raising=False)
+        patch.delenv(name.upper(), raising=False)
+    for name in network.BUNDLES:
+        patch.delenv(name, raising=False)
+    patch.setattr(transport, "_connections", {})
+    patch.setattr(transport, "_http_client", cache(transport._http_client.__wrapped__))
 
 
 class Proxy:

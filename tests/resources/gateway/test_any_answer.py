@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from synth_assets.annotation.annotators import read as read_label
@@ -65,6 +65,19 @@ right = st.fixed_dictionaries(
     {"choices": st.lists(st.builds(lambda m, c: {**c, "message": m}, message, choice))}
 )
 answers = right | some(choices=st.lists(choice, max_size=2), usage=usage, error=anything) | anything
+
+
+def whatever(number: int) -> list[Any]:
+    """So many answers, the same each time."""
+    found: list[Any] = []
+
+    @settings(max_examples=number, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+    @given(answers)
+    def take(body: Any) -> None:
+        found.append(body)
+
+    take()
+    return found
 
 
 @pytest.fixture(scope="module")

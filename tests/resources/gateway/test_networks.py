@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.log import CallLog
-from synth_assets.resources.gateway import network, sending, transport, trial
+from synth_assets.resources.gateway import network, sending, trial
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model, resolve_model
 from synth_assets.resources.gateway.request import Request
 from tests.endpoint import RESET, Endpoint, Played
-from tests.resources.gateway.networks import Proxy, over_tls
+from tests.resources.gateway.networks import Proxy, forget_the_network, over_tls
 
 PAGE = b"<!doctype html><html><head><title>Welcome to\n nginx!</title></head></html>"
 FEW = trial.IN_VAIN
 
 
 @pytest.fixture(autouse=True)
-def a_new_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Proxies and certificates are read once a process."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    for name in network.BUNDLES:
-        monkeypatch.delenv(name, raising=False)
+def a_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_the_network(monkeypatch)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-scripted")
     monkeypatch.setattr(sending, "BACKOFF", 0.001)
-    monkeypatch.setattr(transport, "_connections", {})
-    transport._http_client.cache_clear()
-    yield
-    transport._http_client.cache_clear()
 
 
 class Asked:
