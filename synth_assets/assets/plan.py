@@ -36,6 +36,16 @@ def note(recipe: Recipe, round_: str, instance: dg.DagsterInstance) -> None:
         instance.report_runless_asset_event(made)
 
 
+def leave_unchanged(context: dg.AssetExecutionContext, recipe: Recipe, unchanged: Unchanged) -> None:
+    """Where a backfill makes the round that begins with this plan, what is unchanged of it is left as it is,
+    the last stage first: so none is launched while what comes after it is not left yet."""
+    asked, round_ = made_with(context.instance, context.run) - {context.asset_key}, context.partition_key
+    if asked:
+        found = [e for e in unchanged.whole(place(recipe.name, round_)) if key(recipe, e[0]) in asked]
+        left = list(leave(context, recipe, reversed(found)))
+        context.log.info(f"{recipe.name} {round_}: {', '.join(left) or 'nothing'} unchanged")
+
+
 def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
     """The asset `plan` of a recipe; `assets` are those of its stages."""
 
@@ -73,11 +83,8 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
         told = [column for column in shown if shown[column].astype(str).any()]
         table = shown[told].to_markdown(index=False, disable_numparse=True)
         numbers = {name: round(value, 4) for name, value in totals(lines).items() if value is not None}
-        if others := made_with(context.instance, context.run) - {context.asset_key}:
-            world = context.instance, assets, synth_lake, synth_language_model.call_log, synth_encoder
-            found = Unchanged(recipe, round_, *world).whole(place(recipe.name, round_))
-            left = list(leave(context, recipe, (each for each in found if key(recipe, each[0]) in others)))
-            context.log.info(f"{recipe.name} {round_}: {', '.join(left) or 'nothing'} unchanged")
+        world = context.instance, assets, synth_lake, synth_language_model.call_log, synth_encoder
+        leave_unchanged(context, recipe, Unchanged(recipe, round_, *world))
         return dg.MaterializeResult(
             metadata={"total": in_short(lines), "plan": dg.MetadataValue.md(table), **numbers},
             data_version=CHANGES_NOTHING,

@@ -7,6 +7,7 @@ before. So what is left there is materialized once more by its last event, witho
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
@@ -49,7 +50,6 @@ class Unchanged:
         self._recipe, self._round, self._instance, self._assets = recipe, round_, instance, assets
         self._lake, self._log, self._encoder = lake, log, encoder
         self._asking = {stage.name for stage in graph(recipe) if stage.model is not None}
-        self._before = list(self._rounds_before())
 
     def left(self, cut: Sequence[str], cells: Sequence[str]) -> dict[str, list[str]]:
         """Cell (empty: what no cell owns) -> the stages that are cut so and are to be made: the first that
@@ -142,13 +142,16 @@ class Unchanged:
                     return True
         return False
 
-    def _rounds_before(self) -> Iterator[tuple[dg.AssetKey, list[int]]]:
+    @cached_property
+    def _before(self) -> list[tuple[dg.AssetKey, list[int]]]:
         """Stages with the numbers of the last event of each partition of the rounds before this one."""
+        found = []
         for stage, cut in tables.stages(self._recipe).items():
             if cut and partitions_of(self._recipe, stage) and stage not in ("calls", "feedback"):
                 asset = key(self._recipe, stage)
                 ids = self._instance.event_log_storage.get_latest_storage_id_by_partition(asset, MADE)
-                yield asset, [n for part, n in ids.items() if part[-len(self._round) :] < self._round]
+                found.append((asset, [n for p, n in ids.items() if p[-len(self._round) :] < self._round]))
+        return found
 
 
 def made_at(record: dg.EventLogRecord) -> int:
