@@ -1,12 +1,19 @@
-"""The data home and what is in it: `$SYNTH_HOME`, by default `.synth` in the working directory."""
+"""The data home and what is in it: `$SYNTH_HOME`, by default `.synth` in the working directory.
+
+Who only reads makes none, and needs no right to write: what it has to write for itself goes to `aside()`.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.call_log.postgres import is_url
 from synth_assets.resources.encoder import MiniLM
@@ -17,20 +24,100 @@ from synth_assets.resources.storage.warehouse import Warehouse
 if TYPE_CHECKING:
     from synth_assets.resources.gateway.language_model import LanguageModel
 
+WRITTEN = ("lake", "lake/*", "looks", "calls.sqlite", "history", "schedules")  # in place, not put in it whole
+
 
 def home() -> Path:
-    """The data home's folder."""
-    return Path(os.environ.get("SYNTH_HOME") or ".synth").absolute()
+    """The data home's folder, whether or not it is there. UserError for a path that databases read as an
+    address with escapes or a query."""
+    folder = _folder("SYNTH_HOME", ".synth")
+    if "?" in str(folder) or unquote(str(folder)) != str(folder):
+        raise UserError(
+            f"the data home {folder} has a ? or a %.. in its path: set SYNTH_HOME to another one."
+        )
+    return folder
 
 
 def recipes() -> Path:
     """The folder of the recipes: `$SYNTH_RECIPES`, by default `recipes` in the working directory."""
-    return Path(os.environ.get("SYNTH_RECIPES") or "recipes").absolute()
+    return _folder("SYNTH_RECIPES", "recipes")
+
+
+def _folder(variable: str, default: str) -> Path:
+    said = os.environ.get(variable) or default
+    try:
+        return Path(said).expanduser().absolute()
+    except RuntimeError:  # nobody knows where this user's home is
+        raise UserError(f"{variable} is {said}, and this user has no home: write the whole path.") from None
+
+
+def needed() -> Path:
+    """The data home, for who has nothing to read where there is none. UserError says so."""
+    if not home().is_dir():
+        raise UserError(
+            f"no data home at {home()}: set SYNTH_HOME, or go where `recipes/` is. The first `synth run` "
+            "makes one."
+        )
+    return home()
+
+
+def made() -> Path:
+    """The data home, made if need be, for who writes into it. UserError where this user cannot."""
+    folder = home()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        why = "" if is_writable() else _owner(folder)
+    except OSError as error:
+        why = error.strerror or str(error)
+    if why:
+        raise UserError(
+            f"the data home {folder} cannot be written ({why}): get the right to, or set SYNTH_HOME to a "
+            "folder of your own. Commands that only read work as it is."
+        )
+    return folder
+
+
+def is_writable() -> bool:
+    """Whether it is there and this user may write into it, and what is in it."""
+    folder = home()
+    inside = (path for name in WRITTEN for path in folder.glob(name))
+    return folder.is_dir() and all(os.access(path, os.W_OK) for path in (folder, *inside))
+
+
+def _owner(folder: Path) -> str:
+    """Why it cannot be written."""
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return "its file system is read-only"
+    try:
+        return f"some of it belongs to {folder.owner()}"
+    except KeyError:
+        return f"some of it belongs to user {folder.stat().st_uid}"
+
+
+def aside() -> Path:
+    """Where a command that only reads writes what it needs for itself: the home, or a folder of this process
+    where the home is not there or cannot be written."""
+    return home() if is_writable() else Path(_aside(home()).name)
+
+
+@cache
+def _aside(folder: Path) -> tempfile.TemporaryDirectory[str]:
+    """With the views and Dagster's records of that home, as they are now."""
+    kept = tempfile.TemporaryDirectory(prefix="synth-", ignore_cleanup_errors=True)
+    for name in ("warehouse.duckdb", "warehouse.json", "looks", "dagster.yaml", "history", "schedules"):
+        if (folder / name).is_dir():
+            shutil.copytree(folder / name, Path(kept.name, name), copy_function=shutil.copyfile)
+        elif (folder / name).exists():
+            shutil.copyfile(folder / name, Path(kept.name, name))
+    return kept
 
 
 def reports(recipe: str) -> Path:
-    """The folder of a recipe's pages and pictures."""
-    return home() / "reports" / recipe
+    """The folder of a recipe's pages and pictures: in the home, or among temporary files where that cannot be
+    written."""
+    if is_writable():
+        return home() / "reports" / recipe
+    return Path(tempfile.gettempdir(), f"synth-reports-{os.getuid()}", recipe)
 
 
 def lake() -> Lake:
@@ -48,7 +135,8 @@ def on_disk() -> str:
 
 def warehouse() -> Warehouse:
     """The views on the lake, as they were last shown."""
-    return Warehouse(home() / "warehouse.duckdb", lake().root)
+    at = aside()
+    return Warehouse(at / "warehouse.duckdb", lake().root, empty=at / "lake")
 
 
 def place_of_calls() -> Path | str:
@@ -62,14 +150,17 @@ def place_of_calls() -> Path | str:
 
 def call_log() -> CallLog:
     """Every model call that was made."""
-    return CallLog(place_of_calls())
+    where = place_of_calls()
+    if where == home() / "calls.sqlite" and not where.exists():  # type: ignore[union-attr]
+        where = aside() / "calls.sqlite"
+    return CallLog(where)
 
 
 def language_model() -> LanguageModel:
-    """The gateway to all models, over this home's call log."""
+    """The gateway to all models, over this home's call log. UserError where that cannot be written."""
     from synth_assets.resources.gateway.language_model import LanguageModel
 
-    return LanguageModel(call_log(), home() / "server")
+    return LanguageModel(CallLog(place_of_calls()), made() / "server")
 
 
 @cache

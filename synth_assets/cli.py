@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.util import find_spec
+from io import TextIOWrapper
 from typing import NoReturn
 
 from synth_assets.commands.options import COMMANDS, module_of, said_of
-from synth_assets.commands.output import Output, failed
-from synth_assets.core.errors import Mistake, UserError
+from synth_assets.commands.output import Output, failed, nobody_listens
+from synth_assets.core.errors import SYSTEMS, Mistake, UserError
 from synth_assets.core.signals import stopping
 
 
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     out = Output(given[0] if given else "", "--json" in given)
     try:
+        _prepare()
         options = _parsed(given, out)
         out.json, options.out = getattr(options, "json", False), out
         with out.whole():
@@ -30,8 +32,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:  # of an option's value
         return out.finish(failed(out, error))
     except BrokenPipeError:  # synth show ... | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        nobody_listens()
         return 0
+
+
+def _prepare() -> None:
+    """For this terminal and this machine, whatever they are."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # it may be closed
+            stream.reconfigure(errors="backslashreplace")  # what it cannot show, and half an emoji anywhere
+    if sys.platform == "win32" or not find_spec("fcntl"):
+        raise UserError(SYSTEMS, "system")
+
+    from synth_assets.resources.home import home
+    from synth_assets.resources.machine import prepare
+
+    prepare(home())
 
 
 def _parsed(given: list[str], out: Output) -> argparse.Namespace:

@@ -130,7 +130,7 @@ class DataSet:
         from synth_assets.commands.options import check_round, with_rows
 
         recipe = with_rows(self.recipe, rows)
-        with dagster_instance() as instance:
+        with dagster_instance(reads=True) as instance:
             day = check_round(recipe, _day(round))
             return Plan(planned(recipe, day, instance, home.lake(), home.call_log()))
 

@@ -89,6 +89,7 @@ def settle(folder: Path, patch: pytest.MonkeyPatch) -> Path:
     patch.setenv("DAGSTER_HOME", str(folder / ".synth"))  # restored when the test ends
     seeds = folder / "seeds.csv"
     seeds.write_text(SEEDS, encoding="utf-8")
+    (folder / ".synth").mkdir()
     (folder / "recipes").mkdir()
     (folder / "recipes" / "reviews.yaml").write_text(RECIPE.replace("SEEDS", str(seeds)), encoding="utf-8")
     return folder

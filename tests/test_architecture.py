@@ -82,7 +82,7 @@ MAY_IMPORT: dict[str, set[str]] = {  # room -> rooms, imports inside functions a
     "commands": BELOW_ASSETS | {"partitions", "assets"},
     "notebook": BELOW_ASSETS | {"partitions", "assets", "commands"},
     "code_location": {"core", "recipe", "assets", "resources"},
-    "cli": {"core", "commands"},
+    "cli": {"core", "commands", "resources"},
 }
 MODULES_TOO = {  # single modules of rooms that are closed otherwise
     "recipe": {

@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from synth_assets.core.errors import UserError
 
@@ -136,6 +137,8 @@ class SQLite(Database):
 
     def _open(self) -> sqlite3.Connection:
         try:
+            if self._is_only_to_read():
+                return self._opened_to_read()
             self._path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA busy_timeout = 30000")
@@ -145,6 +148,19 @@ class SQLite(Database):
         except (sqlite3.Error, OSError) as error:
             raise self._named(error) from error
         return connection
+
+    def _is_only_to_read(self) -> bool:
+        """Whether it is somebody else's. SQLite writes beside the file too."""
+        places = (self._path, self._path.parent)
+        return self._path.exists() and not all(os.access(place, os.W_OK) for place in places)
+
+    def _opened_to_read(self) -> sqlite3.Connection:
+        """With the last rows, which are in a file beside it as long as somebody writes, or was killed. SQLite
+        wants to make that file, unless it is told that nobody writes."""
+        beside = self._path.with_name(f"{self._path.name}-wal")
+        options = "mode=ro" if beside.exists() else "immutable=1"
+        name = f"file:{quote(str(self._path))}?{options}"
+        return sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False)
 
     def _run(self, connection: sqlite3.Connection, statement: str, values: Sequence[Any] = ()) -> Rows:
         try:

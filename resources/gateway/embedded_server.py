@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,6 +39,7 @@ CONTEXT = 768  # tokens a slot holds, prompt and answer together
 IDLE = 15.0  # seconds without a user, after which the server ends
 START = 60.0  # seconds that a server may take to load its model
 
+_started: dict[str, subprocess.Popen[bytes]] = {}  # address -> the server that this process has started
 _held: dict[Path, int] = {}  # folder -> descriptor of its users.lock, open until this process ends
 
 
@@ -68,7 +70,35 @@ def ensure(
         running = _running(home, model)
         if running is None:
             running = _start(model_path.absolute(), home, slots, context, idle)
-    return f"http://127.0.0.1:{running['port']}/v1"
+    return f"{_address(running)}/v1"
+
+
+def answers(url: str) -> bool:
+    """Whether a server is there (`url`: what `ensure` returned)."""
+    from http.client import HTTPException
+
+    try:
+        _direct(f"{url.removesuffix('/v1')}/health").close()  # raises unless it says 200
+    except (OSError, HTTPException):
+        return False
+    return True
+
+
+def how_it_ended(url: str) -> str:
+    """As far as it is known: another process may have started it."""
+    process = _started.get(url.removesuffix("/v1"))
+    return (
+        "it is not known how; too little memory is the usual cause" if process is None else _ending(process)
+    )
+
+
+def _ending(process: subprocess.Popen[bytes]) -> str:
+    code = process.poll()
+    if code is None:
+        return "it gave no answer"
+    if code == -signal.SIGKILL:
+        return "killed by signal 9, as a system does that runs out of memory"
+    return f"ended by signal {-code}" if code < 0 else f"exit status {code}"
 
 
 def end_unused(folder: Path) -> None:
@@ -93,18 +123,27 @@ def _running(home: Path, model: str) -> dict[str, Any] | None:
     """What server.json says, if a server of this very model answers at its port, which another program may
     have been given after a crash; else None."""
     from http.client import HTTPException
-    from urllib.request import ProxyHandler, build_opener
 
-    direct = build_opener(ProxyHandler({}))  # whatever proxy the environment names, this is loopback
     try:
         about = json.loads((home / "server.json").read_text())
-        address = f"http://127.0.0.1:{about['port']}"
-        direct.open(f"{address}/health", timeout=5).close()  # raises unless it says 200
-        with direct.open(f"{address}/v1/models", timeout=5) as models:
+        if not answers(_address(about)):
+            return None
+        with _direct(f"{_address(about)}/v1/models") as models:
             served = json.load(models)["data"][0]["id"]
     except (OSError, HTTPException, ValueError, LookupError, TypeError):
         return None
     return about if about["model"] == model == served else None
+
+
+def _address(about: Mapping[str, Any]) -> str:
+    return f"http://127.0.0.1:{about['port']}"
+
+
+def _direct(url: str) -> Any:
+    """What is there; whatever proxy the environment names, this is loopback."""
+    from urllib.request import ProxyHandler, build_opener
+
+    return build_opener(ProxyHandler({})).open(url, timeout=5)
 
 
 def _start(model_path: Path, home: Path, slots: int, context: int, idle: float) -> dict[str, Any]:
@@ -122,11 +161,13 @@ def _start(model_path: Path, home: Path, slots: int, context: int, idle: float) 
     while process.poll() is None and time.monotonic() < deadline:
         running = _running(home, model)
         if running is not None:
+            _started[_address(running)] = process
             return running
         time.sleep(0.05)
+    why = _ending(process)
     process.kill()
     tail = log_file.read_text(errors="replace")[-1500:].strip()
-    raise UserError(f"the embedded server could not serve {model_path}. End of {log_file}:\n{tail}")
+    raise UserError(f"the embedded server could not serve {model_path} ({why}). End of {log_file}:\n{tail}")
 
 
 def serve(model_path: Path, folder: Path, slots: int, context: int, idle: float) -> None:
@@ -175,6 +216,7 @@ def _parameters(model_path: Path, slots: int, context: int) -> Any:
     parameters.n_ctx = slots * context
     threads = max(1, processors() - 1)  # one core stays with whoever asks
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+    parameters.n_threads_http = slots + 2  # by itself, one a processor of the machine
     parameters.cache_ram_mib = 512  # prefixes that come back: 40 % less reading; it would grow to 8 GiB
     parameters.verbosity = 2  # warnings and errors
     parameters.ui = False

@@ -19,10 +19,10 @@ from synth_assets.core.identity import seed_from
 from synth_assets.resources.call_log.database import chunks
 from synth_assets.resources.call_log.log import Entry
 from synth_assets.resources.gateway.budget import Use, cost, tokens, used
-from synth_assets.resources.gateway.embedded_server import ensure
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.pace import Rate
 from synth_assets.resources.gateway.request import Request, Row, about, most_of
+from synth_assets.resources.gateway.served import Served
 from synth_assets.resources.gateway.transport import Connection, Reply, blaming, connect, event_loop, failed
 from synth_assets.resources.gateway.trial import FEW, FIRST, Trial
 
@@ -137,8 +137,8 @@ class Sending:
         """Start the calls, or tell them that something is in the queue."""
         if self.future is None:
             self.owner.budget.check_price(self.model.name, self.model.price)
-            url = self.model.base_url or ensure(self.model.file(), self.owner.server_folder)
-            running = self._run(connect(self.model, url))
+            self.served = Served(self.model, self.owner.server_folder)
+            running = self._run(connect(self.model, self.served.url))
             self.future = asyncio.run_coroutine_threadsafe(running, event_loop())
         else:
             event_loop().call_soon_threadsafe(self.changed.set)
@@ -282,9 +282,12 @@ class Sending:
 
     async def _ask(self, job: _Job) -> None:
         """One HTTP call, and what is to be made of it."""
-        started = time.monotonic()
+        started, url = time.monotonic(), self.served.url
         try:
             result = await self._call_within_budget(job)
+            if result.broken and await self.served.is_elsewhere(url):
+                self.connection.client.base_url = self.served.url
+                return self.ready.appendleft(job)
             self._take(job, result, time.monotonic() - started)
         except Exception as error:  # not raised here: the other calls must be saved
             self._stop(error)

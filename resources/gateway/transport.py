@@ -50,6 +50,7 @@ class Reply:
     fatal: str = ""  # why no other request can succeed either
     unsure: bool = False  # whether that is so, or whether this prompt alone is refused
     unreachable: bool = False  # no connection came about
+    broken: bool = False  # or it ended before the answer
     maybe_billed: bool = False  # the request arrived, or may have
     answered: bool = False  # with status 200, whatever was in it
     learnt: bool = False  # what the endpoint refuses: ask again, without it
@@ -162,7 +163,7 @@ class Connection:
         trouble = self.trouble(error)
         if not (self.heard or trouble.away or trouble.fix or self.proxy) and self.url.startswith("http://"):
             trouble = network.TLS if await network.speaks_tls(self.url) else trouble
-        more: dict[str, Any] = {"unreachable": trouble.away, "maybe_billed": not trouble.away}
+        more: dict[str, Any] = {"broken": True, "unreachable": trouble.away, "maybe_billed": not trouble.away}
         return failed("provider_error", trouble.says, fatal=self.advice(trouble), **more)
 
     def _elsewhere(self, response: Response) -> Reply | None:

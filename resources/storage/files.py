@@ -6,7 +6,6 @@ nobody reads (`.<name>.<process>.<thread>`), and goes with the next write to the
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import threading
@@ -18,7 +17,13 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import IO
 
+from synth_assets.core.errors import SYSTEMS
 from synth_assets.resources.storage.process import lives, this_process
+
+try:
+    import fcntl
+except ModuleNotFoundError:
+    raise ImportError(SYSTEMS) from None
 
 DAY_S = 86_400.0
 

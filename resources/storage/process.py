@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from hashlib import blake2b
@@ -81,7 +83,34 @@ def _asked(pid: int) -> str:
 
 @cache
 def processors() -> int:
-    """How many this process may use: what a quota of its container, its affinity and the machine allow."""
-    import joblib
+    """How many this process may use: what its affinity and the quotas of its container or service allow. As
+    joblib counts them, which loads numpy: how many threads that starts depends on this."""
+    affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
+    allowed = [len(affinity(0)) if affinity else os.cpu_count() or 1, *_quotas()]
+    if (said := os.environ.get("LOKY_MAX_CPU_COUNT", "")).isdigit():  # how users of joblib say it
+        allowed.append(int(said))
+    return max(1, min(allowed))
 
-    return max(1, int(joblib.cpu_count()))
+
+def _quotas(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
+    """Whole processors that this process's control group, and each around it, may use (Linux, versions 1 and
+    2). In a container the path that it is told may be that on the host; then the root is its own group."""
+    try:
+        lines = groups.read_text().splitlines()
+    except OSError:
+        return
+    for _, controllers, path in (line.split(":", 2) for line in lines):
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        at = root / controllers / path.lstrip("/")
+        for group in (at, *at.parents):
+            with suppress(OSError, ValueError):
+                if controllers:
+                    files = [group / f"cpu.cfs_{name}_us" for name in ("quota", "period")]
+                    quota, period = (int(file.read_text()) for file in files)
+                else:
+                    quota, period = map(int, (group / "cpu.max").read_text().split())
+                if quota > 0:
+                    yield math.ceil(quota / period)
+            if group == root / controllers:
+                break

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from synth_assets.core.errors import UserError
 from synth_assets.resources.storage import files
 from synth_assets.resources.storage.looks import COLUMNS, Looks
+from synth_assets.resources.storage.process import processors
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,8 +41,9 @@ class Warehouse:
     recipes. What cannot be shown (a file that is no Parquet, say) is a view that says why when it is read,
     and is left out of `main`: the other recipes' views stay up."""
 
-    def __init__(self, path: Path, lake: Path) -> None:
-        self.path, self.lake = Path(path), Path(lake)
+    def __init__(self, path: Path, lake: Path, empty: Path | None = None) -> None:
+        """`empty`: where the files without rows are, if not in the lake: it may be somebody else's."""
+        self.path, self.lake, self.empty = Path(path), Path(lake), Path(empty or lake)
 
     def show(
         self, recipe: str, stages: Mapping[str, pa.Schema], cuts: Cuts, only: Only | None = None
@@ -52,16 +54,17 @@ class Warehouse:
     def show_all(self, recipes: Mapping[str, Shown], keep: Collection[str] | None = None) -> bool:
         """Show these recipes, built once for all of them. The schemas of others stay, or only those of `keep`
         do; their files stay in any case."""
-        views = {name: self._views(name, *shown) for name, shown in recipes.items()}
         new = {
             self._empty(name, stage, schema, cuts[stage])
             for name, (stages, cuts, _) in recipes.items()
             for stage, schema in stages.items()
         }
+        views = {name: self._views(name, *shown) for name, shown in recipes.items()}
         with self._alone():
             shown, troubles = self._state()
             wanted = {n: v for n, v in {**shown, **views}.items() if keep is None or n in views or n in keep}
-            if shown == wanted and not troubles.keys() & views and True not in new and self.path.exists():
+            same = shown == wanted and not troubles.keys() & views and True not in new
+            if same and self.path.exists() and not self._has_moved():
                 return False
             self._build(wanted)
         return True
@@ -72,13 +75,29 @@ class Warehouse:
 
     def _state(self) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
         """What is shown, recipe -> view -> query, and the troubles."""
+        state = self._written()
+        views, before = state.get("views", {}), Path(state.get("lake", self.lake))
+        if before != self.lake:  # the home was moved, or copied
+            for old, new in ((before, self.lake), (before.with_name("looks"), self.lake.with_name("looks"))):
+                old, new = (f"'{literal(as_pattern(place))[1:-1]}/" for place in (old, new))
+                views = {r: {name: q.replace(old, new) for name, q in of.items()} for r, of in views.items()}
+        return views, state.get("troubles", {})
+
+    def _has_moved(self) -> bool:
+        """Whether the views look for the lake where it was before."""
+        return self._written().get("lake", str(self.lake)) != str(self.lake)
+
+    def _written(self) -> dict[str, Any]:
         file = self.path.with_suffix(".json")
-        state = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        return state.get("views", {}), state.get("troubles", {})
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
     def _alone(self) -> AbstractContextManager[None]:
         """Two runs that show two recipes at once build one after the other."""
         return files.locked(self.path.with_suffix(".lock"))
+
+    def _build_again(self) -> None:
+        with self._alone():
+            self._build(self._state()[0])
 
     def _build(self, shown: Mapping[str, Mapping[str, str]]) -> None:
         import duckdb
@@ -104,7 +123,8 @@ class Warehouse:
             for name, parts in across.items():
                 query = " union all by name ".join(parts)
                 connection.execute(f"create view main.{identifier(name)} as {query}")
-        files.write(self.path.with_suffix(".json"), json.dumps({"views": shown, "troubles": troubles}))
+        state = {"lake": str(self.lake), "views": shown, "troubles": troubles}
+        files.write(self.path.with_suffix(".json"), json.dumps(state))
 
     def _empty(self, recipe: str, stage: str, schema: pa.Schema, cut: tuple[str, ...]) -> bool:
         """A file without rows: a stage that nothing was made of yet is an empty view, not an error. Returns
@@ -112,7 +132,7 @@ class Warehouse:
         import pyarrow.parquet as pq
 
         folders = [f"{column}={NEVER[column]}" for column in cut]
-        path = self.lake.joinpath(recipe, stage, *folders, "empty.parquet")
+        path = self.empty.joinpath(recipe, stage, *folders, "empty.parquet")
         with suppress(OSError, ValueError):  # there is none, or it is damaged
             if pq.read_schema(path).equals(schema):
                 return False
@@ -126,20 +146,23 @@ class Warehouse:
         made = {stage: self._stage(recipe, stage, schema, cuts[stage]) for stage, schema in stages.items()}
         for stage, (column, values) in only.items():
             made[stage] += f" where {identifier(column)} in ({', '.join(map(literal, values))})"
-        made |= {"steps": _steps(recipe, stages), "nights": _nights(Looks(self.lake).folder(recipe))}
+        made |= {"steps": _steps(recipe, stages), "nights": _nights(Looks(self.empty).folder(recipe))}
         for path in sorted(VIEWS.glob("*.sql")):
             text = path.read_text(encoding="utf-8").replace("{recipe}", identifier(recipe))
             made[path.stem] = JSON_OF.sub(lambda found: _json_of(stages, *found.groups()), text)
         return made
 
     def _stage(self, recipe: str, stage: str, schema: pa.Schema, cut: tuple[str, ...]) -> str:
-        parts = "/".join([as_pattern(self.lake / recipe / stage), *(f"{c}=*" for c in cut), "*.parquet"])
+        inside = "/".join([recipe, stage, *(f"{c}=*" for c in cut), "*.parquet"])
+        places = [p for p in dict.fromkeys([self.lake, self.empty]) if p == self.empty or any(p.glob(inside))]
+        parts = [literal(f"{as_pattern(place)}/{inside}") for place in places]
         hive = ", ".join(f"{literal(c)}: 'varchar'" for c in cut)
         options = f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ""
         # The cast is not left to hive_types: with a date there, and a filter on another folder's name,
         # DuckDB 1.5.5 fails at `group by round`. Folders that a query leaves out are not read either way.
         names = ["cast(round as date) as round" if n == "round" else identifier(n) for n in schema.names]
-        source = f"read_parquet({literal(parts)}, union_by_name = true{options})"
+        found = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
+        source = f"read_parquet({found}, union_by_name = true{options})"
         return f"select {', '.join(names)} from {source}"
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
@@ -148,6 +171,8 @@ class Warehouse:
         again. Where a file still cannot be read, the views are built without it."""
         import duckdb
 
+        if self._has_moved():
+            self._build_again()
         mistakes = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.DataError)
         for attempt in range(ATTEMPTS):
             try:
@@ -156,8 +181,7 @@ class Warehouse:
                 if isinstance(error, mistakes) or attempt == ATTEMPTS - 1:
                     raise UserError(f"SQL: {error}") from error
             if attempt == ATTEMPTS - 2:
-                with self._alone():
-                    self._build(self._state()[0])
+                self._build_again()
         raise AssertionError("the last attempt returns or raises")
 
     def _ask(self, sql: str, parameters: Mapping[str, Any] | None) -> duckdb.DuckDBPyRelation:
@@ -165,7 +189,7 @@ class Warehouse:
 
         if not self.path.exists():
             raise UserError(f"{self.path} does not exist yet: `synth run NAME` makes it.")
-        connection = duckdb.connect(str(self.path), read_only=True)
+        connection = duckdb.connect(str(self.path), read_only=True, config={"threads": processors()})
         answer = connection.sql(sql, params=dict(parameters or {}))
         if answer is not None:
             answer.execute()  # here, so that an error in the middle of the rows is raised here

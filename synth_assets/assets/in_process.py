@@ -36,10 +36,10 @@ warnings.filterwarnings("ignore", r"coroutine '\S*shutdown_asyncgens' was never 
 LOCATION = "synth_assets"  # the code location of workspace.yaml
 
 
-def prepare_home() -> Path:
-    """The data home with Dagster's settings in it; the environment points Dagster to it."""
-    folder = home.home()
-    folder.mkdir(parents=True, exist_ok=True)
+def prepare_home(reads: bool = False) -> Path:
+    """The data home with Dagster's settings in it; the environment points Dagster to it. UserError where it
+    cannot be written; for who only `reads` there is then a folder aside, with a copy of Dagster's records."""
+    folder = home.aside() if reads else home.made()
     os.environ["DAGSTER_HOME"] = str(folder)
     settings = folder / "dagster.yaml"
     if not settings.exists():
@@ -49,9 +49,10 @@ def prepare_home() -> Path:
 
 
 @contextmanager
-def dagster_instance() -> Iterator[dg.DagsterInstance]:
-    """The Dagster instance of the data home; runs of processes that are gone are ended first."""
-    prepare_home()
+def dagster_instance(reads: bool = False) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance of the data home; runs of processes that are gone are ended first. `reads`: see
+    `prepare_home`."""
+    prepare_home(reads)
     with dg.DagsterInstance.get() as instance:
         hold(instance, LANGUAGE_MODEL_POOL)
         end_dead_runs(instance)

@@ -207,7 +207,8 @@ class Keeper:
         if plan is None or not ended or kind not in AT_ONCE or len(ended) >= plan.tries:
             return None
         waits = timedelta(minutes=WAITS[min(len(ended), len(WAITS)) - 1])
-        return datetime.fromtimestamp(ended[-1], self._now.tzinfo) + waits
+        last = datetime.fromtimestamp(ended[-1], self._now.tzinfo)
+        return min(last, self._now) + waits  # the clock may have been set back since
 
     def _next(self, night: Night) -> str:
         by_hand = f"synth run {self._recipe.name} --round {night.round}"

@@ -77,6 +77,14 @@ def check_recipe(recipe: Recipe, path: Path | None = None) -> Said:
     yield from look("labelled.human", _of_people(recipe))
     yield from look("metrics.judge.people", _of_judge(recipe))
     yield from look("metrics.facts.file", _of_facts(recipe))
+    if recipe.start.isoformat() > today(recipe.timezone):
+        yield (
+            "warning",
+            (
+                f"start is {recipe.start}, which is in the future: today is {today(recipe.timezone)} in "
+                f"{recipe.timezone}, and until then there is no round to make."
+            ),
+        )
     yield "schedule", f"{recipe.nightly.cron if recipe.nightly else 'none'} ({recipe.timezone})"
     if wrong:
         raise together({str(error): error for error in wrong}.values())

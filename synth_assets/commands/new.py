@@ -104,12 +104,13 @@ def _provider(provider: str, name: str | None) -> str:
 
 def _own(name: str, model: str) -> str:
     """The template, and rows to try it with."""
-    from synth_assets.core.days import today
+    from synth_assets.core.days import timezone_here, today
 
     small = model == "embedded" or model.endswith(".gguf")
     data = f"data/{name}.csv"
     _copy(HERE / "new_data.csv", data)
-    words = {"DATA": data, "MODEL": model, "TODAY": today("UTC")}
+    timezone = timezone_here()
+    words = {"DATA": data, "MODEL": model, "TODAY": today(timezone), "TIMEZONE": timezone}
     text = (HERE / "new_recipe.yaml").read_text(encoding="utf-8")
     text = re.sub("|".join(words), lambda found: words[found[0]], text)
     return text.replace("STEP\n", STEPS["complete" if small else "prompt"])

@@ -125,6 +125,11 @@ def check_round(recipe: Recipe, round_: str | None = None) -> str:
     recipe."""
     last = today(recipe.timezone)
     day = date.fromisoformat(as_day(round_ or last))
+    if recipe.start.isoformat() > last:
+        raise UserError(
+            f"{recipe.name} has no round yet: its `start` is {recipe.start}, and today is {last} in "
+            f"{recipe.timezone} (the recipe's `timezone`)."
+        )
     if not recipe.start <= day <= date.fromisoformat(last):
         raise UserError(
             f"round {round_}: {recipe.name} has rounds from {recipe.start} (the recipe's `start`) "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -50,11 +51,27 @@ class Output:
             yield
 
     def finish(self, code: int) -> int:
-        """Print the object, if it is wanted; returns the exit code."""
-        if self.json:
-            head = {"command": self.command, "ok": code == 0, "exit_code": code, "errors": self.errors}
-            print(json.dumps(plain({**head, **self.data}), ensure_ascii=False, indent=1))
+        """Print the object, if it is wanted, and what is left of the lines; returns the exit code."""
+        try:
+            if self.json:
+                head = {"command": self.command, "ok": code == 0, "exit_code": code, "errors": self.errors}
+                utf8 = sys.stdout is not None and sys.stdout.encoding.lower().startswith("utf")
+                print(json.dumps(plain({**head, **self.data}), ensure_ascii=not utf8, indent=1))
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # a full disk
+            if not code:
+                print(f"error: standard output: {error}", file=sys.stderr)
+            nobody_listens()
+            return code or 1
         return code
+
+
+def nobody_listens() -> None:
+    """What is still to be printed goes nowhere, as Python would say when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def failed(out: Output, error: UserError | str, code: str = "mistake") -> int:

@@ -25,7 +25,7 @@ def command(options: argparse.Namespace) -> None:
     if options.diff:
         recipe = with_rows(load(Path(options.diff)).model_copy(update={"name": recipe.name}), options.rows)
     round_ = check_round(recipe, options.round)
-    with dagster_instance() as instance:
+    with dagster_instance(reads=True) as instance:
         lines = planned(recipe, round_, instance, lake(), call_log())
     options.out.give(lines=lines, total=totals(lines))
     options.out.lines(report(lines))

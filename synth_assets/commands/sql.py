@@ -5,6 +5,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 
 from synth_assets.commands.options import current_warehouse
+from synth_assets.resources.home import needed
 from synth_assets.sql.named import parameters, queries, query
 
 
@@ -32,6 +33,7 @@ def command(options: argparse.Namespace) -> None:
         given, sql = named.bind(given), named.sql
     elif sql.endswith(".sql"):
         sql = Path(sql).read_text(encoding="utf-8")
+    needed()
     answer = current_warehouse().query(sql, given)
     if answer is None:
         return

@@ -13,7 +13,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> None:
     from synth_assets.report.trace import story, tell
+    from synth_assets.resources.home import needed
 
+    needed()
     found = story(current_warehouse(), options.row_id)
     options.out.give(**found)
     options.out.lines(tell(found))

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 LOOK_S = 5.0  # between two looks at the recipes
 RELOAD_S = 60.0  # that a reload may take
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 POLITE_S = 1.5  # for what runs to write down how far it is; then it is killed: Dagster takes up to ten
 
 
@@ -85,7 +88,7 @@ def _run(command: list[str]) -> int:
         ends.append(signal.SIGHUP)
     for told in ends:
         signal.signal(told, signal.default_int_handler)
-    started = subprocess.Popen(command, start_new_session=True)
+    started = _started(command)
     try:
         return started.wait()
     except KeyboardInterrupt:
@@ -96,7 +99,26 @@ def _run(command: list[str]) -> int:
         _end(started)
 
 
-def _end(started: "subprocess.Popen[bytes]") -> None:
+def _started(command: list[str]) -> "subprocess.Popen[str]":
+    """Dagster's processes have colours whatever the environment says, and stop logging at a sign that the
+    terminal cannot show."""
+    encoding = sys.stdout.encoding if sys.stdout else "utf-8"
+    env = {**os.environ, "PYTHONIOENCODING": f"{encoding}:backslashreplace"}
+    plain = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if os.environ.get("NO_COLOR") else {}
+    started = subprocess.Popen(
+        command, start_new_session=True, env=env, encoding=encoding, errors="backslashreplace", **plain
+    )
+    if started.stdout:
+        threading.Thread(target=_without_colours, args=(started.stdout,), daemon=True).start()
+    return started
+
+
+def _without_colours(lines: IO[str]) -> None:
+    for line in lines:
+        print(COLOUR.sub("", line), end="", file=sys.stderr, flush=True)
+
+
+def _end(started: "subprocess.Popen[str]") -> None:
     """The processes of its session: politely, then not. It waits until they are gone, which takes a moment
     after the second signal too."""
     with suppress(ProcessLookupError):

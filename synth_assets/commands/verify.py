@@ -108,6 +108,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
+    home.needed()
     log, out = home.call_log(), options.out
     wrong = [
         f"call {row.id}: its identity is {row.identity}, what it holds has {row.expected or 'none'}"
@@ -128,7 +129,7 @@ def command(options: argparse.Namespace) -> int:
 def _verify_lake(recipe: Recipe, log: CallLog, repairs: bool, out: Output) -> int:
     """How many partitions of the recipe are not as they were made, in the end."""
     lake = home.lake()
-    with dagster_instance() as instance:
+    with dagster_instance(reads=not repairs) as instance:
         found = [*damages(recipe, lake, instance), *mixed(recipe, lake, instance, log)]
         out.lines(damage.why for damage in found)
         if found and repairs:

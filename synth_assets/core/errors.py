@@ -45,6 +45,11 @@ _STATUS_OF: Mapping[str, int] = {  # code of a mistake -> exit status; 2 for all
     **dict.fromkeys(("waiting", "unanswered"), 75),
 }
 
+SYSTEMS = (
+    "synth-assets runs on Linux and macOS. On Windows, install and run it in WSL "
+    "(https://learn.microsoft.com/windows/wsl/install)."
+)
+
 
 @dataclass(frozen=True)
 class Mistake:

@@ -30,6 +30,7 @@ from synth_assets.report.pages import Section, Table, dollars, general, interval
 from synth_assets.report.views import show
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.home import recipes, warehouse
+from synth_assets.resources.storage.process import processors
 from synth_assets.resources.storage.warehouse import as_pattern, identifier, literal
 from synth_assets.students.made import build
 
@@ -97,7 +98,7 @@ def _of_folder(name: str, folder: Path, file: Path, kind: str) -> Side:
     read = "read_json" if kind == "jsonl" else "read_parquet"
     card, source = _card(folder), f"{read}({literal(as_pattern(file))})"
     try:
-        with duckdb.connect() as connection:
+        with duckdb.connect(config={"threads": processors()}) as connection:
             columns = set(connection.sql(f"from {source}").columns)
             if not {"row_id", "text"} <= columns:
                 raise UserError(

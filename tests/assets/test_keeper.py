@@ -361,3 +361,11 @@ def test_the_webhook_hears_of_a_night_once_and_why(
     )
     assert (message["state"], message["kept"]) == ("over budget", None)
     assert json.loads(told) == {night: "over budget: 12 requests were not sent: reviews/day."}
+
+
+def test_a_clock_that_was_set_back_keeps_no_night_waiting(recipe: Recipe) -> None:
+    keeper = keep(recipe, dg.DagsterInstance.ephemeral(), [], NOW)
+    keeper.__dict__["_on_since"] = 0.0
+    again = keeper._again([(NOW + timedelta(hours=1)).timestamp()], "unreachable")
+    assert again is not None
+    assert again <= NOW + timedelta(minutes=2)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from synth_assets.cli import main
+from synth_assets.commands.options import check_round
+from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from synth_assets.resources import packages
 from synth_assets.resources.packages import PARTS, Part
@@ -110,3 +112,24 @@ def test_setup_gets_what_is_missing_and_looks_at_it(capsys: Printed, monkeypatch
 def test_a_package_that_pip_cannot_get_is_told(capsys: Printed) -> None:
     with pytest.raises(packages.UserError, match=r"uv pip install --no-deps no_such_file.whl"):
         packages._pip("install", "--no-index", "no_such_file.whl")
+
+
+@pytest.mark.parametrize("timezone", ["Pacific/Kiritimati", "Etc/GMT+12"])  # it is never today in both
+def test_a_new_recipe_begins_today_wherever_that_is(
+    empty: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed, timezone: str
+) -> None:
+    monkeypatch.setenv("TZ", timezone)
+    assert main(["new", "bank", "--model", "embedded"]) == 0
+    path = empty / "recipes" / "bank.yaml"
+    recipe = load(path)
+    assert recipe.timezone == timezone
+    assert check_round(recipe) == recipe.start.isoformat()
+    path.write_text(path.read_text(encoding="utf-8").replace("start: 20", "start: 21"), encoding="utf-8")
+    with pytest.raises(UserError, match="bank has no round yet: its `start` is 21"):
+        check_round(load(path))
+
+
+def test_check_says_that_a_start_is_in_the_future(project: Path, edit, capsys: Printed) -> None:
+    edit("rows: 6", "rows: 6\nstart: 2126-01-01")
+    assert main(["check", "reviews"]) == 0
+    assert "start is 2126-01-01, which is in the future" in capsys.readouterr().out

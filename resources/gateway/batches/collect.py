@@ -90,7 +90,7 @@ class _Collection:
     def __init__(self, log: CallLog, batch: Batch, deadline: float) -> None:
         self.log, self.batch, self.deadline = log, batch, deadline
         self.connection = connect(batch.model, str(batch.model.base_url))
-        self.age = time.time() - batch.time
+        self.age = abs(log.now(log.execute) - batch.time)  # a clock may have been set back since
         self.broken = False  # a line could not be read
         self.accepted = False  # a prompt was answered
         self.learnt: dict[str, Any] = dict(batch.learnt)  # what the endpoint refuses

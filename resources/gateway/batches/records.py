@@ -7,7 +7,6 @@ place there), or `dropped` (it was never made).
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, NamedTuple
@@ -174,9 +173,10 @@ def partitions(log: CallLog, asset: str) -> dict[str, str | None]:
     query = "SELECT partition_key, key, status, time FROM batches WHERE asset = ? ORDER BY time, key"
     latest: dict[str, str] = {}
     waiting: set[str] = set()
+    now = log.now(log.execute)
     for partition, key, status, made in log.execute(query, (asset,)):
         latest[partition] = key
-        if status in ("intended", "open") or (status == "crowded" and time.time() - made < CROWDED_S):
+        if status in ("intended", "open") or (status == "crowded" and abs(now - made) < CROWDED_S):
             waiting.add(partition)
     return {partition: None if partition in waiting else key for partition, key in latest.items()}
 

@@ -190,7 +190,9 @@ class _Submission:
         asked = self.model, self.price, self.endpoint, self.budget.caps
         whose = self.context.get("run_id"), *self.whose
         learnt = dict(self.connection.learnt)
-        batch = Batch(uuid4().hex, None, this_process(), *asked, *whose, time.time(), learnt=learnt)
+        batch = Batch(
+            uuid4().hex, None, this_process(), *asked, *whose, self.log.now(self.log.execute), learnt=learnt
+        )
         sent: set[str] = set()
         try:
             sent = self._write(batch, mine)
@@ -224,7 +226,7 @@ class _Submission:
         failed, who collects finds out."""
         try:
             file = api.upload(self.connection, batch.key, content)
-            records.note(self.log, batch.key, "time", time.time())
+            records.note(self.log, batch.key, "time", self.log.now(self.log.execute))
             provider_id = api.create(self.connection, batch.key, file)
         except UserError:
             records.withdraw(self.log, batch, ask_again=False)

@@ -348,6 +348,9 @@ def test_a_batch_that_finds_no_place_waits_and_spends_no_attempt(
         partition.ask("q")
         partition.collect()
     assert collect(partition.log, ASSET).partitions == {PARTITION: None}
+    with monkeypatch.context() as patch:
+        patch.setattr(CallLog, "now", lambda *_: time.time() - 3600)  # the clock was set back since
+        assert collect(partition.log, ASSET).partitions[PARTITION] is not None
     monkeypatch.setattr(records, "CROWDED_S", 0.0)
     assert collect(partition.log, ASSET).partitions[PARTITION] is not None
     partition.ask("q")

@@ -1,0 +1,63 @@
+"""The command line on terminals and systems of any kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import pytest
+
+from synth_assets.cli import main
+from synth_assets.core.errors import SYSTEMS
+
+ROOT = Path(__file__).parents[1]
+SYNTH = f"{sys.executable} -m synth_assets.cli"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "gbk"])
+def test_what_a_terminal_cannot_show_is_escaped(
+    project: Path, edit, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    edit("liked it}", "liked it 😀 ü 中}")
+    for options, shown in (["", "\\U0001f600"], ["--json", "\\ud83d\\ude00"]):
+        terminal = TextIOWrapper(BytesIO(), encoding)
+        monkeypatch.setattr(sys, "stdout", terminal)
+        edit("{{ label }}: {{ d.text }}", "{{ definition }}: {{ d.text }}") if not options else None
+        assert main(["check", "reviews", *options.split()]) == 0
+        said = terminal.buffer.getvalue().decode(encoding)
+        assert shown in said
+    assert "😀 ü 中" in str(json.loads(said))
+
+
+def test_windows_is_told_where_it_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    assert main(["check", "reviews"]) == 2
+    assert capsys.readouterr().err == f"error: {SYSTEMS}\n"
+    assert "WSL" in SYSTEMS
+
+
+@pytest.mark.parametrize(
+    ("shell", "code", "said"),
+    [
+        ("{} | head -1", 0, ""),
+        ("{} >&-", 0, ""),  # closed
+        ("{} <&-", 0, ""),
+        ("{} > /dev/full", 1, "error: [Errno 28] No space left on device"),
+        ("PYTHONWARNINGS=error {} > /dev/null", 0, ""),
+        ("PYTHONOPTIMIZE=1 PYTHONUTF8=0 LC_ALL=C {} > /dev/null", 0, ""),
+        ("TMPDIR=/nonexistent HOME=/nonexistent {} > /dev/null", 0, ""),
+        ("unset HOME; umask 077; ulimit -n 64; {} > /dev/null", 0, ""),
+    ],
+)
+def test_no_shell_gets_a_traceback(project: Path, shell: str, code: int, said: str) -> None:
+    line = f"set -o pipefail; {shell.format(f'{SYNTH} sql --list')}"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", line], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert (done.stderr.partition(". What")[0], done.stderr.count("\n")) == (said, int(bool(said)))
