@@ -17,6 +17,7 @@ from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.call_log.postgres import is_url
 from synth_assets.resources.encoder import MiniLM
+from synth_assets.resources.machine import temporary
 from synth_assets.resources.storage import disk
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.warehouse import Warehouse
@@ -97,18 +98,18 @@ def _owner(folder: Path) -> str:
 def aside() -> Path:
     """Where a command that only reads writes what it needs for itself: the home, or a folder of this process
     where the home is not there or cannot be written."""
-    return home() if is_writable() else Path(_aside(home()).name)
+    return home() if is_writable() else _aside(home())
 
 
 @cache
-def _aside(folder: Path) -> tempfile.TemporaryDirectory[str]:
+def _aside(folder: Path) -> Path:
     """With the views and Dagster's records of that home, as they are now."""
-    kept = tempfile.TemporaryDirectory(prefix="synth-", ignore_cleanup_errors=True)
+    kept = temporary()
     for name in ("warehouse.duckdb", "warehouse.json", "looks", "dagster.yaml", "history", "schedules"):
         if (folder / name).is_dir():
-            shutil.copytree(folder / name, Path(kept.name, name), copy_function=shutil.copyfile)
+            shutil.copytree(folder / name, kept / name, copy_function=shutil.copyfile)
         elif (folder / name).exists():
-            shutil.copyfile(folder / name, Path(kept.name, name))
+            shutil.copyfile(folder / name, kept / name)
     return kept
 
 

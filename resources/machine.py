@@ -3,9 +3,11 @@ that a quota keeps from them, or stop where a user has no home."""
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
-from functools import cache
+import warnings
 from pathlib import Path
 
 from synth_assets.resources.storage.process import processors
@@ -24,13 +26,17 @@ def prepare(home: Path) -> None:
     if processors() < (os.cpu_count() or 1):
         for name in THREADS:
             os.environ.setdefault(name, str(processors()))
+    if "error" in (said := os.environ.get("PYTHONWARNINGS", "")):  # what libraries warn of ends no command
+        os.environ["PYTHONWARNINGS"] = said.replace("error", "default")
+        warnings.resetwarnings()
+        warnings.simplefilter("default")
     try:
         tempfile.gettempdir()
     except FileNotFoundError:
         if os.access(IN_MEMORY, os.W_OK):
             os.environ["TMPDIR"] = str(IN_MEMORY)
-    if not _has_caches():
-        folder = home / "caches" if home.is_dir() and os.access(home, os.W_OK) else _temporary()
+    if not _has_caches() and not {*CACHES} <= {*os.environ}:
+        folder = home / "caches" if home.is_dir() and os.access(home, os.W_OK) else temporary()
         for name, inside in CACHES.items():
             os.environ.setdefault(name, str(folder / inside))
 
@@ -41,11 +47,8 @@ def _has_caches() -> bool:
     return os.access(own / ".cache" if (own / ".cache").is_dir() else own, os.W_OK)
 
 
-@cache
-def _temporary() -> Path:
-    """A folder that is gone when this process has ended."""
-    _kept.append(folder := tempfile.TemporaryDirectory(prefix="synth-caches-", ignore_cleanup_errors=True))
-    return Path(folder.name)
-
-
-_kept: list[object] = []
+def temporary() -> Path:
+    """A new folder, which is gone when this process has ended."""
+    folder = tempfile.mkdtemp(prefix="synth-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)

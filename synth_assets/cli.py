@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     out = Output(given[0] if given else "", "--json" in given)
     try:
-        _prepare()
+        _prepare(out.command)
         options = _parsed(given, out)
         out.json, options.out = getattr(options, "json", False), out
         with out.whole():
@@ -36,18 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _prepare() -> None:
-    """For this terminal and this machine, whatever they are."""
+def _prepare(command: str) -> None:
+    """For this terminal and this machine, whatever they are, before the command loads any library."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # it may be closed
             stream.reconfigure(errors="backslashreplace")  # what it cannot show, and half an emoji anywhere
     if sys.platform == "win32" or not find_spec("fcntl"):
         raise UserError(SYSTEMS, "system")
+    if command in COMMANDS:
+        from synth_assets.resources.home import home
+        from synth_assets.resources.machine import prepare
 
-    from synth_assets.resources.home import home
-    from synth_assets.resources.machine import prepare
-
-    prepare(home())
+        prepare(home())
 
 
 def _parsed(given: list[str], out: Output) -> argparse.Namespace:

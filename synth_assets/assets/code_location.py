@@ -18,6 +18,7 @@ from synth_assets.resources import home
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.machine import prepare
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages.graph import graph
 
@@ -99,6 +100,7 @@ def build(
     found: Mapping[str, Recipe], scheduled: Collection[str] = (), automation: bool = True
 ) -> dg.Definitions:
     """Definitions of these recipes, on the data home of this process. `scheduled`: see `stage_assets`."""
+    prepare(home.home())
     shared, known = _shared(home.home(), home.place_of_calls())
     known |= found
     each = (recipe_definitions(recipe, scheduled, automation) for recipe in found.values())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from synth_assets.core.days import today
 from synth_assets.core.errors import UserError
 from synth_assets.evaluation.verdict import sentence
-from synth_assets.resources.home import lake, reports
+from synth_assets.resources.home import home, lake, reports
 from synth_assets.resources.storage.warehouse import Warehouse, identifier
 from synth_assets.stages import tables
 
@@ -101,7 +101,10 @@ def must_have_rows(recipe: Recipe, stage: str, asked: str | None = None) -> list
     never = ""
     if asked and not _can_be(recipe, asked):
         never = f" Its rounds are from {recipe.start} to {today(recipe.timezone)}."
-    raise UserError(f"{recipe.name}.{stage} has no rows yet: run {_makes(recipe, asked)} first.{never}")
+    nowhere = "" if home().is_dir() else f" There is no data home at {home()}: is SYNTH_HOME right?"
+    raise UserError(
+        f"{recipe.name}.{stage} has no rows yet: run {_makes(recipe, asked)} first.{never}{nowhere}"
+    )
 
 
 def _can_be(recipe: Recipe, round_: str) -> bool:
