@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,6 +17,9 @@ from synth_assets.commands.options import COMMANDS, module_of, said_of
 from synth_assets.commands.output import Output, failed, nobody_listens
 from synth_assets.core.errors import SYSTEMS, Mistake, UserError
 from synth_assets.core.signals import stopping
+
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
+SQLITE_REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,8 +86,24 @@ def _done(options: argparse.Namespace, out: Output) -> int:
         return failed(out, error)
     except BrokenPipeError:
         raise
-    except OSError as error:
-        return failed(out, f"{error}. What was there before stays; mend this and run again.", "system")
+    except Exception as error:
+        refused = error if isinstance(error, OSError) else _refused(error)
+        if refused is None:
+            raise
+        return failed(out, f"{refused}. What was there before stays; mend this and run again.", "system")
+
+
+def _refused(error: BaseException) -> BaseException | None:
+    """What the system refused in the first place, where a library such as Dagster says something else."""
+    import sqlite3
+
+    found, at = None, error.__cause__ or error.__context__
+    while at is not None:
+        full = isinstance(at, OSError) and at.errno in REFUSALS
+        if full or (isinstance(at, sqlite3.Error) and at.sqlite_errorname.startswith(SQLITE_REFUSALS)):
+            found = at
+        at = at.__cause__ or at.__context__
+    return found
 
 
 def _unrecognized(given: Sequence[str], parser: argparse.ArgumentParser) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from io import BytesIO, TextIOWrapper
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from synth_assets.cli import main
+from synth_assets.commands import schema
 from synth_assets.core.errors import SYSTEMS
 
 ROOT = Path(__file__).parents[1]
@@ -61,3 +63,19 @@ def test_no_shell_gets_a_traceback(project: Path, shell: str, code: int, said: s
     done = subprocess.run(["bash", "-c", line], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
     assert (done.stderr.partition(". What")[0], done.stderr.count("\n")) == (said, int(bool(said)))
+
+
+def test_a_full_disk_under_a_library_is_one_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def command(_: object) -> None:
+        database = sqlite3.connect(":memory:")
+        database.execute("PRAGMA max_page_count = 1")
+        try:
+            database.execute("CREATE TABLE a (b)")
+        except sqlite3.Error as error:
+            raise RuntimeError("as Dagster says it") from error
+
+    monkeypatch.setattr(schema, "command", command)
+    assert main(["schema"]) == 1
+    assert capsys.readouterr().err.startswith("error: database or disk is full. What was there before stays")
