@@ -7,13 +7,14 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
 
 from synth_assets.cli import main
-from synth_assets.commands import schema
+from synth_assets.commands import schema, ui
 from synth_assets.core.errors import SYSTEMS
 
 ROOT = Path(__file__).parents[1]
@@ -79,3 +80,17 @@ def test_a_full_disk_under_a_library_is_one_line(
     monkeypatch.setattr(schema, "command", command)
     assert main(["schema"]) == 1
     assert capsys.readouterr().err.startswith("error: database or disk is full. What was there before stays")
+
+
+def test_no_color_is_kept_by_what_the_ui_starts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    shown = r"print('\x1b[34mINFO\x1b[0m \x1b[1;31mbad\x1b[0m \U0001f600')"
+    started = ui._started([sys.executable, "-c", shown])
+    said, until = "", time.monotonic() + 60
+    while "bad" not in said and time.monotonic() < until:
+        said += capsys.readouterr().err
+        time.sleep(0.01)
+    assert started.wait() == 0
+    assert said.startswith("INFO bad ")

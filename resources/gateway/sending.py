@@ -286,7 +286,7 @@ class Sending:
         try:
             result = await self._call_within_budget(job)
             if result.broken and await self.served.is_elsewhere(url):
-                self.connection.client.base_url = self.served.url
+                self.connection.move(self.served.url)
                 return self.ready.appendleft(job)
             self._take(job, result, time.monotonic() - started)
         except Exception as error:  # not raised here: the other calls must be saved

@@ -121,6 +121,10 @@ class Connection:
         body = body_of(model, request, seed, samples, self.learnt)
         return await self._call(body, lambda data: read(data, request, model))
 
+    def move(self, url: str) -> None:
+        """The same model answers there from now on."""
+        self.url = self.client.base_url = url  # type: ignore[assignment]
+
     @property
     def in_words(self) -> bool:
         """Whether a schema is put into words."""
