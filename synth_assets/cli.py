@@ -46,7 +46,7 @@ def _prepare(command: str) -> None:
         if isinstance(stream, TextIOWrapper):  # it may be closed
             stream.reconfigure(errors="backslashreplace")  # what it cannot show, and half an emoji anywhere
     if sys.platform == "win32" or not find_spec("fcntl"):
-        raise UserError(SYSTEMS, "system")
+        raise UserError(SYSTEMS)
     if command in COMMANDS:
         from synth_assets.resources.home import home
         from synth_assets.resources.machine import prepare
