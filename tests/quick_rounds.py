@@ -1,18 +1,22 @@
 """What makes rounds quick in the process of the tests; processes that tests start have none of it.
 
 What a round repeats is done once, charts that differ in numbers alone are drawn once, reports are left out.
-Dagster's SQLite files, which it opens anew for each statement, stay open and do not wait for the disk: tests
-kill processes, not the machine.
+Dagster's SQLite files, which it opens anew for each statement, stay open, and no file waits for the disk:
+tests kill processes, not the machine.
 """
 
 from __future__ import annotations
 
 import functools
 import gc
+import os
 import re
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -39,31 +43,59 @@ def patch_ours(patch: pytest.MonkeyPatch) -> None:
         return re.sub(r"[-\d.e]*\d[-\d.e, ()]*", "0", repr(chart))
 
     patch.setattr(rounds, "BESIDE", ())
+    patch.setattr(os, "fsync", lambda _: None)
     patch.setattr(charts, "markdown", made_once(charts.markdown, but_for_numbers))
 
 
 def patch_dagster(patch: pytest.MonkeyPatch) -> None:
     from alembic.script import ScriptDirectory
     from dagster import DagsterEventType
+    from dagster._core.log_manager import DagsterLogManager
     from dagster._core.storage.event_log.sqlite import sqlite_event_log
     from dagster._core.storage.runs.sqlite import sqlite_run_storage
+    from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 
     def folder(config: Any) -> str:
         return config.get_main_option("script_location")  # of the migrations, read for each new file
 
-    for module in (sqlite_event_log, sqlite_run_storage):  # they make one for each statement
-        patch.setattr(module, "create_engine", lambda url, **_: engine(url))
     patch.setattr(ScriptDirectory, "from_config", made_once(ScriptDirectory.from_config, folder))
+    empty = empty_files()
 
-    storage = sqlite_event_log.SqliteEventLogStorage
-    store = storage.store_event
-    unread = {kind for kind in DagsterEventType if kind.name.startswith(UNREAD)}
+    def create_engine(url: str, **_: Any) -> Any:
+        path = Path(url.removeprefix("sqlite:///"))
+        if not path.exists():
+            path.write_bytes(empty.get(path.name, empty["of_a_run.db"]))
+        return engine(url)
 
-    def store_what_is_read(self: Any, event: Any) -> None:
-        if not event.is_dagster_event or event.dagster_event_type not in unread:
-            store(self, event)
+    for module in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):  # one for each statement
+        patch.setattr(module, "create_engine", create_engine)
 
-    patch.setattr(storage, "store_event", store_what_is_read)
+    log = DagsterLogManager.log_dagster_event
+    unread = {kind.value for kind in DagsterEventType if kind.name.startswith(UNREAD)}
+
+    def log_what_is_read(
+        self: Any, level: Any, msg: str, dagster_event: Any, *more: Any, **named: Any
+    ) -> None:
+        if dagster_event.event_type_value not in unread:
+            log(self, level, msg, dagster_event, *more, **named)
+
+    patch.setattr(DagsterLogManager, "log_dagster_event", log_what_is_read)
+
+
+def empty_files() -> dict[str, bytes]:
+    """Dagster's files before anything happened: to make all their tables takes longer than what tests do
+    with them."""
+    from dagster import DagsterInstance
+
+    with TemporaryDirectory() as folder, DagsterInstance.local_temp(folder) as instance:
+        with instance.event_log_storage.run_connection("of_a_run"):
+            pass
+        instance.schedule_storage.all_instigator_state()
+        found = {}
+        for path in Path(folder).rglob("*.db"):
+            with closing(sqlite3.connect(path)) as connection:
+                found[path.name] = connection.serialize()
+    return found
 
 
 # events that the UI shows, and that neither Dagster nor the platform reads again

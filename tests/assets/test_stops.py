@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from synth_assets.assets.dagster_internals import compute_logs
 from synth_assets.resources.call_log.log import CallLog
 from tests.assets.test_round import ROUND
 from tests.endpoint import Endpoint
@@ -67,3 +68,13 @@ def test_a_killed_run_goes_on_where_python_is_that_of_macos(project: Path, endpo
     said = again.communicate(timeout=600)[1]
     assert again.returncode == 0, said
     assert time.monotonic() - began < 90
+
+
+def test_what_a_run_prints_is_in_its_log_and_on_the_terminal_to_the_last_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    with compute_logs.mirror_stream_to_file(sys.stdout, str(tmp_path / "log")):
+        print("a line")
+        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"and one of a library\n")
+    assert capfd.readouterr().out == (tmp_path / "log").read_text() == "a line\nand one of a library\n"
