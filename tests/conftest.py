@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -13,11 +16,21 @@ from tests.endpoint import Endpoint, reviewer
 from tests.postgres import postgres, postgres_server
 from tests.quick_rounds import quick_rounds
 
-__all__ = ["edit", "endpoint", "postgres", "postgres_server", "project", "quick_rounds"]
+__all__ = [
+    "after_a_round",
+    "edit",
+    "endpoint",
+    "first_round",
+    "postgres",
+    "postgres_server",
+    "project",
+    "quick_rounds",
+]
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before numpy: each worker has one core
     os.environ.setdefault(threads, "1")
 
+ROUND = "2026-11-21"
 SEEDS = """text,label
 the plot is dull and the jokes are old,negative
 a tedious film without one idea,negative
@@ -57,6 +70,19 @@ filters:
 minimum_yield: 0.0
 schedule: "0 2 * * *"
 """
+
+
+# files, longest first
+LONGEST = (
+    *("test_golden", "test_ui", "test_docs_dagster", "test_increments", "test_gallery", "test_wheel"),
+    *("test_plugins_installed", "test_round", "test_metrics", "test_batches", "test_labels", "test_weights"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """No process is left with a long file when the others have nothing to do any more."""
+    order = {name: n for n, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +130,49 @@ def endpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoin
         yield served
 
 
+@pytest.fixture(scope="session")
+def first_round(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A project in which the round `ROUND` was made, and the test's name that its endpoint had."""
+    from synth_assets.cli import main
+
+    folder, name = tmp_path_factory.mktemp("first_round"), f"{os.environ.get('PYTEST_XDIST_WORKER')}/first"
+    with pytest.MonkeyPatch.context() as patch:
+        recipe = settle(folder, patch) / "recipes" / "reviews.yaml"
+        recipe.write_text(recipe.read_text().replace(f"{folder}/", ""))
+        with endpoint_of(name, patch):
+            assert main(["run", "reviews", "--round", ROUND]) == 0
+    return folder, name
+
+
+@pytest.fixture
+def after_a_round(
+    first_round: tuple[Path, str], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Endpoint]:
+    """The project with the round `ROUND`, for tests in which that is what was before. Gives its endpoint, of
+    which nothing was asked yet."""
+    from synth_assets.report.views import current
+
+    folder, name = first_round
+    shutil.copytree(folder, project, dirs_exist_ok=True)
+    with endpoint_of(name, monkeypatch) as served:
+        current()  # in its warehouse are the paths of the other
+        yield served
+
+
+@contextmanager
+def endpoint_of(name: str, patch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    """The reviewer at an address that it has as often as it is started."""
+    endpoint = Endpoint(say=reviewer)
+    with mock.patch.dict(os.environ, PYTEST_CURRENT_TEST=name):
+        endpoint.__enter__()
+    patch.setenv("SYNTH_MODEL", "scripted")
+    patch.setenv("OPENAI_BASE_URL", endpoint.url)
+    try:
+        yield endpoint
+    finally:
+        endpoint.__exit__()
+
+
 @pytest.fixture
 def edit(project: Path):
     """`edit(old, new)` changes the recipe's text; `old` must be there."""
@@ -123,7 +192,7 @@ def forget(module: str) -> None:
     from synth_assets.core import registry
 
     sys.modules.pop(module, None)
-    for each in (registry.imported, registry.made_of, registry._plugged_in, registry._packages):
+    for each in (registry.imported, registry.made_of, registry._plugged_in):
         each.cache_clear()
     for each in vars(registry).values():
         if isinstance(each, registry.Registry):

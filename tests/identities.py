@@ -121,9 +121,8 @@ def declared(path: Path) -> dict[str, Any]:
     return {"sections": sections(path), "assets": assets(), "automation": automation()}
 
 
-def identities(path: Path, patch_: Any) -> dict[str, Any]:
-    """What is declared, and what a small round of it makes."""
-    found = declared(path)
+def made(path: Path, patch_: Any) -> dict[str, Any]:
+    """What a small round of the recipe makes."""
     text = path.read_text(encoding="utf-8")
     for old, new in SMALL.items():
         text = re.sub(f"(?m){old}", new, text)
@@ -137,7 +136,7 @@ def identities(path: Path, patch_: Any) -> dict[str, Any]:
         patch_.setenv("OPENAI_BASE_URL", endpoint.url)
         code = quietly(["run", path.stem, "--round", ROUND, "--rows", str(ROWS)])
     home = path.parents[1] / ".synth"
-    return found | {
+    return {
         "exit code of the round": code,
         "views": views(home / "warehouse.duckdb", path.stem),
         "partitions": stored(home / "lake" / path.stem),

@@ -59,16 +59,17 @@ def patch_dagster(patch: pytest.MonkeyPatch) -> None:
         return config.get_main_option("script_location")  # of the migrations, read for each new file
 
     patch.setattr(ScriptDirectory, "from_config", made_once(ScriptDirectory.from_config, folder))
-    empty = empty_files()
+    empty: dict[str, bytes] = {}
 
     def create_engine(url: str, **_: Any) -> Any:
         path = Path(url.removeprefix("sqlite:///"))
-        if not path.exists():
+        if empty and not path.exists():
             path.write_bytes(empty.get(path.name, empty["of_a_run.db"]))
         return engine(url)
 
     for module in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):  # one for each statement
         patch.setattr(module, "create_engine", create_engine)
+    empty.update(empty_files())
 
     log = DagsterLogManager.log_dagster_event
     unread = {kind.value for kind in DagsterEventType if kind.name.startswith(UNREAD)}

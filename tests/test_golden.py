@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.identities import NEW, RECIPES, declared, identities, settle
+from tests.identities import NEW, RECIPES, declared, made, settle
 
 GOLDEN = Path(__file__).parent / "golden"
 SHOWN = 20  # differences
@@ -23,23 +23,21 @@ SHOWN = 20  # differences
 def test_the_versions_of_a_recipe_are_those_of_before(
     recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The quick half of the next test."""
     found = declared(settle(recipe, tmp_path, monkeypatch))
-    before = json.loads((GOLDEN / f"{recipe}.json").read_text(encoding="utf-8"))
-    compare(recipe, {name: before[name] for name in found}, found)
+    compare(recipe, {name: golden(recipe)[name] for name in found}, found)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_the_identities_of_a_recipe_are_those_of_before(
     recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = GOLDEN / f"{recipe}.json"
-    found = identities(settle(recipe, tmp_path, monkeypatch), monkeypatch)
+    path = settle(recipe, tmp_path, monkeypatch)
     if os.environ.get("SYNTH_GOLDEN") == "write":
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(as_text(found), encoding="utf-8")
+        text = as_text(declared(path) | made(path, monkeypatch))
+        (GOLDEN / f"{recipe}.json").write_text(text, encoding="utf-8")
         return
-    compare(recipe, json.loads(path.read_text(encoding="utf-8")), found)
+    found = made(path, monkeypatch)
+    compare(recipe, {name: golden(recipe)[name] for name in found}, found)
 
 
 def test_a_difference_is_named_by_its_place() -> None:
@@ -49,6 +47,10 @@ def test_a_difference_is_named_by_its_place() -> None:
         "assets > a/seeds > version: '1' -> '2'",
         "calls > b: nothing -> 1",
     ]
+
+
+def golden(recipe: str) -> dict[str, Any]:
+    return json.loads((GOLDEN / f"{recipe}.json").read_text(encoding="utf-8"))
 
 
 def compare(recipe: str, before: Any, now: Any) -> None:

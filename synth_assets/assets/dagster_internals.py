@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import threading
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -39,6 +37,7 @@ from dagster._core.remote_origin import (
 )
 from dagster._utils.schedules import cron_string_iterator
 
+from synth_assets.assets.printed import copied
 from synth_assets.recipe.recipe import usual_prefix
 
 if TYPE_CHECKING:
@@ -47,44 +46,9 @@ if TYPE_CHECKING:
 # `dg.sensor` itself gives it, as None
 warnings.filterwarnings("ignore", "Parameter `owners` of initializer `SensorDefinition", dg.BetaWarning)
 
-COPIED_EVERY_S = 0.1
+compute_logs.tail_to_stream = copied
 CheckFailed = DagsterAssetCheckFailedError  # what a blocking check raises in the run of one process
 Interrupted = DagsterExecutionInterruptedError  # what a signal raises in it
-
-
-@contextmanager
-def _copied(path: str, stream: Any) -> Iterator[None]:
-    """What a run prints goes into a file, for the UI, and from there on to where it was printed to. Dagster
-    starts two processes for each stream of each run, a good part of a small round's time; this is a
-    thread, which loses no last line either."""
-    try:
-        to = os.dup(stream.fileno())
-    except (AttributeError, OSError, ValueError):  # no file, so Dagster leaves it alone
-        yield
-        return
-    over = threading.Event()
-
-    def copy() -> None:
-        with Path(path).open("rb") as printed, suppress(OSError):  # whoever read it is gone
-            while True:
-                last = over.wait(COPIED_EVERY_S)
-                while part := printed.read(1 << 16):
-                    while part:
-                        part = part[os.write(to, part) :]
-                if last:
-                    return
-
-    thread = threading.Thread(target=copy, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        os.close(to)
-
-
-compute_logs.tail_to_stream = _copied
 
 
 def scheduled(cron: str, timezone: str, after: date, until: date) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ class Student:
         is regularised. ValueError when a class has no row."""
         import numpy as np
         from sklearn.linear_model import LogisticRegression
-        from threadpoolctl import threadpool_limits
 
         w = np.ones(features.shape[0]) if weights is None else np.asarray(weights, dtype=float)
         w = w / w.mean()
@@ -35,7 +35,7 @@ class Student:
         missing = set(self.labels) - set(labels)
         if missing:
             raise ValueError(f"no training row is labelled {', '.join(sorted(missing))}")
-        with threadpool_limits(1):
+        with _threads().limit(limits=1):
             self._model = LogisticRegression(C=self._c, max_iter=1000).fit(features, labels, w)
         return self
 
@@ -44,3 +44,11 @@ class Student:
 
     def predict(self, features: np.ndarray) -> list[str]:
         return list(self._model.predict(features))
+
+
+@cache
+def _threads() -> Any:
+    """Those of the libraries that scikit-learn has loaded. To look for them takes longer than a small fit."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

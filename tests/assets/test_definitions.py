@@ -40,7 +40,7 @@ def doubled(prices: int) -> int:
 
 defs = dg.Definitions.merge(
     dg.Definitions(
-        assets=[prices, doubled], resources={"io_manager": resources.shelf}, executor=dg.multiprocess_executor
+        assets=[prices, doubled], resources={"io_manager": resources.shelf}, executor=dg.in_process_executor
     ),
     synth.definitions(home="data", key_prefix="ml", group="ours"),
 )

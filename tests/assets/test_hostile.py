@@ -31,9 +31,9 @@ from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.request import Request
 from synth_assets.resources.storage.lake import Lake
 
-REQUESTS = 10_000
+REQUESTS = 2_000
 FAULTS = {"429": 0.05, "500": 0.02, "reset": 0.01, "cut": 0.01, "slow": 0.01}  # shares of the requests
-SLOW = 5.0  # seconds
+SLOW = 2.0  # seconds
 IN_A_ROW = 2  # faults of one prompt; with four attempts it is answered
 SCHEMA = pa.schema([("round", pa.string()), ("call_id", pa.string()), ("text", pa.string())])
 PARTITION = {"round": "2026-11-22"}

@@ -57,7 +57,7 @@ filters:
   own_methods:Lines: {at_most: 9}
 minimum_yield: 0.0
 weights: {by: label_agreement, power: 2, seeds: 0.25}
-metrics: {model_alone: 3}
+metrics: {model_alone: 3, diversity: false, privacy: false, faithfulness: false}
 schedule: "0 2 * * *"
 """
 METHOD = """

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import random
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 
@@ -16,8 +14,8 @@ from synth_assets.cli import main
 from synth_assets.resources.call_log.log import CallLog
 from tests.assets.test_round import ROUND
 from tests.endpoint import Endpoint
+from tests.forked import command
 
-ROOT = Path(__file__).parents[2]
 ROWS, KILLS, IN_FLIGHT = 80, 5, 16  # rows of both cells; the model's max_concurrency
 RUN = ["run", "reviews", "--round", ROUND, "--rows", str(ROWS // 2)]
 
@@ -30,13 +28,12 @@ def tables(home: Path) -> dict[str, str]:
 
 def kill_after(endpoint: Endpoint, requests: int) -> None:
     """Run the round, and end it the hard way as soon as so many requests have come in all."""
-    run = [sys.executable, "-m", "synth_assets.cli", *RUN]
-    process = subprocess.Popen(run, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+    process = command(["synth", *RUN], Path("run.log"))
     while len(endpoint.requests) < requests:
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.poll() is None, f"it ended before it could be killed: {process.said()}"
         time.sleep(0.005)
-    process.kill()
-    process.wait()
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
 
 
 def test_five_kills_cost_what_was_in_flight_and_change_no_table(

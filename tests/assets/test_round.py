@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,10 +22,10 @@ from synth_assets.partitions import cell_key
 from synth_assets.recipe.load import load
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.home import call_log, lake, warehouse
+from tests.conftest import ROUND
 from tests.endpoint import Endpoint, reviewer
+from tests.forked import command
 from tests.postgres import PASSWORD
-
-ROUND = "2026-11-21"
 
 
 def one_in(n: int, other: str) -> Callable[[dict[str, Any]], str]:
@@ -69,18 +66,17 @@ def test_a_round_makes_every_stage_and_a_second_one_pays_nothing(
 
 
 def test_rows_do_not_depend_on_the_order_of_cells_or_on_concurrency(
-    project: Path, endpoint: Endpoint, edit, monkeypatch: pytest.MonkeyPatch
+    project: Path, after_a_round: Endpoint, edit
 ) -> None:
-    main(["run", "reviews", "--round", ROUND])
     before = tables_on_disk(project)
     shutil.rmtree(project / ".synth" / "lake" / "reviews" / "generations")
-    edit("rows: 6", f"rows: 6\nmodel: {{name: scripted, base_url: {endpoint.url}, max_concurrency: 1}}")
+    edit("rows: 6", f"rows: 6\nmodel: {{name: scripted, base_url: {after_a_round.url}, max_concurrency: 1}}")
     (project / ".synth" / "calls.sqlite").unlink()  # so that every row is asked again
     job = build({"reviews": load(project / "recipes" / "reviews.yaml")}).resolve_job_def("reviews_cell")
     with dagster_instance() as instance:
         for cell in ["positive", "negative"]:  # as a person may click them
             assert job.execute_in_process(instance=instance, partition_key=cell_key(ROUND, cell)).success
-    assert len(endpoint.requests) == 24
+    assert len(after_a_round.requests) == 12
     after = tables_on_disk(project)
     asked_again = {path for path in before if "/calls/" in path}  # they tell when they were asked
     assert {p for p in before if before[p] != after[p]} <= asked_again
@@ -103,10 +99,9 @@ def test_a_strong_generator_and_a_cheap_judge_side_by_side(project: Path, endpoi
         ]
 
 
-def test_more_rows_pay_only_for_the_new_ones(project: Path, endpoint: Endpoint) -> None:
-    main(["run", "reviews", "--round", ROUND])
+def test_more_rows_pay_only_for_the_new_ones(after_a_round: Endpoint) -> None:
     assert main(["run", "reviews", "--round", ROUND, "--rows", "8"]) == 0
-    assert len(endpoint.requests) == 16
+    assert len(after_a_round.requests) == 4
 
 
 def test_the_next_round_is_another_sample_and_the_training_set_grows(
@@ -123,13 +118,12 @@ def test_the_next_round_is_another_sample_and_the_training_set_grows(
 
 def test_a_round_that_is_killed_goes_on_where_it_stopped(project: Path, endpoint: Endpoint) -> None:
     endpoint.delay_s = 0.2
-    command = [sys.executable, "-m", "synth_assets.cli", "run", "reviews", "--round", ROUND, "--rows", "40"]
-    killed = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
+    killed = command(["synth", "run", "reviews", "--round", ROUND, "--rows", "40"], project / "run.log")
     deadline = time.monotonic() + 60
     while len(endpoint.requests) < 20 and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
     time.sleep(0.5)
     asked = len(endpoint.requests)
     assert 20 <= asked < 80
@@ -208,11 +202,10 @@ def test_one_cell_whose_check_fails_leaves_the_other_alone(project: Path, endpoi
     ],
 )
 def test_an_endpoint_that_cannot_answer_is_one_clear_error(
-    project: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys, spoil, message, status
+    project: Path, after_a_round: Endpoint, monkeypatch: pytest.MonkeyPatch, capsys, spoil, message, status
 ) -> None:
-    main(["run", "reviews", "--round", ROUND])
     before = tables_on_disk(project)
-    spoil(monkeypatch, endpoint.url)
+    spoil(monkeypatch, after_a_round.url)
     assert main(["run", "reviews", "--round", ROUND, "--rows", "7"]) == status
     error = capsys.readouterr().err
     assert error.count("error: ") == 1
@@ -261,8 +254,7 @@ def test_a_round_that_is_no_round_is_refused(project: Path, capsys) -> None:
         assert message in capsys.readouterr().err
 
 
-def test_a_materialization_tells_what_it_made(project: Path, endpoint: Endpoint) -> None:
-    main(["run", "reviews", "--round", ROUND])
+def test_a_materialization_tells_what_it_made(after_a_round: Endpoint) -> None:
     with dagster_instance() as instance:
         for stage, pictures in {
             "generations": ["outcomes", "lengths"],
@@ -307,9 +299,7 @@ def test_feedback_shifts_the_next_rounds_rows(
     assert again == asked
 
 
-def test_show_and_sql_print_rows(project: Path, endpoint: Endpoint, capsys) -> None:
-    main(["run", "reviews", "--round", ROUND])
-    capsys.readouterr()
+def test_show_and_sql_print_rows(after_a_round: Endpoint, capsys) -> None:
     assert main(["show", "reviews", "--stage", "filtered", "-n", "2"]) == 0
     assert capsys.readouterr().out.count("row_id ") == 2
     assert main(["sql", "select count(*) as rows from reviews.filtered", "--csv"]) == 0
@@ -328,9 +318,7 @@ def test_a_dead_run_of_another_machine_is_left_alone(project: Path) -> None:
         assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.CANCELING
 
 
-def test_verify_names_a_call_that_somebody_changed(project: Path, endpoint: Endpoint, capsys) -> None:
-    main(["run", "reviews", "--round", ROUND])
-    capsys.readouterr()
+def test_verify_names_a_call_that_somebody_changed(after_a_round: Endpoint, capsys) -> None:
     assert main(["verify"]) == 0
     assert capsys.readouterr().out.startswith("12 calls in ")
     call_log().execute("UPDATE calls SET model = 'another' WHERE id = 3")

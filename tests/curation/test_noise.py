@@ -81,29 +81,21 @@ LEAST = {  # area under the curve, right against wrong labels
 }
 
 
-SEEDS = pytest.mark.parametrize(
-    "seeds", [range(1), pytest.param(range(5), marks=pytest.mark.slow)], ids=["one seed", "five seeds"]
-)
-
-
 @pytest.mark.parametrize("data", LEAST)
-@SEEDS
-def test_wrong_labels_are_found_in_40_percent_of_noise(data: str, seeds: range) -> None:
-    found = [found_in(data, seed) for seed in seeds]
-    mean = {name: np.mean([auc[name] for auc in found]) for name in found[0]}
+def test_wrong_labels_are_found_in_40_percent_of_noise(data: str) -> None:
+    found = found_in(data)
     for name, least in LEAST[data].items():
-        assert mean[name] >= least, name
-    assert mean["influence"] >= max(0.88, mean["influence, ce"] + 0.15)
+        assert found[name] >= least, name
+    assert found["influence"] >= max(0.88, found["influence, ce"] + 0.15)
     if data == "trec":
-        assert mean["dropped"] >= 0.18
-        assert mean["dropped and clean"] <= 0.07
+        assert found["dropped"] >= 0.18
+        assert found["dropped and clean"] <= 0.07
 
 
-@cache
-def found_in(data: str, seed: int) -> dict[str, float]:
+def found_in(data: str) -> dict[str, float]:
     from sklearn.metrics import roc_auc_score
 
-    x, labels, clean = noisy(data, seed)
+    x, labels, clean = noisy(data)
     classes, groups = sorted(set(labels)), range(len(labels))
     p = out_of_fold(x, labels, groups, SoftmaxRegression(classes).fit)
     confidence = noise.given(p, labels)
@@ -144,7 +136,7 @@ def public(data: str) -> tuple[list[str], list[str], np.ndarray]:
     return list(texts), list(gold), x
 
 
-def noisy(data: str, seed: int) -> tuple[np.ndarray, list[str], np.ndarray]:
+def noisy(data: str, seed: int = 0) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Features, labels of which 40 % are another class at random, and which are right."""
     _, gold, x = public(data)
     draw = np.random.default_rng(seed)

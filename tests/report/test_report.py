@@ -344,8 +344,7 @@ def test_tables_in_markdown_have_their_rule_under_the_names() -> None:
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.skipif(not (shutil.which("chromium") and shutil.which("chromedriver")), reason="no chromium")
-@pytest.mark.parametrize("width", [390, 1280])
-def test_a_browser_shows_the_page_and_loads_nothing_else(made: Path, written: str, width: int) -> None:
+def test_a_browser_shows_the_page_and_loads_nothing_else(made: Path, written: str) -> None:
     from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
     options = ChromeOptions()
@@ -354,22 +353,23 @@ def test_a_browser_shows_the_page_and_loads_nothing_else(made: Path, written: st
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = Chrome(options=options, service=ChromeService(shutil.which("chromedriver")))
+    ask = driver.execute_script
     try:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        driver.get((made / "page.html").as_uri())
-        ask = driver.execute_script
-        assert driver.get_log("browser") == []
-        assert ask("return performance.getEntriesByType('resource').length") == 0
-        assert driver.title == f"reviews, round {ROUND}"
-        shown = "return [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect())"
-        boxes = ask(f"{shown}.map(box => [box.width, box.height])")
-        assert len(boxes) >= 2
-        assert all(200 < w <= width and h > 50 for w, h in boxes)
-        assert ask("return document.documentElement.scrollWidth") <= width
-        shown = ask("return [...document.querySelectorAll('section')].map(s => s.id)")
-        assert [name for name in shown if name in SECTIONS] == SECTIONS
-        driver.find_element("link text", "Weights").click()
-        assert driver.current_url.endswith("#weights")
+        for width in (390, 1280):
+            size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            driver.get((made / "page.html").as_uri())
+            assert driver.get_log("browser") == []
+            assert ask("return performance.getEntriesByType('resource').length") == 0
+            assert driver.title == f"reviews, round {ROUND}"
+            shown = "return [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect())"
+            boxes = ask(f"{shown}.map(box => [box.width, box.height])")
+            assert len(boxes) >= 2
+            assert all(200 < w <= width and h > 50 for w, h in boxes)
+            assert ask("return document.documentElement.scrollWidth") <= width
+            shown = ask("return [...document.querySelectorAll('section')].map(s => s.id)")
+            assert [name for name in shown if name in SECTIONS] == SECTIONS
+            driver.find_element("link text", "Weights").click()
+            assert driver.current_url.endswith("#weights")
     finally:
         driver.quit()

@@ -16,7 +16,7 @@ from synth_assets.students import made, softmax
 from synth_assets.students.classifier import Student as Logistic
 from synth_assets.students.crossfit import out_of_fold
 from synth_assets.students.softmax import SoftmaxRegression, checkpoints, smoothed
-from tests.curation.test_noise import SEEDS, noisy, public
+from tests.curation.test_noise import noisy, public
 
 TEXTS = [f"a {word} film number {i}" for i in range(30) for word in ("warm", "dull")]
 LABELS = ["good", "bad"] * 30
@@ -80,11 +80,8 @@ def test_rows_of_which_the_student_is_sure_are_held_to_what_it_said() -> None:
     assert softmax.CONFIDENT < held[-1] < plain[-1] - 0.02
 
 
-@pytest.mark.parametrize("data", ["trec", pytest.param("ag", marks=pytest.mark.slow)])
-@SEEDS
-def test_robust_training_does_no_harm_where_40_percent_of_the_labels_are_wrong(
-    data: str, seeds: range
-) -> None:
+@pytest.mark.parametrize("data", ["trec", "ag"])
+def test_robust_training_does_no_harm_where_40_percent_of_the_labels_are_wrong(data: str) -> None:
     """On features without a tuned layer it helps little: the penalty of the student has done it already."""
     options = {
         "plain": {},
@@ -92,18 +89,16 @@ def test_robust_training_does_no_harm_where_40_percent_of_the_labels_are_wrong(
         "ensembling": {"ensembling": True},
         "both": {"smoothing": 0.15, "ensembling": True},
     }
-    found: dict[str, list[float]] = {}
-    for seed in seeds:
-        x, noise, _ = noisy(data, seed)
-        gold = np.asarray(public(data)[1])
-        order = np.random.default_rng(seed).permutation(len(gold))
-        test, rest = order[:1500], order[1500:5500]
-        classes, labels = sorted(set(gold)), [noise[i] for i in rest]
-        for name, option in options.items():
-            p = SoftmaxRegression(classes, **option).fit(x[rest], labels).predict_proba(x[test])
-            found.setdefault(name, []).append(np.mean(np.asarray(classes)[p.argmax(axis=1)] == gold[test]))
-    mean = {name: np.mean(each) for name, each in found.items()}
-    assert min(mean["smoothing"], mean["ensembling"], mean["both"]) >= mean["plain"] - 0.005
+    found: dict[str, float] = {}
+    x, noise, _ = noisy(data)
+    gold = np.asarray(public(data)[1])
+    order = np.random.default_rng(0).permutation(len(gold))
+    test, rest = order[:1500], order[1500:5500]
+    classes, labels = sorted(set(gold)), [noise[i] for i in rest]
+    for name, option in options.items():
+        p = SoftmaxRegression(classes, **option).fit(x[rest], labels).predict_proba(x[test])
+        found[name] = np.mean(np.asarray(classes)[p.argmax(axis=1)] == gold[test])
+    assert min(found["smoothing"], found["ensembling"], found["both"]) >= found["plain"] - 0.005
 
 
 def test_a_transformer_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

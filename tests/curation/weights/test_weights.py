@@ -13,7 +13,7 @@ from synth_assets.curation.weights.weigh import effective_size
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.students.classifier import Student
 from tests.curation.methods import weighed
-from tests.curation.test_noise import GOLD, SEEDS, noisy, public
+from tests.curation.test_noise import GOLD, noisy, public
 
 
 def accuracy(
@@ -23,42 +23,33 @@ def accuracy(
     return float(np.mean(np.asarray(student.predict(x_test)) == gold))
 
 
-@SEEDS
-def test_right_rows_weigh_twice_the_wrong_ones_by_a_hundred_gold_rows(seeds: range) -> None:
-    ratios = []
-    for seed in seeds:
-        x, labels, clean = noisy("trec", seed)
-        gold = np.asarray(public("trec")[1])
-        order = np.random.default_rng(seed).permutation(len(gold))
-        meta, rest = order[:100], order[100:]
-        weights = bilevel.learning_to_reweight(x[rest], [labels[i] for i in rest], x[meta], list(gold[meta]))
-        assert weights.min() >= 0
-        ratios.append(weights[clean[rest]].mean() / weights[~clean[rest]].mean())
-    assert np.mean(ratios) >= 2
+def test_right_rows_weigh_twice_the_wrong_ones_by_a_hundred_gold_rows() -> None:
+    x, labels, clean = noisy("trec")
+    gold = np.asarray(public("trec")[1])
+    order = np.random.default_rng(0).permutation(len(gold))
+    meta, rest = order[:100], order[100:]
+    weights = bilevel.learning_to_reweight(x[rest], [labels[i] for i in rest], x[meta], list(gold[meta]))
+    assert weights.min() >= 0
+    assert weights[clean[rest]].mean() >= 2 * weights[~clean[rest]].mean()
 
 
-@SEEDS
-def test_weights_raise_a_students_accuracy_where_40_percent_of_the_labels_are_wrong(seeds: range) -> None:
+def test_weights_raise_a_students_accuracy_where_40_percent_of_the_labels_are_wrong() -> None:
     texts, right, _ = public("ag")
-    found: dict[str, list[float]] = {}
-    for seed in seeds:
-        x, noise, _ = noisy("ag", seed)
-        labels, gold = np.asarray(noise), np.asarray(right)
-        order = np.random.default_rng(seed).permutation(len(gold))
-        test, rest = order[:3000], order[3000:7000]
-        said, groups = list(labels[rest]), range(len(rest))
-        weights = {
-            "none": None,
-            "bilevel": bilevel.bilevel_weights(x[rest], said, groups),
-            "influence": bilevel.influence_weights(x[rest], said, groups),
-            "tokens": row_weights([texts[i] for i in rest], said, groups),
-        }
-        for name, w in weights.items():
-            found.setdefault(name, []).append(accuracy(x[rest], labels[rest], w, x[test], gold[test]))
-    mean = {name: np.mean(each) for name, each in found.items()}
-    assert mean["bilevel"] >= max(0.80, mean["none"] + 0.01)
-    assert mean["influence"] >= mean["none"] + 0.01
-    assert mean["tokens"] >= mean["none"] + 0.01
+    x, noise, _ = noisy("ag")
+    labels, gold = np.asarray(noise), np.asarray(right)
+    order = np.random.default_rng(0).permutation(len(gold))
+    test, rest = order[:3000], order[3000:7000]
+    said, groups = list(labels[rest]), range(len(rest))
+    weights = {
+        "none": None,
+        "bilevel": bilevel.bilevel_weights(x[rest], said, groups),
+        "influence": bilevel.influence_weights(x[rest], said, groups),
+        "tokens": row_weights([texts[i] for i in rest], said, groups),
+    }
+    found = {n: accuracy(x[rest], labels[rest], w, x[test], gold[test]) for n, w in weights.items()}
+    assert found["bilevel"] >= max(0.80, found["none"] + 0.01)
+    assert found["influence"] >= found["none"] + 0.01
+    assert found["tokens"] >= found["none"] + 0.01
 
 
 def test_words_of_a_label_weigh_more_than_words_of_every_text() -> None:
@@ -149,13 +140,11 @@ ASKS_FOR = {  # what a question of TREC asks for, by the number of its label
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_an_annotator_that_is_less_sure_of_some_labels_no_longer_costs_those_labels(seed: int) -> None:
+def test_an_annotator_that_is_less_sure_of_some_labels_no_longer_costs_those_labels() -> None:
     """TREC, 80 questions of each of six labels; the annotator holds a question against what labels mean."""
     encode = MiniLM(threads=1).encode
     train, test = (trec(f"TREC.{part}.all") for part in ("train", "test"))
-    of_labels = [of.sample(80, random_state=seed) for _, of in train.groupby("label")]
+    of_labels = [of.sample(80, random_state=0) for _, of in train.groupby("label")]
     drawn = pd.concat(of_labels, ignore_index=True)
     x, classes = encode(list(drawn["text"])), list(ASKS_FOR)
     meant = encode([f"a question that asks for {words}" for words in ASKS_FOR.values()])

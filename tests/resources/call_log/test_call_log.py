@@ -24,6 +24,7 @@ from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.request import Request
 from tests.endpoint import Endpoint
+from tests.forked import python
 
 QUESTION = {
     "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "é?"}],
@@ -196,8 +197,7 @@ for i in range(50):
 
 
 def test_eight_processes_write_at_once(where: Path | str, log: CallLog) -> None:
-    run = [sys.executable, "-c", WRITER, str(where)]
-    processes = [subprocess.Popen([*run, str(p)]) for p in range(8)]  # they make the tables at once, too
+    processes = [python(WRITER, str(where), str(p)) for p in range(8)]  # they make the tables at once, too
     assert [process.wait(60) for process in processes] == [0] * 8
     written = Counter(identity for (identity,) in log.execute("SELECT identity FROM calls"))
     assert written == Counter(f"{p}-{i}-{n}" for p in range(8) for i in range(50) for n in range(3))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from synth_assets.resources.gateway.request import Request
 from synth_assets.resources.home import warehouse
 from tests.assets.test_round import ROUND
 from tests.endpoint import Endpoint, reviewer
+from tests.forked import python
 
 DEAR = Price.model_validate({"from": "2026-01-01", "prompt": 1000, "completion": 1000})  # $0.007 for 7 tokens
 SPENT = "SELECT scope, amount FROM budget"
@@ -98,10 +97,7 @@ def test_a_refused_call_costs_nothing_and_a_broken_one_may_have_been_billed(
 
 def test_the_cap_holds_with_eight_processes(tmp_path: Path) -> None:
     with Endpoint() as endpoint:
-        processes = [
-            subprocess.Popen([sys.executable, "-c", SPENDER, str(tmp_path), endpoint.url, str(i)])
-            for i in range(8)
-        ]
+        processes = [python(SPENDER, str(tmp_path), endpoint.url, str(i)) for i in range(8)]
         assert [p.wait(timeout=120) for p in processes] == [0] * 8
     log = CallLog(tmp_path / "calls.sqlite")
     with log.transaction() as execute:

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +24,7 @@ from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model, resolve_model
 from synth_assets.resources.gateway.request import Request
 from tests.endpoint import RESET, Endpoint
+from tests.forked import python
 
 KEY = "sk-secret-0123456789"
 
@@ -250,8 +249,7 @@ lm.complete(model, ask(*(f"q{i}" for i in range(80))))
 
 def stop_in_the_middle(lm: LanguageModel, endpoint: Endpoint, how: signal.Signals) -> None:
     endpoint.delay_s = 0.05
-    command = [sys.executable, "-c", KILLED, endpoint.url, lm.call_log.name]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    process = python(KILLED, endpoint.url, lm.call_log.name)
     while len(endpoint.requests) < 30:
         assert process.poll() is None
         time.sleep(0.01)
@@ -463,22 +461,21 @@ def put_out(url: str, after: int) -> Any:
 
 def test_processes_that_ask_the_same_at_the_same_time_pay_once(tmp_path: Path) -> None:
     with Endpoint(delay_s=0.1) as endpoint:
-        command = [sys.executable, "-c", TWIN, str(tmp_path), endpoint.url]
-        twins = [subprocess.Popen(command) for _ in range(3)]
+        twins = [python(TWIN, str(tmp_path), endpoint.url) for _ in range(3)]
         assert [twin.wait(timeout=60) for twin in twins] == [0, 0, 0]
         assert sorted(endpoint.prompts) == sorted(f"q{i}" for i in range(40))
 
 
 def test_the_claims_of_a_killed_process_hold_nobody_up(tmp_path: Path) -> None:
     with Endpoint(delay_s=5) as endpoint:
-        killed = subprocess.Popen([sys.executable, "-c", TWIN, str(tmp_path), endpoint.url])
+        killed = python(TWIN, str(tmp_path), endpoint.url)
         while len(endpoint.requests) < 16:
             time.sleep(0.01)
         killed.kill()
         killed.wait()
         endpoint.delay_s = 0.0
         started = time.monotonic()
-        assert subprocess.run([sys.executable, "-c", TWIN, str(tmp_path), endpoint.url]).returncode == 0
+        assert python(TWIN, str(tmp_path), endpoint.url).wait() == 0
         assert time.monotonic() - started < 60  # and not the minutes of a lease
         assert len(endpoint.requests) == 16 + 40
 

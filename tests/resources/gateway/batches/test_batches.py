@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -38,6 +36,7 @@ from synth_assets.resources.home import call_log, warehouse
 from tests.assets.test_round import ROUND
 from tests.batch_endpoint import BatchEndpoint
 from tests.endpoint import reviewer
+from tests.forked import python
 
 ASSET, PARTITION = "reviews/generations", "negative|2026-11-21"
 CONTEXT = {"run_id": "run-1", "asset": ASSET, "partition_key": PARTITION}
@@ -148,8 +147,7 @@ def test_a_file_has_its_bounds(
 
 def run_and_die(code: str, *arguments: str) -> None:
     """Another process, which kills itself."""
-    done = subprocess.run([sys.executable, "-c", code, *arguments], timeout=60, check=False)
-    assert done.returncode == -signal.SIGKILL
+    assert python(code, *arguments).wait(timeout=60) == -signal.SIGKILL
 
 
 SUBMIT = """
@@ -252,8 +250,7 @@ def test_collectors_at_the_same_time_write_each_row_once(provider: BatchEndpoint
     partition = Partition(provider, tmp_path, [Cap("r", 10.0)], price=HALF)
     provider.script(statuses={"q7": 500})
     partition.ask(*(f"q{i}" for i in range(200)))
-    command = [sys.executable, "-c", COLLECT, str(tmp_path)]
-    processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(4)]
+    processes = [python(COLLECT, str(tmp_path)) for _ in range(4)]
     assert [p.wait(timeout=60) for p in processes] == [0] * 4
     assert partition.rows() == {"ok": 189, "provider_error": 11}
     assert spent(partition) == pytest.approx(189 * 7 * 0.0005)
@@ -262,8 +259,7 @@ def test_collectors_at_the_same_time_write_each_row_once(provider: BatchEndpoint
 def test_processes_that_submit_at_the_same_time_pay_once(
     partition: Partition, provider: BatchEndpoint, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-c", SUBMIT, str(tmp_path), provider.url, "lives"]
-    processes = [subprocess.Popen(command) for _ in range(4)]
+    processes = [python(SUBMIT, str(tmp_path), provider.url, "lives") for _ in range(4)]
     assert [p.wait(timeout=60) for p in processes] == [0] * 4
     assert sum(map(len, provider.lines)) == 20
     partition.collect()

@@ -1,0 +1,108 @@
+"""A process of its own, without the seconds in which a new interpreter imports everything: a fork."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+
+class Forked:
+    """What `call` does with these arguments, as the command line gives them; what it prints goes into a file.
+    Used like a `subprocess.Popen`."""
+
+    def __init__(
+        self,
+        call: Callable[[], Any],
+        arguments: Sequence[str],
+        prints: Path = Path(os.devnull),
+        folder: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.prints = prints
+        self.returncode: int | None = None  # below 0 where a signal ended it
+        self.pid = os.fork()
+        if not self.pid:
+            code = 70
+            try:
+                with prints.open("w", buffering=1, encoding="utf-8") as file:
+                    sys.stdout = sys.stderr = file
+                    sys.argv = [*arguments]
+                    settle(folder or Path.cwd(), env or os.environ.copy())
+                    code = exit_code(call)
+            finally:
+                os._exit(code)
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self, timeout: float = 600) -> int:
+        deadline = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                self.kill()
+                raise TimeoutError(self.said())
+            time.sleep(0.01)
+        return code
+
+    def send_signal(self, told: int) -> None:
+        os.kill(self.pid, told)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def said(self) -> str:
+        return self.prints.read_text(encoding="utf-8")
+
+
+def command(words: Sequence[str], *place: Path, env: Mapping[str, str] | None = None) -> Forked:
+    """A command of this environment; `place`: the file for what it prints, and the folder to work in."""
+    (script,) = entry_points(group="console_scripts", name=words[0])
+    return Forked(script.load(), words, *place, env=env)  # imported here, it is there the next time
+
+
+def python(code: str, *arguments: str) -> Forked:
+    """`python -c CODE ARGUMENTS`."""
+    return Forked(lambda: exec(code, {"__name__": "__main__"}), ["-c", *arguments])
+
+
+def settle(folder: Path, env: Mapping[str, str]) -> None:
+    """Make a fork what a new process is."""
+    for told in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(told, signal.default_int_handler if told == signal.SIGINT else signal.SIG_DFL)
+    for stream in (1, 2):
+        os.dup2(sys.stdout.fileno(), stream)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(env)
+    places = [folder / place for place in env.get("PYTHONPATH", "").split(os.pathsep) if place]
+    sys.path[:0] = map(str, [Path(sys.executable).parent, *places])  # the place of the command comes first
+
+
+def exit_code(call: Callable[[], Any]) -> int:
+    try:
+        code = call()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    if code is not None and not isinstance(code, int):
+        print(code)
+        code = 1
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    return code or 0
