@@ -46,7 +46,8 @@ def tell(recipe: Recipe, keeper: Keeper, nights: Sequence[Night], told: str | No
     """Tell the webhook of each night that needs somebody, once a cause, and when none is whole for a while;
     with `tell: always` of each that is whole, too. Takes and returns what was told so far."""
     before: dict[str, str] = json.loads(told or "{}")
-    url, late = os.environ.get(WEBHOOK), keeper.late()
+    url = os.environ.get(WEBHOOK)
+    late = keeper.late() if url else ""
     now = {night.round: before.get(night.round, "") for night in nights}
     if url and late and (late == before.get(LATE) or not post(url, _body(recipe, late, state=LATE))):
         now[LATE] = late

@@ -33,7 +33,7 @@ def sensor(recipe: Recipe, job: Any, assets: Assets) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, synth_language_model: dg.ResourceParam[LanguageModel]
     ) -> dg.SensorResult | dg.SkipReason:
         requests, said = list[dg.RunRequest](), dict[str, None]()
-        nights = keep(recipe, context.instance, assets).kept()
+        nights = keep(recipe, context.instance, assets).looked_after
         for i, stage in enumerate(stages):
             seconds = AT_MOST_SECONDS / len(steps)
             found = collect(synth_language_model.call_log, asset_name(recipe, stage), seconds=seconds)

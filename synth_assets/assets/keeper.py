@@ -42,7 +42,7 @@ AT_ONCE = ("unreachable", "system", "died", "stopped", "unanswered", "error")
 class Night:
     """A round and how far it is. `why`: what is in the way, or what of the recipe it is not made by; `next`:
     what happens to it by itself, or what somebody can do; `tries`: failed ones of today; `again`: when the
-    next one may be, None where that is not today."""
+    next one may be, None where that is not today; `looked_after`: whether it is tried again by itself."""
 
     round: str
     state: State
@@ -50,6 +50,7 @@ class Night:
     next: str = ""
     tries: int = 0
     again: datetime | None = None
+    looked_after: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -64,7 +65,8 @@ class Night:
     @property
     def needs_somebody(self) -> bool:
         """Whether it goes on today only if somebody does something."""
-        return self.is_over or (self.state in ("failed", "over budget") and self.again is None)
+        waits = self.is_whole or self.state in ("making", "with the provider")
+        return not waits and (self.is_over or not self.looked_after)
 
     @property
     def said(self) -> str:
@@ -90,27 +92,28 @@ class Keeper:
         """`run`: who asks, which makes nothing more of its round."""
         self._recipe, self._instance, self.lake, self._log, self._run = recipe, instance, lake, log, run
         self._now = (now or datetime.now(ZoneInfo("UTC"))).astimezone(ZoneInfo(recipe.timezone))
-        self.today = self._now.date()
-        self._midnight = datetime.combine(self.today, time.min, self._now.tzinfo).timestamp()
+        self._today = self._now.date()
+        self._midnight = datetime.combine(self._today, time.min, self._now.tzinfo).timestamp()
         self.made = MadeRounds(recipe, instance, assets, lake, log, encoder)
 
     def due(self, tonight: bool = False) -> list[Night]:
         """The nights to be looked after, the earliest first: those that were begun, as far back as the recipe
         says, those that no daemon was there for, if it wants them, and (`tonight`) today's."""
-        return self.nights(self._looked_after | ({self.today.isoformat()} if tonight else set()))
+        return self.nights(self.looked_after | ({self._today.isoformat()} if tonight else set()))
 
     @cached_property
-    def _looked_after(self) -> set[str]:
+    def looked_after(self) -> set[str]:
+        """Rounds that are made whole by themselves; none while the schedule is off."""
         plan = self._recipe.nightly
-        if plan is None:
+        if plan is None or self.on_since is None:
             return set()
-        since = self.today - timedelta(days=NIGHTS)
-        asked = scheduled(plan.cron, self._recipe.timezone, since, self.today)
+        since = self._today - timedelta(days=NIGHTS)
+        asked = scheduled(plan.cron, self._recipe.timezone, since, self._today)
         begun = [round_ for round_ in asked if round_ in self._begun]
-        back = (self.today - timedelta(days=plan.catch_up)).isoformat()
+        back = (self._today - timedelta(days=plan.catch_up)).isoformat()
         found = {round_ for round_ in begun if round_ >= back} | self._stopped_since(back)
         if self._recipe.missed_nights == "catch_up" and begun:
-            yesterday = (self.today - timedelta(days=1)).isoformat()
+            yesterday = (self._today - timedelta(days=1)).isoformat()
             earlier = [round_ for round_ in begun if round_ <= yesterday] or begun
             found |= {r for r in asked if earlier[-1] < r <= yesterday}
         return found
@@ -126,11 +129,11 @@ class Keeper:
     def late(self) -> str:
         """Since when no night is whole, where that is two nights or more: from the recipe's `start`, or from
         when it was switched on, where none ever was. Empty where all is well."""
-        plan, on_since = self._recipe.nightly, self._on_since
+        plan, on_since = self._recipe.nightly, self.on_since
         if plan is None or on_since is None:
             return ""
         first = max(self._recipe.start.isoformat(), self._day(on_since))
-        since, yesterday = self.today - timedelta(days=NIGHTS), self.today - timedelta(days=1)
+        since, yesterday = self._today - timedelta(days=NIGHTS), self._today - timedelta(days=1)
         asked = scheduled(plan.cron, self._recipe.timezone, since, yesterday)
         due = 0
         for round_ in reversed([each for each in asked if each >= first]):
@@ -142,10 +145,6 @@ class Keeper:
 
     def _day(self, seconds: float) -> str:
         return datetime.fromtimestamp(seconds, self._now.tzinfo).date().isoformat()
-
-    def kept(self) -> set[str]:
-        """Rounds that are made whole by themselves: none while the schedule is off."""
-        return self._looked_after if self._on_since is not None else set()
 
     def last(self, number: int) -> list[Night]:
         """The last rounds of which there is anything, or that were asked for."""
@@ -168,14 +167,15 @@ class Keeper:
         have asked for it has had its time."""
         plan = self._recipe.nightly
         tick = last_tick(plan.cron, self._recipe.timezone, self._now - LATE) if plan else None
-        return tick is not None and tick.date() == self.today and tick.timestamp() >= seconds
+        return tick is not None and tick.date() == self._today and tick.timestamp() >= seconds
 
     def nights(self, rounds: Collection[str]) -> list[Night]:
         """The states of these rounds."""
         return [self._night(round_) for round_ in sorted(rounds)]
 
     def _night(self, round_: str) -> Night:
-        night = self._state(round_)
+        by_itself = round_ in self.looked_after or (self.on_since is not None and round_ == str(self._today))
+        night = replace(self._state(round_), looked_after=by_itself)
         return replace(night, next=self._next(night))
 
     def _state(self, round_: str) -> Night:
@@ -203,7 +203,7 @@ class Keeper:
 
     def _again(self, ended: Sequence[float], kind: str) -> datetime | None:
         """When the next try may be, after those of today that ended then; None: not today."""
-        plan = self._recipe.nightly if self._on_since is not None else None
+        plan = self._recipe.nightly if self.on_since is not None else None  # else nobody tries
         if plan is None or not ended or kind not in AT_ONCE or len(ended) >= plan.tries:
             return None
         waits = timedelta(minutes=WAITS[min(len(ended), len(WAITS)) - 1])
@@ -216,14 +216,14 @@ class Keeper:
             return f"To make it by the recipe of today: {by_hand}" if night.why else "Nothing is left to do."
         if night.state == "making":
             return "It goes on by itself."
-        if self._on_since is None:
+        if self.on_since is None:
             goes_on = night.state == "with the provider"
             return f"To {'go on when they are back' if goes_on else 'make it'}: {by_hand}"
         if night.state == "with the provider":
             return "It goes on by itself when they are back."
         if night.again:
             return f"It is tried again at {night.again:%H:%M}."
-        if night.round not in self._looked_after | {self.today.isoformat()}:
+        if not night.looked_after:
             return f"It is too old to be tried again by itself. To make it: {by_hand}"
         if night.state == "over budget":
             return f"The rest is made when the budget allows it: it is tried tomorrow. Once raised: {by_hand}"
@@ -234,7 +234,7 @@ class Keeper:
     # what is on disk, and in Dagster's log
 
     @cached_property
-    def _on_since(self) -> float | None:
+    def on_since(self) -> float | None:
         """When its schedule was switched on; None where it is off, and nobody looks after its nights."""
         return switched_on_at(self._instance, f"{self._recipe.name}_nightly")
 
@@ -251,7 +251,7 @@ class Keeper:
 
     @cached_property
     def _failed(self) -> Mapping[str, list[Failed]]:
-        since = datetime.combine(self.today - timedelta(days=NIGHTS), time.min, self._now.tzinfo)
+        since = datetime.combine(self._today - timedelta(days=NIGHTS), time.min, self._now.tzinfo)
         return failed(self._instance, self._recipe.name, since)
 
     def _ended_well(self, round_: str) -> list[float]:

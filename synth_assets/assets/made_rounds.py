@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from hashlib import sha256
 from typing import Literal, NamedTuple
@@ -16,6 +17,7 @@ from synth_assets.assets.factory import COMPLETE, Assets, key
 from synth_assets.assets.failures import unanswered
 from synth_assets.assets.states import DATA_VERSION
 from synth_assets.assets.unchanged import MADE, Unchanged
+from synth_assets.core.errors import UserError
 from synth_assets.partitions import cell_key
 from synth_assets.recipe.made_from import changes, in_short, made_from
 from synth_assets.recipe.recipe import Recipe
@@ -65,14 +67,19 @@ class MadeRounds:
                     return f"{stage} of {partition} is not in the lake any more"
                 if COMPLETE not in event.tags:
                     self.unanswered.add(round_)
-                    return unanswered(self._lake, self._recipe, round_) or self._said_of(stage, partition)
-        return self.mixed(round_)
+                    return self._said_of(stage, partition, round_)
+        try:
+            return self.mixed(round_)
+        except UserError as error:  # a file is damaged
+            return str(error)
 
-    def _said_of(self, stage: str, partition: str) -> str:
-        """What the checks of rows say that are not as they should be."""
-        cell = partition.rpartition("|")[0]
-        words = " ".join(self._failing(stage, partition).values())
-        return f"{stage}{f' of {cell}' if cell else ''}: {words or 'not complete'}"
+    def _said_of(self, stage: str, partition: str, round_: str) -> str:
+        """What the calls, or else the checks, say of rows that are not as they should be."""
+        with suppress(UserError):  # their file is damaged
+            if words := unanswered(self._lake, self._recipe, round_):
+                return words
+        cell, said = partition.rpartition("|")[0], self._failing(stage, partition).values()
+        return f"{stage}{f' of {cell}' if cell else ''}: {' '.join(said) or 'not complete'}"
 
     def red(self, round_: str) -> list[str]:
         """What the checks say that failed, each in words."""
@@ -163,7 +170,7 @@ class MadeRounds:
 
     def _has(self, stage: str, partition: str, round_: str) -> bool:
         cell = partition.rpartition("|")[0]
-        place = {**({"round": round_}), **({"cell": cell} if cell else {})}
+        place = {"round": round_} | ({"cell": cell} if cell else {})
         return self._lake.has(self._recipe.name, stage, place)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from synth_assets.assets.keeper import Night
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.home import warehouse
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.looks import Looks
 
-UNKNOWN = {"made": "", "kept": None, "cost": None, "changed": ""}
+UNKNOWN = {"made": "unknown", "kept": None, "cost": None, "changed": ""}
 
 
 def note(recipe: Recipe, lake: Lake, nights: Iterable[Night]) -> list[dict[str, Any]]:
@@ -24,17 +25,18 @@ def note(recipe: Recipe, lake: Lake, nights: Iterable[Night]) -> list[dict[str, 
         row = looks.read(recipe.name, night.round)
         if row is None or {name: row.get(name) for name in said} != said:
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            row = {**said, **_brought(recipe, night.round), "looked_at": now}
+            row = {**said, **_brought(recipe, lake, night.round), "looked_at": now}
             looks.write(recipe.name, row)
         rows.append(row)
     return rows
 
 
-def _brought(recipe: Recipe, round_: str) -> dict[str, Any]:
+def _brought(recipe: Recipe, lake: Lake, round_: str) -> dict[str, Any]:
+    if not lake.partitions(recipe.name, "conditions", ("round", "cell"), round=round_):
+        return UNKNOWN | {"made": "nothing was made"}
     from synth_assets.report.nights import brought
-    from synth_assets.report.views import show
 
     try:
-        return brought(recipe, show(recipe), round_)
+        return brought(recipe, warehouse(), round_)
     except UserError:  # a file of the round cannot be read; the state says so
         return UNKNOWN

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets.alerts import WEBHOOK, tell
-from synth_assets.assets.dagster_internals import hold, running_schedules, scheduled, switched_on_at
+from synth_assets.assets.dagster_internals import hold, running_schedules, scheduled
 from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, Assets, key, partitions_of
 from synth_assets.assets.failures import end_dead_runs
 from synth_assets.assets.keeper import Keeper, Night
@@ -74,12 +74,10 @@ def keeps(recipe: Recipe, job: dg.JobDefinition, assets: Assets) -> dg.SensorDef
     )
     def keep_rounds(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         end_dead_runs(context.instance)
-        since = switched_on_at(context.instance, name(recipe))
-        if since is None:
-            return dg.SkipReason(f"the schedule {name(recipe)} is off.")
         keeper = keep(recipe, context.instance, assets)
-        tonight = keeper.asked_since(since)
-        nights = keeper.due(tonight)
+        if keeper.on_since is None:
+            return dg.SkipReason(f"the schedule {name(recipe)} is off.")
+        nights = keeper.due(tonight=keeper.asked_since(keeper.on_since))
         note(recipe, keeper.lake, nights)
         told = tell(recipe, keeper, nights, context.cursor)
         night = keeper.next(nights)

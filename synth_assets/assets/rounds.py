@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +17,7 @@ from synth_assets.assets.failures import WITHIN, RoundFailed, note
 from synth_assets.assets.keeper import Keeper
 from synth_assets.assets.morning import note as note_nights
 from synth_assets.assets.unchanged import Unchanged
-from synth_assets.core.errors import Mistake
+from synth_assets.core.errors import Mistake, UserError
 from synth_assets.partitions import cell_key, rounds
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.one_round import place
@@ -103,12 +104,12 @@ class _Round:
         return pending
 
     def look(self) -> None:
-        """Note how far the round is now."""
+        """Note how far the round is now. Where that cannot be, because the disk is full, say, the round is
+        none the worse for it."""
         world = self._world
-        found = Keeper(
-            self._recipe, world.instance, world.assets, world.lake, self._log, world.encoder, run=world.within
-        )
-        note_nights(self._recipe, world.lake, found.nights([self._round]))
+        known = self._recipe, world.instance, world.assets, world.lake, self._log, world.encoder
+        with suppress(OSError, UserError):
+            note_nights(self._recipe, world.lake, Keeper(*known, run=world.within).nights([self._round]))
 
     def make(self, cut: Cut, cells: Sequence[str] = ("",)) -> dict[str, str]:
         """Cell (empty: what no cell owns) -> why it is not made yet, or empty."""

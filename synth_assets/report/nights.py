@@ -20,9 +20,7 @@ METRICS = "select * from {recipe}.metrics where round = $round"
 
 def brought(recipe: Recipe, warehouse: Warehouse, round_: str) -> dict[str, Any]:
     """`made` and `changed` in words, rows that were kept, and dollars; None is what is not known."""
-    there = next(iter(ask(warehouse, recipe.name, COUNTS, round=round_)), None)
-    if there is None:
-        return {"made": "nothing was made", "kept": None, "cost": None, "changed": ""}
+    (there,) = ask(warehouse, recipe.name, COUNTS, round=round_)
     days = [row["round"] for row in ask(warehouse, recipe.name, BEFORE, round=round_)]
     words = ""
     if len(days) == 2 and days[0] == round_:

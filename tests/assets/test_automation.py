@@ -10,7 +10,7 @@ import pytest
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 from synth_assets import code_location
-from synth_assets.assets import nightly
+from synth_assets.assets import keeper
 from synth_assets.assets.code_location import build
 from synth_assets.assets.dagster_internals import scheduled
 from synth_assets.assets.factory import partitions_of
@@ -110,7 +110,7 @@ def test_nights_are_looked_after_while_the_schedule_is_on(
             return [request.partition_key for request in sensor.evaluate_tick(context).run_requests or ()]
 
         assert looks() == []
-        monkeypatch.setattr(nightly, "switched_on_at", lambda *_: 0.0)
+        monkeypatch.setattr(keeper, "switched_on_at", lambda *_: 0.0)
         assert looks() == [round_]
 
 

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -22,7 +23,7 @@ from synth_assets.evaluation.map_of_rows import sample
 from synth_assets.recipe.load import load
 from synth_assets.report.metrics import Metrics, differences, metric_sections
 from synth_assets.report.pages import Number, Section, Table, html, lines, markdown
-from synth_assets.report.round import summary
+from synth_assets.report.round import _nights, summary
 from synth_assets.resources.home import home, warehouse
 from tests.assets.test_round import ROUND, one_in
 from tests.browser import FLAGS
@@ -373,3 +374,18 @@ def test_a_browser_shows_the_page_and_loads_nothing_else(made: Path, written: st
             assert driver.current_url.endswith("#weights")
     finally:
         driver.quit()
+
+
+def test_a_report_lists_the_nights_before() -> None:
+    night = {
+        "round": "2026-11-20",
+        "state": "failed",
+        "made": "nothing was made",
+        "cost": None,
+        "changed": "",
+    }
+    before: Any = SimpleNamespace(ask=lambda *_, **__: [{**night, "why": "nobody answers at http://m"}])
+    (table,) = _nights(before).parts
+    assert table.rows[0][:3] == ["2026-11-20", "failed", "nothing was made"]
+    assert table.rows[0][-1] == "nobody answers at http://m"
+    assert _nights(SimpleNamespace(ask=lambda *_, **__: [])).parts == []
