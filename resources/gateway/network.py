@@ -69,14 +69,20 @@ def trusted() -> ssl.SSLContext | bool:
 
 
 def proxy_of(url: str) -> str:
-    """Host and port of the proxy that the environment has for an address, or nothing."""
+    """Host and port of the proxy that the environment has for an address, or nothing. UserError where it
+    speaks SOCKS."""
     from urllib.request import getproxies, proxy_bypass
 
     parts, given = urlsplit(url), getproxies()
     proxy = given.get(parts.scheme) or given.get("all")
     if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return ""
-    return urlsplit(proxy if "://" in proxy else f"http://{proxy}").netloc.rpartition("@")[2]
+    found = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    where = found.netloc.rpartition("@")[2]
+    if found.scheme.startswith("socks"):
+        fix = f"set {parts.scheme.upper()}_PROXY to one that speaks HTTP, {PAST.format(host=parts.hostname)}"
+        raise UserError(f"the proxy {where} speaks SOCKS, which calls of models do not: {fix}.", fix=fix)
+    return where
 
 
 def trouble(error: BaseException, url: str) -> Trouble:

@@ -138,9 +138,10 @@ def _feature(refusal: Refusal, body: Mapping[str, Any]) -> Concern | None:
     other = OTHER_NAME.get(name, "")
     if other and other in says:
         return Concern("feature", name, other)
-    if name == "top_logprobs":
-        fewer = [int(n) for n in re.findall(r"\b\d+\b", says) if 0 < int(n) < body[name]]
-        return Concern("feature", name, max(fewer)) if fewer else Concern("feature", "logprobs")
+    if name in ("logprobs", "top_logprobs"):  # too many of them, or none at all
+        number = "top_logprobs" if "top_logprobs" in body else "logprobs"
+        fewer = [int(n) for n in re.findall(r"\b\d+\b", says) if 0 < int(n) < body[number]]
+        return Concern("feature", number, max(fewer)) if fewer else Concern("feature", "logprobs")
     return Concern("feature", name) if name in OPTIONAL else None
 
 

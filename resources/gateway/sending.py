@@ -302,9 +302,9 @@ class Sending:
             if result.says:
                 self.owner.tell(result.says)
             return self.ready.appendleft(job)
-        if result.unreachable and not self.reached:
-            return self._stop(self.connection.unreachable(result.parts[0]["error"]))
-        self.reached = self.reached or not result.unreachable
+        if result.away and not self.reached:
+            return self._stop(self.connection.unreachable(result.away))
+        self.reached = self.reached or not result.away
         job.attempts += 1
         if result.unsure:
             self.doubtful.append((job, result, latency_s))

@@ -49,7 +49,7 @@ class Reply:
     wait_s: float = 0.0  # the least wait before another attempt
     fatal: str = ""  # why no other request can succeed either
     unsure: bool = False  # whether that is so, or whether this prompt alone is refused
-    unreachable: bool = False  # no connection came about
+    away: Trouble | None = None  # why no connection came about
     broken: bool = False  # or it ended before the answer
     maybe_billed: bool = False  # the request arrived, or may have
     answered: bool = False  # with status 200, whatever was in it
@@ -167,8 +167,9 @@ class Connection:
         trouble = self.trouble(error)
         if not (self.heard or trouble.away or trouble.fix or self.proxy) and self.url.startswith("http://"):
             trouble = network.TLS if await network.speaks_tls(self.url) else trouble
-        more: dict[str, Any] = {"broken": True, "unreachable": trouble.away, "maybe_billed": not trouble.away}
-        return failed("provider_error", trouble.says, fatal=self.advice(trouble), **more)
+        away = trouble if trouble.away else None
+        more: dict[str, Any] = {"away": away, "broken": True, "maybe_billed": not away}
+        return failed("provider_error", trouble.says, fatal="" if away else self.advice(trouble), **more)
 
     def _elsewhere(self, response: Response) -> Reply | None:
         """What a redirect or a web page comes to in the place of an answer: nothing is there for any prompt,
@@ -229,13 +230,13 @@ class Connection:
                 )
         return f"{where} refused a request to {name!r} ({status}): {says}"
 
-    def unreachable(self, why: str, fix: str = "") -> UserError:
+    def unreachable(self, trouble: Trouble) -> UserError:
         """What a person is told when nobody answers."""
-        fix = fix or (
+        fix = trouble.fix or (
             "set OPENAI_BASE_URL, or base_url under the recipe's model:, to an OpenAI-compatible endpoint, "
             "or use the embedded model with `model: embedded`"
         )
-        return UserError(f"nobody answers at {self.model.endpoint} ({why}): {fix}.", "unreachable")
+        return UserError(f"nobody answers at {self.model.endpoint} ({trouble.says}): {fix}.", "unreachable")
 
     def in_vain(self, causes: Causes) -> UserError:
         """What a person is told when the first calls all failed."""

@@ -94,7 +94,7 @@ def _provider(provider: str, name: str | None) -> str:
         return provider
     entry = {**entry, "name": name or entry["name"]}
     text = path.read_text(encoding="utf-8").rstrip() + "\n\n" if path.exists() else ""
-    words = [f"# refuses: {known[provider]['refuses']}", f"# {known[provider]['source']}"]
+    words = [f"# refuses: {known[provider]['refuses']}", *(f"# {url}" for url in known[provider]["sources"])]
     said = yaml.safe_dump({provider: entry}, sort_keys=False, width=100)
     path.write_text(text + "\n".join([*words, said]), encoding="utf-8")
     key = f" Its key goes into the variable {entry['key_env']}." if "key_env" in entry else ""

@@ -141,4 +141,4 @@ def test_the_catalogue_of_the_docs_is_that_of_the_command() -> None:
     for name, known in PROVIDERS.items():
         address = known["entry"].get("base_url", "https://api.openai.com/v1").split("//")[1]
         assert f"| `{name}` | `{address}` | {known['refuses']} | [" in text
-        assert f"({known['source']}) |" in text
+        assert all(f"({url})" in text for url in known["sources"])

@@ -165,7 +165,7 @@ def _ask(
         except (APIConnectionError, HTTPError) as error:
             trouble = connection.trouble(error)
             if trouble.away:
-                raise connection.unreachable(trouble.says, trouble.fix) from error
+                raise connection.unreachable(trouble) from error
             if advice := connection.advice(trouble):
                 raise UserError(advice) from error
             raise Unavailable(f"{where}: {trouble.says}", does) from error

@@ -48,12 +48,12 @@ def over_tls(endpoint: Endpoint, folder: Path, host: str = "", days: int = 30) -
     return certificate
 
 
-def forget_the_network(patch: pytest.MonkeyPatch) -> None:
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+def forget_the_network(patch: pytest.MonkeyPatch, but: str = "") -> None:
     """Proxies and certificates of the environment are read once a process: as in a new one, without any."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        patch.delenv(name, raising=False)
-        patch.delenv(name.upper(), raising=False)
-    for name in network.BUNDLES:
+    for name in {*PROXIES, *map(str.upper, PROXIES), *network.BUNDLES} - {but}:
         patch.delenv(name, raising=False)
     patch.setattr(transport, "_connections", {})
     patch.setattr(transport, "_http_client", cache(transport._http_client.__wrapped__))

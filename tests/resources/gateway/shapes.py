@@ -252,6 +252,11 @@ REFUSED = {
         *("feature", "temperature"),
     ),
     "no log-probabilities": Refused(400, _error("Logprobs is not enabled"), "feature", "logprobs"),
+    "vLLM, fewer log-probabilities": Refused(
+        400,
+        _error("Requested sample logprobs of 20, which is greater than max allowed: 5"),
+        *("feature", "top_logprobs", 5),
+    ),
     "fewer log-probabilities": Refused(
         400, _error("top_logprobs must be <= 5, got 20"), "feature", "top_logprobs", 5
     ),

@@ -74,7 +74,13 @@ def test_a_proxy_is_called_a_proxy_and_is_not_asked_again_and_again(
 
 def test_a_proxy_that_is_away_is_named(ask: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    assert "the proxy 127.0.0.1:9 cannot be reached" in str(ask.refused("https://models.test/v1"))
+    error = ask.refused("https://models.test/v1")
+    assert "the proxy 127.0.0.1:9 cannot be reached" in str(error)
+    assert "mend HTTPS_PROXY or HTTP_PROXY, or have it left out with NO_PROXY=models.test." in str(error)
+    assert error.code == "unreachable"
+    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:9")
+    forget_the_network(monkeypatch, "https_proxy")
+    assert "the proxy 127.0.0.1:9 speaks SOCKS" in str(ask.refused("https://models.test/v1"))
 
 
 @pytest.mark.parametrize(
