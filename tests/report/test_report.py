@@ -22,7 +22,8 @@ from synth_assets.cli import main
 from synth_assets.evaluation.map_of_rows import sample
 from synth_assets.recipe.load import load
 from synth_assets.report.metrics import Metrics, differences, metric_sections
-from synth_assets.report.pages import Number, Section, Table, html, lines, markdown
+from synth_assets.report.one_round import latest_verdict
+from synth_assets.report.pages import Number, Section, Table, html, inert, lines, markdown
 from synth_assets.report.round import _nights, summary
 from synth_assets.resources.home import home, warehouse
 from tests.assets.test_round import ROUND, one_in
@@ -329,6 +330,8 @@ def test_the_asset_writes_the_page_and_shows_it_in_the_ui(made: Path) -> None:
     assert Page(path.read_text(encoding="utf-8")).ids
     assert event.metadata["open"].value == f"synth report reviews --round {ROUND} --open"
     shown = str(event.metadata["report"].value)
+    verdict = latest_verdict(load(made / "recipes" / "reviews.yaml"), warehouse())
+    assert shown.startswith(f"{inert(verdict)}\n\n### ")
     assert "### From generated to kept" in shown
     assert "](data:image/svg+xml;base64," in shown
     assert "<" not in shown
