@@ -31,6 +31,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         verdict = Round(recipe, warehouse(), round_).verdict()
         return dg.MaterializeResult(
             metadata={
+                "verdict": verdict,
                 "report": dg.MetadataValue.md("\n".join([inert(verdict), "", *markdown(found)])),
                 "page": dg.MetadataValue.path(str(path)),
                 "open": f"synth report {recipe.name} --round {round_} --open",

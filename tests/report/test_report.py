@@ -332,6 +332,7 @@ def test_the_asset_writes_the_page_and_shows_it_in_the_ui(made: Path) -> None:
     shown = str(event.metadata["report"].value)
     verdict = latest_verdict(load(made / "recipes" / "reviews.yaml"), warehouse())
     assert shown.startswith(f"{inert(verdict)}\n\n### ")
+    assert event.metadata["verdict"].value == verdict
     assert "### From generated to kept" in shown
     assert "](data:image/svg+xml;base64," in shown
     assert "<" not in shown
