@@ -129,14 +129,14 @@ class Keeper:
     def late(self) -> str:
         """Since when no night is whole, where that is two nights or more: from the recipe's `start`, or from
         when it was switched on, where none ever was. Empty where all is well."""
-        plan, on_since = self._recipe.nightly, self.on_since
-        if plan is None or on_since is None:
+        plan = self._recipe.nightly
+        if plan is None or self.on_since is None:
             return ""
-        first = max(self._recipe.start.isoformat(), self._day(on_since))
+        first = max(self._recipe.start.isoformat(), self._day(self.on_since))
         since, yesterday = self._today - timedelta(days=NIGHTS), self._today - timedelta(days=1)
         asked = scheduled(plan.cron, self._recipe.timezone, since, yesterday)
-        due = 0
-        for round_ in reversed([each for each in asked if each >= first]):
+        due = -1  # tonight's has time yet
+        for round_ in reversed([*(each for each in asked if each >= first), self._today.isoformat()]):
             if not self.made.missing(round_):
                 first = round_
                 break

@@ -295,7 +295,7 @@ def test_a_recipe_that_never_got_as_far_as_its_metrics_alarms(
         assert [message["text"] for message in hook.requests] == [
             "reviews has had no whole night since 2026-11-18: 2 were due."
         ]
-    made(instance, recipe, NIGHTS[1], *CELLS, *ROUND)
+    made(instance, recipe, NIGHTS[2], *CELLS, *ROUND)
     assert keeper(recipe, instance).late() == ""
 
 

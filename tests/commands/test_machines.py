@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from synth_assets.cli import main
 from synth_assets.commands.install_skill import SKILL
 from synth_assets.commands.options import COMMANDS
-from synth_assets.core.errors import CODES
+from synth_assets.core.errors import CODES, STATUSES, Mistake, status_of
 from synth_assets.core.registry import FILTERS, LABELS, METRICS, STEPS, TOOLS, VALUES, WEIGHTS
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
@@ -124,3 +124,12 @@ def test_the_examples_of_the_guide_run(project: Path, capsys: pytest.CaptureFixt
 def test_the_codes_are_documented() -> None:
     text = (ROOT / "docs" / "machines.md").read_text(encoding="utf-8").partition("## Error codes")[2]
     assert dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE)) == CODES
+
+
+def test_the_exit_statuses_are_documented_and_each_code_has_one() -> None:
+    text = (ROOT / "docs" / "machines.md").read_text(encoding="utf-8").partition("## Exit statuses")[2]
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", text, re.MULTILINE)
+    assert {int(number): words for number, words in rows} == STATUSES
+    assert {status_of([Mistake("", code)]) for code in CODES} == {1, 2, 3, 69, 75}
+    assert {1, 2, 3, 69, 75} < {*STATUSES}
+    assert status_of([]) == 0
