@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Partition = Mapping[str, str]  # column -> value, e.g. {"round": "2026-11-22", "cell": "negative"}
 FILE = "part.parquet"
 VERSIONS = ".versions"  # no recipe has such a name
+SHOWN = ("seeds", "conditions")  # stages whose values stand in prompts as they are
 ROWS_AT_ONCE = 10_000
 UNREADABLE = (OSError, ValueError, NotImplementedError, KeyError)  # with their kinds in Arrow
 
@@ -72,7 +73,8 @@ class Lake:
         import pyarrow as pa
 
         tables = [_fit(self.table(recipe, stage, place, schema.names), schema) for place in partitions]
-        return pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
+        whole = stage in SHOWN  # in prompts 2020 does not become 2020.0 where another row has no value
+        return pa.concat_tables([schema.empty_table(), *tables]).to_pandas(integer_object_nulls=whole)
 
     def table(
         self, recipe: str, stage: str, partition: Partition, columns: Sequence[str] | None = None

@@ -28,7 +28,7 @@ from synth_assets.resources.gateway.embedded_server import PACKAGED
 from synth_assets.resources.gateway.models import models_file, named_models, resolve_model
 from synth_assets.resources.home import encoder, lake, language_model
 from synth_assets.stages.generations import check_steps
-from synth_assets.stages.seeds import seed_rows
+from synth_assets.stages.seeds import seeds_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 Said = Iterator[tuple[str, str]]  # what it is about, and what is to be seen of it
 PROMPT = "prompt"
 ELSEWHERE = ("no_key", "mistake")  # a key or a model's file that may be there where the recipe runs
+LABELS = 6  # whose rows are counted
 
 SMALL = (
     "steps.{} is a chat prompt for the embedded model, which has 135 million parameters and follows "
@@ -96,10 +97,23 @@ def _steps_are_right(recipe: Recipe) -> Said:
 
 
 def _seeds(recipe: Recipe, read: list[pd.DataFrame]) -> Said:
-    seeds = seed_rows(recipe, lake())
+    seeds, said, how, first = seeds_of(recipe, lake())
     yield from missing(recipe)
     counts = seeds["split"].value_counts()
     yield "seeds", ", ".join(f"{counts[s]:,} {s}" for s in counts.index) or "none"
+    if how:
+        yield "", f"of {recipe.seeds.origin} ({how})"
+    for split in counts.index if recipe.labels else ():
+        of = seeds["label"][seeds["split"] == split].value_counts()
+        yield (
+            "",
+            f"{split}: {', '.join(f'{n:,} {label}' for label, n in of.head(LABELS).items())}"
+            + (f" and {len(of) - LABELS} labels more" if len(of) > LABELS else ""),
+        )
+    for words in first:
+        yield "row", words
+    for words in said:
+        yield "note", words
     if len(seeds) and recipe.labels and "test" not in counts:
         yield "warning", UNMEASURED
     read.append(seeds)

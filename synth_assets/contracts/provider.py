@@ -63,6 +63,10 @@ class Provider(Strict):
         """Templates that may name conditions written above this one."""
         return []
 
+    def column_type(self, fields: Mapping[str, str]) -> str:
+        """The type of its values, as in recipe/columns.yaml, given those of the seeds' fields."""
+        return "string"
+
     def rests_on(self) -> str | None:
         """The condition above, if any, on whose value the values rest."""
         return None

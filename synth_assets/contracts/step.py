@@ -13,6 +13,7 @@ from pydantic import Field
 from synth_assets.contracts.model_spec import ModelSpec, NamedModel
 from synth_assets.contracts.section import Strict
 from synth_assets.core import templates
+from synth_assets.core.values import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,13 +41,13 @@ class Work:
 
     def fields(self) -> Iterator[dict[str, Any]]:
         """What the templates of each row are filled with."""
-        shown = {row["row_id"]: row for row in self.seeds.to_dict("records")}
+        shown = {row["row_id"]: plain(row) for row in self.seeds.to_dict("records")}
         columns = list(self.rows)
         for condition in self.rows.itertuples(index=False, name=None):
             row = dict(zip(columns, condition, strict=True))
             yield {
                 **self.task,
-                **row,
+                **plain(row),
                 "demonstrations": [shown[i] for i in row["demonstration_ids"]],
                 **{name: answers[row["row_id"]] for name, answers in self.said.items()},
             }

@@ -53,6 +53,10 @@ class Weighing(Section):
         """Where it stands in a recipe, for messages."""
         return f"weights.by: {self.by or self.name}"
 
+    def columns_needed(self) -> list[str]:
+        """Numeric columns of the kept rows that it reads, besides those of every way to label."""
+        return []
+
     def score(self, rows: pd.DataFrame, context: WeighContext) -> np.ndarray | Sequence[float]:
         """(n,) not negative, of all rows of the training set so far, of which there is one or more."""
         raise NotImplementedError(f"{type(self).__name__} needs score()")

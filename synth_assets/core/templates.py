@@ -51,6 +51,13 @@ def expression(rule: str) -> TemplateExpression:
         raise UserError(f"constraint {rule!r} is no expression: {error.message}.") from error
 
 
+@cache
+def names_in(rule: str) -> frozenset[str]:
+    """The values that a constraint names."""
+    expression(rule)
+    return frozenset(meta.find_undeclared_variables(ENVIRONMENT.parse("{{ (" + rule + ") }}")))
+
+
 def names(template: str) -> set[str]:
     """The fields that a template uses."""
     return meta.find_undeclared_variables(_compiled(template).environment.parse(template))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.measure import Look, Metric
 from synth_assets.core import templates
+from synth_assets.core.values import plain
 from synth_assets.recipe.measuring import InContext as Wanted
 from synth_assets.recipe.measuring import Truth as Right
 from synth_assets.selection.select import ranked
@@ -98,7 +99,7 @@ class InContext(Metric):
         """A prompt a test row. All that it may say of the row itself is not the answer."""
         wanted, fields = self.wanted, [name for name in recipe.shown_fields if name != self.wanted.answer]
         for one, demonstrations in zip(test[fields].to_dict("records"), given, strict=True):
-            told = {**recipe.task.fields(), **one, "demonstrations": demonstrations}
+            told = {**recipe.task.fields(), **plain(one), "demonstrations": list(map(plain, demonstrations))}
             text = templates.render(wanted.template, told)
             chat = wanted.prompt is not None
             yield templates.chat(text, recipe.task.role) if chat else templates.completion(text, api)

@@ -70,6 +70,10 @@ def _same_in_sql(what: str, names: Iterable[str]) -> Iterator[str]:
 def fields_of_seeds(recipe: Recipe) -> Wrong:
     """Further columns of the seeds stand beside those that every seed has."""
     spec, found = recipe.seeds, []
+    if (spec.file or "").startswith(f"stage://{recipe.name}/"):
+        yield wrong(
+            "a recipe cannot have its own rows as seeds: name a stage of another one", "seeds", "file"
+        )
     same = {"text": spec.text} | ({"label": spec.label} if recipe.labels and not spec.label_values else {})
     taken = {"row_id", "split", "text", *(["label"] if recipe.labels else [])}
     for name in spec.fields:
@@ -119,9 +123,17 @@ def confidences(recipe: Recipe) -> Wrong:
         yield wrong(why, "weights", "by")
 
 
+def weighed(recipe: Recipe) -> Wrong:
+    """So is the column, and it has numbers."""
+    columns = {c: t for rule in recipe.filters.values() for c, t in rule.columns.items()} | recipe.row_columns
+    numbers = [name for name, kind in columns.items() if kind in ("double", "int64")]
+    for name in recipe.weights.columns_needed():
+        yield from tried(one_of, "numeric column", name, numbers, "weights", "of")
+
+
 def gold(recipe: Recipe) -> Wrong:
     """Some ways to weigh learn from seeds."""
-    if recipe.weights.needs_gold and not any(recipe.seeds.splits.get(split) for split in GOLD):
+    if recipe.weights.needs_gold and not any(map(recipe.seeds.has, GOLD)):
         yield wrong(f"it needs seeds in the split {' or '.join(GOLD)}", "weights", "by")
 
 
@@ -263,7 +275,7 @@ def in_context(recipe: Recipe) -> Wrong:
     if (wanted := recipe.metrics.in_context) is None:
         return
     place, shown = ("metrics", "in_context"), recipe.shown_fields
-    if not recipe.seeds.splits.get("test"):
+    if not recipe.seeds.has("test"):
         yield wrong("it needs seeds in the split test", *place)
     if wanted.answer not in shown:
         yield from tried(one_of, "field of seeds and rows", wanted.answer, shown, *place, "answer")
@@ -285,6 +297,7 @@ CHECKS = (
         within,
         filters_needed,
         confidences,
+        weighed,
         gold,
         without_labels,
         cells,

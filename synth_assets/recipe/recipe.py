@@ -22,6 +22,7 @@ from synth_assets.recipe import sections
 from synth_assets.recipe.checks import all_checked
 from synth_assets.recipe.columns import RESERVED
 from synth_assets.recipe.measuring import Metrics, Student
+from synth_assets.recipe.seeds import Seeds
 from synth_assets.recipe.short_forms import AnyFilter, AnyStep, AnyValues
 from synth_assets.resources.home import recipes
 
@@ -39,7 +40,7 @@ class Recipe(Strict):
     """The name of its file."""
     task: sections.Task
     """What a row is, its labels, and who writes it."""
-    seeds: sections.Seeds = sections.Seeds()
+    seeds: Seeds = Seeds()
     """Your own rows: the file, its columns, and how many of them go to which split."""
     conditions: dict[str, AnyValues] = {}
     """Attributes of a row: a list of values, values with weights, or where they come from."""
@@ -204,8 +205,18 @@ class Recipe(Strict):
     @property
     def row_columns(self) -> dict[str, str]:
         """What a row has besides its place: column -> type."""
-        texts = [*self.attributes, "text", *(["label"] if self.labels else [])]
-        return {**dict.fromkeys(texts, "string"), **self.steps["text"].columns_of(self)}
+        texts = ["text", *(["label"] if self.labels else [])]
+        texts_too = {**self.condition_columns, **dict.fromkeys(texts, "string")}
+        return {**texts_too, **self.steps["text"].columns_of(self)}
+
+    @property
+    def condition_columns(self) -> dict[str, str]:
+        """The conditions' columns -> type: text, but for what keeps the type of a field of the seeds."""
+        fields = self.seeds.columns
+        return {
+            name: values.column_type(fields) if isinstance(values, Provider) else "string"
+            for name, values in self.attributes.items()
+        }
 
     @property
     def shown_fields(self) -> list[str]:

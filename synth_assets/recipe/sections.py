@@ -15,9 +15,9 @@ from synth_assets.contracts.step import StepBase
 from synth_assets.contracts.weighing import Weighing
 from synth_assets.core import cron
 from synth_assets.core.registry import LABELS, WEIGHTS, Registry
+from synth_assets.recipe.seeds import Split
 from synth_assets.selection.select import METHODS
 
-Split = Literal["demonstration", "validation", "test"]
 GOLD: tuple[Split, ...] = ("validation", "demonstration")  # what weights are learned from: the first there is
 BY = {name: needs for name, needs in METHODS.items() if name != "vote_k"}  # which needs a model's confidence
 QUERIED = [name for name, needs in BY.items() if "query" in needs]
@@ -91,55 +91,6 @@ class Task(Section):
 
     def verbalizers(self) -> dict[str, str]:
         return {name: label.verbalizer or name for name, label in self.classify.items()}
-
-
-class Seeds(Section):
-    """The user's own rows, and how many of them go to which split (the rest is `unlabeled`)."""
-
-    newer = ("asset",)
-
-    file: str | None = None
-    """.csv, .tsv, .jsonl or .parquet; package://NAME/path is a file of an installed package."""
-    asset: str | None = Field(default=None, pattern=r"^[^/\s]+(/[^/\s]+)*$")
-    """In the place of a file: key of another asset of your Dagster project, as in my/table; its value is a
-    DataFrame, an Arrow table, a DuckDB relation, or the path of a file."""
-    text: str = "text"
-    """The column with the text."""
-    label: str = "label"
-    """The column with the label."""
-    label_values: dict[str, str] = {}
-    """Value in the file -> label of the task."""
-    where: dict[str, str | int | float | bool] = {}
-    """Column -> value: only these rows."""
-    fields: list[str] = []
-    """Further columns, for prompts and for conditions."""
-    license: str | None = Field(default=None, exclude=True)
-    """Said in the dataset card; makes no row stale."""
-    source: str | None = Field(default=None, exclude=True)
-    """Where the rows come from, likewise."""
-    splits: dict[Split, Annotated[int, Field(ge=0)]] = {}
-    """Rows of each split; the rest is unlabeled."""
-
-    @model_validator(mode="after")
-    def _file(self) -> Seeds:
-        if self.file is not None and self.asset is not None:
-            raise ValueError("rows come from a `file` or from an `asset`: leave one of them out")
-        if self.origin is None and (self.splits or self.where or self.label_values):
-            raise ValueError("`file` is missing: name the file of the rows")
-        if self.origin is not None and not self.splits:
-            splits = "`demonstration`, `validation`, `test`"
-            raise ValueError(f"`splits` is missing: say how many rows are {splits}")
-        return self
-
-    @property
-    def origin(self) -> str | None:
-        """Where the rows come from, in words; None where there are none."""
-        return f"file {self.file}" if self.file else f"asset {self.asset}" if self.asset else None
-
-    @field_validator("label_values", mode="before", json_schema_input_type=dict[str, str])
-    @classmethod
-    def _text_keys(cls, value: Any) -> Any:
-        return {str(k): v for k, v in value.items()} if isinstance(value, Mapping) else value
 
 
 class Demonstrations(Section):

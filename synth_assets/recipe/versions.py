@@ -51,7 +51,8 @@ def _seeds(recipe: Recipe, said: Said) -> Any:
     seeds = dict(said["seeds"])
     if not recipe.seeds.fields:
         seeds.pop("fields")
-    return [seeds, recipe.seeds.file and fingerprint(recipe.seeds.file)]
+    files = recipe.seeds.files
+    return [seeds, recipe.seeds.file and fingerprint(files[0]), *map(fingerprint, files[1:])]
 
 
 def _labelled(recipe: Recipe, said: Said) -> Any:

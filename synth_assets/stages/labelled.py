@@ -83,12 +83,12 @@ def _numbers(rows: Table) -> dict[str, Any]:
 
 def stage(recipe: Recipe) -> Stage:
     """The stage of a recipe."""
-    pays = recipe.labelled.asks
+    pays, carries = recipe.labelled.asks, recipe.weights.columns_needed()
     return Stage(
         "labelled",
         compute,
         reads=["filtered"],
-        sections=["labelled", "annotator"] if pays else ["labelled"],
+        sections=["labelled", *(["annotator"] if pays else []), *(["weights"] if carries else [])],
         checks=ANSWERED if pays else {},
         asks=asks if pays else None,
         model=recipe.annotator_model if pays else None,

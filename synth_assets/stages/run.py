@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,17 +14,25 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from synth_assets.contracts.model_spec import NamedModel
+    from synth_assets.contracts.reading import Reading
     from synth_assets.core.asking import Completes, Encode, RunsTools
     from synth_assets.recipe.recipe import Recipe
     from synth_assets.resources.storage.lake import Lake
     from synth_assets.stages.stage import Table
 
 
-def read_rows(file: str) -> Table:
-    """The rows of a user's file. UserError names it and what is wrong."""
+def read_rows(file: str, reading: Reading | None = None, wanted: Collection[str] | None = None) -> Table:
+    """The rows of a user's file, or of several. UserError names it, the line and what is wrong."""
     from synth_assets.resources.storage import sources
 
-    return sources.read_rows(file)
+    return sources.read_rows(file, reading, wanted)
+
+
+def place(at: Any) -> str:
+    """Where a row of it stands, by its entry in the index."""
+    from synth_assets.resources.storage import sources
+
+    return sources.place(at)
 
 
 def check_tool(tool: str, settings: Mapping[str, Any]) -> None:

@@ -31,11 +31,12 @@ def stages(recipe: Recipe) -> dict[str, tuple[str, ...]]:
 def columns(recipe: Recipe, stage: str) -> dict[str, str]:
     """Column -> type of a stage. `labels` is a struct with one double a label."""
     stars = {
-        "*field": dict.fromkeys(recipe.seeds.fields, "string"),
-        "*condition": {"label": "string", **dict.fromkeys(recipe.attributes, "string")},
+        "*field": recipe.seeds.columns,
+        "*condition": {"label": "string", **recipe.condition_columns},
         "*output": recipe.steps[recipe.step_stages.get(stage, "text")].columns_of(recipe),
         "*chain": {"stage": "string"} if len(recipe.steps) > 1 else {},
         "*raw": {c: t for f in recipe.filters.values() for c, t in f.raw.items()},
+        "*weighed": dict.fromkeys(recipe.weights.columns_needed(), "double"),
         "*calls": {f"{name}_calls": "list<string>" for name, f in recipe.filters.items() if f.asks},
         "*scored": {c: t for f in recipe.filters.values() for c, t in f.columns.items()},
     }

@@ -268,6 +268,7 @@ LINES = [
     Line("a seed row removed", f"{SHOWN},negative\n", "", {}, "seeds", file="seeds.csv"),
     Line("an asset in the place of the seeds' file", "file: seeds.csv", "asset: my/table", {}, "seeds"),
     Line("the size of a split", "test: 4", "test: 2", {}, "seeds"),
+    Line("how seeds are drawn, read or typed", "seeds.csv,", "seeds.csv, read: {},", {}, "seeds"),
     Line("the model", "model: generator", "model: other", every(12), CHAIN),
     Line(
         "the model's entry in models.yaml",

@@ -12,6 +12,7 @@ from synth_assets.core.answer_schema import Schema
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from synth_assets.stages import tables
+from synth_assets.stages.graph import graph
 from tests.test_docs import examples
 
 
@@ -213,7 +214,7 @@ def test_a_recipe_that_is_not_utf8(project: Path) -> None:
     [
         ("seeds.csv", "seed.csv", r"seed\.csv does not exist\. In that folder: seeds\.csv"),
         ("seeds.csv,", "seeds.csv, text: body,", r"seeds\.text.*unknown column 'body'.*Known: label, text"),
-        ("test: 4", "test: 400", r"asks for 203 rows labelled 'negative', there are 6"),
+        ("test: 4", "test: 400", r"asks for 406 rows, there are 12: lower the splits"),
         ("k: 2", "k: 3", r"cell 'negative' has 2 demonstration rows, fewer than demonstrations\.k = 3"),
         ("positive: the", "good: the", r"value 'positive' is no label of the task \(negative, good\)"),
         ("({{ tone }})", "({{ mood }})", r"unknown field in the prompt 'mood'.*tone"),
@@ -276,3 +277,11 @@ def test_a_filter_of_its_own_name_may_say_which_it_is(edit, project: Path) -> No
     after = load(edit("{between: [2, 40]}", "{filter: words, between: [2, 40]}"))
     assert before == after
     assert before.version("filters") == after.version("filters")
+
+
+def test_rows_are_weighed_by_a_number_that_they_have(edit_output) -> None:
+    recipe = load(edit_output("rows: 6", "weights: {by: field, of: rating}\nrows: 6"))
+    assert tables.columns(recipe, "labelled")["rating"] == "double"
+    assert "weights" in next(s for s in graph(recipe) if s.name == "labelled").sections
+    with pytest.raises(UserError, match=r"unknown numeric column 'mood'.*rating"):
+        load(edit_output("of: rating", "of: mood"))

@@ -26,6 +26,21 @@ class Equal(Weighing):
         return [1.0] * len(rows)
 
 
+class OfField(Weighing):
+    """A number that the row has: a score that was released with the data, a judge's rating."""
+
+    name = "field"
+    needs_labels = False
+    of: str
+    """The numeric condition, field of the answer or score."""
+
+    def columns_needed(self) -> list[str]:
+        return [self.of]
+
+    def score(self, rows: pd.DataFrame, context: WeighContext) -> np.ndarray:
+        return rows[self.of].to_numpy(dtype=float, na_value=float("nan"))
+
+
 class InverseFrequency(Weighing):
     """Every label weighs the same in all."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from synth_assets.contracts.provider import Around
 from synth_assets.core import templates
 from synth_assets.core.errors import UserError
+from synth_assets.core.values import equal
 from synth_assets.selection.select import select, select_mixed, select_random
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def _pool(recipe: Recipe, around: Around, name: str, row: Mapping[str, Any], k: 
         pool, where = pool[pool["label"] == row["label"]], f" labelled {row['label']!r}"
     if shown.within:
         value = row[shown.within.casefold()]  # as conditions are written
-        pool = pool[pool[shown.within] == value]
+        same = pool[shown.within] == value
+        pool = pool[same if same.any() else [equal(value, each) for each in pool[shown.within]]]
         where += f" with {shown.within} = {value!r}"
     if len(pool) < k:
         why = f"cell {cell!r} has {len(pool)} demonstration rows, fewer than demonstrations.k = {k}"

@@ -7,7 +7,10 @@ from typing import Any, Literal
 
 from synth_assets.contracts.provider import Around, Draw, Pool, Weights
 from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.values import missing, plain_value
 from synth_assets.selection.select import ranked
+
+TAKEN = "taken"  # beside a condition's name: id of the row that it took last
 
 
 class Rows(Draw):
@@ -32,6 +35,7 @@ class Rows(Draw):
         texts = around.once((name, row["label"]), lambda: self._texts(row, around, str(name)))
         turn, at = divmod(int(str(number)), len(texts))
         order = around.once((*place, name, turn), lambda: ranked(texts, *place, name, turn))
+        around.made[TAKEN, name] = order[at]
         return str(texts[order[at]])
 
     def _texts(self, row: Mapping[str, Any], around: Around, name: str) -> dict[str, str]:
@@ -60,14 +64,32 @@ class FieldOf(Draw):
     def rests_on(self) -> str:
         return self.of
 
-    def draw(self, row: Mapping[str, Any], around: Around, *parts: object) -> str:
-        for table in around.rows.values():
-            found = table[table["text"] == row[self.of]]
-            if len(found):
-                if self.field not in found:
-                    raise unknown("field", self.field, set(found), f"conditions.{parts[-1]}")
-                return str(found.iloc[0][self.field])
+    def column_type(self, fields: Mapping[str, str]) -> str:
+        return fields.get(self.field, "string")
+
+    def draw(self, row: Mapping[str, Any], around: Around, *parts: object) -> Any:
+        text = row[self.of]
+        for name, table in around.rows.items():
+            ids, texts = around.once(("places", name), lambda table=table: _places(table))
+            at = ids.get(around.made.get((TAKEN, self.of)))
+            at = at if at is not None and table["text"].iloc[at] == text else texts.get(text)
+            if at is not None:
+                if self.field not in table:
+                    raise unknown("field", self.field, set(table), f"conditions.{parts[-1]}")
+                value = table[self.field].iloc[at]
+                return None if missing(value) else plain_value(value) if name == "seeds" else str(value)
         raise UserError(f"conditions.{parts[-1]}: {self.of} is no row of the seeds or of earlier rounds.")
+
+    def missing(self, row: Mapping[str, Any]) -> str:
+        return f"{self.of} has no {self.field}"
+
+
+def _places(table: Any) -> tuple[dict[str, int], dict[str, int]]:
+    """Id -> place of its row, and text -> place of the first row with it."""
+    texts: dict[str, int] = {}
+    for at, text in enumerate(table["text"]):
+        texts.setdefault(text, at)
+    return {name: at for at, name in enumerate(table["row_id"])}, texts
 
 
 class Column(Pool):
@@ -82,4 +104,4 @@ class Column(Pool):
         if found is None:
             why = f"{self.column!r} is no field of the seeds: add it to seeds.fields."
             raise UserError(f"conditions.{name}: {why}")
-        return dict.fromkeys(sorted(set(found)), 1.0)
+        return dict.fromkeys(sorted({str(plain_value(v)) for v in found if not missing(v)}), 1.0)

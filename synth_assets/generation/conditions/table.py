@@ -77,25 +77,60 @@ def design(
                 "demonstration_ids": shown[question][1],
             }
         )
-    return pd.DataFrame(table)
+    made = pd.DataFrame(table)
+    for name, kind in recipe.condition_columns.items():
+        if kind != "string" and table:  # whole numbers stay whole beside a row without one
+            made[name] = pd.Series([row[name] for row in table], dtype=object)
+    return made
 
 
 def _questions(recipe: Recipe, n: int, around: Around, round_: str, cell: str) -> Iterator[dict[str, Any]]:
     """The values of `n` questions. What the constraints do not allow is drawn again; under a design that
-    counts values, the next row of it is taken."""
+    counts values, the next row of it is taken. A row that conditions take in turn gives its place to the next
+    one, where none of the draws with it is allowed."""
     place = (recipe.seed, round_, cell)
     counted = iter(_counted(recipe, n * (ATTEMPTS if recipe.constraints else 1), around, place))
+    in_turn = any(isinstance(v, Provider) and v.in_turn for v in recipe.attributes.values())
+    most = max((len(table) for table in around.rows.values()), default=0) if in_turn else 0
+    settled = [rule for rule in recipe.constraints if not templates.names_in(rule) & _drawn_again(recipe)]
+    skipped = 0
     for question in range(n):
-        for attempt in range(ATTEMPTS):
-            parts = place if not attempt else (*place, f"attempt {attempt}")
-            row = _row(recipe, next(counted, {}), around, parts, question, cell)
-            if allowed(row, recipe.constraints):
+        for turn in range(question + skipped, question + skipped + most + 1):
+            rows = (
+                _row(recipe, next(counted, {}), around, (*place, *again), (question, turn), cell)
+                for again in ([], *([f"attempt {attempt}"] for attempt in range(1, ATTEMPTS)))
+            )
+            if (row := _first_allowed(rows, settled, recipe.constraints)) is not None:
+                skipped = turn - question
                 yield row
                 break
         else:
-            why = f"none of {ATTEMPTS} draws of values for cell {cell!r} is allowed"
+            with_rows = f" with any of {most:,} rows" if in_turn else ""
+            why = f"none of {ATTEMPTS} draws of values for cell {cell!r}{with_rows} is allowed"
             fix = "loosen them, or list the values that go together with `by`."
             raise UserError(f"constraints: {why}: {fix}")
+
+
+def _first_allowed(
+    rows: Iterable[dict[str, Any]], settled: Sequence[str], rules: Sequence[str]
+) -> dict[str, Any] | None:
+    """The first draw that the rules allow; none where one refuses it that is `settled` by its first draw."""
+    for at, row in enumerate(rows):
+        if not at and not allowed(row, settled):
+            return None
+        if allowed(row, rules):
+            return row
+    return None
+
+
+def _drawn_again(recipe: Recipe) -> set[str]:
+    """The conditions that have another value when a question is drawn once more."""
+    found = set()
+    for name, values in recipe.attributes.items():
+        taken = isinstance(values, Provider) and (values.in_turn or values.rests_on() not in (None, *found))
+        if name != recipe.cell and not (taken and isinstance(values, Draw)):
+            found.add(name)
+    return found
 
 
 def _counted(recipe: Recipe, n: int, around: Around, place: Sequence[object]) -> Iterable[dict[str, str]]:
@@ -116,15 +151,16 @@ def _row(
     counted: Mapping[str, str],
     around: Around,
     place: Sequence[object],
-    question: int,
+    numbers: tuple[int, int],
     cell: str,
 ) -> dict[str, Any]:
-    """The values of one question, attribute by attribute: each may depend on those above it."""
+    """The values of one question, attribute by attribute: each may depend on those above it. `numbers`: of
+    the question, and of the row that it takes in turn."""
     label = cell if recipe.labels else None
     row: dict[str, Any] = {**recipe.task.fields(), "label": label, **recipe.task.of_label(label)}
     for name, values in recipe.attributes.items():
         in_turn = isinstance(values, Provider) and values.in_turn  # taken whatever the constraints refused
-        parts = (*(place[:PLACE] if in_turn else place), question, name)
+        parts = (*(place[:PLACE] if in_turn else place), numbers[in_turn], name)
         if name == recipe.cell:
             row[name] = cell
         elif name in counted:
@@ -138,7 +174,7 @@ def _row(
     return row
 
 
-def allowed(row: Mapping[str, str], rules: Sequence[str]) -> bool:
+def allowed(row: Mapping[str, Any], rules: Sequence[str]) -> bool:
     """Whether every rule holds: Jinja expressions about the row's values, `tone != "angry" or to == "bank"`.
 
     Raises UserError, with the rule, when it is no expression or names no value of the row.
@@ -149,6 +185,8 @@ def allowed(row: Mapping[str, str], rules: Sequence[str]) -> bool:
             if not expression(**row):
                 return False
         except Exception as error:  # an expression is a program: 1 / (length | int) may divide by zero
+            if isinstance(error, TypeError) and any(row[n] is None for n in templates.names_in(rule)):
+                return False  # there is no value to compare
             known = ", ".join(sorted(row)) or "none"
             raise UserError(f"constraint {rule!r}: {error}. Known values: {known}.") from error
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -20,6 +21,7 @@ from synth_assets.core.errors import UserError
 from synth_assets.generation.conditions.table import design
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.stages import tables
 from synth_assets.stages.seeds import seed_rows
 from tests.assets.test_round import ROUND, ask, tables_on_disk
 from tests.endpoint import Endpoint
@@ -271,3 +273,38 @@ def test_what_is_wrong_is_refused(items: None, recipe: Any, old: str, new: str, 
         recipe(VALUES.replace(old, new))
     for part in parts:
         assert part in str(caught.value)
+
+
+SCORED = """
+task: {text: review}
+seeds: {file: scored.jsonl, fields: {score: number}, splits: {test: 0}}
+conditions:
+  review: {rows: seeds, split: unlabeled}
+  score: {of: review, field: score}
+constraints: ["score >= 0.5"]
+steps: {text: "Rewrite {{ review }} ({{ score }})."}
+rows: 3
+filters: {released: {filter: field, of: score, at_least: 0.8}}
+"""
+
+
+def test_a_row_that_a_constraint_refuses_gives_its_place_to_the_next(project: Path, recipe: Any) -> None:
+    scores = [0.1, 0.9, None, 0.2, 0.8, 0.5]
+    lines = [json.dumps({"text": f"review {i}", "score": score}) for i, score in enumerate(scores)]
+    (project / "scored.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    made = recipe(SCORED.replace("file: ", f"file: {project}/"))
+    rows = conditions(made, rows=3)
+    assert sorted(rows["score"]) == [0.5, 0.8, 0.9]
+    assert tables.schema(made, "generations").field("score").type == "double"
+    with pytest.raises(UserError, match=r"none of 50 draws .* with any of 6 rows is allowed"):
+        conditions(recipe(SCORED.replace("file: ", f"file: {project}/").replace(">= 0.5", "> 1")), rows=1)
+
+
+def test_rows_with_the_same_text_keep_their_own_fields(project: Path, recipe: Any) -> None:
+    lines = [json.dumps({"text": "premise", "hypothesis": f"h{i}"}) for i in range(4)]
+    (project / "pairs.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    fields = "draw: stratified, fields: [hypothesis]"
+    pairs = SCORED.replace("scored.jsonl, fields: {score: number}", f"{project}/pairs.jsonl, {fields}")
+    pairs = pairs.replace("score: {of: review, field: score}", "score: {of: review, field: hypothesis}")
+    pairs = "\n".join(line for line in pairs.split("\n") if not line.startswith(("constraints", "filters")))
+    assert sorted(conditions(recipe(pairs), rows=4)["score"]) == ["h0", "h1", "h2", "h3"]
