@@ -117,7 +117,7 @@ class Faithfulness(Metric):
         """Nothing of a task without labels."""
         from synth_assets.evaluation.round import faithfulness
 
-        attributes = list(look.recipe.attributes)
+        attributes = [name for name, kind in look.recipe.condition_columns.items() if kind == "string"]
         if not look.recipe.labels:
             return table([])
         told = look.labelled.merge(look.filtered[["row_id", *attributes]], on="row_id")

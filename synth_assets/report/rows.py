@@ -39,7 +39,7 @@ def of_conditions(round_: Round) -> Section:
     if not attributes:
         return Section.of("conditions", [])
     values = ", ".join(
-        f"{{name: {literal(name)}, place: {i}, value: g.{identifier(name)}}}"
+        f"{{name: {literal(name)}, place: {i}, value: g.{identifier(name)}::varchar}}"
         for i, name in enumerate(attributes)
     )
     means = "".join(

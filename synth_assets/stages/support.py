@@ -78,7 +78,8 @@ def support(table: Table, spec: Seeds, labels: Sequence[str], seed: int, given: 
 
 def _shown(at: Any, row: Mapping[str, Any]) -> str:
     """A row as it was understood; texts are in quotes, and nothing else is."""
-    shown = {n: repr(v[:SHOWN]) if isinstance(v, str) else str(v) for n, v in row.items() if n != "row_id"}
+    hidden = ("row_id",) if row["label"] else ("row_id", "label")
+    shown = {n: repr(v[:SHOWN]) if isinstance(v, str) else str(v) for n, v in row.items() if n not in hidden}
     return f"{place(at)}: {', '.join(f'{name} {value}' for name, value in shown.items())}"
 
 
