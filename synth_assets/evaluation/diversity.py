@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import random
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,22 +19,14 @@ import pandas as pd
 from synth_assets.contracts.measure import row
 from synth_assets.contracts.measured import Z95, Measured, jackknife, unknown, with_error
 from synth_assets.core.asking import Encode
+from synth_assets.core.text.words import tokens
 from synth_assets.evaluation import similarity
 from synth_assets.evaluation.metric_rows import VARIED, Sets, table
 from synth_assets.selection.select import ranked
 
-_TOKEN = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 TOO_FEW = "fewer than two texts"
 LENGTH_BINS = 20
 FEW = 10  # rows of a round: fewer are more or less varied by chance
-
-
-def tokens(text: str) -> list[str]:
-    """Lower-case words (with their inner apostrophes) and single punctuation marks.
-
-    A script without spaces between words gives one token a phrase: cut such texts into words first.
-    """
-    return _TOKEN.findall(text.lower())
 
 
 @dataclass(frozen=True)
@@ -56,7 +47,7 @@ class Words:
         ids: list[int] = []
         ends = [0]
         for text in texts:
-            ids.extend(map(numbers.__getitem__, _TOKEN.findall(text.lower())))
+            ids.extend(map(numbers.__getitem__, tokens(text)))
             ends.append(len(ids))
         rows = np.repeat(np.arange(len(texts)), np.diff(ends))
         return cls(np.array(ids, dtype=np.int64), rows, len(texts))

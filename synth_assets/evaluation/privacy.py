@@ -11,7 +11,7 @@ from synth_assets.contracts.measure import row
 from synth_assets.contracts.measured import Z95, Measured, proportion, unknown
 from synth_assets.core.asking import Encode
 from synth_assets.core.text.normal_form import ngrams
-from synth_assets.evaluation.diversity import tokens
+from synth_assets.core.text.words import tokens
 from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.similarity import drawn_for, nearest_distances, unfit
 from synth_assets.evaluation.similarity import vectors as vectors_of

@@ -19,6 +19,7 @@ import pandas as pd
 from synth_assets.contracts.measure import Passes, row
 from synth_assets.contracts.measured import Measured, proportion, unknown
 from synth_assets.core.text.arithmetic import final_answer, normalise
+from synth_assets.core.text.words import parted, rouge_words
 from synth_assets.evaluation.faithfulness import agreement
 from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.privacy import auc as area_under_curve
@@ -28,7 +29,6 @@ from synth_assets.recipe.measuring import PASSES
 NO_REFERENCE = "no row has a right answer"
 Metric = Callable[[Sequence[str], Sequence[Sequence[str]]], Measured]  # of answers, and what is right
 Span = tuple[str, int, int]  # type, first token, token after the last one
-WORD = re.compile("[a-z0-9]+")
 CODE = re.compile(r"```\w*\n(.*?)```", re.DOTALL)
 
 
@@ -81,7 +81,7 @@ def _best(
 
 
 def _overlap(answer: str, right: str) -> float:
-    one, other = normalise(answer).split(), normalise(right).split()
+    one, other = parted(normalise(answer)).split(), parted(normalise(right)).split()
     if not one or not other:
         return float(one == other)
     return 2 * (Counter(one) & Counter(other)).total() / (len(one) + len(other))
@@ -149,12 +149,12 @@ def _sacrebleu(name: str, texts: Sequence[str], references: Sequence[Sequence[st
 
 def rouge_l(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
     """Mean over rows of the best ROUGE-L F1 to a reference (Lin 2004), in [0, 1]; words as in `rouge_score`
-    without its stemmer."""
+    without its stemmer, of other scripts than Latin all words."""
     return _best(_rouge_l, texts, references)
 
 
 def _rouge_l(text: str, reference: str) -> float:
-    one, other = WORD.findall(text.lower()), WORD.findall(reference.lower())
+    one, other = rouge_words(text), rouge_words(reference)
     if not one or not other:
         return 0.0
     return 2 * _common(one, other) / (len(one) + len(other))

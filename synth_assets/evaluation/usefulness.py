@@ -16,6 +16,7 @@ import pandas as pd
 from synth_assets.contracts.measure import Row, row
 from synth_assets.contracts.measured import NO_ROWS, Measured, unknown, wilson
 from synth_assets.core.asking import LabelLogprobs
+from synth_assets.core.text.words import parted
 from synth_assets.evaluation.faithfulness import agreement
 from synth_assets.evaluation.metric_rows import MAIN, Sets, against, table
 from synth_assets.evaluation.resampling import interval
@@ -124,7 +125,7 @@ def word_list_labels(texts: Sequence[str], words: Mapping[str, Sequence[str]]) -
     lists = {label: set(map(str.casefold, ws)) for label, ws in words.items()}
     found = []
     for text in texts:
-        tokens = text.casefold().split()
+        tokens = parted(text.casefold()).split()
         found.append(max(lists, key=lambda label: sum(t in lists[label] for t in tokens)))
     return found
 

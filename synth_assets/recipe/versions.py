@@ -9,6 +9,7 @@ models that it asks, its file, and what its templates say of the task (not of a 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from synth_assets.contracts.filter import RULE
 from synth_assets.contracts.provider import Provider
 from synth_assets.core.identity import tagged_hash
 from synth_assets.core.registry import made_of
+from synth_assets.core.text.words import special
 from synth_assets.recipe.measuring import Student
 from synth_assets.recipe.review_files import was_edited
 from synth_assets.resources.gateway.models import what_answers
@@ -36,7 +38,10 @@ def version(recipe: Recipe, *sections: str) -> str:
 def _part(recipe: Recipe, said: Said, section: str) -> Any:
     if section.startswith("steps."):
         return _step(recipe, section.removeprefix("steps."))
-    return PARTS[section](recipe, said) if section in PARTS else said[section]
+    part = PARTS[section](recipe, said) if section in PARTS else said[section]
+    if section in OF_WORDS and special(json.dumps(said, ensure_ascii=False)):
+        return [part, "words/2"]  # of such a script as the recipe itself is written in, words are cut anew
+    return part
 
 
 def _plugged(part: Any, *methods: Any) -> Any:
@@ -114,6 +119,8 @@ def _metrics(recipe: Recipe, said: Said) -> Any:
     part, wanted = said["metrics"], recipe.metrics
     if recipe.student != Student():
         part = [part, said["student"]]
+        if recipe.student.features == "tfidf":
+            part.append("tfidf/2")
     if wanted.judge:
         part = [part, what_answers(wanted.judge.model or recipe.annotator_model)]
         if wanted.judge.people:
@@ -137,6 +144,7 @@ def _scorers(recipe: Recipe, said: Said) -> Any:
     return _plugged(part, *map(type, scorers.values()))
 
 
+OF_WORDS = ("scorers", "filters", "metrics", "weights")
 PARTS: Mapping[str, Callable[[Recipe, Said], Any]] = {
     "seeds": _seeds,
     "labels": lambda recipe, said: recipe.cells,

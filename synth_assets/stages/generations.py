@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from synth_assets.core.text.words import count
 from synth_assets.generation.steps import chain
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run, check_tool
@@ -52,7 +53,7 @@ def stage(recipe: Recipe, name: str) -> Stage:
 
 def _made(recipe: Recipe, rows: Table) -> Made:
     reasons = rows["reason"].fillna("accepted").value_counts()
-    words = rows.loc[rows["accepted"], "text"].str.split().str.len()
+    words = rows.loc[rows["accepted"], "text"].map(count)
     lengths = dict.fromkeys(rows["cell"].unique(), words)  # a partition has one cell
     numbers = {
         "outcomes": Chart("bars", "rows by outcome", reasons.to_dict()),

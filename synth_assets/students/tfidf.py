@@ -1,25 +1,30 @@
-"""Students without an encoder: TF-IDF of words and pairs of words, brought to a few dimensions."""
+"""Students without an encoder: TF-IDF of words and pairs of words, of any language."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from synth_assets.core.text.words import runs, unspaced
+from synth_assets.students.classifier import Student
 from synth_assets.students.crossfit import Model, one_thread
 
 DIMENSIONS = 256
-TOKENS = r"\w+"  # words of one letter too: some languages have many
+SIGNS = (1, 2, 3)  # of scripts without spaces, whose words may be parted wrongly: n-grams of signs as well
 
 
 class Tfidf:
-    """`fit(texts, labels, weights)`, then `predict_proba(texts)`, by a student of unit vectors whose axes are
-    made of the training texts (latent semantic analysis: Deerwester et al. 1990)."""
+    """`fit(texts, labels, weights)`, then `predict_proba(texts)`: logistic regression on the terms of the
+    texts. A student that takes no sparse matrix has unit vectors of DIMENSIONS axes, made of the training
+    texts (latent semantic analysis: Deerwester et al. 1990)."""
 
     def __init__(self, student: Any) -> None:
         self.labels: list[str] = student.labels
         self._student = student
+        self._sparse = isinstance(student, Student)
         self._words: Any = None
         self._axes: Any = None  # None: the words are so few that each is an axis
         self._model: Model | None = None
@@ -30,24 +35,33 @@ class Tfidf:
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        self._words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=TOKENS).fit(texts)
-        found = self._words.transform(texts)
+        self._words = TfidfVectorizer(analyzer=terms, sublinear_tf=True)
+        found = self._words.fit_transform(texts)
         n, words = found.shape
-        if words > DIMENSIONS:
+        if words > DIMENSIONS and not self._sparse:
             self._axes = TruncatedSVD(max(1, min(DIMENSIONS, n - 1)), random_state=0).fit(found)
-        self._model = self._student.fit(self._vectors(texts), labels, weights)
+        self._model = self._student.fit(self._vectors(found), labels, weights)
         return self
 
     @one_thread
     def predict_proba(self, texts: Sequence[str] | np.ndarray) -> np.ndarray:
         if self._model is None:
             raise ValueError("fit comes before predict_proba")
-        return self._model.predict_proba(self._vectors(texts))
+        return self._model.predict_proba(self._vectors(self._words.transform(texts)))
 
-    def _vectors(self, texts: Sequence[str] | np.ndarray) -> np.ndarray:
-        """(n, d) float32."""
+    def _vectors(self, found: Any) -> Any:
+        """(n, d) from TF-IDF (n, terms): as it is, or float32 of length 1."""
         from sklearn.preprocessing import normalize
 
-        found = self._words.transform(texts)
+        if self._sparse:
+            return found
         dense = found.toarray() if self._axes is None else self._axes.transform(found)
         return normalize(dense).astype(np.float32)
+
+
+def terms(text: str) -> list[str]:
+    """Words and pairs of words; words of one letter too, for some languages have many."""
+    found = runs(text)
+    pairs = [" ".join(pair) for pair in pairwise(found)]
+    joined = "".join(found) if unspaced(text) else ""
+    return [*found, *pairs, *(joined[i : i + n] for n in SIGNS for i in range(len(joined) - n + 1))]

@@ -16,6 +16,7 @@ from synth_assets.students import made, softmax
 from synth_assets.students.classifier import Student as Logistic
 from synth_assets.students.crossfit import out_of_fold
 from synth_assets.students.softmax import SoftmaxRegression, checkpoints, smoothed
+from synth_assets.students.tfidf import Tfidf
 from tests.curation.test_noise import noisy, public
 
 TEXTS = [f"a {word} film number {i}" for i in range(30) for word in ("warm", "dull")]
@@ -50,6 +51,39 @@ def test_every_student_is_used_in_one_way(spec: dict[str, Any]) -> None:
     assert p[0, 1] > 0.5 > p[1, 1]  # in the order of the sorted labels
     unseen = out_of_fold(student.features(TEXTS), LABELS, TEXTS, student.new(["good", "bad"]).fit)
     assert (unseen.argmax(axis=1) == [y == "good" for y in LABELS]).all()
+
+
+def test_words_teach_a_student_what_they_teach_scikit_learns() -> None:
+    """benchmarks/methods.py has five public sets."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    texts, labels, _ = public("trec")
+    vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    plain = make_pipeline(vectors, LogisticRegression(max_iter=1000)).fit(texts[:1000], labels[:1000])
+    student = Tfidf(Logistic(sorted(set(labels[:1000])))).fit(texts[:1000], labels[:1000])
+    said = np.array(student.labels)[student.predict_proba(texts[1000:3000]).argmax(axis=1)]
+    assert np.mean(said == np.array(labels[1000:3000])) == pytest.approx(
+        plain.score(texts[1000:3000], labels[1000:3000]), abs=0.005
+    )
+
+
+def test_signs_teach_a_student_what_no_space_parts() -> None:
+    """Words that are parted in one way here and in another there have signs in common."""
+    draw = np.random.default_rng(0)
+    fill = "的一是在不了有和人这中大为上个国我以要他"
+    stems = {"good": ["好吃", "精彩"], "bad": ["难吃", "无聊"]}
+    texts, labels = [], []
+    for i in range(120):
+        label = ("good", "bad")[i % 2]
+        signs = draw.choice(list(fill), 12).tolist()
+        signs.insert(int(draw.integers(13)), stems[label][int(draw.integers(2))])
+        texts.append("".join(signs))
+        labels.append(label)
+    student = Tfidf(Logistic(["bad", "good"])).fit(texts[:80], labels[:80])
+    said = student.predict_proba(texts[80:]).argmax(axis=1)
+    assert np.mean([("bad", "good")[k] == y for k, y in zip(said, labels[80:], strict=True)]) >= 0.95
 
 
 @pytest.mark.parametrize("new", [Logistic, SoftmaxRegression])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from synth_assets.contracts.filter import Context, RowFilter
 from synth_assets.core.text.arithmetic import check_annotations, equations, normalise
 from synth_assets.core.text.normal_form import normal_form
+from synth_assets.core.text.words import runs
 
 NUMERIC = {"int64", "double"}
 STOP_WORDS = set(
@@ -53,9 +53,9 @@ class Mentions(Constraint):
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
         if not isinstance(row[self.of], str):
             return None, ""
-        there = [lemmas(word) for word in _words(row["text"])]
-        asked = [part for part in row[self.of].split(", ") if _words(part)]
-        lacks = [part for part in asked if not _stands_in([lemmas(w) for w in _words(part)], there)]
+        there = [lemmas(word) for word in runs(row["text"])]
+        asked = [part for part in row[self.of].split(", ") if runs(part)]
+        lacks = [part for part in asked if not _stands_in([lemmas(w) for w in runs(part)], there)]
         return _share(asked, lacks), _lacks("word", lacks)
 
 
@@ -211,7 +211,7 @@ class Eliminator(Constraint):
         lower = text.lower()
         rules = {
             "says sorry in under 80 words": "sorry" in lower and len(text.split()) < 80,
-            "has only stop words and punctuation": set(_words(text)) <= STOP_WORDS,
+            "has only stop words and punctuation": set(runs(text)) <= STOP_WORDS,
             **{f"copies the words {words!r} of its prompt": words in lower for words in COPIED},
             f"is the same as {self.of}": normal_form(text) == normal_form(str(row[self.of] or "")),
         }
@@ -237,10 +237,6 @@ def lemmas(word: str) -> set[str]:
 def _stands_in(words: list[set[str]], text: list[set[str]]) -> bool:
     starts = range(len(text) - len(words) + 1)
     return any(all(a & b for a, b in zip(words, text[i:], strict=False)) for i in starts)
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())
 
 
 def _share(all_of_them: list[Any], bad: list[Any]) -> float:

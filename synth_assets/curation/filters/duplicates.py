@@ -80,7 +80,7 @@ class SemanticDuplicate(Filter):
 class Novelty(Filter):
     """Highest ROUGE-L F1 to a demonstration or to an earlier row that was kept (Self-Instruct, Wang 2023).
 
-    A text without a word of a-z or 0-9 is unknown.
+    A text without a word is unknown, and so is one in Latin letters without a word of a-z or 0-9.
     """
 
     name = "novelty"

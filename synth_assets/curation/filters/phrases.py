@@ -6,11 +6,14 @@ import math
 import re
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import field_validator
 
 from synth_assets.contracts.filter import Context
+from synth_assets.contracts.section import one_of
 from synth_assets.curation.filters.screens import FOLDED, Screened
 
 REFUSAL = re.compile(
@@ -38,7 +41,21 @@ BOILERPLATE = {
 UNSPACED = ("chinese", "japanese", "korean", "thai")  # languages that do not part their words by spaces
 
 
-class Refusal(Screened):
+class Phrases(Screened):
+    """Base of those that count phrases of assistants: in English, and in `language` besides."""
+
+    newer = (*Screened.newer, "language")
+    language: str = "en"
+    """ISO 639-1 code of a list: English ones are found beside those of any other."""
+
+    @field_validator("language")
+    @classmethod
+    def _listed(cls, language: str) -> str:
+        one_of("language of phrases", language, ["en", *_lists()])
+        return language
+
+
+class Refusal(Phrases):
     """Number of phrases in which an assistant refuses, or announces its answer (AttrPrompt, Yu 2023)."""
 
     name = "refusal"
@@ -47,18 +64,20 @@ class Refusal(Screened):
     at_most: float | None = 0
 
     def screen(self, context: Context) -> str:
-        return f"(?i){REFUSAL.pattern}|{FOLDED}".replace(r"[\w -]", "[^.]")  # RE2's \w is ASCII's
+        english = REFUSAL.pattern.replace(r"[\w -]", "[^.]")  # RE2's \w is ASCII's
+        return f"(?i){'|'.join([english, *in_language(self.language, 'refusal')])}|{FOLDED}"
 
     def value(self, text: str, context: Context) -> float:
-        return float(len(REFUSAL.findall(text)))
+        found = [REFUSAL.pattern, *in_language(self.language, "refusal")]
+        return float(sum(len(re.findall(pattern, text, re.IGNORECASE)) for pattern in found))
 
 
-class Boilerplate(Screened):
+class Boilerplate(Phrases):
     """Number of phrases that belong to a chat, or to a form that was not filled in, and not to a text.
 
     Openings, closings and self-descriptions of assistants, as data sets of instructions are cleaned of them
-    (Tülu 3, Lambert 2024), and place holders. None is in 10,662 real film reviews, 10,000 plots and opinions,
-    5,452 questions and 7,600 news items.
+    (Tülu 3, Lambert 2024), and place holders. None of English is in 10,662 real film reviews, 10,000 plots
+    and opinions, 5,452 questions and 7,600 news items.
     """
 
     name = "boilerplate"
@@ -67,19 +86,33 @@ class Boilerplate(Screened):
     at_most: float | None = 0
 
     def screen(self, context: Context) -> str:
-        return f"(?i){'|'.join(BOILERPLATE.values())}|{FOLDED}"
+        return f"(?i){'|'.join(pattern for _, pattern in self._patterns())}|{FOLDED}"
 
     def value(self, text: str, context: Context) -> float:
-        return float(len(_boilerplate(text)))
+        return float(len(self._found(text)))
 
     def why(self, row: Mapping[str, Any]) -> str:
-        return ", ".join(f"{kind} ({phrase!r})" for kind, phrase in _boilerplate(row["text"]))
+        return ", ".join(f"{kind} ({phrase!r})" for kind, phrase in self._found(row["text"]))
+
+    def _patterns(self) -> list[tuple[str, str]]:
+        """Kind and regular expression: the English ones, then those of the language."""
+        kinds = {kind: [english, *in_language(self.language, kind)] for kind, english in BOILERPLATE.items()}
+        return [(kind, pattern) for kind, patterns in kinds.items() for pattern in patterns]
+
+    def _found(self, text: str) -> list[tuple[str, str]]:
+        """What kind of phrase, and the phrase, in the order of the kinds."""
+        found = ((kind, re.finditer(pattern, text, re.IGNORECASE)) for kind, pattern in self._patterns())
+        return [(kind, match.group().strip()) for kind, matches in found for match in matches]
 
 
-def _boilerplate(text: str) -> list[tuple[str, str]]:
-    """What kind of phrase, and the phrase, in the order of the kinds."""
-    found = ((kind, re.finditer(pattern, text, re.IGNORECASE)) for kind, pattern in BOILERPLATE.items())
-    return [(kind, match.group().strip()) for kind, matches in found for match in matches]
+@cache
+def _lists() -> Mapping[str, Mapping[str, str]]:
+    """Language -> kind of phrase -> its regular expressions, a line each."""
+    return yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+
+
+def in_language(language: str, kind: str) -> list[str]:
+    return _lists()[language].get(kind, "").splitlines() if language != "en" else []
 
 
 class Profanity(Screened):

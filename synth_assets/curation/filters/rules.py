@@ -11,22 +11,17 @@ from typing import TYPE_CHECKING, Any
 from pydantic import field_validator
 
 from synth_assets.contracts.filter import Context, RowFilter
+from synth_assets.core.text.words import count, unspaced, words
 from synth_assets.curation.filters.screens import FOLDED, Screened, seen
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WORD = re.compile(r"\w+(?:['’]\w+)*")
 NOT_FOR_TEXT = re.compile(r"\b(?:images?|graphs?|pictures?|files?|maps?|draw|plot|go to)\b", re.IGNORECASE)
 
 
-def words(text: str) -> list[str]:
-    """The words of a text, in lower case."""
-    return WORD.findall(text.casefold())
-
-
 class Words(RowFilter):
-    """Number of words (as white space cuts them)."""
+    """Number of words, as white space cuts them; those of Chinese, Japanese and Thai are parted first."""
 
     name = "words"
     within = (0, math.inf)
@@ -34,7 +29,7 @@ class Words(RowFilter):
     at_most: float | None = 150
 
     def value(self, text: str, context: Context) -> float:
-        return float(len(text.split()))
+        return float(count(text))
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
         from synth_assets.curation.likeness.runs import word_counts
@@ -77,8 +72,17 @@ class LeakedLabel(Screened):
         return rf"(?i)\b(?:{firsts})\b|{FOLDED}" if names else None
 
     def value(self, text: str, context: Context) -> float:
-        said, names = " ".join(words(text)), [re.escape(name) for name in _names(context) if name]
-        return float(sum(len(re.findall(rf"(?<!\S){name}(?!\S)", said)) for name in names))
+        said = " ".join(words(text))
+        return float(sum(_times(name, said) for name in _names(context) if name))
+
+
+def _times(name: str, said: str) -> int:
+    """How often a label's name stands among words. One of two signs or more, of a script without spaces, is
+    found wherever words are parted."""
+    bare = name.replace(" ", "")
+    if unspaced(name) and sum(map(str.isalnum, bare)) > 1:
+        return said.replace(" ", "").count(bare)
+    return len(re.findall(rf"(?<!\S){re.escape(name)}(?!\S)", said))
 
 
 def _names(context: Context) -> set[str]:
@@ -125,7 +129,7 @@ def _broken(text: str) -> list[str]:
     """The rules that an instruction breaks, in words."""
     instruction = " ".join(text.split())
     rules = {
-        "it does not have 4 to 150 words": not 4 <= len(text.split()) <= 150,
+        "it does not have 4 to 150 words": not 4 <= count(text) <= 150,
         "it asks for what is no text": NOT_FOR_TEXT.search(instruction) is not None,
         "it starts with 'Write a program'": instruction.lower().startswith("write a program"),
         "it starts with punctuation": instruction.startswith(tuple(punctuation)),

@@ -1,14 +1,13 @@
 """How much a text repeats the texts before it, by ROUGE-L, exactly and fast.
 
 ROUGE-L F1 (Lin 2004) of texts of m and n words is 2 L / (m + n), L being the length of their longest common
-subsequence of words. Words are those of the package `rouge_score` without its stemmer: runs of a-z and 0-9
-in lower case. A text in another script has no such word, and its score is unknown. The one division here
-makes 7/10 equal to 0.7; `rouge_score` goes through precision and recall, and ends above it as often as not.
+subsequence of words. Of text in Latin letters, words are those of the package `rouge_score` without its
+stemmer: runs of a-z and 0-9 in lower case (see core/text/words.py). The one division here makes 7/10 equal to
+0.7; `rouge_score` goes through precision and recall, and ends above it as often as not.
 """
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,10 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synth_assets.core.text.words import rouge_words
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WORD = re.compile("[a-z0-9]+")
 LANE = 63  # words of a text in a 64-bit number: the highest bit is for the carry
 STEPS = 128  # of the histogram of bounds: a power of 2, so that an edge is exact
 FIRST = 256  # rows that are compared before the others, about
@@ -44,7 +44,7 @@ class Pool:
             self.add(text)
 
     def add(self, text: str) -> None:
-        words, row = WORD.findall(text.lower()), len(self.lengths)
+        words, row = rouge_words(text), len(self.lengths)
         for term in _terms(words):
             number = self.terms.setdefault(term, len(self.holders))
             if number == len(self.holders):
@@ -59,7 +59,7 @@ class Pool:
 
         0.0 and None if no row shares a word; None and None if the text has no word.
         """
-        words = WORD.findall(text.lower())
+        words = rouge_words(text)
         if not words:
             return None, None
         held = [self.holders[self.terms[term]] for term in _terms(words) if term in self.terms]

@@ -11,6 +11,7 @@ from unicodedata import category
 import numpy as np
 
 from synth_assets.core.text.normal_form import normal_form
+from synth_assets.core.text.words import of_word, parted
 from synth_assets.curation.likeness.duplicates import ngram_overlap
 
 SIGNS = 1 << 17  # of texts that are looked at together, at most: what a cache of the processor holds
@@ -21,14 +22,15 @@ BITS = 20  # of an n-gram's hash, for the first look
 
 
 def word_counts(texts: Sequence[str]) -> np.ndarray:
-    """(texts,) how many words white space cuts each into."""
-    return np.concatenate([np.zeros(0, dtype=np.int64), *(run.counts for run in runs(texts, _in_sight))])
+    """(texts,) how many words white space cuts each into, once scripts without spaces are parted."""
+    counts = (run.counts for run in runs([*map(parted, texts)], _in_sight))
+    return np.concatenate([np.zeros(0, dtype=np.int64), *counts])
 
 
 def distinct_words(texts: Sequence[str]) -> list[float | None]:
-    """Different words over all words of each text: runs of what \\w matches, an apostrophe inside counted."""
+    """Different words over all words of each text, as `words` cuts them."""
     found: list[float | None] = []
-    for run in runs([text.casefold() for text in texts], _in_word, glue="'’"):
+    for run in runs([parted(text.casefold()) for text in texts], of_word, glue="'’"):
         pairs = zip(run.distinct().tolist(), run.counts.tolist(), strict=True)
         found += [different / total if total else None for different, total in pairs]
     return found
@@ -57,11 +59,6 @@ def overlap(texts: Sequence[str], references: Sequence[str], n: int) -> list[flo
 
 def _in_sight(sign: str) -> bool:
     return not sign.isspace()
-
-
-def _in_word(sign: str) -> bool:
-    """What \\w matches."""
-    return sign.isalnum() or sign == "_"
 
 
 def _letter_or_number(sign: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from synth_assets.core.text.words import RUN, tokens
 from synth_assets.students.crossfit import folds
 from synth_assets.students.softmax import Adam
 
@@ -20,7 +21,6 @@ STEPS = 20  # the generators still learn then: after it, a step changes nothing,
 RATE = 0.3  # of the generators' scores
 META_RATE = 0.1  # of the slope
 SMOOTHING = 1.0  # added to the count of each word
-TOKENS = r"\w+|[^\w\s]"
 
 
 def row_weights(
@@ -29,7 +29,8 @@ def row_weights(
     """(n,): the mean weight of a row's tokens, which was learned on the other folds; the mean is 1."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    found = CountVectorizer(token_pattern=TOKENS).fit_transform([*texts, "."])[:-1]  # so that there is a word
+    counter = CountVectorizer(analyzer=lambda text: tokens(text, RUN))
+    found = counter.fit_transform([*texts, "."])[:-1]  # so that there is a word
     _, y = np.unique(np.asarray(labels), return_inverse=True)
     fold, weights = folds(groups, k, seed), np.ones(len(y))
     for f in np.unique(fold):

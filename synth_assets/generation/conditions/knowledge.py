@@ -18,6 +18,7 @@ from synth_assets.contracts.provider import Around, Draw
 from synth_assets.core import templates as core_templates
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import seed_from
+from synth_assets.core.text import words as core_words
 from synth_assets.generation.conditions.files import lines_of, stamp
 from synth_assets.selection.select import select_random
 
@@ -31,7 +32,7 @@ HEADS = ({"head", "relation", "tail"}, {"subject", "predicate", "object"})
 # of Chinese and Japanese
 SIGNS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 UNSPACED = re.compile(f"[{SIGNS}]")
-WORD = re.compile(rf"[{SIGNS}]+|[^\W{SIGNS}]+")
+RUNS = re.compile(f"[{SIGNS}]+|[^{SIGNS}]+")
 FEW = 64  # triples among which a set's first one is drawn
 
 
@@ -104,8 +105,9 @@ def _index(file: str, _: int) -> tuple[Index, list[str]]:
 class Index:
     """A BM25 index over `texts` (Robertson and Zaragoza 2009, with Lucene's idf, which is never negative).
 
-    Words are runs of letters and digits in lower case; of Chinese and Japanese, which do not part them, pairs
-    of signs (as in Lucene's CJKAnalyzer). Raises UserError when no text has a word.
+    Words are runs of letters, their marks and digits in lower case; of Chinese and Japanese, which do not
+    part them, pairs of signs (as in Lucene's CJKAnalyzer), so that no parser decides what is found. Raises
+    UserError when no text has a word.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -138,13 +140,13 @@ class Index:
 def words(text: str, alone: bool = False) -> Iterator[str]:
     """The words of a text. `alone`: signs that are written without spaces count by themselves as well, so
     that a query of a single one finds them."""
-    for word in WORD.findall(text.lower()):
-        if not UNSPACED.match(word):
-            yield word
+    for run in RUNS.findall(text.lower()):
+        if not UNSPACED.match(run):
+            yield from core_words.runs(run)
             continue
-        if alone or len(word) == 1:
-            yield from word
-        yield from map("".join, pairwise(word))
+        if alone or len(run) == 1:
+            yield from run
+        yield from map("".join, pairwise(run))
 
 
 def read_triples(path: Path) -> list[Triple]:

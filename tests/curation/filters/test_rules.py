@@ -15,6 +15,7 @@ from synth_assets.contracts.filter import Context, RowFilter
 from synth_assets.core.registry import FILTERS
 from synth_assets.curation.filters.language import _identifier
 from synth_assets.curation.filters.naive_bayes import of_language
+from synth_assets.curation.filters.phrases import Boilerplate, Refusal
 from synth_assets.curation.filters.screens import FOLDED, seen
 from synth_assets.curation.keep import keep
 from synth_assets.curation.likeness.duplicates import ngram_overlap
@@ -265,3 +266,44 @@ def test_each_word_that_names_a_label_is_counted_once() -> None:
     rule = FILTERS.find("leaked_label")()
     texts = ["positive", "bad bad", "bad, bad and bad", "it is not good", "goodness", "POSITIVE!"]
     assert [rule.value(text, looks) for text in texts] == [1, 2, 3, 1, 0, 1]  # type: ignore[attr-defined]
+
+
+PHRASES = {  # what an assistant says, and what a person says
+    "ar": ("بصفتي نموذج لغوي، لا أستطيع تقديم ذلك", "كان الفيلم رائعًا وأعجبني كثيرًا"),
+    "de": ("Als KI-Sprachmodell kann ich das nicht.", "Als Kind mochte ich den Film, hier ist alles gut."),
+    "es": ("Como modelo de lenguaje, no tengo opinión.", "Como iba diciendo, no puedo dejar de verla."),
+    "fr": ("En tant qu'IA, je ne vois pas de films.", "En tant que spectateur, j'ai adoré ce film."),
+    "hi": ("एक भाषा मॉडल के रूप में मैं फिल्म नहीं देखता", "यह फिल्म बहुत अच्छी थी"),
+    "ja": ("申し訳ありませんが、お答えできません。", "とても面白い映画でした。"),
+    "ko": ("죄송하지만 그 내용은 제공할 수 없습니다.", "정말 재미있는 영화였습니다."),
+    "pt": ("Como um modelo de linguagem, não tenho opinião.", "Como uma criança, ri o filme todo."),
+    "ru": ("Как языковая модель, я не смотрю фильмы.", "Как всегда, фильм отличный, вот и всё."),
+    "zh": ("作为一个AI语言模型，我无法提供电影评论。", "这部电影非常精彩，我很喜欢。"),
+}
+CHAT = {
+    "ar": "بالتأكيد! إليك مراجعة",
+    "de": "Natürlich! Hier ist eine Rezension",
+    "es": "¡Claro! Aquí tienes una reseña",
+    "fr": "Bien sûr ! Voici une critique",
+    "hi": "ज़रूर! यहाँ एक समीक्षा",
+    "ja": "もちろんです。以下がレビューです",
+    "ko": "물론입니다! 다음은 리뷰입니다",
+    "pt": "Claro! Aqui está uma resenha",
+    "ru": "Конечно! Вот отзыв",
+    "zh": "当然！以下是一篇影评",
+}
+
+
+@pytest.mark.parametrize("language", PHRASES)
+def test_phrases_of_a_language_are_found_once_it_is_named(language: str) -> None:
+    """By the quick pass of RE2 and by Python's own alike; English ones are found in any."""
+    texts = [*PHRASES[language], CHAT[language], "As an AI, I cannot help."]
+    rows = pd.DataFrame({"text": texts})
+    here, english = Refusal(language=language), Refusal()
+    found = here.measure(rows, Context({}))["refusal"]
+    assert found == [here.value(text, Context({})) for text in texts]
+    assert [found[0] > 0, found[1], found[3] > 0] == [True, 0, True]
+    assert english.measure(rows.head(3), Context({})) == {"refusal": [0, 0, 0]}
+    chat = Boilerplate(language=language)
+    assert chat.measure(rows.iloc[1:3], Context({}))["boilerplate"] == [0, 1]
+    assert "an opening" in chat.why({"text": CHAT[language]})

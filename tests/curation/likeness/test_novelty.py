@@ -44,7 +44,8 @@ def test_nearest_by_hand() -> None:
     assert pool.nearest("sat the dog on") == (2 / 6, 1)
     assert pool.nearest("the the cat") == (4 / 6, 0)
     assert pool.nearest("no bird") == (0.0, None)
-    assert pool.nearest("电影 ?") == (None, None)
+    assert pool.nearest("电影 ?") == (0.0, None)
+    assert pool.nearest("… ?") == (None, None)
     assert Pool().nearest("a") == (0.0, None)
     pool.add("no bird")
     assert pool.nearest("no bird")[1] == 4
@@ -94,7 +95,7 @@ def test_a_row_is_compared_with_demonstrations_earlier_rounds_and_kept_rows() ->
         "write one short poem about the sea",
         "write one short poem about my cat",  # 10/14 to the row before: dropped
         "write one little text about my cat",  # like the dropped row alone
-        "写一首诗",
+        "... ?",
     ]
     context = Context(verbalizers={}, demonstrations=[shown], earlier=[before])
     kept, rejected = run(table(*rows), context, novelty={})
