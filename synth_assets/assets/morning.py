@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +13,6 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.home import warehouse
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.looks import Looks
-
-UNKNOWN = {"made": "unknown", "kept": None, "cost": None, "changed": ""}
 
 
 def note(recipe: Recipe, lake: Lake, nights: Iterable[Night]) -> list[dict[str, Any]]:
@@ -26,17 +25,18 @@ def note(recipe: Recipe, lake: Lake, nights: Iterable[Night]) -> list[dict[str, 
         if row is None or {name: row.get(name) for name in said} != said:
             now = datetime.now(UTC).isoformat(timespec="seconds")
             row = {**said, **_brought(recipe, lake, night.round), "looked_at": now}
-            looks.write(recipe.name, row)
+            with suppress(OSError):  # somebody else's home, or a full disk: it is told all the same
+                looks.write(recipe.name, row)
         rows.append(row)
     return rows
 
 
 def _brought(recipe: Recipe, lake: Lake, round_: str) -> dict[str, Any]:
-    if not lake.partitions(recipe.name, "conditions", ("round", "cell"), round=round_):
-        return UNKNOWN | {"made": "nothing was made"}
-    from synth_assets.report.nights import brought
+    from synth_assets.report.nights import NOTHING, brought
 
+    if not lake.partitions(recipe.name, "conditions", ("round", "cell"), round=round_):
+        return NOTHING  # there may be no views yet
     try:
         return brought(recipe, warehouse(), round_)
     except UserError:  # a file of the round cannot be read; the state says so
-        return UNKNOWN
+        return NOTHING | {"made": "unknown"}

@@ -10,6 +10,7 @@ from synth_assets.report.one_round import ask, by_name
 from synth_assets.report.pages import general
 from synth_assets.resources.storage.warehouse import Warehouse
 
+NOTHING = {"made": "nothing was made", "kept": None, "cost": None, "changed": ""}
 MOST = 4  # metrics that are named
 PARTS = ("seeds + weighted", "filtered")  # sets of which a morning is told
 COUNTS = "select asked, accepted, kept, cost from {recipe}.rounds where round = $round"
@@ -20,7 +21,9 @@ METRICS = "select * from {recipe}.metrics where round = $round"
 
 def brought(recipe: Recipe, warehouse: Warehouse, round_: str) -> dict[str, Any]:
     """`made` and `changed` in words, rows that were kept, and dollars; None is what is not known."""
-    (there,) = ask(warehouse, recipe.name, COUNTS, round=round_)
+    there = next(iter(ask(warehouse, recipe.name, COUNTS, round=round_)), None)
+    if there is None:
+        return NOTHING
     days = [row["round"] for row in ask(warehouse, recipe.name, BEFORE, round=round_)]
     words = ""
     if len(days) == 2 and days[0] == round_:
