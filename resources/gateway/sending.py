@@ -24,7 +24,7 @@ from synth_assets.resources.gateway.pace import Rate
 from synth_assets.resources.gateway.request import Request, Row, about, most_of
 from synth_assets.resources.gateway.served import Served
 from synth_assets.resources.gateway.transport import Connection, Reply, blaming, connect, event_loop, failed
-from synth_assets.resources.gateway.trial import FEW, FIRST, Trial
+from synth_assets.resources.gateway.trial import Trial
 
 if TYPE_CHECKING:
     from synth_assets.resources.gateway.language_model import LanguageModel, Progress
@@ -174,8 +174,8 @@ class Sending:
     async def _run(self, connection: Connection) -> None:
         """Send what is ready, at the model's pace, until the caller has enough or somebody said stop."""
         self.connection, self.pace = connection, connection.pace
-        self.trial = Trial(1 if connection.proxy else FEW)
-        self._later(FIRST)
+        self.trial = Trial(bool(connection.proxy), connection.heard)
+        self._later(self.trial.first)
         self.pace.listeners.add(self.changed)
         self._watch()
         try:

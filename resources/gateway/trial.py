@@ -13,20 +13,23 @@ from synth_assets.core.causes import Causes
 
 FEW = 4  # at once at first; one where a proxy stands before the endpoint, or once one has failed
 FIRST = 1.0  # seconds without a failure, after which as many as the pace allows: an answer may take long
+FIRST_BY_PROXY = 30.0  # it may take its time to refuse a log-in
 IN_VAIN = 7  # that failed, and none was answered: it is given up
 
 
 class Trial:
     """Whether anything was answered yet, and what failed until then."""
 
-    def __init__(self, few: int = FEW) -> None:
+    def __init__(self, by_proxy: bool = False, heard: bool = False) -> None:
+        """`heard`: the endpoint has answered this process before."""
         self.passed = False
         self.causes = Causes()
-        self._few, self._began = few, time.monotonic()
+        self.first = 0.0 if heard else FIRST_BY_PROXY if by_proxy else FIRST
+        self._few, self._began = 1 if by_proxy else FEW, time.monotonic()
 
     def room(self, flying: int) -> int:
         """Calls that may start now, beside those that are under way."""
-        if self.passed or (not self.causes and time.monotonic() > self._began + FIRST):
+        if self.passed or (not self.causes and time.monotonic() > self._began + self.first):
             return sys.maxsize
         return max(0, (1 if self.causes else self._few) - flying)
 

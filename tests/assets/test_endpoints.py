@@ -13,9 +13,8 @@ import pytest
 
 from synth_assets.cli import main
 from synth_assets.core.asking import OUTCOMES
-from synth_assets.resources.gateway import sending
+from synth_assets.resources.gateway import sending, trial
 from synth_assets.resources.gateway.refusals import Refusal
-from synth_assets.resources.gateway.trial import FEW
 from tests.assets.test_round import ROUND, ask
 from tests.endpoint import ADJECTIVES, Endpoint, Played, reviewer
 from tests.resources.gateway.networks import Proxy, forget_the_network
@@ -153,6 +152,7 @@ def test_what_an_endpoint_does_not_take_is_left_out_of_all_that_is_in_flight(
     address = endpoint.url.removesuffix("/v1") + "/openai/deployments/d?api-version=2024-10-21"
     secret = "headers: {api-key: HEADER}, query: {region: REGION}"
     (project / "models.yaml").write_text(f"azure: {{name: m, base_url: '{address}', {secret}}}\n")
+    monkeypatch.setattr(trial, "FIRST", 60.0)
     monkeypatch.setenv("HEADER", "sk-header-0123456789")
     monkeypatch.setenv("REGION", "eu-0123456789")
     edit("rows: 6", "rows: 12\nmodel: azure")
@@ -172,7 +172,7 @@ def test_what_an_endpoint_does_not_take_is_left_out_of_all_that_is_in_flight(
     log = capsys.readouterr().err
     assert (log.count("structured: words"), log.count("parameters: {seed: null}")) == (1, 1)
     assert ask("select count(*), count(distinct text), min(stars) from reviews.generations") == [(24, 24, 4)]
-    assert len(endpoint.requests) <= 24 + 2 * FEW
+    assert len(endpoint.requests) <= 24 + 2 * trial.FEW
     region = "api-version=2024-10-21&region=eu-0123456789"
     assert set(endpoint.paths) == {f"/openai/deployments/d/chat/completions?{region}"}
     assert {headers["api-key"] for headers in endpoint.headers} == {"sk-header-0123456789"}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -125,14 +128,25 @@ def test_a_file_of_certificates_that_is_none_is_named(
     assert "cannot be read as certificates" in str(ask.refused("https://127.0.0.1:9/v1"))
 
 
+def answers_at_once(server: socket.socket) -> None:
+    """What an HTTP server says to bytes that it cannot read."""
+    with suppress(OSError):  # the test is over
+        while True:
+            connection, _ = server.accept()
+            connection.recv(10_000)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            connection.close()
+
+
 def test_http_and_https_are_told_apart(ask: Asked, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        Thread(target=answers_at_once, args=(plain,), daemon=True).start()
+        says = str(ask.refused(f"https://127.0.0.1:{plain.getsockname()[1]}/v1"))
+    assert "that port speaks no TLS: write http://" in says
     with Endpoint() as endpoint:
-        says = str(ask.refused(endpoint.url.replace("http:", "https:")))
-        assert "that port speaks no TLS: write http://" in says
-    with Endpoint() as endpoint:
-        plain = endpoint.url
+        url = endpoint.url
         over_tls(endpoint, tmp_path)
-        assert "that port speaks TLS: write https://" in str(ask.refused(plain))
+        assert "that port speaks TLS: write https://" in str(ask.refused(url))
     with Endpoint() as endpoint:
         endpoint.play = lambda _: Played(400, b"Client sent an HTTP request to an HTTPS server.\n")
         assert "that port speaks TLS: write https://" in str(ask.refused(endpoint.url))

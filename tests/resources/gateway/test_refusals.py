@@ -74,6 +74,7 @@ class Asked:
 @pytest.fixture(params=["online", "batch"])
 def asked(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
     monkeypatch.setattr(sending, "BACKOFF", 0.01)
+    monkeypatch.setattr(trial, "FIRST", 60.0)
     with BatchEndpoint(polls=0, say=lambda _: '{"text": "hello"}') as endpoint:
         endpoint.logprobs = False
         yield Asked(request.param, tmp_path, endpoint)
