@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 # files of certificates that count in the place of the system's; the first that is set
 BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-PEM = "ca.pem"  # what advice calls such a file
 HANDSHAKE = 5.0  # seconds to find out whether a port speaks TLS
 NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")  # so plain HTTP looks
 LOG_IN = (407, 511)  # a proxy, or a portal, wants to know who asks
 TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-LOGIN = "write a log-in that it takes into its address, as in {name}_PROXY=http://USER:PASSWORD@{proxy}"
+WHO = "write a log-in that it takes into its address, as in {name}_PROXY=http://USER:PASSWORD@{proxy}"
 PAST = "or have it left out with NO_PROXY={host}"
 
 
@@ -121,7 +120,7 @@ def by_proxy(status: int, says: str, url: str) -> Trouble:
     proxy, (scheme, host) = proxy_of(url) or "in between", (urlsplit(url).scheme, urlsplit(url).hostname)
     words, past = f"the proxy {proxy} answers {status}: {says}", PAST.format(host=host)
     if status in LOG_IN:
-        return Trouble(words, f"{LOGIN.format(name=scheme.upper(), proxy=proxy)}, {past}")
+        return Trouble(words, f"{WHO.format(name=scheme.upper(), proxy=proxy)}, {past}")
     return Trouble(words, f"ask for {host} to be let through, {past}" if status == 403 else "")
 
 
@@ -135,20 +134,19 @@ def _certificate(error: BaseException, host: str) -> Trouble:
             return Trouble(says, "write the name that the certificate is for into the base URL")
     now = certificates(os.environ)
     instead = f" ({now[0]} names {now[1]} now)" if now else ""
-    return Trouble(says, f"set SSL_CERT_FILE={PEM}, a file with the certificate of who issued it{instead}")
+    return Trouble(says, f"set SSL_CERT_FILE=ca.pem, a file with the certificate of who issued it{instead}")
 
 
-def elsewhere(response: Response, url: str, path: str) -> Trouble | None:
+def elsewhere(response: Response, path: str) -> Trouble | None:
     """What a redirect, or a web page with status 200, says of the base URL: no prompt is answered there."""
-    where = url.partition("?")[0].rstrip("/")
     if response.request.method != "POST":  # so a client follows a redirect
         to = str(response.url).partition("?")[0]
-        says = f"{where} leads to {to} ({response.history[0].status_code})"
+        says = f"it leads to {to} ({response.history[0].status_code})"
         if to.endswith(path):
             return Trouble(says, f"write {to.removesuffix(path)} as the base URL")
         return Trouble(says, "a page to log in, or a portal, stands before the API: give its own address")
     if response.status_code == 200 and response.content.lstrip()[:1] == b"<":
-        says = f"{where} is a web page{titled(response.text)}, and no API"
+        says = f"a web page{titled(response.text)} is there, and no API"
         return Trouble(says, "end the base URL as the provider says, often in /v1")
     return None
 

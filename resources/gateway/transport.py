@@ -113,7 +113,7 @@ class Connection:
     secrets: Sequence[str] = field(repr=False)
     proxy: str = ""  # that the environment has for the address
     learnt: dict[str, Any] = field(default_factory=dict)  # what the endpoint refuses, see `wire.body_of`
-    heard: bool = False  # it has answered something
+    heard: bool = False  # it has answered, with status 200
 
     async def ask(self, request: Request, seed: int, samples: int = 1) -> Reply:
         """One HTTP call for `samples` answers to the same question."""
@@ -174,7 +174,7 @@ class Connection:
     def _elsewhere(self, response: Response) -> Reply | None:
         """What a redirect or a web page comes to in the place of an answer: nothing is there for any prompt,
         unless some were answered."""
-        if (trouble := network.elsewhere(response, self.url, PATHS[self.model.api])) is None:
+        if (trouble := network.elsewhere(response, PATHS[self.model.api])) is None:
             return None
         return failed("provider_error", trouble.says, fatal="" if self.heard else self.advice(trouble))
 

@@ -157,11 +157,11 @@ def test_a_page_or_a_redirect_is_no_api(ask: Asked) -> None:
     with Endpoint() as endpoint, Endpoint() as other:
         endpoint.play = lambda _: Played(200, PAGE, {"Content-Type": "text/html"})
         says = str(ask.refused(endpoint.url))
-        assert f"{endpoint.url} is a web page (Welcome to nginx!), and no API: end the base URL as" in says
+        assert f"{endpoint.url}: a web page (Welcome to nginx!) is there, and no API: end the base" in says
         assert len(endpoint.requests) <= trial.FEW
         endpoint.play = lambda _: Played(301, b"", {"Location": f"{other.url}/chat/completions"})
         says = str(ask.refused(endpoint.url))
-        assert f"{endpoint.url} leads to {other.url}/chat/completions (301): write {other.url} as" in says
+        assert f"it leads to {other.url}/chat/completions (301): write {other.url} as" in says
         endpoint.play = lambda _: Played(302, b"", {"Location": f"{other.url}/login?back=secret"})
         says = str(ask.refused(endpoint.url))
         assert f"leads to {other.url}/login (302): a page to log in" in says
