@@ -171,6 +171,7 @@ class Keeper:
 
     def nights(self, rounds: Collection[str]) -> list[Night]:
         """The states of these rounds."""
+        self.made.look_up(rounds)
         return [self._night(round_) for round_ in sorted(rounds)]
 
     def _night(self, round_: str) -> Night:

@@ -4,7 +4,7 @@ do not belong together, what the recipe says otherwise since."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import cached_property
 from hashlib import sha256
@@ -28,6 +28,7 @@ from synth_assets.stages import tables
 from synth_assets.stages.graph import graph
 from synth_assets.stages.stage import Stage
 
+MOST = 5_000  # partitions in one question
 CODE_VERSION, READ = "dagster/code_version", "dagster/input_data_version"
 
 
@@ -152,20 +153,28 @@ class MadeRounds:
         return [stage for stage in graph(self._recipe) if tables.stages(self._recipe)[stage.name]]
 
     @cached_property
+    def _names(self) -> list[str]:
+        return [name for stage in self._graph for name in (stage.name, *stage.also)]
+
+    @cached_property
     def _cut(self) -> dict[str, tuple[str, ...]]:
         return tables.stages(self._recipe)
 
+    def look_up(self, rounds: Collection[str]) -> None:
+        """Ask Dagster of all these rounds at once, which takes as many questions as one of them alone."""
+        new = [round_ for round_ in rounds if round_ not in self._known]
+        step = max(1, MOST // len(self._recipe.cells))
+        for some in (new[i : i + step] for i in range(0, len(new), step)):
+            self._known |= {round_: {name: {} for name in self._names} for round_ in some}
+            cells = {str(cell_key(round_, cell)) for round_ in some for cell in self._recipe.cells}
+            for name in self._names:
+                partitions = cells if "cell" in self._cut[name] else set(some)
+                for partition, event in latest(self._instance, key(self._recipe, name), partitions).items():
+                    self._known[partition.rpartition("|")[2]][name][partition] = event
+
     def _made(self, round_: str) -> dict[str, dict[str, Event]]:
         """Stage, in the order in which they are made -> partition of the round -> how it was made last."""
-        if round_ not in self._known:
-            cells = {str(cell_key(round_, cell)) for cell in self._recipe.cells}
-            self._known[round_] = {
-                name: latest(
-                    self._instance, key(self._recipe, name), cells if "cell" in self._cut[name] else {round_}
-                )
-                for stage in self._graph
-                for name in (stage.name, *stage.also)
-            }
+        self.look_up([round_])
         return self._known[round_]
 
     def _has(self, stage: str, partition: str, round_: str) -> bool:
