@@ -1,6 +1,7 @@
 """What runs by itself: the nightly schedule of a recipe, and the stages that follow its rows."""
 
 import os
+import time
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -20,6 +21,7 @@ from synth_assets.resources import home
 from synth_assets.stages.graph import cut_by
 
 EVERY_SECONDS = 30
+AWAY_SECONDS = 600  # without a look: the daemon was away, or the machine slept
 
 
 def made_by_cell(recipe: Recipe) -> list[dg.AssetKey]:
@@ -77,6 +79,8 @@ def keeps(recipe: Recipe, job: dg.JobDefinition, assets: Assets) -> dg.SensorDef
         keeper = keep(recipe, context.instance, assets)
         if keeper.on_since is None:
             return dg.SkipReason(f"the schedule {name(recipe)} is off.")
+        if time.time() - (context.last_tick_completion_time or 0.0) > AWAY_SECONDS:
+            return dg.SkipReason("the first look for a while: what the schedule missed, it asks for itself.")
         nights = keeper.due(tonight=keeper.asked_since(keeper.on_since))
         note(recipe, keeper.lake, nights)
         told = tell(recipe, keeper, nights, context.cursor)
