@@ -254,6 +254,16 @@ def recipes_and_round(run: dg.DagsterRun) -> tuple[set[str], str | None]:
     return selected or {run.job_name.removesuffix("_cell").removesuffix("_round")}, round_
 
 
+def will_make(instance: dg.DagsterInstance, run: dg.DagsterRun, step: str, asset: dg.AssetKey) -> None:
+    """Say that a run will make an asset, though its job does not: as long as the run goes on, no automation
+    makes it."""
+    from dagster._core.events import AssetMaterializationPlannedData
+
+    planned = AssetMaterializationPlannedData(asset)
+    event = dg.DagsterEvent.build_asset_materialization_planned_event(run.job_name, step, planned)
+    instance.report_dagster_event(event, run.run_id)
+
+
 def note_input(instance: dg.DagsterInstance, asset: dg.AssetKey, source: dg.AssetKey) -> int:
     """Let partitions that were made before the asset came after this source be as those made since, while
     the source was not: Dagster would show each as unsynced. Returns how many there were."""

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets import plan, training_set
-from synth_assets.assets.dagster_internals import CheckFailed, Interrupted, seen_from
+from synth_assets.assets.dagster_internals import CheckFailed, Interrupted, seen_from, will_make
 from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, PROCESS_TAG, Assets, key
 from synth_assets.assets.failures import WITHIN, RoundFailed, note
 from synth_assets.assets.keeper import Keeper
@@ -221,6 +221,7 @@ def job(recipe: Recipe, assets: Assets) -> dg.JobDefinition:
             within=context.run_id,
         )
         context.instance.add_run_tags(context.run_id, {PROCESS_TAG: this_process()})
+        will_make(context.instance, context.run, context.op.name, key(recipe, training_set.NAME))
         try:
             for words in make(recipe, context.partition_key, world):
                 context.log.info(words)
