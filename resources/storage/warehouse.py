@@ -78,8 +78,11 @@ class Warehouse:
         state = self._written()
         views, before = state.get("views", {}), Path(state.get("lake", self.lake))
         if before != self.lake:  # the home was moved, or copied
-            for old, new in ((before, self.lake), (before.with_name("looks"), self.lake.with_name("looks"))):
-                old, new = (f"'{literal(as_pattern(place))[1:-1]}/" for place in (old, new))
+            for there, here in (
+                (before, self.lake),
+                (before.with_name("looks"), self.lake.with_name("looks")),
+            ):
+                old, new = (literal(as_pattern(place))[:-1] + "/" for place in (there, here))
                 views = {r: {name: q.replace(old, new) for name, q in of.items()} for r, of in views.items()}
         return views, state.get("troubles", {})
 

@@ -55,8 +55,8 @@ class Output:
         try:
             if self.json:
                 head = {"command": self.command, "ok": code == 0, "exit_code": code, "errors": self.errors}
-                utf8 = sys.stdout is not None and sys.stdout.encoding.lower().startswith("utf")
-                print(json.dumps(plain({**head, **self.data}), ensure_ascii=not utf8, indent=1))
+                escaped = not (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+                print(json.dumps(plain({**head, **self.data}), ensure_ascii=escaped, indent=1))
             if sys.stdout is not None:
                 sys.stdout.flush()
         except BrokenPipeError:
