@@ -78,11 +78,8 @@ class Warehouse:
         state = self._written()
         views, before = state.get("views", {}), Path(state.get("lake", self.lake))
         if before != self.lake:  # the home was moved, or copied
-            for there, here in (
-                (before, self.lake),
-                (before.with_name("looks"), self.lake.with_name("looks")),
-            ):
-                old, new = (literal(as_pattern(place))[:-1] + "/" for place in (there, here))
+            for places in ((before, self.lake), [p.with_name("looks") for p in (before, self.lake)]):
+                old, new = (literal(as_pattern(place))[:-1] + "/" for place in places)
                 views = {r: {name: q.replace(old, new) for name, q in of.items()} for r, of in views.items()}
         return views, state.get("troubles", {})
 
