@@ -152,7 +152,7 @@ def place_of_calls() -> Path | str:
 def call_log() -> CallLog:
     """Every model call that was made."""
     where = place_of_calls()
-    if where == home() / "calls.sqlite" and not where.exists():  # type: ignore[union-attr]
+    if where == home() / "calls.sqlite" and not where.exists():
         where = aside() / "calls.sqlite"
     return CallLog(where)
 

@@ -123,7 +123,7 @@ class Connection:
 
     def move(self, url: str) -> None:
         """The same model answers there from now on."""
-        self.url = self.client.base_url = url  # type: ignore[assignment]
+        self.url = self.client.base_url = url
 
     @property
     def in_words(self) -> bool:

@@ -104,9 +104,15 @@ def _started(command: list[str]) -> "subprocess.Popen[str]":
     terminal cannot show."""
     encoding = sys.stdout.encoding if sys.stdout else "utf-8"
     env = {**os.environ, "PYTHONIOENCODING": f"{encoding}:backslashreplace"}
-    plain = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if os.environ.get("NO_COLOR") else {}
+    out, errors = (subprocess.PIPE, subprocess.STDOUT) if os.environ.get("NO_COLOR") else (None, None)
     started = subprocess.Popen(
-        command, start_new_session=True, env=env, encoding=encoding, errors="backslashreplace", **plain
+        command,
+        stdout=out,
+        stderr=errors,
+        start_new_session=True,
+        env=env,
+        encoding=encoding,
+        errors="backslashreplace",
     )
     if started.stdout:
         threading.Thread(target=_without_colours, args=(started.stdout,), daemon=True).start()
