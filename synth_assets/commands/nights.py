@@ -24,13 +24,12 @@ def command(options: argparse.Namespace) -> int:
     from synth_assets.assets.in_process import dagster_instance
     from synth_assets.assets.morning import note
     from synth_assets.assets.nightly import keep
-    from synth_assets.resources.home import aside, on_disk
-    from synth_assets.resources.storage.lake import Lake
+    from synth_assets.resources.home import lake, on_disk
 
     with dagster_instance(reads=True) as instance:
         keeper = keep(recipe, instance, stage_assets(recipe))
         nights = keeper.last(options.last)
-        found = note(recipe, Lake(aside() / "lake"), nights)
+        found = note(recipe, lake(), nights)
         late = keeper.late()
     options.out.give(recipe=recipe.name, nights=found, late=late)
     if not found:
