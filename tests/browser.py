@@ -27,6 +27,9 @@ FLAGS = (
 )
 
 
+HURRIED = Path(__file__).parent / "hurried"
+
+
 def chrome() -> Any:
     """A browser without a window; `quit` ends it."""
     from selenium.webdriver import Chrome, ChromeOptions, ChromeService
@@ -44,7 +47,12 @@ def serving(project: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    here = {"SYNTH_HOME": str(project / ".synth"), "SYNTH_RECIPES": str(project / "recipes")}
+    path = os.pathsep.join(filter(None, [str(HURRIED), os.environ.get("PYTHONPATH")]))
+    here = {
+        "SYNTH_HOME": str(project / ".synth"),
+        "SYNTH_RECIPES": str(project / "recipes"),
+        "PYTHONPATH": path,
+    }
     command = [sys.executable, "-m", "synth_assets.cli", "ui", "--port", str(port)]
     log = project / "ui.log"
     with log.open("wb") as out:
