@@ -119,7 +119,7 @@ def _delimited(part: Part, reading: Reading, wanted: Collection[str] | None) -> 
     head = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
     delimiter = reading.delimiter or ("\t" if part.suffix in (".tsv", ".tab") else _delimiter(head))
     quoted = reading.quoting or ("none" if delimiter == "\t" and _unquoted(text) else "double")
-    lines, rows = [], []
+    lines, rows = list[int](), list[list[str]]()
     for line, row in _records(text, delimiter, quoted):
         if rows and len(row) != len(rows[0]):
             more = f"{len(row)} fields where the header has {len(rows[0])}"
@@ -140,8 +140,8 @@ def _delimited(part: Part, reading: Reading, wanted: Collection[str] | None) -> 
 def _records(text: str, delimiter: str, quoted: str) -> Iterator[tuple[int, list[str]]]:
     """(line, fields) of each record that is not empty."""
     csv.field_size_limit(LONGEST)
-    how = csv.QUOTE_NONE if quoted == "none" else csv.QUOTE_MINIMAL
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=how, strict=True)
+    how: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if quoted == "none" else {}
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, **how)
     line = 1
     try:
         for row in reader:

@@ -107,7 +107,7 @@ def _files(recipe: Recipe, section: str) -> list[str]:
         return [file for file in step.works_with if file]
     match section:
         case "seeds":
-            found = [*recipe.seeds.files]
+            found: list[str | None] = [*recipe.seeds.files]
         case "labelled":
             found = [recipe.labelled.human]
         case "conditions":

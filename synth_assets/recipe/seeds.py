@@ -14,7 +14,7 @@ from synth_assets.core.answer_schema import Kind, Schema, kind_of
 Split = Literal["demonstration", "validation", "test"]
 SPLITS = "`demonstration`, `validation`, `test`"
 FORMS = "a number of rows (32), a share (0.2), `{rows: 200, labels: equal}` or `{file: test.csv}`"
-ENTRY = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}, {"type": "object"}]}
+ENTRY: Any = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}, {"type": "object"}]}
 NAMES = {  # what a column of published data calls a split
     **dict.fromkeys(("train", "training"), "train"),
     "demonstration": "demonstration",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.recipe.seeds import Seeds
 from synth_assets.stages import tables
 from synth_assets.stages.run import Run, read_rows
 from synth_assets.stages.stage import Chart, Made, Markdown, Stage, Table
@@ -63,7 +61,9 @@ def handed(value: Any, asset: str) -> Table:
         return pd.concat([handed(each, asset) for each in value.values()], ignore_index=True)
     if isinstance(value, str | PathLike):
         return read_rows(str(value))
-    for method in ("to_pandas", "df"):  # of Arrow and polars; of DuckDB
+    if type(value).__module__.startswith("pyarrow"):  # whole numbers beside nulls stay whole
+        return value.to_pandas(integer_object_nulls=True)
+    for method in ("to_pandas", "df"):  # of polars; of DuckDB
         if not isinstance(value, pd.DataFrame) and hasattr(value, method):
             return getattr(value, method)()
     if not isinstance(value, pd.DataFrame):
@@ -89,8 +89,3 @@ def stage(recipe: Recipe) -> Stage:
     """The stage of a recipe."""
     sections = ["labels", "seeds", "seed"]
     return Stage("seeds", compute, given=recipe.seeds.asset, sections=sections, foretold=True)
-
-
-def support_set(table: Table, spec: Seeds, labels: Sequence[str], seed: int) -> Table:
-    """Seed rows (row_id, text, label, split, and the fields) from the user's table: see support.py."""
-    return support(table, spec, labels, seed).rows

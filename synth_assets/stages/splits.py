@@ -95,7 +95,7 @@ def quotas(
     groups: Sequence[str | None] = labels or [None]
     there = {label: counts.get(label, 0) for label in groups}
     total = sum(there.values())
-    rows = {s: round(n * total) if (n := of.rows or 0) < 1 else int(n) for s, of in sizes.items()}
+    rows = {s: floor(n * total + 1e-6) if (n := of.rows or 0) < 1 else int(n) for s, of in sizes.items()}
     if sum(rows.values()) > total:
         asked, fix = f"{sum(rows.values()):,}", "lower the splits or add rows"
         raise UserError(f"seeds.splits asks for {asked} rows, there are {total:,}: {fix}.")

@@ -23,7 +23,7 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.storage.sources import read_rows
 from synth_assets.stages import tables
 from synth_assets.stages.feedback import quotas
-from synth_assets.stages.seeds import support_set
+from synth_assets.stages.support import support
 
 ROUND = "2026-11-22"
 
@@ -70,7 +70,7 @@ def recipe(project: Path) -> Recipe:
 
 @pytest.fixture
 def seeds(recipe: Recipe) -> pd.DataFrame:
-    return support_set(read_rows(recipe.seeds.file), recipe.seeds, recipe.cells, recipe.seed)
+    return support(read_rows(recipe.seeds.file), recipe.seeds, recipe.cells, recipe.seed).rows
 
 
 def step_rows(step: Any, task: Any, table: pd.DataFrame, seeds: pd.DataFrame, model: Any) -> pd.DataFrame:
@@ -98,7 +98,7 @@ def test_splits_are_balanced_disjoint_and_leave_the_rest_unlabeled(seeds: pd.Dat
 def test_a_row_keeps_its_split_when_rows_are_added_elsewhere(recipe: Recipe, seeds: pd.DataFrame) -> None:
     table = read_rows(recipe.seeds.file)
     more = pd.concat([table, pd.DataFrame({"text": ["new and fresh"], "label": ["positive"]})])
-    after = support_set(more, recipe.seeds, recipe.cells, recipe.seed).set_index("row_id")["split"]
+    after = support(more, recipe.seeds, recipe.cells, recipe.seed).rows.set_index("row_id")["split"]
     before = seeds[seeds["label"] == "negative"].set_index("row_id")["split"]
     assert after[before.index].equals(before)
 

@@ -49,7 +49,7 @@ def _chosen(
     encode = around.encode
     vectors = around.once(tuple(ids), lambda: encode(list(pool["text"])))
     query = encode([templates.render(shown.query, row)])[0] if shown.query is not None else None
-    how = {"neighbours": shown.neighbours, "nearest_first": shown.order == "nearest_first"}
+    how: dict[str, Any] = {"neighbours": shown.neighbours, "nearest_first": shown.order == "nearest_first"}
     return select(ids, shown.k, shown.by, parts=parts, vectors=vectors, query=query, **how)
 
 

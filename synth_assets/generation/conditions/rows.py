@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 from synth_assets.contracts.provider import Around, Draw, Pool, Weights
@@ -70,7 +71,7 @@ class FieldOf(Draw):
     def draw(self, row: Mapping[str, Any], around: Around, *parts: object) -> Any:
         text = row[self.of]
         for name, table in around.rows.items():
-            ids, texts = around.once(("places", name), lambda table=table: _places(table))
+            ids, texts = around.once(("places", name), partial(_places, table))
             at = ids.get(around.made.get((TAKEN, self.of)))
             at = at if at is not None and table["text"].iloc[at] == text else texts.get(text)
             if at is not None:

@@ -125,7 +125,7 @@ def _first_allowed(
 
 def _drawn_again(recipe: Recipe) -> set[str]:
     """The conditions that have another value when a question is drawn once more."""
-    found = set()
+    found = set[str]()
     for name, values in recipe.attributes.items():
         taken = isinstance(values, Provider) and (values.in_turn or values.rests_on() not in (None, *found))
         if name != recipe.cell and not (taken and isinstance(values, Draw)):

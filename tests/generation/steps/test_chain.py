@@ -26,7 +26,7 @@ from synth_assets.resources.home import warehouse
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.sources import read_rows
 from synth_assets.stages import tables
-from synth_assets.stages.seeds import support_set
+from synth_assets.stages.support import support
 from tests.batch_endpoint import BatchEndpoint
 from tests.conftest import RECIPE
 from tests.endpoint import Endpoint
@@ -64,7 +64,7 @@ def recipe(steps: Callable[[str], Path]) -> Recipe:
 
 @pytest.fixture
 def seeds(recipe: Recipe) -> pd.DataFrame:
-    return support_set(read_rows(recipe.seeds.file), recipe.seeds, recipe.cells, recipe.seed)
+    return support(read_rows(recipe.seeds.file), recipe.seeds, recipe.cells, recipe.seed).rows
 
 
 @pytest.fixture
