@@ -60,7 +60,7 @@ def arrow() -> bytes:
         ("a.csv", CSV.replace(",", ";").replace("\u00e9;", "\u00e9,").encode(), {}),
         ("a.csv", CSV.replace(",", "^").replace("\u00e9^", "\u00e9,").encode(), {"delimiter": "^"}),
         ("a.tsv", "text\tlabel\ncaf\u00e9, bien\t1\nit\u2019s so-so\t0\n".encode(), {}),
-        ("a.csv.gz", gzip.compress(CSV.encode()), {}),
+        ("a.csv.gz", gzip.compress(CSV.encode(), mtime=0), {}),
         ("a.zip", archive(), {}),
         ("a.jsonl", b"\xef\xbb\xbf" + LINES.encode(), {}),
         ("a.ndjson", LINES.encode(), {}),
