@@ -36,6 +36,7 @@ class LabelContext:
     classes: Sequence[str]  # the K labels, sorted
     encode: Encode
     annotate: Annotate | None = None  # for those that ask alone
+    warn: Callable[[str], None] = lambda words: None  # says what whoever runs it has to know
 
 
 class Labelling(Section):

@@ -113,13 +113,20 @@ class Truth(Metric):
     wanted: dict[str, Right]
 
     def measure(self, look: Look) -> pd.DataFrame:
-        """Rows of each column, of all rows and of those that were kept."""
+        """Rows of each column, of all rows and of those that were kept; where labels are made anew, of these
+        as well."""
         import pandas as pd
 
         from synth_assets.evaluation.task_metrics import truth
 
-        return pd.concat(
-            truth(right.by, name, column, look.sets()[name], right.column)
+        sets = {name: look.sets()[name] for name in ("generations", "filtered")}
+        found = [
+            truth(right.by, name, column, rows, right.column)
             for column, right in self.wanted.items()
-            for name in ("generations", "filtered")
-        )
+            for name, rows in sets.items()
+        ]
+        if "label" in self.wanted and look.recipe.labelled.by != "condition":
+            right, labels = self.wanted["label"], look.labelled[["row_id", "label"]]
+            rows = look.filtered.drop(columns="label").merge(labels, on="row_id")
+            found.append(truth(right.by, "labelled", "label", rows, right.column))
+        return pd.concat(found)

@@ -121,6 +121,8 @@ def _metrics(recipe: Recipe, said: Said) -> Any:
         part = [part, said["student"]]
         if recipe.student.features == "tfidf":
             part.append("tfidf/2")
+    if "label" in wanted.truth and recipe.labelled.by != "condition":
+        part = [part, "truth/2"]  # of the new labels as well
     if wanted.judge:
         part = [part, what_answers(wanted.judge.model or recipe.annotator_model)]
         if wanted.judge.people:

@@ -44,6 +44,7 @@ def _enhanced(run: Run, rows: Table, human: Sequence[str | None] = ()) -> Table:
     annotate = partial(annotators.label_logprobs, **asked) if model else None
     way, labels = recipe.labelled, recipe.labels
     given: dict[str, Any] = {"encode": run.encode, "labels": labels, "annotate": annotate, "human": human}
+    given["warn"] = run.warn
     try:
         return enhance(rows, way, **given)
     except NotInstalled as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ def enhance(
     labels: Sequence[str] = (),
     annotate: Annotate | None = None,
     human: Sequence[str | None] = (),
+    warn: Callable[[str], None] = lambda words: None,
 ) -> pd.DataFrame:
     """Rows with `label`, `former_label`, `label_source`, `confidence` and `label_probabilities`.
 
@@ -33,7 +34,7 @@ def enhance(
     former = list(rows["label"])
     known = (y for p in rows.get("label_probabilities", ()) if isinstance(p, Mapping) for y in p)
     classes = sorted({y for y in (*labels, *former, *known) if isinstance(y, str)})
-    marks = _marks(rows, way, LabelContext(classes, encode, annotate)) if former else []
+    marks = _marks(rows, way, LabelContext(classes, encode, annotate, warn)) if former else []
     for i, label in enumerate(human):
         if label is not None:
             marks[i] = (label, "human", {y: float(y == label) for y in classes})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,8 @@ from synth_assets.students.softmax import SoftmaxRegression
 
 LEARNS_ROWS = 10.0  # C of a student that can learn single rows
 CLEAN = 0.5  # least posterior of the component of small loss
+ANCHORS = 50  # rows where a student is surest, at least
+TOLD = 0.15  # by how much labels have to be right more often than one wrong label is given
 CONFIDENT = 0.5  # share of a class's clean rows that demonstrations are taken from
 
 
@@ -26,7 +29,7 @@ class Students:
     """Students of these rows. UserError, which names `place`, where they are too few."""
 
     def __init__(self, rows: pd.DataFrame, place: str, context: LabelContext) -> None:
-        self._place, self._classes = place, context.classes
+        self._place, self._classes, self._warn = place, context.classes, context.warn
         self.vectors = context.encode(list(rows["text"]))
         self.copies = [normal_form(text) for text in rows["text"]]
 
@@ -46,6 +49,15 @@ class Students:
         )
         return found
 
+    def may_change(self, p: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+        """(n,) bool: the rows whose label this student may change, by its probabilities of all classes. Where
+        there are none since it is not shown to be better than the labels, a warning says so."""
+        found = worth(p[:, self.columns(labels)], labels)
+        if not found.changes.any() and found.student < 1 - 1 / len(labels):
+            about = f"right of about {found.labels:.0%} of the rows, the student of {found.student:.0%}"
+            self._warn(f"{self._place} changes no label: labels are {about}, and that is not enough more.")
+        return found.changes
+
     def nearest(self, of: np.ndarray, pool: Sequence[int], k: int) -> list[list[int]]:
         """For each row of a mask the `k` nearest rows of the pool, the nearest one last, and never a copy."""
         copies = np.array(self.copies, dtype=object)
@@ -57,6 +69,57 @@ class Students:
     def columns(self, labels: Sequence[str]) -> list[int]:
         """Places of these labels, sorted, among all classes."""
         return [self._classes.index(y) for y in sorted(set(labels))]
+
+
+class Worth(NamedTuple):
+    """How often a student is right, and how often the labels are, as far as they tell that themselves, and
+    for which rows another label is likelier than the row's, (n,) bool: for none where it is no better."""
+
+    student: float
+    labels: float
+    changes: np.ndarray
+
+
+def worth(p: np.ndarray, labels: Sequence[str]) -> Worth:
+    """Of out-of-fold probabilities (n, K) of the labels' sorted names.
+
+    Of the tenth of the rows where a student is surest it is hardly ever wrong: there it agrees with the
+    labels as often as these are right, l (the anchors of Patrini et al. 2017). Where a task is hard it still
+    is wrong there, and the agreement has not risen to its end: as much as it rose is added once more. Of all
+    rows a student that is right of a share s agrees on a = s l + (1 - s) (1 - l) / (K - 1). So they give s,
+    which has to be above l by two standard errors. Then a label is changed where, by Bayes' rule with that l,
+    another is likelier.
+    """
+    _, at = np.unique(np.asarray(labels), return_inverse=True)
+    n, others, row = len(at), p.shape[1] - 1, np.arange(len(at))
+    agrees = p.argmax(axis=1) == at
+    most = max(min(n, ANCHORS), n // 10)
+    agreed = float(agrees.mean())
+    surest = float(agrees[np.argsort(-p.max(axis=1), kind="stable")[:most]].mean())
+    label = min(surest + max(surest - agreed, 0.0), 1 - 1 / n)
+    wrong = (1 - label) / others  # how likely a row has a certain label that is not right
+    if label - wrong < TOLD:  # they say hardly more than chance
+        return Worth(0.0, label, np.zeros(n, dtype=bool))
+    student = min(max((agreed - wrong) / (label - wrong), 0.0), 1.0)
+    error = label * (1 - label) / most + agreed * (1 - agreed) / n / (label - wrong) ** 2
+    p = _calibrated(p, at)
+    odds = np.maximum(p - wrong, 0) * wrong  # that a label is right and the row's is not, but for a factor
+    odds[row, at] = np.maximum(p[row, at] - wrong, 0) * label
+    better = student - label > 2 * error**0.5
+    return Worth(student, label, (odds.argmax(axis=1) != at) & better)
+
+
+def _calibrated(p: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Probabilities (n, K) as sure as they are right of the labels (temperature scaling: Guo et al. 2017)."""
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    logs, row = np.log(np.maximum(p, 1e-9)), np.arange(len(at))
+
+    def loss(sharpness: float) -> float:
+        return -float(log_softmax(sharpness * logs, axis=1)[row, at].mean())
+
+    return np.exp(log_softmax(minimize_scalar(loss, bounds=(0.1, 10), method="bounded").x * logs, axis=1))
 
 
 def label_issues(probabilities: np.ndarray, labels: Sequence[str]) -> np.ndarray:

@@ -15,36 +15,41 @@ if TYPE_CHECKING:
 
 
 class ConfidentLearning(Labelling):
-    """The former label; the student's where it is likely wrong."""
+    """The former label; the student's where it is likely wrong and the student is shown to be better."""
 
     name = "confident_learning"
+    algorithm = "confident_learning/2"
 
     def label(self, rows: pd.DataFrame, context: LabelContext) -> Labels:
         from synth_assets.curation.labels import relabel
 
         former, students = list(rows["label"]), relabel.Students(rows, self.place, context)
         p = students.say(former)
-        return Labels(p, "student", relabel.label_issues(p[:, students.columns(former)], former))
+        issues = relabel.label_issues(p[:, students.columns(former)], former)
+        return Labels(p, "student", issues & students.may_change(p, former))
 
 
 class CrossPartition(Labelling):
-    """The label of students of the other rows, each stage of which learns from the labels of the last."""
+    """The label of students of the other rows, each stage of which learns from the labels of the last, where
+    they are shown to be better than the row's own."""
 
     newer = (*Labelling.newer, "stages")
     name = "cross_partition"
+    algorithm = "cross_partition/2"
     stages: int = Field(default=3, ge=1)
     """Stages, each of which learns from the labels of the one before."""
 
     def label(self, rows: pd.DataFrame, context: LabelContext) -> Labels:
         from synth_assets.curation.labels.relabel import LEARNS_ROWS, Students
 
-        students = Students(rows, self.place, context)
-        return Labels(students.say(list(rows["label"]), self.stages, LEARNS_ROWS), "student")
+        former, students = list(rows["label"]), Students(rows, self.place, context)
+        may = students.may_change(students.say(former), former)
+        return Labels(students.say(former, self.stages, LEARNS_ROWS), "student", may)
 
 
 class CleanPool(Labelling):
     """The former label of rows that a student does not doubt; else the annotator's where it is known, or the
-    student's (FreeAL: Xiao et al. 2023)."""
+    student's where it is shown to be better than the labels (FreeAL: Xiao et al. 2023)."""
 
     newer = (*Labelling.newer, "reannotate")
     name = "clean_pool"
@@ -74,6 +79,7 @@ class CleanPool(Labelling):
             shown = [rows.iloc[places] for places in students.nearest(doubtful, surest, self.reannotate)]
             again = batch_calibrated(context.annotate(list(rows["text"][doubtful]), shown))
             known[doubtful] = probabilities(again, context.classes)
-        asked = doubtful & np.isfinite(known).all(axis=1)
+        said, asked = p, doubtful & np.isfinite(known).all(axis=1)
         p = np.where(asked[:, None], known, p)
-        return Labels(p, ["label_agreement" if a else "student" for a in asked], doubtful)
+        decides = asked | (doubtful & students.may_change(said, former))
+        return Labels(p, ["label_agreement" if a else "student" for a in asked], decides)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import dagster as dg
@@ -109,6 +110,35 @@ def test_students_that_did_not_see_a_row_correct_its_label(by: str) -> None:
     ):
         assert confidence == p[label]
         assert sum(p.values()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("student", "labels", "changes"),
+    [(0.77, 0.945, False), (0.65, 0.945, False), (0.6, 0.9, False), (0.9, 0.7, True), (0.95, 0.6, True)],
+)
+def test_only_a_student_that_is_better_than_the_labels_changes_some(
+    student: float, labels: float, changes: bool
+) -> None:
+    """2,000 rows of two kinds, of which the best student is right of so many, and so are the labels."""
+    draw, half = np.random.default_rng(1), NormalDist().inv_cdf(student)
+    kind = draw.integers(0, 2, 2000)
+    vectors = draw.normal(size=(2000, 10)).astype(np.float32) / 4
+    vectors[:, 0] += np.where(kind, half, -half) / 4
+    gold = np.array(LABELS)[kind]
+    former = np.where(draw.random(2000) < labels, gold, np.array(LABELS)[1 - kind])
+    texts = [f"row {i}" for i in range(2000)]
+    rows, said = pd.DataFrame({"row_id": texts, "text": texts, "label": former}), list[str]()
+    found = labelled(rows, "confident_learning", labels=LABELS, encode=lambda _: vectors, warn=said.append)
+    right, before = (found["label"] == gold).mean(), (former == gold).mean()
+    if changes:
+        assert right > before + 0.05
+        assert not said
+    else:
+        assert right == before
+        (words,) = said
+        assert words.startswith(
+            "labelled.by: confident_learning changes no label: labels are right of about "
+        )
 
 
 def test_what_is_not_clean_takes_the_annotators_label_and_else_the_students() -> None:
