@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from synth_assets.resources.storage.files import locked
 
 ROOT = Path(__file__).parents[1]
 OURS = ("SYNTH_", "OPENAI_", "DAGSTER_", "PYTHON")
 Synth = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with the wheel, and with what it needs from this one."""
-    folder = tmp_path_factory.mktemp("environment")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
-    install(folder / "venv", wheel(folder))
-    packages = next((folder / "venv").glob("lib/python*/site-packages"))
-    (packages / "shared.pth").write_text("\n".join(shared()) + "\n")
-    return folder / "venv"
+    """A new environment with the wheel, and with what it needs from this one. Made by the process that needs
+    it first."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    venv = folder / "environment" / "venv"
+    with locked(folder / "environment.lock"):
+        if not venv.exists():
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+            install(venv, wheel(venv.parent))
+            packages = next(venv.glob("lib/python*/site-packages"))
+            (packages / "shared.pth").write_text("\n".join(shared()) + "\n")
+    return venv
 
 
 def wheel(folder: Path) -> Path:
@@ -69,3 +79,36 @@ def command(environment: Path, folder: Path, **named: str) -> Synth:
         return done.stdout
 
     return synth
+
+
+@contextmanager
+def one_process(environment: Path, folder: Path, **named: str) -> Iterator[Synth]:
+    """The same in one interpreter for all commands, as each start of one imports all libraries again."""
+    python = [environment / "bin" / "python", "-P", "-c", COMMANDS]
+    with subprocess.Popen(
+        python, cwd=folder, env=variables(**named), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asks, answers = process.stdin, process.stdout
+
+        def synth(*arguments: str) -> str:
+            print(json.dumps(arguments), file=asks, flush=True)
+            code, out, err = json.loads(answers.readline())
+            assert code == 0, f"synth {' '.join(arguments)}: {err}{out}"
+            return str(out)
+
+        yield synth
+        asks.close()
+
+
+COMMANDS = """
+import io, json, sys
+from contextlib import redirect_stderr, redirect_stdout
+from synth_assets.cli import main
+
+for line in sys.stdin:
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        code = main(json.loads(line))
+    print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
+"""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 from synth_assets.cli import main
 from tests.conftest import SEEDS, forget
 from tests.endpoint import Endpoint
-from tests.installed import environment, install, variables
+from tests.installed import environment, install, one_process
 from tests.test_docs import examples
 
 __all__ = ["environment"]
@@ -93,35 +92,8 @@ def test_every_command_knows_the_methods_of_a_package(
     environment: Path, package: Path, tmp_path: Path
 ) -> None:
     install(environment, package)
-    with subprocess.Popen(
-        [environment / "bin" / "python", "-P", "-c", COMMANDS],
-        **{"cwd": tmp_path, "env": variables(OPENAI_API_KEY="scripted"), "text": True},
-        **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE},
-    ) as process:
-
-        def synth(*arguments: str) -> str:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            print(json.dumps(arguments), file=process.stdin, flush=True)
-            code, out, err = json.loads(process.stdout.readline())
-            assert code == 0, f"synth {' '.join(arguments)}: {err}{out}"
-            return str(out)
-
+    with one_process(environment, tmp_path, OPENAI_API_KEY="scripted") as synth:
         use_every_command(synth, tmp_path, BY_NAME)
-        process.stdin.close()
-
-
-# one interpreter, as each start of one imports all libraries again
-COMMANDS = """
-import io, json, sys
-from contextlib import redirect_stderr, redirect_stdout
-from synth_assets.cli import main
-
-for line in sys.stdin:
-    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
-        code = main(json.loads(line))
-    print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
-"""
 
 
 def test_every_command_knows_the_methods_of_a_module_on_the_path(

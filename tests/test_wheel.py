@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from tests.endpoint import Endpoint, banker
-from tests.installed import command, environment, pip, variables, wheel
+from tests.installed import command, environment, one_process, pip, variables, wheel
 from tests.test_docs import examples
 
 __all__ = ["environment"]
@@ -49,9 +49,10 @@ def test_the_wheel_is_all_that_an_empty_folder_needs(environment: Path, tmp_path
         assert "bank, round" in said["run"]
         assert "lost_card" in Path(said["report"].strip()).read_text(encoding="utf-8")
         assert last == ["ui"]
-        for line in lines_of("README.md", "docs/troubleshooting.md"):
-            if line[0] not in {"setup", *said}:
-                synth(*line)
+        with one_process(environment, tmp_path, **named) as again:
+            for line in lines_of("README.md", "docs/troubleshooting.md"):
+                if line[0] not in {"setup", *said}:
+                    again(*line)
         settings = (tmp_path / ".synth" / "dagster.yaml").read_text(encoding="utf-8")
         assert all(part in settings for part in ("telemetry", "run_monitoring", "pools"))
         with ui(environment, tmp_path, **named) as url:
