@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import date
 from itertools import product
 from pathlib import Path
@@ -20,8 +19,7 @@ from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.process import this_process
 from synth_assets.stages import tables
 from tests.assets.test_round import ROUND, one_in
-from tests.conftest import settle
-from tests.endpoint import Endpoint, reviewer
+from tests.endpoint import Endpoint
 
 BEFORE = "2026-11-20"
 DEAD = this_process().partition(":")[0] + ":1@1"
@@ -29,27 +27,19 @@ DEAD = this_process().partition(":")[0] + ":1@1"
 
 @pytest.fixture
 def endpoint(endpoint: Endpoint, project: Path, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_DATASETS_CACHE", str(project / "cache"))
+    offline(project, monkeypatch)
     return endpoint
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with one round."""
-    with pytest.MonkeyPatch.context() as patch, Endpoint(say=reviewer) as served:
-        folder = settle(tmp_path_factory.mktemp("finished"), patch)
-        patch.setenv("SYNTH_MODEL", "scripted")
-        patch.setenv("OPENAI_BASE_URL", served.url)
-        path = folder / "recipes" / "reviews.yaml"
-        path.write_text(path.read_text(encoding="utf-8").replace(f"{folder}/", ""), encoding="utf-8")
-        assert main(["run", "reviews", "--round", ROUND]) == 0
-    return folder
+def offline(project: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("HF_HUB_OFFLINE", "1")
+    patch.setenv("HF_DATASETS_CACHE", str(project / "cache"))
 
 
 @pytest.fixture
-def made(finished: Path, project: Path, endpoint: Endpoint) -> Path:
-    shutil.copytree(finished, project, dirs_exist_ok=True)
+def made(after_a_round: Endpoint, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with one round."""
+    offline(project, monkeypatch)
     return project
 
 

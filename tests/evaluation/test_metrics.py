@@ -261,7 +261,7 @@ def test_entities_are_looked_up_in_the_evidence_that_the_recipe_names(
 
 
 def test_a_metric_of_ones_own_is_checked_made_and_read_like_any_other(
-    project: Path, edit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    project: Path, endpoint: Endpoint, edit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     guide = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n([^`]*class Ended.*?)```", guide, re.DOTALL)
