@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,10 +18,12 @@ from synth_assets.core.causes import Causes
 from synth_assets.core.errors import Mistake, UserError
 from synth_assets.recipe.columns import STAGES
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.call_log.leases import LEASE_S, RENEW_S
 from synth_assets.resources.storage.lake import Lake
-from synth_assets.resources.storage.process import is_gone
+from synth_assets.resources.storage.process import lives, this_process
 
 KIND, WHY = "synth/failed", "synth/why"  # tags of runs
+HEARD = "synth/heard"  # when the run's process last said that it lives, in seconds since 1970
 WITHIN = "synth/within"  # the run of a whole round that a run is a part of
 DIED = "The process ended before the run did; what was paid is in the call log."
 MOST = 1_000  # characters of a reason
@@ -110,11 +115,44 @@ def _said(instance: dg.DagsterInstance, run_id: str) -> str:
     return "it is not known why"
 
 
+def lives_here() -> dict[str, str]:
+    """The tags of a run that this process makes now."""
+    return {PROCESS_TAG: this_process(), HEARD: f"{time.time():.0f}"}
+
+
+@contextmanager
+def heard_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Meanwhile a run says every few seconds that its process lives: from another machine, or another
+    container, nobody sees it."""
+    ended = threading.Event()
+
+    def say() -> None:
+        while not ended.wait(RENEW_S):
+            with suppress(Exception):  # the next time, then
+                instance.add_run_tags(run_id, {HEARD: f"{time.time():.0f}"})
+
+    thread = threading.Thread(target=say, name="heard", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def end_dead_runs(instance: dg.DagsterInstance) -> None:
     """Runs whose process was killed are ended, by whatever they were started: they would look busy for ever,
     and keep their place in the pool."""
     for run in instance.get_runs(filters=UNFINISHED):
         process = run.tags.get(PROCESS_TAG)
-        if process and is_gone(process):
+        if process and _is_gone(process, run.tags.get(HEARD)):
             instance.add_run_tags(run.run_id, {KIND: "died", WHY: DIED})
             instance.report_run_failed(run, DIED)
+
+
+def _is_gone(process: str, heard: str | None) -> bool:
+    """Whether a run's process has ended: that is seen or, where it cannot be, nothing is heard of it."""
+    alive = lives(process)
+    if alive is None and heard:
+        return time.time() - float(heard) > LEASE_S
+    return alive is False

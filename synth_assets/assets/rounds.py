@@ -12,8 +12,8 @@ import dagster as dg
 
 from synth_assets.assets import plan, training_set
 from synth_assets.assets.dagster_internals import CheckFailed, Interrupted, seen_from, will_make
-from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, PROCESS_TAG, Assets, key
-from synth_assets.assets.failures import WITHIN, RoundFailed, note
+from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, Assets, key
+from synth_assets.assets.failures import WITHIN, RoundFailed, end_dead_runs, heard_of, lives_here, note
 from synth_assets.assets.keeper import Keeper
 from synth_assets.assets.morning import note as note_nights
 from synth_assets.assets.unchanged import Unchanged
@@ -25,7 +25,6 @@ from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.batches.collect import collect
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.storage.lake import Lake
-from synth_assets.resources.storage.process import this_process
 from synth_assets.stages.graph import cut_by
 from synth_assets.stages.stage import asset_name
 
@@ -109,6 +108,7 @@ class _Round:
         world = self._world
         known = self._recipe, world.instance, world.assets, world.lake, self._log, world.encoder
         with suppress(OSError, UserError):
+            end_dead_runs(world.instance)  # of a container, say, whose silence was too short at the start
             note_nights(self._recipe, world.lake, Keeper(*known, run=world.within).nights([self._round]))
 
     def make(self, cut: Cut, cells: Sequence[str] = ("",)) -> dict[str, str]:
@@ -147,16 +147,17 @@ class _Round:
         if not stages:
             return ""
         assets, run_id = [key(self._recipe, stage) for stage in stages], str(uuid.uuid4())
-        tags = {PROCESS_TAG: this_process()} | ({WITHIN: self._world.within} if self._world.within else {})
+        tags = lives_here() | ({WITHIN: self._world.within} if self._world.within else {})
         try:
-            done = self._job.execute_in_process(
-                instance=self._world.instance,
-                asset_selection=assets,
-                partition_key=partition,
-                run_id=run_id,
-                tags=tags,
-                run_config=self._world.config,
-            )
+            with heard_of(self._world.instance, run_id):
+                done = self._job.execute_in_process(
+                    instance=self._world.instance,
+                    asset_selection=assets,
+                    partition_key=partition,
+                    run_id=run_id,
+                    tags=tags,
+                    run_config=self._world.config,
+                )
         except CheckFailed:
             stopped = RoundFailed(list(_failed_checks(self._world.instance, run_id)))
             note(self._world.instance, run_id, stopped)
@@ -220,10 +221,12 @@ def job(recipe: Recipe, assets: Assets) -> dg.JobDefinition:
             context.log.info,
             within=context.run_id,
         )
-        context.instance.add_run_tags(context.run_id, {PROCESS_TAG: this_process()})
+        context.instance.add_run_tags(context.run_id, lives_here())
         will_make(context.instance, context.run, context.op.name, key(recipe, training_set.NAME))
         try:
-            for words in make(recipe, context.partition_key, world):
+            with heard_of(context.instance, context.run_id):
+                left = make(recipe, context.partition_key, world)
+            for words in left:
                 context.log.info(words)
         except (Exception, KeyboardInterrupt) as error:
             note(context.instance, context.run_id, error)
