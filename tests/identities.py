@@ -57,6 +57,8 @@ NEW = {  # columns that stages have had since the golden files were made
     "scores": re.compile(r"\w+_calls"),
     "rejected": re.compile("at_least|at_most"),
     "metrics": re.compile("set|set_rows|gold|said|against|attribute|attribute_value"),
+    "rounds": re.compile("state"),
+    **dict.fromkeys(("nights", "training_set"), re.compile(".*")),  # views
 }
 NONE = re.compile("(?!)")
 SMALL = {  # a round of three rows teaches no student, and few of its rows may be left
