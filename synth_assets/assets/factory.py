@@ -101,8 +101,12 @@ def _decorated(
     doc = str(stage.compute.__doc__)
     if stage.also:
         told = {stage.name: doc, **stage.also}
-        outs = {name: dg.AssetOut(key=key(recipe, name), description=d, **each) for name, d in told.items()}
-        return dg.multi_asset(name=f"{recipe.name}__{stage.name}", outs=outs, **common)
+        outs = {
+            name: dg.AssetOut(key=key(recipe, name), description=d, is_required=False, **each)
+            for name, d in told.items()
+        }
+        # each by itself: of a set that has to be launched together, Dagster takes equal rounds for different ones
+        return dg.multi_asset(name=f"{recipe.name}__{stage.name}", outs=outs, can_subset=True, **common)
     return dg.asset(
         key=key(recipe, stage.name),
         description=doc,
@@ -192,7 +196,7 @@ def _check_spec(recipe: Recipe, stage: str, name: str, check: Check) -> dg.Asset
 
 def _results(
     context: dg.AssetExecutionContext, recipe: Recipe, stage: Stage, made: Made, run: LoggedRun
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     if "feedback" in made.beside:
         report_feedback(recipe, run.lake, context, made.beside["feedback"].rows)
     verdicts = {name: list(made.verdicts.get(name, ())) for name in stage.checks}
@@ -200,9 +204,14 @@ def _results(
         verdicts["answered"] = [*run.verdicts(), *verdicts["answered"]]
     checks = [check(recipe, stage, name, *looked_at) for name, looked_at in verdicts.items()]
     tags = complete(checks, run.encoder.missing)
-    yield result(recipe, stage.name, made, run.numbers(), checks, tags)
+    if key(recipe, stage.name) in context.selected_asset_keys:
+        yield result(recipe, stage.name, made, run.numbers(), checks, tags)
+    else:
+        alone = {checked.name for checked in context.selected_asset_check_keys}
+        yield from (each for each in checks if each.check_name in alone)
     for name in stage.also:
-        yield result(recipe, name, made.beside[name], tags=tags)
+        if key(recipe, name) in context.selected_asset_keys:
+            yield result(recipe, name, made.beside[name], tags=tags)
 
 
 def complete(checks: Sequence[dg.AssetCheckResult], no_encoder: bool) -> dict[str, str]:
