@@ -20,6 +20,7 @@ from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.machine import prepare
 from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages.graph import graph
 
 Named = str | Path  # a recipe's name, its file, or a folder of recipes
@@ -110,7 +111,8 @@ def build(
 @cache  # what is merged must have the same resources, and not only such that are alike
 def _shared(folder: Path, calls: Path | str) -> tuple[Mapping[str, dg.ResourceDefinition], dict[str, Recipe]]:
     """The resources of a data home, and the recipes that its IO manager knows."""
-    lake, warehouse, known = home.lake(), home.warehouse(), dict[str, Recipe]()
+    lake, known = home.lake(), dict[str, Recipe]()
+    warehouse = Warehouse(folder / "warehouse.duckdb", lake.root)  # where it is written, be it there or not
     resources = {
         factory.IO_MANAGER: named(
             lambda: LakeIOManager(lake, warehouse, known),

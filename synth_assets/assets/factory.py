@@ -105,7 +105,7 @@ def _decorated(
             name: dg.AssetOut(key=key(recipe, name), description=d, is_required=False, **each)
             for name, d in told.items()
         }
-        # each by itself: of a set that has to be launched together, Dagster takes equal rounds for different ones
+        # each can be launched alone: of what must go together, Dagster takes equal rounds for different ones
         return dg.multi_asset(name=f"{recipe.name}__{stage.name}", outs=outs, can_subset=True, **common)
     return dg.asset(
         key=key(recipe, stage.name),
