@@ -77,7 +77,8 @@ def win_tie_lose(verdicts: Sequence[float | None]) -> dict[str, Measured]:
     shares = {name: proportion([np.sign(v - 0.5) == side for v in known]) for name, side in OUTCOMES.items()}
     error = unknown(NO_ROWS if not known else ONE_ROW, len(known))
     if len(known) > 1:
-        error = Measured(float(np.std(known, ddof=1)) / len(known) ** 0.5, n=len(known))
+        spread = float(np.std(known, ddof=1)) / len(known) ** 0.5
+        error = Measured(spread, n=len(known), why="it is itself how far win_rate is sure")
     means = {"win_score": bootstrap_mean([2 * v for v in known]), "win_rate": bootstrap_mean(known)}
     return {**shares, **means, "standard_error": error}
 

@@ -41,7 +41,7 @@ def test_context_names_all_that_a_recipe_may_say(page: str) -> None:
     gallery = {path.stem for path in (ROOT / "docs" / "gallery").glob("*.yaml")}
     assert {*Recipe.fields_of(), *known, *gallery, *COMMANDS, *CODES, "judge"} - named == set()
     assert "- `k` (integer at least 0, default 4): Rows that a prompt shows." in page
-    assert "- `words`: Number of words (as white space cuts them). Default: at_least 3, at_most 150." in page
+    assert "- `words`: Number of words, as white space cuts them; those of Chinese" in page
     assert "reviews" in page.partition("## Recipes here")[2]
 
 

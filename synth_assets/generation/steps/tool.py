@@ -99,7 +99,13 @@ class ToolStep(StepBase):
             yield column, step, field
 
     def columns_of(self, recipe: Any) -> dict[str, str]:
-        return {column: recipe.steps[step].columns_of(recipe)[field] for column, step, field in self._parts()}
+        """Of what is not there, `check` says so."""
+        made = {
+            step: recipe.steps[step].columns_of(recipe)
+            for _, step, _ in self._parts()
+            if step in recipe.steps
+        }
+        return {c: made[step][field] for c, step, field in self._parts() if field in made.get(step, ())}
 
     def check(self, recipe: Any, name: str) -> None:
         names = list(recipe.steps)
