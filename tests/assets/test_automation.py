@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -105,13 +106,16 @@ def test_nights_are_looked_after_while_the_schedule_is_on(
             "reviews", "conditions", {"round": round_, "cell": "negative"}, rows
         )
 
-        def looks() -> list[str | None]:
+        def looks(last: float | None) -> list[str | None]:
             context = dg.build_sensor_context(instance, repository_def=defs.get_repository_def())
+            context._last_tick_completion_time = last  # Dagster's builder of contexts does not take it
             return [request.partition_key for request in sensor.evaluate_tick(context).run_requests or ()]
 
-        assert looks() == []
+        now = time.time()
+        assert looks(now) == []
         monkeypatch.setattr(keeper, "switched_on_at", lambda *_: 0.0)
-        assert looks() == [round_]
+        assert looks(None) == looks(now - 3600) == []  # after a while without one the schedule asks first
+        assert looks(now) == [round_]
 
 
 def test_a_changed_prompt_is_another_code_version_and_a_threshold_is_none_of_the_generations(
