@@ -87,7 +87,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def no_instance_left() -> Iterator[None]:
-    """Dagster remembers the instance that was opened last, and trips over it when it is gone."""
+    """Dagster remembers the instance that was opened last, and trips over it when it is gone. (A schedule's
+    context opens one of its own: left open, it brings back the one before it whenever Python removes it.)"""
     yield
     if state := sys.modules.get("dagster._core.storage.defs_state.base"):
         state._current_storage.set(None)

@@ -82,12 +82,14 @@ def test_the_nightly_schedule_asks_for_the_round_of_the_day(defs: dg.Definitions
     assert schedule.cron_schedule == "0 2 * * *"
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
     assert schedule.job_name == "reviews_round"
-    with dagster_instance() as instance:
-        context = dg.build_schedule_context(
+    with (
+        dagster_instance() as instance,
+        dg.build_schedule_context(
             instance,
             scheduled_execution_time=datetime(2026, 11, 20, 2, tzinfo=UTC),
             repository_def=defs.get_repository_def(),
-        )
+        ) as context,
+    ):
         requests = schedule.evaluate_tick(context).run_requests
     assert requests is not None
     assert [request.partition_key for request in requests] == [NEW]

@@ -74,8 +74,10 @@ class World:
 
     def tick(self) -> int:
         """The schedule asks; how many runs it asked for."""
-        with freeze_time(self.now):
-            context = dg.build_schedule_context(self.instance, scheduled_execution_time=self.now)
+        with (
+            freeze_time(self.now),
+            dg.build_schedule_context(self.instance, scheduled_execution_time=self.now) as context,
+        ):
             asked = self._schedule(context)
             return self._run([asked] if isinstance(asked, dg.RunRequest) else [])
 
