@@ -183,6 +183,22 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
     endpoint: Endpoint
 
+    def __init__(self, *given: Any) -> None:
+        self.accepted: list[socket.socket] = []
+        super().__init__(*given)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.accepted.append(request)
+        super().process_request(request, client_address)
+
+    def server_close(self) -> None:
+        """No connection is left: a client that keeps its own would go on asking this endpoint, when another
+        one is at the address since."""
+        super().server_close()
+        for each in self.accepted:
+            with suppress(OSError):  # it is closed
+                each.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed is part of the tests."""
 
