@@ -17,7 +17,7 @@ CHECKS = {
     "weights_spread": Check(
         "Has each label synthetic rows, and are its rows worth a tenth of their number?",
         ("weights", "labelled"),
-        "synth show {recipe} --stage weighted",
+        "synth report {recipe}",
     ),
 }
 WORTH = 0.1
