@@ -30,6 +30,7 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.execution import compute_logs
+from dagster._core.instance.utils import RUNLESS_RUN_ID
 from dagster._core.remote_origin import (
     RegisteredCodeLocationOrigin,
     RemoteJobOrigin,
@@ -339,6 +340,22 @@ def log_file(instance: dg.DagsterInstance, run_id: str) -> Path | None:
     """The file that holds the log of a run, where each has one."""
     place = getattr(instance.event_log_storage, "path_for_shard", None)
     return Path(place(run_id)) if place else None
+
+
+def purge_log_of_no_run(instance: dg.DagsterInstance, before: datetime) -> None:
+    """Remove what is older of the log of what no run said, such as that a round is made as a whole. What is
+    read of it Dagster has in its index too, where it stays."""
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
+    from sqlalchemy import delete
+
+    log = log_file(instance, RUNLESS_RUN_ID)
+    if log is None or not log.is_file():
+        return
+    storage: Any = instance.event_log_storage
+    older = SqlEventLogStorageTable.c.timestamp < before.astimezone(UTC).replace(tzinfo=None)
+    with storage.run_connection(RUNLESS_RUN_ID) as connection:
+        connection.execute(delete(SqlEventLogStorageTable).where(older))
+    shrink(log)
 
 
 def old_ticks(instance: dg.DagsterInstance, before: datetime) -> int:

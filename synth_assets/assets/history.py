@@ -12,6 +12,7 @@ import dagster as dg
 from synth_assets.assets.dagster_internals import (
     log_file,
     old_ticks,
+    purge_log_of_no_run,
     purge_ticks,
     runs_of_what_is_there,
     shrink,
@@ -65,6 +66,7 @@ def remove(instance: dg.DagsterInstance, old: History, home: Path) -> None:
         for file in _files(instance, run_id):
             file.unlink(missing_ok=True)
     purge_ticks(instance, old.before)
+    purge_log_of_no_run(instance, old.before)
     for file in sorted(home.glob("*/**/*.db")):
         if file.stem in ("index", "runs", "schedules"):
             shrink(file)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 ORPHAN, GONE, OLD = "orphaned", "of a recipe that is gone", "old round"
 TEXTS, LEFT = "texts of rejected rows", "left by a killed process"
 PAGE = "report"  # the stage whose files are pages beside the lake
+PLAN = "plan"  # the asset that has no files, which a round begins with
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,10 @@ def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -
             if removal.round:
                 Looks(lake.root).forget(removal.recipe, removal.round)
             wiped.setdefault((removal.recipe, removal.stage), []).append(removal.partition)
+            if removal.round and removal.kind in (GONE, OLD):  # of a round that goes, its plan does
+                plans = wiped.setdefault((removal.recipe, PLAN), [])
+                if {"round": removal.round} not in plans:
+                    plans.append({"round": removal.round})
     for (recipe, stage), partitions in wiped.items():
         forget(instance, recipe, stage, partitions)
 
