@@ -259,7 +259,8 @@ def _answer(row: tuple[Any, ...]) -> Answer:
     known = dict(zip(FOUND, row, strict=True))
     if known["logprobs"] is not None:
         known["logprobs"] = [TokenLogprob(*token) for token in json.loads(known["logprobs"])]
-    if known["thoughts"] is None and known["text"]:  # logs of older versions have them in the text
+    if known["thoughts"] is None and known["text"] and known["outcome"] != "refused":
+        # logs of older versions have them in the text
         known["text"], known["thoughts"], ended = apart(known["text"])
         if not ended and known["outcome"] == "ok":
             known["outcome"] = "truncated"

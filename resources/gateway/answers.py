@@ -114,6 +114,9 @@ def _said(message: Mapping[str, Any], request: Request) -> _Said:
         parts = list(_parts(content))
         for name in ("text", "thoughts", "refusal"):
             setattr(said, name, "".join(text for kind, text in parts if kind == name))
+        if not said.thoughts:
+            found = apart(said.text)
+            said.text, said.thoughts, said.ended = found.text, found.thoughts or "", found.ended
     elif isinstance(content, str):
         found = apart(content)
         said.text, said.thoughts, said.ended = found.text, found.thoughts or "", found.ended

@@ -15,19 +15,29 @@ from synth_assets.resources.gateway.network import LOG_IN, titled
 if TYPE_CHECKING:
     from openai import APIStatusError
 
-HEALING = (408, 409, 425, 429, 499)  # and 5xx: asking again may bring an answer
+HEALING = (408, 409, 424, 425, 429, 499)  # and 5xx: asking again may bring an answer
 ALL = ("key", "account", "model", "parameter", "proxy", "tls")  # kinds that concern all prompts
 MISFIT = "json_validate_failed"  # Groq: what the model wrote does not fit
 QUOTA = "insufficient_quota"
 PLAIN = re.compile(r"plain HTTP.{0,40}(HTTPS|SSL)|HTTP request to an HTTPS server", re.IGNORECASE)
 TOO_LONG = re.compile(  # codes and words of what is wrong with this prompt alone
-    r"context.?(length|window|size)|(prompt|input|message|request) is too (long|large)|input tokens exceed"
+    r"context.?(length|window|size|limit)|max_new_tokens. must be|could not finish the message because"
+    r"|too many tokens|(sequence|input) length|input token count|maximum model length"
+    r"|max_tokens must be at least 1, got -|(prompt|input|message|request) is too (long|large)"
+    r"|input tokens exceed"
     r"|reduce (the|your) (length|message|prompt|input)|string_above_max_length|request too large",
     re.IGNORECASE,
 )
 NOT_ALLOWED = re.compile(
     r"content.?(filter|policy|management|exists risk)|invalid_prompt|data.?inspection|inappropriate"
-    r"|flagged|moderation|usage polic|prohibited|sensitive (content|word|information)|unsafe",
+    r"|flagged|moderation|usage (polic|guideline)|safety_check"
+    r"|prohibited|sensitive (content|word|information)|unsafe",
+    re.IGNORECASE,
+)
+ACCOUNT = re.compile(  # what no other prompt helps against
+    r"credit balance|(usage|spend|hard).limits?\b|billing|arrearage|key.{0,12}expired"
+    r"|(account|organization|resource|project).{0,60}(suspend|disabled|deactivated|blocked|flagged|restricted)"
+    r"|\bIP\b.{0,20}not in",
     re.IGNORECASE,
 )
 MODEL = re.compile(
@@ -76,12 +86,24 @@ class Refusal(NamedTuple):
         if not isinstance(inner, dict):
             return cls(status, scrub(str(inner)))
         code, parameter, text = (str(inner.get(n) or "") for n in ("code", "param", "failed_generation"))
-        return cls(status, scrub(str(inner.get("message") or inner)), code, parameter, text)
+        return cls(status, scrub(_words(inner)), code, parameter, text)
 
     @property
     def heals(self) -> bool:
         """Whether asking again may bring an answer."""
         return (self.status in HEALING or self.status >= 500) and self.code != QUOTA
+
+
+def _words(error: Mapping[str, Any]) -> str:
+    """What an error says of itself, and what a router was told by the provider behind it; not what it repeats
+    of the request, whose words are the prompt's."""
+    detail = error.get("detail")
+    if isinstance(detail, list) and all(isinstance(each, dict) for each in detail):
+        said = ([each.get("type"), *(each.get("loc") or ()), each.get("msg")] for each in detail)
+        return "; ".join(" ".join(str(part) for part in parts if part is not None) for parts in said)
+    behind = error["metadata"].get("raw") if isinstance(error.get("metadata"), dict) else None
+    words = str(error.get("message") or error)
+    return f"{words}: {behind}" if behind else words
 
 
 class Concern(NamedTuple):
@@ -106,6 +128,8 @@ def concern(refusal: Refusal, body: Mapping[str, Any]) -> Concern:
         return Concern("misfit")
     if status in HEALING:
         return Concern("heals")
+    if status < 500 and ACCOUNT.search(says):
+        return Concern("account")
     if (status <= 500 and TOO_LONG.search(says)) or (status < 500 and NOT_ALLOWED.search(says)):
         return Concern("prompt")
     if status == 403 and MODEL.search(says):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
-TAGS = (  # beginning and end, as models write them: DeepSeek, Qwen and most others; Magistral; Kimi
-    ("<think>", "</think>"),
-    ("[THINK]", "[/THINK]"),
-    ("◁think▷", "◁/think▷"),
+TAGS = (  # beginning and end, as models write them, in capitals or not
+    *((f"<{name}>", f"</{name}>") for name in ("think", "thinking", "thought", "reasoning", "seed:think")),
+    ("[THINK]", "[/THINK]"),  # Magistral
+    ("◁think▷", "◁/think▷"),  # Kimi
+    ("<|START_THINKING|>", "<|END_THINKING|>"),  # Command A
+    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),  # gpt-oss
 )
+BLOCKS = [tuple(re.compile(re.escape(tag), re.IGNORECASE) for tag in tags) for tags in TAGS]
+# other signs of a model that its server left, where an answer begins with one
+SIGNS = re.compile(r"<\|(?:start_response|end_response|start|end|return)\|>(?:assistant)?", re.IGNORECASE)
 
 
 class Apart(NamedTuple):
@@ -22,16 +28,21 @@ class Apart(NamedTuple):
 def apart(text: str) -> Apart:
     """Takes off the blocks that the text begins with, or all up to a lone end: the prompt templates of some
     models hold the beginning. A block inside the text is the author's own, and stays."""
-    for begin, end in TAGS:
-        if end not in text and begin not in text:
+    said = SIGNS.sub("", text) if text.lstrip().startswith("<|") else text
+    for begin, end in BLOCKS:
+        inside, ended, rest = _cut(said, end)
+        leads = begin.match(inside.lstrip())
+        if not leads and (begin.search(inside) or not ended):
             continue
-        inside, ended, rest = text.partition(end)
-        leads = inside.lstrip().startswith(begin)
-        if not leads and (begin in inside or not ended):
-            continue
-        thoughts = inside.strip().removeprefix(begin).strip()
-        while ended and rest.lstrip().startswith(begin):
-            more, ended, rest = rest.lstrip().removeprefix(begin).partition(end)
-            thoughts += f"\n\n{more.strip()}"
-        return Apart(rest.lstrip(), thoughts, bool(ended))
+        thoughts = [begin.sub("", inside.strip(), count=1) if leads else inside]
+        while ended and begin.match(rest.lstrip()):
+            more, ended, rest = _cut(begin.sub("", rest.lstrip(), count=1), end)
+            thoughts.append(more)
+        return Apart(rest.lstrip(), "\n\n".join(each.strip() for each in thoughts), ended)
     return Apart(text)
+
+
+def _cut(text: str, end: re.Pattern[str]) -> tuple[str, bool, str]:
+    """What is before the end, whether there is one, and what is behind it."""
+    found = end.search(text)
+    return (text[: found.start()], True, text[found.end() :]) if found else (text, False, "")

@@ -44,6 +44,22 @@ SHAPES = {
     ),
     "Magistral": Shape(message(f"[THINK]{THOUGHTS}[/THINK]{TEXT}"), thoughts=THOUGHTS),
     "Kimi": Shape(message(f"◁think▷{THOUGHTS}◁/think▷{TEXT}"), thoughts=THOUGHTS),
+    "Seed": Shape(message(f"<seed:think>{THOUGHTS}</seed:think>{TEXT}"), thoughts=THOUGHTS),
+    "another name of the tag": Shape(message(f"<Thinking>{THOUGHTS}</Thinking>\n{TEXT}"), thoughts=THOUGHTS),
+    "Command A": Shape(
+        message(f"<|START_THINKING|>{THOUGHTS}<|END_THINKING|><|START_RESPONSE|>{TEXT}<|END_RESPONSE|>"),
+        thoughts=THOUGHTS,
+    ),
+    "gpt-oss, whose signs the server left": Shape(
+        message(
+            f"<|channel|>analysis<|message|>{THOUGHTS}<|end|><|start|>assistant"
+            f"<|channel|>final<|message|>{TEXT}<|return|>"
+        ),
+        thoughts=THOUGHTS,
+    ),
+    "a list whose text holds the thoughts": Shape(
+        message([{"type": "text", "text": f"<think>{THOUGHTS}</think>{TEXT}"}]), thoughts=THOUGHTS
+    ),
     "empty thoughts": Shape(message(f"<think>\n\n</think>\n\n{TEXT}")),
     "two blocks": Shape(message(f"<think>a</think>\n<think>b</think>\n{TEXT}"), thoughts="a\n\nb"),
     "a block inside the text is the author's own": Shape(

@@ -45,6 +45,37 @@ def test_what_a_refusal_concerns(name: str) -> None:
         assert refused(body_of(Model("m"), request("Write."), 7, 1, {found.name: found.instead})) is None
 
 
+OTHERS = [  # status, words, what they concern
+    (400, "Your credit balance is too low to access the Anthropic API.", "account"),
+    (400, "You have reached your specified API usage limits.", "account"),
+    (403, "Your resource has been temporarily blocked because it may violate our content policy", "account"),
+    (412, "Account acme is suspended, please contact support", "account"),
+    (403, "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO", "prompt"),
+    (400, "input length and `max_tokens` exceed context limit: 199000 + 30 > 200000", "prompt"),
+    (400, "Could not finish the message because max_tokens or model output limit was reached", "prompt"),
+    (422, "`inputs` tokens + `max_new_tokens` must be <= 4097", "prompt"),
+    (424, "Request failed during generation", "heals"),
+]
+
+
+@pytest.mark.parametrize(("status", "words", "kind"), OTHERS)
+def test_what_other_words_concern(status: int, words: str, kind: str) -> None:
+    refusal = Refusal.said(status, {"error": {"message": words}}, str)
+    assert concern(refusal, body_of(Model("m"), request("Write."), 7)).kind == kind
+
+
+def test_what_a_provider_repeats_of_the_request_says_nothing_and_a_routers_words_are_those_behind_it() -> (
+    None
+):
+    wrong = {"type": "int_parsing", "loc": ["body", "top_k"], "msg": "Input should be an integer"}
+    told = Refusal.said(422, {"detail": [{**wrong, "input": "a prompt on prohibited, flagged things"}]}, str)
+    assert told.says == "int_parsing body top_k Input should be an integer"
+    assert concern(told, body_of(Model("m"), request("Write."), 7)).kind == "parameter"
+    raw = '{"error": {"message": "This model\'s maximum context length is 4096 tokens"}}'
+    routed = {"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": raw}}}
+    assert concern(Refusal.said(400, routed, str), {}).kind == "prompt"
+
+
 def test_the_system_is_told_to_the_user() -> None:
     sent = body_of(Model("m"), request("Write.", None), 7, 1, {"system": "user"})
     assert sent["messages"] == [{"role": "user", "content": "Be kind.\n\nWrite."}]
