@@ -79,6 +79,8 @@ def test_nothing_of_it_touches_what_others_have(project: Path) -> None:
     graph = made.resolve_asset_graph()
     assert {key.path[:2] == ["ml", "sets"] for key in graph.get_all_asset_keys()} == {True}
     assert {graph.get(key).group_name for key in graph.get_all_asset_keys()} == {"ours"}
+    # of what must go together, Dagster 1.13.27 takes equal rounds for different ones in some processes
+    assert all(graph.get(key).execution_set_asset_keys == {key} for key in graph.get_all_asset_keys())
     (sensor,) = (s for s in made.sensors or () if isinstance(s, dg.AutomationConditionSensorDefinition))
     other = dg.AssetSpec("other", group_name="ours")
     both = dg.Definitions.merge(made, dg.Definitions(assets=[other])).resolve_asset_graph()
