@@ -197,20 +197,21 @@ def _check_spec(recipe: Recipe, stage: str, name: str, check: Check) -> dg.Asset
 def _results(
     context: dg.AssetExecutionContext, recipe: Recipe, stage: Stage, made: Made, run: LoggedRun
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-    if "feedback" in made.beside:
+    chosen = context.selected_asset_keys
+    if "feedback" in made.beside and key(recipe, stage.name) in chosen:
         report_feedback(recipe, run.lake, context, made.beside["feedback"].rows)
     verdicts = {name: list(made.verdicts.get(name, ())) for name in stage.checks}
     if "answered" in verdicts:
         verdicts["answered"] = [*run.verdicts(), *verdicts["answered"]]
     checks = [check(recipe, stage, name, *looked_at) for name, looked_at in verdicts.items()]
     tags = complete(checks, run.encoder.missing)
-    if key(recipe, stage.name) in context.selected_asset_keys:
+    if key(recipe, stage.name) in chosen:
         yield result(recipe, stage.name, made, run.numbers(), checks, tags)
     else:
         alone = {checked.name for checked in context.selected_asset_check_keys}
         yield from (each for each in checks if each.check_name in alone)
     for name in stage.also:
-        if key(recipe, name) in context.selected_asset_keys:
+        if key(recipe, name) in chosen:
             yield result(recipe, name, made.beside[name], tags=tags)
 
 

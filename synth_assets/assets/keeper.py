@@ -17,14 +17,10 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from synth_assets.assets.dagster_internals import last_tick, rounds_at_work, scheduled, switched_on_at
-from synth_assets.assets.factory import Assets
 from synth_assets.assets.failures import Failed, failed
 from synth_assets.assets.made_rounds import MadeRounds
-from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.call_log.log import CallLog
-from synth_assets.resources.encoder import MiniLM
+from synth_assets.assets.unchanged import Known
 from synth_assets.resources.gateway.batches.records import unfinished
-from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages.stage import asset_name
 
 State = Literal[
@@ -78,23 +74,14 @@ class Night:
 class Keeper:
     """What one recipe's rounds are at, at one moment."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        instance: dg.DagsterInstance,
-        assets: Assets,
-        lake: Lake,
-        log: CallLog,
-        encoder: MiniLM,
-        now: datetime | None = None,
-        run: str = "",
-    ) -> None:
+    def __init__(self, known: Known, now: datetime | None = None, run: str = "") -> None:
         """`run`: who asks, which makes nothing more of its round."""
-        self._recipe, self._instance, self.lake, self._log, self._run = recipe, instance, lake, log, run
-        self._now = (now or datetime.now(ZoneInfo("UTC"))).astimezone(ZoneInfo(recipe.timezone))
+        self._recipe, self._instance, _, self.lake, self._log, _ = known
+        self._run = run
+        self._now = (now or datetime.now(ZoneInfo("UTC"))).astimezone(ZoneInfo(known.recipe.timezone))
         self._today = self._now.date()
         self._midnight = datetime.combine(self._today, time.min, self._now.tzinfo).timestamp()
-        self.made = MadeRounds(recipe, instance, assets, lake, log, encoder)
+        self.made = MadeRounds(known)
 
     def due(self, tonight: bool = False) -> list[Night]:
         """The nights to be looked after, the earliest first: those that were begun, as far back as the recipe

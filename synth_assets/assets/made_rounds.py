@@ -13,17 +13,13 @@ from typing import Literal, NamedTuple
 import dagster as dg
 
 from synth_assets.assets.dagster_internals import failing
-from synth_assets.assets.factory import COMPLETE, Assets, key
+from synth_assets.assets.factory import COMPLETE, key
 from synth_assets.assets.failures import unanswered
 from synth_assets.assets.states import DATA_VERSION
-from synth_assets.assets.unchanged import MADE, Unchanged
+from synth_assets.assets.unchanged import MADE, Known, Unchanged
 from synth_assets.core.errors import UserError
 from synth_assets.partitions import cell_key
 from synth_assets.recipe.made_from import changes, in_short, made_from
-from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.call_log.log import CallLog
-from synth_assets.resources.encoder import MiniLM
-from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import tables
 from synth_assets.stages.graph import graph
 from synth_assets.stages.stage import Stage
@@ -42,17 +38,9 @@ class Event(NamedTuple):
 class MadeRounds:
     """The rounds of one recipe, at one moment."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        instance: dg.DagsterInstance,
-        assets: Assets,
-        lake: Lake,
-        log: CallLog,
-        encoder: MiniLM,
-    ) -> None:
-        self._recipe, self._instance, self._assets = recipe, instance, assets
-        self._lake, self._log, self._encoder = lake, log, encoder
+    def __init__(self, known: Known) -> None:
+        self._at = known
+        self._recipe, self._instance, _, self._lake, *_ = known
         self._known: dict[str, dict[str, dict[str, Event]]] = {}
         self.unanswered = set[str]()  # rounds that are missing nothing but answers
 
@@ -121,8 +109,7 @@ class MadeRounds:
 
     def _left(self, round_: str, made: Mapping[str, Mapping[str, Event]]) -> bool:
         """Whether anything would come out otherwise, though its recipe is the same."""
-        world = self._instance, self._assets, self._lake, self._log, self._encoder
-        unchanged = Unchanged(self._recipe, round_, *world)
+        unchanged = Unchanged(self._at, round_)
         cells = [c for c in self._recipe.cells if str(cell_key(round_, c)) in made["conditions"]]
         left = [
             *unchanged.left(("round", "cell"), cells).values(),

@@ -16,6 +16,7 @@ from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, Assets, key, partit
 from synth_assets.assets.failures import end_dead_runs
 from synth_assets.assets.keeper import Keeper, Night
 from synth_assets.assets.morning import note
+from synth_assets.assets.unchanged import Known
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
 from synth_assets.stages.graph import cut_by
@@ -93,7 +94,7 @@ def keeps(recipe: Recipe, job: dg.JobDefinition, assets: Assets) -> dg.SensorDef
 
 def keep(recipe: Recipe, instance: dg.DagsterInstance, assets: Assets, now: datetime | None = None) -> Keeper:
     """The keeper of a recipe's rounds, over this data home."""
-    return Keeper(recipe, instance, assets, home.lake(), home.call_log(), home.encoder(), now)
+    return Keeper(Known(recipe, instance, assets, home.lake(), home.call_log(), home.encoder()), now)
 
 
 def request(night: Night, instance: dg.DagsterInstance, job: dg.JobDefinition) -> dg.RunRequest:

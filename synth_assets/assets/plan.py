@@ -11,7 +11,7 @@ import dagster as dg
 from synth_assets.assets.dagster_internals import made_with
 from synth_assets.assets.factory import Assets, key
 from synth_assets.assets.states import DATA_VERSION, DagsterStates
-from synth_assets.assets.unchanged import Unchanged, leave
+from synth_assets.assets.unchanged import Known, Unchanged, leave
 from synth_assets.core.text.amounts import count, dollars
 from synth_assets.partitions import rounds
 from synth_assets.recipe.recipe import Recipe
@@ -83,8 +83,9 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
         told = [column for column in shown if shown[column].astype(str).any()]
         table = shown[told].to_markdown(index=False, disable_numparse=True)
         numbers = {name: round(value, 4) for name, value in totals(lines).items() if value is not None}
-        world = context.instance, assets, synth_lake, synth_language_model.call_log, synth_encoder
-        leave_unchanged(context, recipe, Unchanged(recipe, round_, *world))
+        log = synth_language_model.call_log
+        known = Known(recipe, context.instance, assets, synth_lake, log, synth_encoder)
+        leave_unchanged(context, recipe, Unchanged(known, round_))
         return dg.MaterializeResult(
             metadata={"total": in_short(lines), "plan": dg.MetadataValue.md(table), **numbers},
             data_version=CHANGES_NOTHING,

@@ -16,7 +16,7 @@ from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, Assets, key
 from synth_assets.assets.failures import WITHIN, RoundFailed, end_dead_runs, heard_of, lives_here, note
 from synth_assets.assets.keeper import Keeper
 from synth_assets.assets.morning import note as note_nights
-from synth_assets.assets.unchanged import Unchanged
+from synth_assets.assets.unchanged import Known, Unchanged
 from synth_assets.core.errors import Mistake, UserError
 from synth_assets.partitions import cell_key, rounds
 from synth_assets.recipe.recipe import Recipe
@@ -82,10 +82,12 @@ class _Round:
 
     @cached_property
     def _unchanged(self) -> Unchanged:
+        return Unchanged(self._known, self._round)
+
+    @property
+    def _known(self) -> Known:
         world = self._world
-        return Unchanged(
-            self._recipe, self._round, world.instance, world.assets, world.lake, self._log, world.encoder
-        )
+        return Known(self._recipe, world.instance, world.assets, world.lake, self._log, world.encoder)
 
     def all(self, wait: bool) -> dict[str, str]:
         """Make what is to be made; cell -> what of it is with the provider."""
@@ -106,10 +108,9 @@ class _Round:
         """Note how far the round is now. Where that cannot be, because the disk is full, say, the round is
         none the worse for it."""
         world = self._world
-        known = self._recipe, world.instance, world.assets, world.lake, self._log, world.encoder
         with suppress(OSError, UserError):
             end_dead_runs(world.instance)  # of a container, say, whose silence was too short at the start
-            note_nights(self._recipe, world.lake, Keeper(*known, run=world.within).nights([self._round]))
+            note_nights(self._recipe, world.lake, Keeper(self._known, run=world.within).nights([self._round]))
 
     def make(self, cut: Cut, cells: Sequence[str] = ("",)) -> dict[str, str]:
         """Cell (empty: what no cell owns) -> why it is not made yet, or empty."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import dagster as dg
 
@@ -32,24 +33,26 @@ MADE_AT = "synth/made_at"  # tag of such an event: the number of the one of when
 LEFT = "It would come out as it is, and was left so."
 
 
+class Known(NamedTuple):
+    """Where it is looked up what there is of a recipe's rounds."""
+
+    recipe: Recipe
+    instance: dg.DagsterInstance
+    assets: Assets
+    lake: Lake
+    log: CallLog
+    encoder: MiniLM
+
+
 class Unchanged:
     """What of one round would come out as it is: Dagster knows no reason to make it again, its rows are in
     the lake, nothing of it was stopped or left without an answer (see `factory.complete`), and no round
     before it was made since (stages of whole rounds look back at them)."""
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        round_: str,
-        instance: dg.DagsterInstance,
-        assets: Assets,
-        lake: Lake,
-        log: CallLog,
-        encoder: MiniLM,
-    ) -> None:
-        self._recipe, self._round, self._instance, self._assets = recipe, round_, instance, assets
-        self._lake, self._log, self._encoder = lake, log, encoder
-        self._asking = {stage.name for stage in graph(recipe) if stage.model is not None}
+    def __init__(self, known: Known, round_: str) -> None:
+        self._recipe, self._instance, self._assets, self._lake, self._log, self._encoder = known
+        self._round = round_
+        self._asking = {stage.name for stage in graph(known.recipe) if stage.model is not None}
 
     def left(self, cut: Sequence[str], cells: Sequence[str]) -> dict[str, list[str]]:
         """Cell (empty: what no cell owns) -> the stages that are cut so and are to be made: the first that

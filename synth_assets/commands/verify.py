@@ -14,6 +14,7 @@ from synth_assets.assets.in_process import dagster_instance, planned, run_round
 from synth_assets.assets.made_rounds import MadeRounds
 from synth_assets.assets.rounds import RoundFailed
 from synth_assets.assets.states import DagsterInstance, versions
+from synth_assets.assets.unchanged import Known
 from synth_assets.commands.options import recipes_named
 from synth_assets.commands.output import Output, add_json
 from synth_assets.core.errors import Mistake, UserError
@@ -51,7 +52,7 @@ def damages(recipe: Recipe, lake: Lake, instance: DagsterInstance) -> Iterator[D
 def mixed(recipe: Recipe, lake: Lake, instance: DagsterInstance, log: CallLog) -> Iterator[Damage]:
     """Rounds whose stages do not belong together: one was made again, and what reads it was not. Those at
     which a run is at work are left out."""
-    rounds = MadeRounds(recipe, instance, stage_assets(recipe), lake, log, home.encoder())
+    rounds = MadeRounds(Known(recipe, instance, stage_assets(recipe), lake, log, home.encoder()))
     there = {place["round"] for place in lake.partitions(recipe.name, "conditions", ("round", "cell"))}
     for round_ in sorted(there - rounds_at_work(instance).get(recipe.name, set())):
         with suppress(UserError):  # a file is missing or damaged, which is said by itself
