@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +68,7 @@ def made() -> Path:
     folder = home()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        why = "" if is_writable() else _owner(folder)
+        why = "" if is_writable() else _why_not(folder)
     except OSError as error:
         why = error.strerror or str(error)
     if why:
@@ -80,19 +81,24 @@ def made() -> Path:
 
 def is_writable() -> bool:
     """Whether it is there and this user may write into it, and what is in it."""
-    folder = home()
+    return home().is_dir() and next(_refused(home()), None) is None
+
+
+def _refused(folder: Path) -> Iterator[Path]:
+    """What of it this user may not write."""
     inside = (path for name in WRITTEN for path in folder.glob(name))
-    return folder.is_dir() and all(os.access(path, os.W_OK) for path in (folder, *inside))
+    return (path for path in (folder, *inside) if not os.access(path, os.W_OK))
 
 
-def _owner(folder: Path) -> str:
+def _why_not(folder: Path) -> str:
     """Why it cannot be written."""
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         return "its file system is read-only"
+    path = next(_refused(folder), folder)
     try:
-        return f"some of it belongs to {folder.owner()}"
+        return f"{path} belongs to {path.owner()}"
     except KeyError:
-        return f"some of it belongs to user {folder.stat().st_uid}"
+        return f"{path} belongs to user {path.stat().st_uid}"
 
 
 def aside() -> Path:

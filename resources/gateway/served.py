@@ -31,7 +31,7 @@ class Served:
         async with self._one_at_a_time:
             if self.url == url and not await asyncio.to_thread(embedded_server.answers, url):
                 self._deaths += 1
-                if self._deaths == DEATHS:
+                if self._deaths >= DEATHS:
                     how = embedded_server.how_it_ended(url)
                     raise UserError(
                         f"the embedded server has ended {DEATHS} times while it was asked ({how}). End other "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 PARTS = {  # folder or file of the data home -> what it is called
@@ -20,8 +21,8 @@ def taken(home: Path) -> dict[str, int]:
     for file in home.rglob("*"):
         name = file.relative_to(home).parts[0]
         name = "calls.sqlite" if name.startswith("calls.sqlite-") else name  # what is on its way into it
-        if file.is_file():
-            found[PARTS.get(name, "other")] += file.stat().st_size
+        with suppress(FileNotFoundError):  # a run that is at work has moved it
+            found[PARTS.get(name, "other")] += file.stat().st_size if file.is_file() else 0
     return {name: size for name, size in found.items() if size}
 
 

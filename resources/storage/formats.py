@@ -277,7 +277,11 @@ def _excel(part: Part, reading: Reading, wanted: Collection[str] | None) -> pd.D
         from openpyxl import load_workbook
     except ImportError as error:
         raise Wrong("Excel files need openpyxl: pip install 'synth-assets[excel]'") from error
-    with closing(load_workbook(io.BytesIO(part.read()), read_only=True, data_only=True)) as book:
+    try:
+        opened = load_workbook(io.BytesIO(part.read()), read_only=True, data_only=True)
+    except KeyError as error:  # a zip file of something else
+        raise Wrong(f"it is no workbook of Excel's ({error.args[0]})") from error
+    with closing(opened) as book:
         if reading.sheet is not None and reading.sheet not in book.sheetnames:
             raise unknown("sheet", reading.sheet, book.sheetnames)
         sheet = book[reading.sheet or book.sheetnames[0]]

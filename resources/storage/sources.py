@@ -9,7 +9,8 @@ import gzip
 import hashlib
 import json
 import zipfile
-from collections.abc import Collection, Iterator
+import zlib
+from collections.abc import Collection, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PACKED = (".gz", ".zip")
+# what a damaged file raises, one with a password, and one that is packed in a way that Python does not know
+UNPACKING = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 FIELD = "seeds.file"
 STAGE = "stage://"
 
@@ -51,8 +54,12 @@ def files_of(file: str) -> list[Path]:
         found = _of_dataset(path) or sorted(each for each in path.rglob("*") if _is_read(each, path))
     else:
         within = Path(path.anchor)
-        matched = within.glob(str(path.relative_to(within)))
-        found = sorted(each for each in matched if each.is_file() and not each.name.startswith("."))
+        try:
+            matched = list(within.glob(str(path.relative_to(within))))
+        except ValueError:
+            raise UserError(f"{FIELD}: {file}: ** stands for whole folders, as in data/**/*.csv.") from None
+        said = _hidden(path.parts)  # by the pattern itself
+        found = sorted(e for e in matched if e.is_file() and _hidden(e.parts) <= said)
     if not found:
         folder = path if path.is_dir() else path.parent
         near = sorted(p.name for p in folder.iterdir() if _is_read(p, folder)) if folder.is_dir() else []
@@ -80,7 +87,12 @@ def _of_stage(file: str) -> list[Path]:
 def _is_read(path: Path, folder: Path) -> bool:
     """Whether it is a file of rows, and not hidden."""
     inside = path.relative_to(folder).parts
-    return _suffix(path.name) in FORMATS + PACKED and path.is_file() and not inside[0].startswith(".")
+    return _suffix(path.name) in FORMATS + PACKED and path.is_file() and not _hidden(inside)
+
+
+def _hidden(parts: Iterable[str]) -> int:
+    """How many of them are the names of hidden files and folders, such as .ipynb_checkpoints."""
+    return sum(part.startswith(".") for part in parts)
 
 
 def _suffix(name: str) -> str:
@@ -155,7 +167,7 @@ def read_rows(
             raise UserError(
                 f"{field} {part.name if part else path}: {error}", error.code, error.fix
             ) from error
-        except (zipfile.BadZipFile, gzip.BadGzipFile, EOFError) as error:
+        except UNPACKING as error:
             raise UserError(f"{field} {path}: it cannot be unpacked ({error})") from error
     if sum(map(len, found)) == 0:
         raise UserError(f"{field} {file}: the file has no rows.")

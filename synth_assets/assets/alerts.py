@@ -98,6 +98,7 @@ def message(context: dg.RunFailureSensorContext) -> dict[str, Any]:
 
 def post(url: str, body: dict[str, Any]) -> str:
     """Post JSON; returns what went wrong, without the URL."""
+    from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
@@ -106,6 +107,6 @@ def post(url: str, body: dict[str, Any]) -> str:
         urlopen(request, timeout=TIMEOUT_S).close()
     except HTTPError as error:
         return f"status {error.code}"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         return type(error).__name__
     return ""

@@ -95,16 +95,17 @@ class MadeRounds:
     def _out_of_order(self, made: Mapping[str, Mapping[str, Event]]) -> tuple[str, str]:
         """A stage that was not made after what it reads, nor of the same rows, and what that is. Where there
         is none, nobody needs to look closer."""
-        for stage in self._graph:
+        stages = [(stage, its) for stage in self._graph for its in (stage.name, *stage.also)]
+        for stage, its in stages:
             for name in (read for read in stage.reads if read in made):
                 tag = f"{READ}/{key(self._recipe, name).to_user_string()}"
-                for partition, event in made[stage.name].items():
-                    one = self._cut[name] == self._cut[stage.name]
+                for partition, event in made[its].items():
+                    one = self._cut[name] == self._cut[its]
                     read = [e for p, e in sorted(made[name].items()) if not one or p == partition]
                     versions = "".join(each.tags.get(DATA_VERSION, "") for each in read)
                     same = event.tags.get(tag) == sha256(versions.encode()).hexdigest()  # as Dagster has it
                     if not same and any(each.id > event.id for each in read):
-                        return stage.name, name
+                        return its, name
         return "", ""
 
     def _left(self, round_: str, made: Mapping[str, Mapping[str, Event]]) -> bool:

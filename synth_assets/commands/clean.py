@@ -176,6 +176,7 @@ def command(options: argparse.Namespace) -> None:
     if options.older_than is None:
         _finish(options, lake, removals, found)
         return
+    from synth_assets.assets.dagster_internals import rounds_at_work
     from synth_assets.assets.history import history
     from synth_assets.assets.history import remove as remove_history
     from synth_assets.assets.in_process import dagster_instance
@@ -192,7 +193,10 @@ def command(options: argparse.Namespace) -> None:
         _finish(options, lake, removals, found, more=bool(old or prompts))
         if options.yes:
             remove_history(instance, old, home.home())
-            log.put_away(_held(lake), before.isoformat())
+            if rounds_at_work(instance):  # which write the prompts into the lake when they end
+                print("Prompts of the call log stay this time: runs are at work.")
+            else:
+                log.put_away(_held(lake), before.isoformat())
 
 
 def _finish(

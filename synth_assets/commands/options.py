@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -115,7 +116,7 @@ def as_day(text: str) -> str:
 
 def as_days(text: str) -> int:
     """A number of days, as in 90d. UserError says how to write one."""
-    if not text.removesuffix("d").isdecimal():
+    if not re.fullmatch(r"\d{1,5}d?", text, re.ASCII):
         raise UserError(f"{text!r} is no number of days: write it as 90d.")
     return int(text.removesuffix("d"))
 

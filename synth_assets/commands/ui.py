@@ -69,14 +69,16 @@ def _recipes() -> dict[str, tuple[int, int]]:
 
 def reload(address: str) -> bool:
     """Press *Reload definitions*; whether the web server took it."""
-    from urllib.request import Request, urlopen
+    from http.client import HTTPException
+    from urllib.request import ProxyHandler, Request, build_opener
 
     asked = json.dumps({"query": "mutation { reloadWorkspace { __typename } }"}).encode()
     request = Request(f"{address}/graphql", asked, {"Content-Type": "application/json"})
     try:
-        with urlopen(request, timeout=RELOAD_S) as answer:
+        direct = build_opener(ProxyHandler({}))  # whatever proxy the environment names, this is loopback
+        with direct.open(request, timeout=RELOAD_S) as answer:
             return not json.load(answer).get("errors")
-    except (OSError, ValueError):  # it is not up yet, or busy
+    except (OSError, ValueError, HTTPException):  # it is not up yet, or busy
         return False
 
 

@@ -376,6 +376,10 @@ def test_the_webhook_hears_of_a_night_once_and_why(
     assert json.loads(told) == {night: "over budget: 12 requests were not sent: reviews/day."}
 
 
+def test_a_webhook_that_is_no_address_stops_nobody() -> None:
+    assert alerts.post("http://a host/x", {}) == "InvalidURL"
+
+
 def test_a_clock_that_was_set_back_keeps_no_night_waiting(recipe: Recipe) -> None:
     keeper = keep(recipe, dg.DagsterInstance.ephemeral(), [], NOW)
     keeper.__dict__["_on_since"] = 0.0

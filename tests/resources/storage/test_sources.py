@@ -81,10 +81,16 @@ def test_a_file_of_each_kind(tmp_path: Path, name: str, content: bytes, reading:
 def test_a_folder_a_pattern_and_a_folder_of_datasets(tmp_path: Path) -> None:
     for name in ("b.csv", "a.csv"):
         (tmp_path / name).write_text(f"text\nof {name}\n", encoding="utf-8")
-    (tmp_path / ".hidden.csv").write_text("text\nno\n", encoding="utf-8")
-    for found in (read_rows(str(tmp_path)), read_rows(str(tmp_path / "*.csv"))):
+    hidden = tmp_path / "deeper" / ".ipynb_checkpoints" / "a.csv"
+    hidden.parent.mkdir(parents=True)
+    for path in (tmp_path / ".hidden.csv", hidden):
+        path.write_text("text\nno\n", encoding="utf-8")
+    for said in (tmp_path, tmp_path / "*.csv", tmp_path / "**" / "*.csv"):
+        found = read_rows(str(said))
         assert list(found["text"]) == ["of a.csv", "of b.csv"]
         assert place(found.index[1]) == f"{tmp_path / 'b.csv'}:2"
+    with pytest.raises(UserError, match=r"whole folders, as in data/\*\*/\*\.csv"):
+        read_rows(str(tmp_path / "**.csv"))
     before = fingerprint(str(tmp_path))
     (tmp_path / "b.csv").write_text("text\nanother\n", encoding="utf-8")
     assert fingerprint(str(tmp_path)) != before
@@ -139,6 +145,7 @@ def test_a_sheet_of_excel(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": "a"}\n["b"]\n', "line 2 is no object"),
         ("a.parquet", b"PAR1", "no Parquet file that can be read"),
         ("a.zip", b"PK", "cannot be unpacked"),
+        ("a.csv.gz", gzip.compress(b"text\na\n" * 99)[:10] + b"\xff" * 40, "cannot be unpacked"),
         ("a.txt", b"text\n", "unknown format of a seeds file '.txt'"),
         ("a.json", b"3", "no list of objects"),
     ],
