@@ -37,6 +37,7 @@ def test_the_identities_of_a_recipe_are_those_of_before(
         (GOLDEN / f"{recipe}.json").write_text(text, encoding="utf-8")
         return
     found = made(path, monkeypatch)
+    assert {*found, *declared(path)} == {*golden(recipe)}
     compare(recipe, {name: golden(recipe)[name] for name in found}, found)
 
 

@@ -115,10 +115,10 @@ def _said(message: Mapping[str, Any], request: Request) -> _Said:
         for name in ("text", "thoughts", "refusal"):
             setattr(said, name, "".join(text for kind, text in parts if kind == name))
         if not said.thoughts:
-            found = apart(said.text)
+            found = apart(said.text, request.messages)
             said.text, said.thoughts, said.ended = found.text, found.thoughts or "", found.ended
     elif isinstance(content, str):
-        found = apart(content)
+        found = apart(content, request.messages)
         said.text, said.thoughts, said.ended = found.text, found.thoughts or "", found.ended
         said.cut = len(content) - len(found.text) if found.thoughts is not None else 0
     elif content is not None:

@@ -152,8 +152,8 @@ class Filter(Section):
         limits = {"minimum": cls.within[0], "maximum": cls.within[1]}
         reachable = {name: limit for name, limit in limits.items() if math.isfinite(limit)}
         for bound in BOUNDS:
-            number = handler.resolve_ref_schema(made)["properties"][bound]["anyOf"][0]
-            number |= reachable
+            field = handler.resolve_ref_schema(made)["properties"][bound]
+            (field["anyOf"][0] if "anyOf" in field else field).update(reachable)
         return made
 
     @property

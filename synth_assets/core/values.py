@@ -34,9 +34,11 @@ def _key(value: Any) -> Any:
         return str(value).lower()
     if isinstance(value, str):
         lower = value.strip().lower()
-        return float(lower) if NUMBER.fullmatch(lower) else lower if lower in ("true", "false") else value
+        if NUMBER.fullmatch(lower):
+            return int(lower) if lower.lstrip("-").isdecimal() else float(lower)
+        return lower if lower in ("true", "false") else value
     try:
-        return float(value)
+        return int(value) if hasattr(value, "__index__") else float(value)  # a float has 53 bits
     except (TypeError, ValueError, OverflowError):
         return str(value)
 

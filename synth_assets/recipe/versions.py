@@ -57,7 +57,8 @@ def _seeds(recipe: Recipe, said: Said) -> Any:
     if not recipe.seeds.fields:
         seeds.pop("fields")
     files = recipe.seeds.files
-    return [seeds, recipe.seeds.file and fingerprint(files[0]), *map(fingerprint, files[1:])]
+    of_splits = files[1:] if recipe.seeds.file else files
+    return [seeds, recipe.seeds.file and fingerprint(files[0]), *map(fingerprint, of_splits)]
 
 
 def _labelled(recipe: Recipe, said: Said) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.recipe.seeds import Seeds
 from synth_assets.stages import tables
 from synth_assets.stages.run import Run, read_rows
 from synth_assets.stages.stage import Chart, Made, Markdown, Stage, Table
@@ -35,7 +37,7 @@ def seeds_of(recipe: Recipe, lake: Lake | None = None, given: Any = None) -> Sup
         return Support(pd.DataFrame(columns=[*tables.columns(recipe, "seeds")], dtype=object))
     wanted = [spec.text, *spec.fields, *spec.where, *([spec.label] if recipe.labels else [])]
     wanted += [spec.splits["column"]] if "column" in spec.splits else []
-    rows = handed(given, spec.asset) if spec.asset else read_rows(str(spec.file), spec.read, wanted)
+    rows = handed(given, spec, wanted) if spec.asset else read_rows(str(spec.file), spec.read, wanted)
     splits: list[str | None] = [None] * len(rows)
     for name, of in spec.sizes.items():
         if of.file:
@@ -53,22 +55,23 @@ def not_here(recipe: Recipe) -> str:
     )
 
 
-def handed(value: Any, asset: str) -> Table:
+def handed(value: Any, spec: Seeds, wanted: Collection[str] = ()) -> Table:
     """The value of somebody's asset (a dict where it has partitions) as a table."""
     import pandas as pd
 
     if isinstance(value, dict):
-        return pd.concat([handed(each, asset) for each in value.values()], ignore_index=True)
+        return pd.concat([handed(each, spec, wanted) for each in value.values()], ignore_index=True)
     if isinstance(value, str | PathLike):
-        return read_rows(str(value))
+        return read_rows(str(value), spec.read, wanted)
     if type(value).__module__.startswith("pyarrow"):  # whole numbers beside nulls stay whole
-        return value.to_pandas(integer_object_nulls=True)
+        read = getattr(value, "read_all", None) or getattr(value, "to_table", None)  # a reader; a dataset
+        return (read() if read else value).to_pandas(integer_object_nulls=True)
     for method in ("to_pandas", "df"):  # of polars; of DuckDB
         if not isinstance(value, pd.DataFrame) and hasattr(value, method):
             return getattr(value, method)()
     if not isinstance(value, pd.DataFrame):
         what = "a DataFrame, an Arrow table, a DuckDB relation or the path of a file"
-        raise UserError(f"seeds.asset {asset}: its value is a {type(value).__name__}, not {what}.")
+        raise UserError(f"seeds.asset {spec.asset}: its value is a {type(value).__name__}, not {what}.")
     return value.reset_index(drop=True)
 
 

@@ -14,6 +14,7 @@ from math import floor
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import row_id
 from synth_assets.core.text.normal_form import normal_form
+from synth_assets.core.values import named
 from synth_assets.recipe.seeds import NAMES, Seeds, SplitOf
 from synth_assets.selection.select import ranked
 from synth_assets.stages.stage import Table
@@ -28,7 +29,8 @@ def of_column(rows: Table, spec: Seeds, where: Sequence[str]) -> list[str | None
     means = {**NAMES, **spec.splits.get("values", {})}
     sizes, found = spec.sizes, []
     for value, at in zip(rows, where, strict=True):
-        name = REST if not value else means.get(value, means.get(value.lower(), ""))
+        word = named(value, means) or named(value.lower(), means) if value else None
+        name = means.get(word or "", "") if value else REST
         if not name:
             known = ", ".join(means)
             why = f"{value!r} ({at}) is no split: say which it is with `values: {{{value}: test}}`"

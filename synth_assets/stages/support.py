@@ -53,17 +53,18 @@ def support(table: Table, spec: Seeds, labels: Sequence[str], seed: int, given: 
         raise UserError(f"seeds.where: no row of {spec.origin} has {conditions}.")
     columns = {"text": [text and text.strip() for text in as_text(table[spec.text])]}
     columns["label"] = _labels(table, spec, labels) if labels else [None] * len(table)
-    columns |= {n: _field(table[n], kind, n) for n, kind in spec.kinds.items() if n != "text"}
+    told = {"text", "label"} if labels else {"text"}
+    columns |= {n: _field(table[n], kind, n) for n, kind in spec.kinds.items() if n not in told}
     columns["split"] = _given(table, spec)
     rows = pd.DataFrame(columns, index=table.index, dtype=object)
     out = _LeftOut()
     rows = out.drop(rows, [None if text else (NO_TEXT, "") for text in rows["text"]])
     if labels:
         rows = out.drop(rows, [None if label else (NO_LABEL, "") for label in rows["label"]])
-    rows = out.drop(rows, _again(rows, spec))
-    if rows["split"].notna().any():
+    if rows["split"].notna().any():  # first: of two copies, the one in the test rows stays
         copies = {*splits.apart(list(rows["text"]), list(rows["split"]))}
         rows = out.drop(rows, [(PARTED, "") if at in copies else None for at in range(len(rows))])
+    rows = out.drop(rows, _again(rows, spec))
     rows.insert(0, "row_id", _ids(rows, spec))
     found, lacking = splits.drawn(rows[rows["split"].isna()], spec, labels, seed)
     rows["split"] = [found.get(i, split) for i, split in zip(rows["row_id"], rows["split"], strict=True)]
@@ -88,8 +89,10 @@ def _given(table: Table, spec: Seeds) -> list[str | None]:
     of_file = list(table[GIVEN])
     if "column" not in spec.splits:
         return of_file
-    of_row = splits.of_column(as_text(table[spec.splits["column"]]), spec, list(map(place, table.index)))
-    return [a or b for a, b in zip(of_file, of_row, strict=True)]
+    of_column = table[[split is None for split in of_file]]
+    said = as_text(of_column[spec.splits["column"]])
+    of_row = iter(splits.of_column(said, spec, list(map(place, of_column.index))))
+    return [next(of_row) if split is None else split for split in of_file]
 
 
 def as_text(column: Any) -> list[str | None]:
@@ -188,7 +191,9 @@ def of_kind(value: Any, kind: Kind) -> Any:
         raise ValueError("no number")
     if kind == "integer" and not float(text).is_integer():
         raise ValueError("no whole number")
-    return (value if isinstance(value, int) else int(float(text))) if kind == "integer" else float(text)
+    if kind == "number":
+        return float(text)
+    return int(text) if text.lstrip("-").isdecimal() else int(float(text))  # a float has 53 bits
 
 
 def _again(rows: Table, spec: Seeds) -> list[tuple[str, str] | None]:

@@ -19,6 +19,7 @@ from synth_assets.cli import main
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.recipe.seeds import Seeds
 from synth_assets.resources import home
 from synth_assets.stages.seeds import handed, seed_rows
 from tests.assets.test_round import ROUND
@@ -126,15 +127,19 @@ def test_seeds_wait_for_their_asset_and_follow_it(recipe: Recipe) -> None:
 def test_an_assets_value_may_be_a_table_of_any_kind_or_a_file(tmp_path: Path) -> None:
     rows = pd.DataFrame({"text": ["good", "bad"], "label": [1, 0]})
     rows.to_parquet(tmp_path / "rows.parquet")
-    relation = duckdb.from_df(rows)
-    for value in (rows, pa.Table.from_pandas(rows), relation, tmp_path / "rows.parquet"):
-        assert (
-            handed(value, "my/table").reset_index(drop=True).equals(rows)
-        )  # a file's rows have their places
+    relation, spec = duckdb.from_df(rows), Seeds(asset="my/table", splits={"test": 0})
+    for value in (
+        rows,
+        pa.Table.from_pandas(rows),
+        relation,
+        duckdb.from_df(rows).arrow(),
+        tmp_path / "rows.parquet",
+    ):
+        assert handed(value, spec).reset_index(drop=True).equals(rows)  # a file's rows have their places
     parts = {"2026-11-20": rows.head(1), "2026-11-21": rows.tail(1)}
-    assert handed(parts, "my/table").equals(rows)
+    assert handed(parts, spec).equals(rows)
     with pytest.raises(UserError, match="my/table: its value is a int, not a DataFrame"):
-        handed(7, "my/table")
+        handed(7, spec)
 
 
 def test_rows_come_from_one_place(project: Path, edit) -> None:

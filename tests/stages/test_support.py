@@ -69,6 +69,8 @@ def test_fields_keep_what_the_file_says(seeds) -> None:
     typed = seeds(rows, "a.jsonl", fields=kinds, label_values=values).rows.set_index("text")
     assert typed.loc["a", ["year", "of"]].tolist() == [2020, ["x", "y"]]
     assert typed.loc["c", ["year", "of"]].tolist() == [None, []]
+    large = seeds("text,label,n\na,pos,1234567890123456789\n", fields={"n": "integer"}).rows
+    assert large["n"].tolist() == [1234567890123456789]
     with pytest.raises(UserError, match=r"seeds\.fields\.n: 'many' \(a\.csv:3\) is no number"):
         seeds("text,label,n\na,pos,1\nb,neg,many\n", fields={"n": "number"})
 
@@ -79,6 +81,7 @@ def test_fields_keep_what_the_file_says(seeds) -> None:
         (5, 5.0, True),
         (5, "5.0", True),
         (5, "05", False),
+        (9007199254740993, 9007199254740992, False),
         ("5", "5.0", False),
         (True, "TRUE", True),
         (True, 1, False),
@@ -155,6 +158,9 @@ def test_splits_of_files_and_of_columns(seeds, tmp_path: Path) -> None:
     found = seeds(many(10, 20), splits={"demonstration": 4, "test": {"file": "test.csv"}})
     assert splits(found)["test"] == {"neg": 1, "pos": 1}
     assert "1 row left out (a copy of it is in another split): the first is a.csv:5" in found.said[0]
+    (tmp_path / "test.csv").write_text("text,label\ntext 3,neg\n", encoding="utf-8")  # letter by letter
+    found = seeds(many(10, 20), splits={"demonstration": 4, "test": {"file": "test.csv"}})
+    assert found.rows["split"][found.rows["text"] == "text 3"].tolist() == ["test"]
     rows = "text,label,fold\n" + "".join(
         f"t{i},pos,{fold}\n" for i, fold in enumerate(["train", "dev", "test", ""] * 3)
     )
@@ -164,8 +170,21 @@ def test_splits_of_files_and_of_columns(seeds, tmp_path: Path) -> None:
     }
     drawn = seeds(rows, splits={"column": "fold", "demonstration": 1, "values": {"dev": "test"}})
     assert Counter(drawn.rows["split"]) == {"test": 6, "unlabeled": 5, "demonstration": 1}
+    of_numbers = seeds(
+        "text,label,fold\na,pos,1.0\nb,pos,\n", splits={"column": "fold", "values": {"1": "test"}}
+    )
+    assert Counter(of_numbers.rows["split"]) == {"test": 1, "unlabeled": 1}
     with pytest.raises(UserError, match=r"'held out' \(a\.csv:2\) is no split.*values: \{held out: test\}"):
         seeds("text,label,fold\na,pos,held out\n", splits={"column": "fold"})
+
+
+def test_an_edited_file_of_a_split_makes_the_seeds_stale_also_beside_an_asset(project: Path) -> None:
+    recipe = recipe_of({"asset": "my/table", "splits": {"test": {"file": "test.csv"}}})
+    versions = set()
+    for text in ("a", "another"):
+        (project / "test.csv").write_text(f"text,label\n{text},pos\n", encoding="utf-8")
+        versions.add(recipe.version("seeds"))
+    assert len(versions) == 2
 
 
 def test_what_another_recipe_made_is_seeds(project: Path) -> None:

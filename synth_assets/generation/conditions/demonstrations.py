@@ -65,8 +65,9 @@ def _pool(recipe: Recipe, around: Around, name: str, row: Mapping[str, Any], k: 
         pool, where = pool[pool["label"] == row["label"]], f" labelled {row['label']!r}"
     if shown.within:
         value = row[shown.within.casefold()]  # as conditions are written
-        same = pool[shown.within] == value
-        pool = pool[same if same.any() else [equal(value, each) for each in pool[shown.within]]]
+        has = pool[shown.within if shown.within in pool else shown.within.casefold()]  # kept rows: likewise
+        same = has == value
+        pool = pool[same if same.any() else [equal(value, each) for each in has]]
         where += f" with {shown.within} = {value!r}"
     if len(pool) < k:
         why = f"cell {cell!r} has {len(pool)} demonstration rows, fewer than demonstrations.k = {k}"

@@ -78,7 +78,8 @@ class FieldOf(Draw):
                 if self.field not in table:
                     raise unknown("field", self.field, set(table), f"conditions.{parts[-1]}")
                 value = table[self.field].iloc[at]
-                return None if missing(value) else plain_value(value) if name == "seeds" else str(value)
+                typed = self.field in around.rows.get("seeds", ())  # as the seeds have it
+                return None if missing(value) else plain_value(value) if typed else str(value)
         raise UserError(f"conditions.{parts[-1]}: {self.of} is no row of the seeds or of earlier rounds.")
 
     def missing(self, row: Mapping[str, Any]) -> str:

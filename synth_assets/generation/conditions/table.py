@@ -95,10 +95,11 @@ def _questions(recipe: Recipe, n: int, around: Around, round_: str, cell: str) -
     settled = [rule for rule in recipe.constraints if not templates.names_in(rule) & _drawn_again(recipe)]
     skipped = 0
     for question in range(n):
-        for turn in range(question + skipped, question + skipped + most + 1):
+        for refused, turn in enumerate(range(question + skipped, question + skipped + most + 1)):
+            draws = max(2, ATTEMPTS >> refused)  # a rule that no row fits is not to cost minutes
             rows = (
                 _row(recipe, next(counted, {}), around, (*place, *again), (question, turn), cell)
-                for again in ([], *([f"attempt {attempt}"] for attempt in range(1, ATTEMPTS)))
+                for again in ([], *([f"attempt {attempt}"] for attempt in range(1, draws)))
             )
             if (row := _first_allowed(rows, settled, recipe.constraints)) is not None:
                 skipped = turn - question

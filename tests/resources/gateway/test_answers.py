@@ -135,3 +135,10 @@ def test_a_log_without_the_column_gets_it(tmp_path: Path) -> None:
 def test_thoughts_apart() -> None:
     assert apart("no thoughts") == ("no thoughts", None, True)
     assert apart("x</think>y</think>z") == ("y</think>z", "x", True)
+
+
+def test_a_block_that_the_prompt_asks_for_is_the_answers_own() -> None:
+    text = "<reasoning>It is a film.</reasoning>A good film."
+    asked = [{"role": "user", "content": "Think in <reasoning>, then write."}]
+    assert apart(text, [{"role": "user", "content": "Write."}]) == ("A good film.", "It is a film.", True)
+    assert apart(text, asked) == apart(text) == (text, None, True)  # as in logs of older versions
