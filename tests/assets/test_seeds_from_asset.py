@@ -132,7 +132,7 @@ def test_an_assets_value_may_be_a_table_of_any_kind_or_a_file(tmp_path: Path) ->
         rows,
         pa.Table.from_pandas(rows),
         relation,
-        duckdb.from_df(rows).arrow(),
+        pa.Table.from_pandas(rows).to_reader(),
         tmp_path / "rows.parquet",
     ):
         assert handed(value, spec).reset_index(drop=True).equals(rows)  # a file's rows have their places
