@@ -55,7 +55,7 @@ def not_here(recipe: Recipe) -> str:
     )
 
 
-def handed(value: Any, spec: Seeds, wanted: Collection[str] = ()) -> Table:
+def handed(value: Any, spec: Seeds, wanted: Collection[str]) -> Table:
     """The value of somebody's asset (a dict where it has partitions) as a table."""
     import pandas as pd
 
