@@ -18,28 +18,39 @@ from synth_assets.core.asking import TokenLogprob
 from synth_assets.core.text.thoughts import apart
 from synth_assets.resources.call_log.log import clean
 from synth_assets.resources.gateway.models import Model
-from synth_assets.resources.gateway.refusals import NOT_ALLOWED
+from synth_assets.resources.gateway.refusals import Refusal, concern
 from synth_assets.resources.gateway.request import LIMITS, Request, longest_answer
 
 FINISH = {  # how an answer ended (see `_ending`) -> what that means; of any other reason the answer is kept
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "truncated"),
-    **dict.fromkeys(("model_context_window_exceeded", "error_limit"), "truncated"),
+    **dict.fromkeys(("model_context_window_exceeded", "error_limit", "context_length"), "truncated"),
+    **dict.fromkeys(("token_limit", "time_limit", "max_new_tokens", "max_length", "incomplete"), "truncated"),
     **dict.fromkeys(("content_filter", "refusal", "safety", "sensitive", "recitation"), "refused"),
     **dict.fromkeys(("prohibited_content", "blocklist", "spii", "language", "image_safety"), "refused"),
-    **dict.fromkeys(("content_filtered", "guardrail_intervened", "error_toxic"), "refused"),
+    **dict.fromkeys(("content_filtered", "guardrail_intervened", "error_toxic", "content_policy"), "refused"),
+    **dict.fromkeys(("image_prohibited_content", "moderation", "unsafe", "policy_violation"), "refused"),
     **dict.fromkeys(("error", "abort", "network_error", "insufficient_system_resource"), "provider_error"),
     **dict.fromkeys(("malformed_function_call", "unexpected_tool_call", "load"), "provider_error"),
+    **dict.fromkeys(("malformed_response", "malformed_model_output", "timeout"), "provider_error"),
+    **dict.fromkeys(("not_finished", "cancelled", "user_cancel"), "provider_error"),
 }
 STOPPED = (  # it ended as it should: without a text, it is an empty one
     *("", "stop", "end_turn", "stop_sequence", "complete", "eos", "eos_token", "null"),
     *("tool_calls", "tool_use", "function_call"),
 )
-PARTS = {  # type of a part of a content that is a list -> what it holds
-    **dict.fromkeys(("text", "output_text"), "text"),
-    **dict.fromkeys(("thinking", "reasoning", "redacted_thinking"), "thoughts"),
+PARTS: dict[
+    str | None, str
+] = {  # type of a part of a content -> what it holds, where it is no part of thoughts
+    **dict.fromkeys(("text", "output_text", "summary_text", "message", None), "text"),
+    **dict.fromkeys(("thinking", "reasoning", "redacted_thinking", "reasoning_content"), "thoughts"),
+    **dict.fromkeys(("reasoning.text", "reasoning.summary", "reasoning.encrypted"), "thoughts"),
+    **dict.fromkeys(("reasoning_text", "thought"), "thoughts"),
     "refusal": "refusal",
 }
-THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # fields of a message
+# fields with thoughts, of a message or a part
+THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")
+THOUGHTS_INSIDE = (*THOUGHTS, "reasoningContent", "reasoningText")
+INSIDE = ("text", "refusal", "content", "value", "summary", *THOUGHTS_INSIDE)  # fields of a part
 FENCE = re.compile(r"```[a-z]*\n(.*?)\n?```", re.DOTALL)
 
 
@@ -57,13 +68,14 @@ class _Said:
 
 def answer_of(choice: Any, request: Request, model: Model, usage: Any) -> dict[str, Any]:
     """Fields of an Answer. ValueError, or what Python raises, for a shape that is none."""
-    said = _said(choice.get("message") or {"content": choice.get("text")}, request)
+    said = _said(choice.get("message") or choice.get("delta") or {"content": choice.get("text")}, request)
     reason = choice.get("finish_reason")
+    reason = reason.get("type") or reason.get("reason") if isinstance(reason, dict) else reason
     reason = clean(reason) if isinstance(reason, str) else None
     outcome, error = FINISH.get(_ending(reason), "ok"), None
     text = said.refusal or said.text or _arguments(said, request)
     if choice.get("error"):
-        outcome, error = broken(choice["error"])
+        outcome, error = broken(Refusal.coded(choice["error"]))
     elif outcome == "provider_error":
         error = f"the answer ended with {reason!r}"
     elif said.refusal:
@@ -91,13 +103,12 @@ def answer_of(choice: Any, request: Request, model: Model, usage: Any) -> dict[s
     }
 
 
-def broken(error: Any) -> tuple[str, str]:
+def broken(refusal: Refusal) -> tuple[str, str]:
     """Outcome and words of an error that came with status 200, in the place of an answer or inside of one."""
-    given = error if isinstance(error, dict) else {"message": error}
-    words = ": ".join(str(given[name]) for name in ("code", "message") if given.get(name))[:500]
-    if NOT_ALLOWED.search(words):
+    words = ": ".join(filter(None, (refusal.code, refusal.says)))[:500]
+    if concern(refusal, {}).kind == "prompt":
         return "refused", words
-    return "rate_limited" if str(given.get("code")) == "429" else "provider_error", words or str(error)[:500]
+    return "rate_limited" if refusal.status == 429 else "provider_error", words
 
 
 def _ending(reason: str | None) -> str:
@@ -112,6 +123,9 @@ def _said(message: Mapping[str, Any], request: Request) -> _Said:
         content = json.dumps(content, ensure_ascii=False) if json_of_it else [content]
     if isinstance(content, list):
         parts = list(_parts(content))
+        unknown = [told for kind, told in parts if not kind]
+        if unknown and len(unknown) == len(parts):
+            raise ValueError(f"a part of an answer is of the type {unknown[0]}")
         for name in ("text", "thoughts", "refusal"):
             setattr(said, name, "".join(text for kind, text in parts if kind == name))
         if not said.thoughts:
@@ -125,27 +139,34 @@ def _said(message: Mapping[str, Any], request: Request) -> _Said:
         raise ValueError(f"an answer's content is {type(content).__name__}, and neither text nor a list")
     if isinstance(refusal := message.get("refusal"), str):
         said.refusal = refusal
-    beside = next((message[name] for name in THOUGHTS if isinstance(message.get(name), str)), "")
-    said.thoughts = said.thoughts or beside.strip()
+    for name in THOUGHTS:
+        beside = _parts(message.get(name), "thoughts")
+        said.thoughts = said.thoughts or "".join(text for kind, text in beside if kind).strip()
     calls = message.get("tool_calls") or [{"function": message.get("function_call")}]
     said.tools = [call["function"] for call in calls if isinstance(call.get("function"), dict)]
     return said
 
 
-def _parts(content: list[Any]) -> Iterator[tuple[str, str]]:
-    """What the parts of a content hold, and their text. Thoughts may be a list of parts themselves."""
-    for part in content:
-        given = {"type": "text", "text": part} if isinstance(part, str) else part
-        kind = PARTS.get(given.get("type", "text"))
-        inside = next(
-            (given[name] for name in (given.get("type"), "text", "thinking") if name in given), None
-        )
-        if isinstance(inside, list):
-            yield from ((kind or "text", text) for _, text in _parts(inside))
-        elif kind and isinstance(inside, str):
-            yield kind, inside
-        elif kind != "thoughts":  # redacted ones have no text
-            raise ValueError(f"a part of an answer is of the type {given.get('type')!r}")
+def _parts(given: Any, kind: str = "text") -> Iterator[tuple[str, str]]:
+    """What the parts of a content hold, however deep, and their text; kind "" for a part that is none of
+    PARTS, with its type."""
+    if isinstance(given, str):
+        yield kind, given
+    elif isinstance(given, list):
+        for part in given:
+            yield from _parts(part, kind)
+    elif isinstance(given, dict):
+        told = given.get("type")
+        holds = PARTS.get(told if isinstance(told, str) else None, "")
+        field = next((name for name in INSIDE if given.get(name)), "")
+        if not holds or not (field or told):
+            yield "", repr(told)
+        elif field:
+            thoughts = given.get("thought") is True or field in THOUGHTS_INSIDE
+            inner = "thoughts" if thoughts else holds if kind == "text" else kind
+            yield from _parts(given[field], inner)
+    elif given is not None:
+        yield "", type(given).__name__
 
 
 def _arguments(said: _Said, request: Request) -> str:
@@ -153,6 +174,8 @@ def _arguments(said: _Said, request: Request) -> str:
     if request.schema is None or len(said.tools) != 1:
         return ""
     arguments = said.tools[0].get("arguments")
+    if isinstance(arguments, dict):
+        return json.dumps(arguments, ensure_ascii=False)
     return arguments if isinstance(arguments, str) else ""
 
 

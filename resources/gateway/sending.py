@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from threading import Condition
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from synth_assets.resources.gateway.pace import Rate
 from synth_assets.resources.gateway.request import Request, Row, about, most_of
 from synth_assets.resources.gateway.served import Served
 from synth_assets.resources.gateway.transport import Connection, Reply, blaming, connect, event_loop, failed
-from synth_assets.resources.gateway.trial import Trial
+from synth_assets.resources.gateway.trial import Doubts, Trial
 
 if TYPE_CHECKING:
     from synth_assets.resources.gateway.language_model import LanguageModel, Progress
@@ -38,7 +38,6 @@ SAY_WAITING = 3.0  # seconds of that, before it is said whom this process waits 
 BACKOFF = 0.5  # seconds before the second attempt; doubles, with jitter
 BACKLOG = 1_000  # requests that wait to be sent, before more are rendered
 QUIET = 3.0  # seconds without an answer, after which a person is told what the provider says
-DOUBTS = 5  # refusals for reasons unknown, none answered, after which nobody else is asked
 AHEAD = 8_000  # answers that may wait for one before them
 FINAL = (*REUSABLE, "over_budget")  # asking again now would bring nothing else
 
@@ -65,8 +64,7 @@ class Sending:
         self.total, self.on_progress = total, on_progress
         self.log, self.rate = owner.call_log, Rate(owner.call_log, model)
         self.rows: dict[str, Row] = {}  # those without an answer
-        self.done = 0
-        self.open = 0  # rows that wait for their answer
+        self.done, self.open = 0, 0  # rows that have, and that wait for, their answer
         self.backlog = max(BACKLOG, 2 * model.max_concurrency)
         self.condition = Condition()
         self.ready: deque[_Job] = deque()  # may be sent
@@ -75,8 +73,8 @@ class Sending:
         self.reached = False  # whether the endpoint has answered anything, be it an error
         self.future: Future[None] | None = None  # of `_run`, once there is something to ask
         self.began = time.monotonic() - owner.calls.seconds
-        self.accepted = False  # a prompt was answered: what is refused after all concerns that prompt
-        self.doubtful: list[tuple[_Job, Reply, float]] = []  # refused, maybe all prompts are
+        self.accepted = False  # a prompt was answered
+        self.doubts = Doubts()  # what was refused, and maybe all prompts are
         self.flying = 0  # calls
         self.heard = time.monotonic()  # when something was answered
         self.put_off = ("", 0.0)  # why a call waits for another attempt, and until when
@@ -181,20 +179,19 @@ class Sending:
         try:
             while self.stop is None and not self.closed:
                 self.changed.clear()
-                if self.accepted:
-                    self._believe()
+                self._believe()
                 if jobs := self._startable():
                     self._start(jobs)
                 elif self._hopeless():
-                    job, refused, _ = self.doubtful[0]
-                    self._stop(UserError(blaming(refused.fatal, job.rows[0].request)))
+                    job, refused, _ = self.doubts.held[0]
+                    self._stop(UserError(blaming(refused.fatal, job.rows[0].request, self.accepted)))
                 else:
                     await self.changed.wait()
         except Exception as error:
             self._stop(error)
         while self.tasks:  # save what is in flight
             await asyncio.wait(self.tasks)
-        for doubtful in self.doubtful:
+        for doubtful in self.doubts.taken():
             self._keep(*doubtful)
         self._write()
         self.log.release(sorted(self.claimed))  # of what waited for another attempt
@@ -223,7 +220,7 @@ class Sending:
     def _startable(self) -> list[_Job]:
         """Jobs that may start now, at the head of the queue."""
         jobs: list[_Job] = []
-        if len(self.doubtful) >= DOUBTS:
+        if self.doubts.many(self.accepted):
             return jobs
         for _ in range(min(self.pace.room(), self.trial.room(self.flying), len(self.ready))):
             job = self.ready[0]
@@ -307,7 +304,8 @@ class Sending:
         self.reached = self.reached or not result.away
         job.attempts += 1
         if result.unsure:
-            self.doubtful.append((job, result, latency_s))
+            before = next(self.log.rows([job.rows[0].asked]), {"error": None})["error"]
+            self.doubts.add((job, result, latency_s), len(job.rows), result.parts[0]["error"], before)
             return self.changed.set()
         if result.fatal:
             self._stop(UserError(result.fatal))
@@ -326,7 +324,7 @@ class Sending:
     def _try(self, result: Reply, outcome: str) -> None:
         """Whether the endpoint answers at all: after a few calls that failed, and none that did not, nobody
         else is asked."""
-        if result.answered or outcome == "refused":
+        if outcome in REUSABLE:
             self.trial.passed = True
         elif outcome in ("provider_error", "timed_out") and not self.trial.passed:
             self.pace.pause(BACKOFF * 2 ** self.trial.failed(result.parts[0]["error"]))
@@ -334,21 +332,23 @@ class Sending:
                 self._stop(self.connection.in_vain(self.trial.causes))
 
     def _believe(self) -> None:
-        """The endpoint takes such requests: what it refused concerns those prompts alone."""
-        for job, result, latency_s in self.doubtful:
-            self._keep(job, replace(result, parts=[{**result.parts[0], "outcome": "refused"}]), latency_s)
-        self.doubtful.clear()
+        """Where prompts are answered, what is refused for a reason unknown concerns that prompt, and is asked
+        again by the next run; unless many in a row are, and there are more to ask."""
+        if self.accepted and not (self.doubts.many(True) and self.doubts.rows < self.open):
+            for doubtful in self.doubts.taken():
+                self._keep(*doubtful)
 
     def _hopeless(self) -> bool:
         """Whether all that was asked was refused, and nothing is under way that may show that it need not."""
-        rows = sum(len(job.rows) for job, *_ in self.doubtful)
-        return bool(rows) and not self.flying and (len(self.doubtful) >= DOUBTS or rows == self.open)
+        in_vain = self.doubts.many(self.accepted) or self.doubts.rows == self.open
+        return bool(self.doubts.held) and not self.flying and in_vain
 
     def _keep(self, job: _Job, result: Reply, latency_s: float) -> None:
         """Give the answers to the rows; an endpoint may give fewer samples than asked for."""
         answered = result.answered and result.parts[0]["outcome"] in REUSABLE
         if answered:
             self.accepted, self.heard, self.put_off = True, time.monotonic(), ("", 0.0)
+            self.doubts.answered()
         parts = list(result.parts) * (1 if answered else len(job.rows))
         for row, part in zip(job.rows, parts, strict=False):
             dollars = cost(part, self.model.price)

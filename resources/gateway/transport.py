@@ -25,7 +25,7 @@ from synth_assets.resources.gateway import network
 from synth_assets.resources.gateway.models import Model, key_of
 from synth_assets.resources.gateway.network import Trouble
 from synth_assets.resources.gateway.pace import Pace, headroom
-from synth_assets.resources.gateway.refusals import Concern, Refusal, concern
+from synth_assets.resources.gateway.refusals import Concern, Refusal, concern, within
 from synth_assets.resources.gateway.wire import body_of, parsed, read, retry_after
 
 if TYPE_CHECKING:
@@ -151,7 +151,14 @@ class Connection:
             self.pace.answered()
             if wait_s := headroom(response.headers):
                 self.pace.pause(min(wait_s, self.model.timeout_s))
-            return Reply(read(parsed(response.content)), maybe_billed=True, answered=True)
+            data = parsed(response.content)
+            if wrong := within(data, body, self.scrub):
+                return self._told(*wrong, started, response.headers, data)
+            parts = read(data)
+            for part in parts:
+                if part["error"] and part["outcome"] != "invalid":
+                    part["error"] = self.scrub(part["error"])
+            return Reply(parts, maybe_billed=True, answered=True)
         except TimeoutError:
             self.pace.refused(started, 0.0)
             return failed("timed_out", f"no answer within {self.model.timeout_s:g} s", maybe_billed=True)
@@ -179,11 +186,17 @@ class Connection:
         return failed("provider_error", trouble.says, fatal="" if self.heard else self.advice(trouble))
 
     def _refused(self, error: APIStatusError, started: float, body: Mapping[str, Any]) -> Reply:
-        """A status of 4xx or 5xx: wait and ask again, take it as the answer, or give up the batch."""
+        """A status of 4xx or 5xx, of the endpoint or of what stands before it."""
         if elsewhere := self._elsewhere(error.response):
             return elsewhere
         refusal = Refusal.of(error, self.scrub)
-        about, status, says = concern(refusal, body), refusal.status, refusal.says
+        return self._told(refusal, concern(refusal, body), started, error.response.headers, error.body)
+
+    def _told(
+        self, refusal: Refusal, about: Concern, started: float, headers: Mapping[str, str], body: Any
+    ) -> Reply:
+        """What a refusal comes to: wait and ask again, take it as the answer, or give up the batch."""
+        status, says = refusal.status, refusal.says
         if about.kind == "prompt":
             return failed("refused", says)
         if about.kind == "misfit":
@@ -192,7 +205,7 @@ class Connection:
         if about.kind == "feature":
             return Reply((), learnt=True, says=self.learn(about, refusal))
         if about.kind == "heals":
-            wait_s = min(retry_after(error.response.headers, error.body), self.model.timeout_s)
+            wait_s = min(retry_after(headers, body), self.model.timeout_s)
             if status in OVERLOADED:
                 self.pace.refused(started, wait_s)
             outcome = "rate_limited" if status == 429 else "provider_error"
@@ -201,8 +214,7 @@ class Connection:
         if about.kind == "key" and status == 401:
             says = "the key was refused"  # providers like to quote it
         fatal, unsure = self.fatal(refusal, about), about.kind == "unsure"
-        words = says if unsure else f"{status}: {says}"
-        return failed("provider_error", words, fatal=fatal, unsure=unsure)
+        return failed("provider_error", f"{status or refusal.code}: {says}", fatal=fatal, unsure=unsure)
 
     def fatal(self, refusal: Refusal, about: Concern) -> str:
         """What a person is told of a refusal that cannot heal."""
@@ -212,8 +224,8 @@ class Connection:
                 trouble = network.by_proxy(refusal.status, refusal.says, self.url)
             return self.advice(trouble)
         where, name, key = self.model.endpoint, self.model.name, self.model.key_env
-        status, says = refusal.status, refusal.says
-        match about.kind:
+        status, says = refusal.status or 200, refusal.says
+        match about.name if about.kind == "unsure" else about.kind:
             case "key" if status == 401:
                 return f"{where} refused the key ({status}): set a valid one in the variable {key}."
             case "key":
@@ -277,7 +289,7 @@ def told_of(about: Concern, refusal: Refusal, model: Model) -> str:
             )
         case _ if about.instead is not None:
             return f"{model.endpoint} takes {about.name} of {about.instead} at most: so many are asked for"
-    why = f"{refusal.status}: {refusal.says[:200]}"
+    why = f"{refusal.status or 200}: {refusal.says[:200]}"
     return f"{model.endpoint} refused it ({why}): {did} from now on; `{line}` in models.yaml spares the try"
 
 
@@ -318,10 +330,13 @@ def connect(model: Model, base_url: str) -> Connection:
     return connection
 
 
-def blaming(fatal: str, request: Request) -> str:
-    """What a person is told of a refusal, with the prompt that it was of, since it may be that prompt's."""
+def blaming(fatal: str, request: Request, others: bool = False) -> str:
+    """What a person is told of a refusal, with the prompt that it was of, since it may be that prompt's.
+    `others`: were answered before."""
     prompt = " ".join(request.messages[-1]["content"].split())
-    return f"{fatal.rstrip('.')}. The prompt ends with {prompt[-80:]!r}."
+    said = f"{fatal}{'' if fatal.endswith(('.', '?')) else '.'} The prompt ends with {prompt[-80:]!r}."
+    kept = " So were those before it: what was answered is kept, and the same command goes on."
+    return said + kept * others
 
 
 def failed(outcome: str, error: str, **more: Any) -> Reply:

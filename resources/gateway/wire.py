@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.resources.gateway.answers import LIMITS, answer_of, broken
 from synth_assets.resources.gateway.pace import duration, headroom
+from synth_assets.resources.gateway.refusals import Refusal
 
 if TYPE_CHECKING:
     from synth_assets.resources.gateway.models import Model
@@ -87,8 +88,7 @@ def read(data: Any, request: Request, model: Model) -> list[dict[str, Any]]:
     are counted for a call as a whole: its samples share them by the length of their texts, an estimate. Of
     several samples, those that are broken are left out."""
     try:
-        wrong = data.get("error") or (data.get("object") == "error" and data)
-        if wrong and not data.get("choices"):
+        if not data.get("choices") and (wrong := Refusal.inside(data)):
             outcome, words = broken(wrong)
             return [{"outcome": outcome, "error": words}]
         usage, choices = data.get("usage"), list(data["choices"])

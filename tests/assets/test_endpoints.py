@@ -14,7 +14,7 @@ import pytest
 from synth_assets.cli import main
 from synth_assets.core.asking import OUTCOMES
 from synth_assets.resources.gateway import sending, trial
-from synth_assets.resources.gateway.refusals import Refusal
+from synth_assets.resources.gateway.refusals import Refusal, within
 from tests.assets.test_round import ROUND, ask
 from tests.endpoint import ADJECTIVES, Endpoint, Played, reviewer
 from tests.resources.gateway.networks import Proxy, forget_the_network
@@ -72,7 +72,7 @@ def test_refused_prompts_are_rows_with_reasons_and_do_not_stop_the_round(
     project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture
 ) -> None:
     """200 rows, 5 of them refused, by an endpoint that knows no temperature and no system either."""
-    names = ("OpenAI, context", "DeepSeek", "Alibaba", "OpenRouter, moderation", "words that nobody knows")
+    names = ("OpenAI, context", "DeepSeek", "Alibaba", "OpenRouter, moderation", "Moonshot")
     refused, lock = {}, Lock()
 
     def play(body: dict[str, Any]) -> Any:
@@ -101,13 +101,15 @@ def test_refused_prompts_are_rows_with_reasons_and_do_not_stop_the_round(
 
 
 def test_a_reasoning_model_generates_judges_and_labels(project: Path, endpoint: Endpoint, edit) -> None:
-    """One that refuses the limit by its old name, temperatures, log-probabilities and a system."""
+    """One that refuses the limit by its old name, temperatures, log-probabilities and a system; and whose
+    thoughts are in no text, list, rating or label."""
     (project / "models.yaml").write_text(
         f"thinker:\n  name: m\n  base_url: {endpoint.url}\n  system: user\n  reasoning: {{tokens: 500}}\n"
         "  parameters: {max_tokens: null, max_completion_tokens: 100, temperature: null, logprobs: null}\n"
     )
     edit("rows: 6", "rows: 6\nmodel: thinker\nannotator: {k: 4, max_tokens: 20}\nmetrics: {model_alone: 2}")
     edit("  duplicate: {}", "  judge: {at_least: 4, max_tokens: 30}\n  label_agreement: {}")
+    edit("tone: [angry, calm, witty]", 'tone: {ask: "List {n} tones.", n: 2}')
     names = ("OpenAI, limit", "OpenAI, temperature", "no log-probabilities", "Gemma's template")
 
     def play(body: dict[str, Any]) -> Any:
@@ -115,12 +117,14 @@ def test_a_reasoning_model_generates_judges_and_labels(project: Path, endpoint: 
             return answer
         asked = body["messages"][-1]["content"]
         label = "negative" if "Sentiment:" in asked else "5" if "from 0 to 5" in asked else reviewer(body)
-        return {"choices": [message(f"<think>Is it positive, 1 or 2?</think>\n\n{label}")]}
+        label = "- angry\n- calm" if asked.startswith("List") else label
+        return {"choices": [message(f"<think>- Is it positive, 1 or 2?\n- so</think>\n\n{label}")]}
 
     endpoint.play = play
     assert main(["run", "reviews", "--round", ROUND]) == 0
     assert {body["max_completion_tokens"] for body in endpoint.requests} == {600}
     assert ask("select min(judge), max(judge) from reviews.scores") == [(5.0, 5.0)]
+    assert ask("select distinct tone from reviews.conditions order by 1") == [("angry",), ("calm",)]
     assert ask("select count(*) from reviews.scores where label_logprobs is null") == [(0,)]
     assert all(answered is None for name in names for answered in map(REFUSED[name], endpoint.requests))
 
@@ -165,7 +169,7 @@ def test_what_an_endpoint_does_not_take_is_left_out_of_all_that_is_in_flight(
             if answer := REFUSED[name](body):
                 return answer
         text = f"the film number {next(said)} is {ADJECTIVES[len(endpoint.requests) % 10]}"
-        return {"choices": [message(json.dumps({"text": text, "stars": 4}))]}
+        return {"choices": [message(f"<think>{{}}</think>{json.dumps({'text': text, 'stars': 4})}")]}
 
     endpoint.delay_s, endpoint.play = 0.05, play
     assert main(["run", "reviews", "--round", ROUND]) == 0
@@ -190,7 +194,8 @@ def test_whatever_json_an_endpoint_answers_with_the_round_is_whole(
     """Each row has an outcome, and no answer is paid for a third time; so have those of a judge."""
     edit("rows: 6", "rows: 45")
     edit("  words: {between: [2, 40]}\n  duplicate: {}", "  judge: {at_least: 0}")
-    bodies, turns, given = whatever(60), count(), dict[int, Any]()
+    bodies = [body for body in whatever(60) if not within(body, {}, str)]  # codes that stop a run
+    turns, given = count(), dict[int, Any]()
 
     def play(body: dict[str, Any]) -> Any:
         turn = given.setdefault(body["seed"], next(turns))

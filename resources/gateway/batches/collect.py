@@ -23,7 +23,7 @@ from synth_assets.resources.gateway.batches import api, records
 from synth_assets.resources.gateway.batches.api import Gone, State, Unavailable
 from synth_assets.resources.gateway.batches.records import Batch, Batched
 from synth_assets.resources.gateway.budget import Budget, cost, total, used
-from synth_assets.resources.gateway.refusals import ALL, Refusal, concern
+from synth_assets.resources.gateway.refusals import ALL, Refusal, concern, within
 from synth_assets.resources.gateway.sending import ATTEMPTS
 from synth_assets.resources.gateway.transport import blaming, connect
 from synth_assets.resources.gateway.wire import body_of, read
@@ -121,7 +121,7 @@ class _Collection:
             self._settle(identities, partial(self._unanswered, status, f"batch {provider_id} {status}{says}"))
         if self.doubt and not (self.accepted or self.refused):
             with self.log.transaction() as execute:
-                records.relearn(execute, replace(self.batch, refused=self.doubt))
+                records.relearn(execute, replace(self.batch, doubt=self.doubt))
         records.note(self.log, batch.key, "status", status)
         counts = ", ".join(f"{n:,} {outcome}" for outcome, n in sorted(self.outcomes.items()))
         return f"{provider_id} {status}: {counts or 'nothing new'}{says}"
@@ -160,7 +160,8 @@ class _Collection:
                 data = json.loads(line)
                 found.setdefault(str(data["custom_id"]), data)
                 response = data.get("response")
-                self.accepted |= isinstance(response, dict) and response.get("status_code") == 200
+                body = response.get("body") if isinstance(response, dict) else None
+                self.accepted |= isinstance(body, dict) and bool(body.get("choices"))
             except (ValueError, LookupError, TypeError, RecursionError):
                 self.broken = self.broken or bool(line.strip())
         return found
@@ -194,26 +195,32 @@ class _Collection:
     def _answer(self, line: Mapping[str, Any], asked: Batched) -> _End:
         response, error = line.get("response") or {}, line.get("error")
         status, body = response.get("status_code"), response.get("body") or {}
+        sent, scrub = body_of(self.batch.model, asked.request, 0, 1, self.batch.learnt), self.connection.scrub
         if status == 200 and not error:
-            return _End(read(body, asked.request, self.batch.model)[0], billed=True)
-        refusal = Refusal.said(status or 0, error or body, self.connection.scrub)
+            if (wrong := within(body, sent, scrub)) is None:
+                return _End(read(body, asked.request, self.batch.model)[0], billed=True)
+            refusal, about = wrong
+            status = refusal.status or status
+        else:
+            refusal = Refusal.said(status or 0, error or body, scrub)
+            about = concern(refusal, sent)
         if refusal.code == "batch_expired":
             return self._failed(refusal.says, "timed_out")
-        about = concern(refusal, body_of(self.batch.model, asked.request, 0, 1, self.batch.learnt))
         if about.kind in ALL:
             self.refused = self.refused or self.connection.fatal(refusal, about)
         elif about.kind == "unsure" and status:
             self.doubt = self.doubt or blaming(self.connection.fatal(refusal, about), asked.request)
         elif about.kind == "misfit":
             return _End({"outcome": "invalid", "text": refusal.text, "error": refusal.says}, billed=True)
-        if about.kind == "prompt" or (about.kind == "unsure" and status and self.accepted):
+        if about.kind == "prompt":
             return self._failed(refusal.says, "refused")
         if about.kind == "feature":
             self.learnt[about.name] = about.instead
             self.says += filter(None, [self.connection.learn(about, refusal)])
         heals = status is None or about.kind in ("heals", "feature")
         says = f"{status or refusal.code}: {refusal.says}"
-        return self._failed(says, spent=1 if heals else ATTEMPTS)
+        outcome = "rate_limited" if status == 429 and heals else "provider_error"
+        return self._failed(says, outcome, spent=1 if heals else ATTEMPTS)
 
     def _unanswered(self, status: str, says: str, _: Batched) -> _End:
         """What becomes of a request that is in no file. Who cancels a batch does not want another one."""

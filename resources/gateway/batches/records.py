@@ -47,17 +47,19 @@ class Batch:
     waiting: int = 0  # requests that are with the provider
     learnt: Mapping[str, Any] = field(default_factory=dict)  # what the endpoint refuses, see `wire.body_of`
     refused: str = ""  # why no request can succeed, if that was seen
+    doubt: str = ""  # why it may be that none can: all were refused, for a reason unknown
 
     @classmethod
     def of(cls, *row: Any) -> Batch:
         """From the values of COLUMNS, and the number of requests that wait."""
         key, provider_id, process, model, endpoint, caps, *rest = row
         known = json.loads(model)
-        cost, learnt, refused = known.pop("price"), known.pop("learnt", {}), known.pop("refused", "")
+        cost, learnt = known.pop("price"), known.pop("learnt", {})
+        refused, doubt = known.pop("refused", ""), known.pop("doubt", "")
         price = Price.model_validate(cost) if cost else None
         limits = [Cap(**cap) for cap in json.loads(caps)]
         batch = cls(key, provider_id, process, Model(**known), price, endpoint, limits, *rest)
-        return replace(batch, learnt=learnt, refused=refused)
+        return replace(batch, learnt=learnt, refused=refused, doubt=doubt)
 
     def row(self) -> list[Any]:
         """The values of COLUMNS."""
@@ -72,7 +74,7 @@ class Batch:
         """How to ask the model later, and what that costs, as JSON."""
         cost = self.price.model_dump(mode="json", by_alias=True) if self.price else None
         known = {name: getattr(self.model, name) for name in REACH}
-        found = {"learnt": dict(self.learnt), "refused": self.refused}
+        found = {"learnt": dict(self.learnt), "refused": self.refused, "doubt": self.doubt}
         return json.dumps({**known, "price": cost, **found}, default=dict)
 
     @property
@@ -186,14 +188,13 @@ def relearn(execute: Execute, batch: Batch) -> None:
     execute("UPDATE batches SET model = ? WHERE key = ?", (batch.reach, batch.key))
 
 
-def refused(log: CallLog, asset: str, partition: str) -> str:
-    """Why no request of a partition can succeed, if its batches that have ended say so; said once: they are
-    forgotten, and the next run asks again."""
+def refused(log: CallLog, asset: str, partition: str) -> tuple[str, str]:
+    """Why no request of a partition can succeed, and why it may be that none can, if its batches that have
+    ended say so. Who tells it forgets them (`forget`), and the next run asks again."""
     query = f"SELECT {COLUMNS} FROM batches WHERE asset = ? AND partition_key = ? AND NOT {UNFINISHED}"
-    why = next(filter(None, (Batch.of(*row).refused for row in log.execute(query, (asset, partition)))), "")
-    if why:
-        forget(log, asset, partition)
-    return why
+    batches = [Batch.of(*row) for row in log.execute(query, (asset, partition))]
+    certain = next((batch.refused for batch in batches if batch.refused), "")
+    return certain, next((batch.doubt for batch in batches if batch.doubt), "")
 
 
 def learnt(log: CallLog, endpoint: str, name: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
-from synth_assets.core.asking import Answer
+from synth_assets.core.asking import REUSABLE, Answer
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import seed_from
 from synth_assets.resources.call_log.database import chunks
@@ -60,14 +60,19 @@ def answers(owner: LanguageModel, model: Model, requests: Iterable[Request]) -> 
     """One answer a request, as `LanguageModel.stream` gives them; what the call log does not have is
     submitted. Pending as long as requests are with the provider; UserError for what asking again cannot heal.
     What failed in ATTEMPTS batches, or so that another batch would not mend it, is an answer too."""
-    whose = (str(owner.context.get(name)) for name in ("asset", "partition_key"))
-    if why := records.refused(owner.call_log, *whose):
-        raise UserError(why)
+    whose = str(owner.context.get("asset")), str(owner.context.get("partition_key"))
+    refused, doubt = records.refused(owner.call_log, *whose)
+    if refused:
+        records.forget(owner.call_log, *whose)
+        raise UserError(refused)
     check(model, owner.budget.caps)
     owner.budget.check_price(model.name, model.price)
     submission = _Submission(owner, model)
     for chunk in chunks(requests):
         submission.feed(chunk)
+    if doubt and not any(answer.outcome in REUSABLE for answer in submission.answers.values()):
+        records.forget(owner.call_log, *whose)
+        raise UserError(doubt)
     submission.end()
     if submission.pending:
         raise Pending(submission.names())

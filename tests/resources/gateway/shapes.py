@@ -22,7 +22,7 @@ class Shape(NamedTuple):
     error: str = ""
 
 
-def message(content: Any, finish: str | None = "stop", **more: Any) -> dict[str, Any]:
+def message(content: Any, finish: Any = "stop", **more: Any) -> dict[str, Any]:
     """A choice of the chat API."""
     return {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": content, **more}}
 
@@ -33,9 +33,12 @@ def _tool(arguments: str) -> dict[str, Any]:
     }
 
 
+BLOCK = {"type": "text", "text": TEXT}
+SUMMARY = {"type": "reasoning", "summary": [{"type": "summary_text", "text": THOUGHTS}]}
 MISTRAL = {"type": "thinking", "thinking": [{"type": "text", "text": THOUGHTS}]}
 SHAPES = {
     "plain": Shape(message(TEXT)),
+    "an answer as of a stream": Shape({"finish_reason": "stop", "delta": {"content": TEXT}}),
     "DeepSeek R1, thoughts in the text": Shape(
         message(f"<think>\n{THOUGHTS}\n</think>\n\n{TEXT}"), thoughts=THOUGHTS
     ),
@@ -82,6 +85,37 @@ SHAPES = {
         message([{"type": "thinking", "thinking": THOUGHTS}, {"type": "text", "text": TEXT}]),
         thoughts=THOUGHTS,
     ),
+    **{
+        f"{name}, thoughts among the parts": Shape(message([part, BLOCK]), thoughts=THOUGHTS)
+        for name, part in {
+            "Databricks": SUMMARY,
+            "Bedrock": {"reasoningContent": {"reasoningText": {"text": THOUGHTS}}},
+            "Gemini": {"type": "text", "text": THOUGHTS, "thought": True},
+            "SGLang": {"type": "reasoning_content", "reasoning_content": THOUGHTS},
+        }.items()
+    },
+    **{
+        f"{name}, beside the text": Shape(message([part, BLOCK]))
+        for name, part in {
+            "Mistral, a reference": {"type": "reference", "reference_ids": [1]},
+            "a kind of part that nobody knows": {"type": "new", "text": "what is this?"},
+            "a part that is null": {"type": "text", "text": None},
+        }.items()
+    },
+    "a part that holds parts": Shape(message([{"type": "message", "content": [BLOCK]}])),
+    "a part whose text is a value": Shape(message([{"type": "text", "text": {"value": TEXT}}])),
+    **{
+        f"{name}, nothing but thoughts": Shape(
+            message("", **{field: blocks}), "provider_error", "", THOUGHTS, "left no answer"
+        )
+        for name, field, blocks in (
+            ("OpenRouter", "reasoning_details", [{"type": "reasoning.text", "text": THOUGHTS}]),
+            ("OpenRouter, o3", "reasoning_details", [{"type": "reasoning.summary", "summary": THOUGHTS}]),
+            ("LiteLLM", "thinking_blocks", [{"type": "thinking", "thinking": THOUGHTS, "signature": "x"}]),
+            ("Ollama", "reasoning", {"content": THOUGHTS}),
+        )
+    },
+    "TGI, why it ended is an object": Shape(message(TEXT, {"type": "length", "length": 30}), "truncated"),
     "two parts of text": Shape(message([{"type": "text", "text": "Please help, "}, "my card was stolen."])),
     "a refusal in its field": Shape(message(None, refusal="I cannot."), "refused", "I cannot."),
     "a refusal as a part": Shape(
@@ -95,7 +129,7 @@ SHAPES = {
     **{
         f"ended with {reason}": Shape(message(TEXT, reason), outcome)
         for outcome, reasons in {
-            "truncated": ("length", "max_tokens", "MAX_TOKENS", "model_length", OUT_OF_ROOM),
+            "truncated": ("length", "max_tokens", "MAX_TOKENS", "model_length", "token_limit", OUT_OF_ROOM),
             "refused": ("content_filter", "content-filter", "refusal", "safety", "SAFETY", "RECITATION"),
             "ok": ("stop", "STOP", "end_turn", "eos", "COMPLETE", "a word that nobody knows", None),
         }.items()
@@ -134,7 +168,8 @@ NO_ANSWERS = {  # whole bodies with status 200 -> words of the error
     "a picture": ({"choices": [message([{"type": "image_url"}])]}, "of the type 'image_url'"),
     "a number": ({"choices": [message(7)]}, "content is int"),
     "an object": ({"choices": [message({"text2": "so"})]}, "of the type None"),
-    "vLLM, an error": ({"object": "error", "message": "no such thing", "code": 400}, "400: no such thing"),
+    "vLLM, an error": ({"object": "error", "message": "no such thing", "code": 500}, "500: no such thing"),
+    "one without a code": ({"error": {"message": "computer says no"}}, "computer says no"),
     "a stream": (
         Played(200, b'data: {"choices": [{"delta": {}}]}\n\ndata: [DONE]\n\n'),
         "a stream of events, which nobody asked for",
@@ -215,6 +250,15 @@ REFUSED = {
         400, {"object": "error", "message": CONTEXT, "type": "BadRequestError", "code": 400}, "prompt"
     ),
     "nginx, too large": Refused(413, "<html><head><title>413 Too Large</title></head></html>", "prompt"),
+    "Moonshot": Refused(
+        400, {"error": {"message": "The request was rejected", "type": "content_filter"}}, "prompt"
+    ),
+    "OpenAI, more than a minute's tokens": Refused(
+        429,
+        _error("Request too large for m on tokens per min (TPM): Limit 30000, Requested 31538.", "tokens"),
+        "prompt",
+    ),
+    "an error inside of an answer": Refused(200, {"error": {"code": 400, "message": CONTEXT}}, "prompt"),
     "DeepSeek": Refused(400, _error("Content Exists Risk", "invalid_request_error"), "prompt"),
     "OpenAI, prompt": Refused(400, _error("Invalid prompt: it was not allowed", "invalid_prompt"), "prompt"),
     "Azure": Refused(400, _error("The response was filtered", "content_filter", "prompt"), "prompt"),
@@ -303,6 +347,14 @@ REFUSED = {
         403, _error("Project `p` does not have access to model `m`", "model_not_found"), "model"
     ),
     "OpenAI, a country": Refused(403, _error("Country, region, or territory not supported"), "key"),
+    "xAI, a wrong key": Refused(400, {"error": "Incorrect API key provided: xa***"}, "key"),
+    "a web page that says no": Refused(403, "<title>Attention Required!</title>", "unsure", "key"),
+    "no credit, inside of an answer": Refused(
+        200, {"error": {"code": 402, "message": "Insufficient credits"}}, "account"
+    ),
+    "no such model, inside of an answer": Refused(
+        200, {"error": {"code": "404", "message": "No endpoints found for m"}}, "model"
+    ),
     "Ollama, no such model": Refused(404, {"error": "model 'm' not found"}, "model"),
     "a proxy": Refused(407, "", "proxy"),
     "nginx, TLS": Refused(400, "The plain HTTP request was sent to HTTPS port", "tls"),

@@ -320,7 +320,7 @@ def test_a_request_that_the_provider_refuses_is_not_sent_again(
     provider.script(statuses={"long": 400})
     partition.ask("short", "too long")
     partition.collect()
-    assert partition.outcomes("short", "too long") == ["ok", "refused"]
+    assert partition.outcomes("short", "too long") == ["ok", "provider_error"]
     assert len(provider.batches) == 1
 
 
