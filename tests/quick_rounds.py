@@ -37,6 +37,7 @@ def quick_rounds() -> Iterator[None]:
 
 def patch_ours(patch: pytest.MonkeyPatch) -> None:
     from synth_assets.assets import rounds
+    from synth_assets.recipe import schema
     from synth_assets.report import charts
 
     def but_for_numbers(*chart: Any) -> str:
@@ -46,10 +47,16 @@ def patch_ours(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(os, "fsync", lambda _: None)
     patch.setattr(charts, "markdown", made_once(charts.markdown, but_for_numbers))
 
+    def methods() -> str:
+        return repr([registry.known for registry, _ in schema.KINDS])
+
+    patch.setattr(schema, "schema", made_once(schema.schema, methods))
+
 
 def patch_dagster(patch: pytest.MonkeyPatch) -> None:
     from alembic.script import ScriptDirectory
     from dagster import DagsterEventType
+    from dagster._core.instance.runs.run_domain import RunDomain
     from dagster._core.log_manager import DagsterLogManager
     from dagster._core.storage.event_log.sqlite import sqlite_event_log
     from dagster._core.storage.runs.sqlite import sqlite_run_storage
@@ -81,6 +88,7 @@ def patch_dagster(patch: pytest.MonkeyPatch) -> None:
             log(self, level, msg, dagster_event, *more, **named)
 
     patch.setattr(DagsterLogManager, "log_dagster_event", log_what_is_read)
+    patch.setattr(RunDomain, "_log_asset_planned_events", lambda *_: None)
 
 
 def empty_files() -> dict[str, bytes]:

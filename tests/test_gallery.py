@@ -121,7 +121,7 @@ def test_the_gallerys_methods_run_with_the_embedded_model(
     """A row a cell, a few words an answer. Most answers of so small a model do not fit: they are rows with
     their reasons, and where a step has no other, its check stops the round."""
     sampling_for = Request.sampling_for
-    monkeypatch.setattr(Request, "sampling_for", lambda *given: {**sampling_for(*given), "max_tokens": 40})
+    monkeypatch.setattr(Request, "sampling_for", lambda *given: {**sampling_for(*given), "max_tokens": 12})
     monkeypatch.setattr("synth_assets.generation.conditions.asking.ROUNDS", 1)
     for system in systems:
         recipe = small(system)

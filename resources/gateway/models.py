@@ -19,7 +19,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
@@ -51,9 +51,12 @@ def models_file() -> Path:
 
 def named_models(path: Path) -> dict[str, NamedModel]:
     """Alias -> model. UserError names file, line and field of what is wrong."""
-    if not path.exists():
-        return {}
-    document = strict_yaml.read(path)
+    return dict(_named(path, path.read_bytes())) if path.exists() else {}
+
+
+@lru_cache(maxsize=8)  # asked for each stage's version
+def _named(path: Path, content: bytes) -> dict[str, NamedModel]:
+    document = strict_yaml.read(path, content)
     try:
         return TypeAdapter(dict[str, NamedModel]).validate_python(document.content)
     except ValidationError as error:

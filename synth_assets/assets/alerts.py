@@ -46,16 +46,20 @@ def tell(recipe: Recipe, keeper: Keeper, nights: Sequence[Night], told: str | No
     """Tell the webhook of each night that needs somebody, once a cause, and when none is whole for a while;
     with `tell: always` of each that is whole, too. Takes and returns what was told so far."""
     before: dict[str, str] = json.loads(told or "{}")
-    url = os.environ.get(WEBHOOK)
+    url = os.environ.get(WEBHOOK, "")
     late = keeper.late() if url else ""
     now = {night.round: before.get(night.round, "") for night in nights}
-    if url and late and (late == before.get(LATE) or not post(url, _body(recipe, late, state=LATE))):
-        now[LATE] = late
+    if late:
+        if late != before.get(LATE) and post(url, _body(recipe, late, state=LATE)):
+            url = ""  # it takes nothing now, and may take long to say so: the rest is told at the next look
+        else:
+            now[LATE] = late
     for night in nights:
         if url and needs_telling(recipe, night) and night.said != now[night.round]:
             (row,) = note(recipe, keeper.lake, [night])
-            if not post(url, of_a_night(recipe, night, row, keeper.made.red(night.round))):
-                now[night.round] = night.said  # else it was not taken: it is told at the next look
+            if post(url, of_a_night(recipe, night, row, keeper.made.red(night.round))):
+                break
+            now[night.round] = night.said
     return json.dumps({of: words for of, words in now.items() if words})
 
 

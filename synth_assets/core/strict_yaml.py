@@ -36,9 +36,9 @@ class Document:
             yield Mistake(message, code, str(self.path), self.line(where), ".".join(where) or None, fix)
 
 
-def read(path: Path) -> Document:
+def read(path: Path, content: bytes | None = None) -> Document:
     """The file's mapping. UserError when it is not UTF-8, not YAML, no mapping, or repeats a field."""
-    document = parse(path)
+    document = parse(path, content)
     if document.twice:
         raise refused(document.twice)
     return document

@@ -185,6 +185,7 @@ class Line:
     stale: str = ""
     then: str | None = None
     file: str = "recipes/reviews.yaml"
+    free: bool = False  # it asks nothing, and stands beside the others that do not
 
 
 def every(n: int, *kinds: str) -> dict[str, int]:
@@ -268,7 +269,7 @@ LINES = [
     Line("a seed row removed", f"{SHOWN},negative\n", "", {}, "seeds", file="seeds.csv"),
     Line("an asset in the place of the seeds' file", "file: seeds.csv", "asset: my/table", {}, "seeds"),
     Line("the size of a split", "test: 4", "test: 2", {}, "seeds"),
-    Line("how seeds are drawn, read or typed", "seeds.csv,", "seeds.csv, read: {},", {}, "seeds"),
+    Line("how seeds are drawn, read or typed", "seeds.csv,", "seeds.csv, read: {},", {}, "seeds", free=True),
     Line("the model", "model: generator", "model: other", every(12), CHAIN),
     Line(
         "the model's entry in models.yaml",
@@ -283,6 +284,7 @@ LINES = [
         "name: strong,",
         "name: strong, max_concurrency: 2, headers: {X-Path: PATH}, structured: words, system: user,",
         file="models.yaml",
+        free=True,
     ),
     Line(
         "a step's temperature",
@@ -298,8 +300,15 @@ LINES = [
         every(12, "text", "label"),
         "generations",
     ),
-    Line("a filter's threshold", "between: [2, 40]", "between: [2, 30]", {}, "filtered"),
-    Line("a filter added", "  duplicate: {}", "  duplicate: {}\n  refusal: {}", {}, "scores, filtered"),
+    Line("a filter's threshold", "between: [2, 40]", "between: [2, 30]", {}, "filtered", free=True),
+    Line(
+        "a filter added",
+        "  duplicate: {}",
+        "  duplicate: {}\n  refusal: {}",
+        {},
+        "scores, filtered",
+        free=True,
+    ),
     Line(
         "a scorer's prompt", "model: judge, k: 4", "model: judge, k: 2", every(15, "label"), "scores, metrics"
     ),
@@ -311,28 +320,39 @@ LINES = [
         "scores, metrics",
     ),
     Line("the judge's model", "model: judge", "model: another_judge", every(15, "label"), "scores, metrics"),
-    Line("a method of one's own", '"; "', '";"', {}, "scores, filtered", file="own_methods.py"),
-    Line("the weights", "power: 2", "power: 1", {}, "weighted"),
-    Line("the levelling of weights", "power: 2,", "power: 2, levelled: false,", {}, "weighted"),
-    Line("label enhancement", "rows: 6", "rows: 6\nlabelled: {by: label_agreement}", {}, "labelled"),
+    Line("a method of one's own", '"; "', '";"', {}, "scores, filtered", file="own_methods.py", free=True),
+    Line("the weights", "power: 2", "power: 1", {}, "weighted", free=True),
+    Line(
+        "the levelling of weights", "seeds: 0.25", "seeds: 0.25, levelled: false", {}, "weighted", free=True
+    ),
+    Line(
+        "label enhancement", "rows: 6", "rows: 6\nlabelled: {by: label_agreement}", {}, "labelled", free=True
+    ),
     Line("labels by people", "rows: 6", "rows: 6\nlabelled: {human: people.csv}", {}, "labelled"),
-    Line("the student", "model_alone: 3", "model_alone: 3, student: false", {}, "metrics"),
+    Line("the student", "model_alone: 3", "model_alone: 3, student: false", {}, "metrics", free=True),
     Line("an evaluation", "model_alone: 3", "model_alone: 4", every(1, "label"), "metrics"),
-    Line("the schedule", "0 2 * * *", "0 3 * * *"),
+    Line("the schedule", "0 2 * * *", "0 3 * * *", free=True),
     Line(
         "how failed nights are made up, and how many rounds stay",
-        '"0 2 * * *"',
-        '{cron: "0 2 * * *", catch_up: 3, tries: 2, keep: 90}',
+        "schedule: ",
+        "schedule:\n  catch_up: 3\n  tries: 2\n  keep: 90\n  cron: ",
+        free=True,
     ),
-    Line("the budget", "rows: 6", "rows: 6\nbudget: {tokens: {day: 1000000}}"),
+    Line("the budget", "rows: 6", "rows: 6\nbudget: {tokens: {day: 1000000}}", free=True),
     Line(
-        "a comment or the order of keys", "rows: 6\nmodel: generator\n", "# so\nmodel: generator\nrows: 6\n"
+        "a comment or the order of keys",
+        "model: generator\nannotator: {model: judge, k: 4}\n",
+        "# so\nannotator: {model: judge, k: 4}\nmodel: generator\n",
+        free=True,
     ),
-    Line("the version of this software", "", ""),
+    Line("the version of this software", "", "", free=True),
 ]
 
 
-@pytest.mark.parametrize("line", LINES, ids=[line.name for line in LINES])
+TOGETHER = [line for line in LINES if line.free]
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if not line.free], ids=lambda line: line.name)
 def test_an_edit_makes_and_pays_again_what_the_table_says(
     line: Line, copy: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,6 +377,22 @@ def test_an_edit_makes_and_pays_again_what_the_table_says(
         assert set(paid) == set(line.paid)
     assert set(paid) <= {"idea", "draft", "text", "label"}
     assert stale(recipe) == set()
+
+
+def test_edits_that_ask_nothing_make_again_what_the_table_says(
+    copy: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One by one for what is stale, and all together for what the next run pays."""
+    for line in TOGETHER:
+        before = (copy / line.file).read_text()
+        edit(copy, line, monkeypatch)
+        assert stale(recipe_of(copy)) == parts(line.stale), line.name
+        (copy / line.file).write_text(before)
+    for line in TOGETHER:
+        edit(copy, line, monkeypatch)
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert endpoint.requests == []
+    assert stale(recipe_of(copy)) == set()
 
 
 def edit(folder: Path, line: Line, patch: pytest.MonkeyPatch) -> None:

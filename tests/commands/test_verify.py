@@ -179,7 +179,7 @@ def test_a_warehouse_whose_building_is_killed_anywhere_shows_the_old_or_the_new_
     stages = tables.schemas(recipe), tables.stages(recipe)
     before, after = project / "before", project / "after"
     Warehouse(before / "warehouse.duckdb", project / "lake").show("old", *stages)
-    for n, death in enumerate(before_each_line("resources/storage/warehouse.py", step=3)):
+    for n, death in enumerate(before_each_line("resources/storage/warehouse.py", step=7)):
         shutil.copytree(before, after)
         lake = project / f"lake_{n}"
         shutil.copytree(project / "lake", lake)

@@ -183,7 +183,7 @@ root = Path(sys.argv[1])
 recipe = load(root / "recipes" / "reviews.yaml")
 lake, warehouse = Lake(root / "lake"), Warehouse(root / "warehouse.duckdb", root / "lake")
 partition = {"round": "2026-11-22", "cell": "negative"}
-for i in range(24):
+for i in range(12):
     table = pd.DataFrame({**partition, "yield": 0.5, "rows": range(1000 * (1 + i % 2))})
     lake.write("reviews", "feedback", partition, tables.to_arrow(recipe, "feedback", table))
     changed = recipe.model_copy(update={"conditions": {"label": "labels", f"c{i % 2}": {"x": 1.0}}})
