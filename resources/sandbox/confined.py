@@ -1,11 +1,13 @@
 """The inside of the sandbox: this file is run by path, confines its own process, then runs the program.
 
-Standard library only. Arguments: folder, seconds of processor time, MiB of memory, descriptor of the program.
+Standard library only. Arguments: folder, seconds of processor time, MiB of memory, and two descriptors: of a
+secret with the program behind it, and of where it is shown that the program came to its end.
 See synth_assets.resources.sandbox.python for what each layer holds off.
 """
 
 from __future__ import annotations
 
+import _blake2
 import builtins
 import ctypes
 import os
@@ -15,6 +17,7 @@ import sys
 from typing import Any, NoReturn
 
 OUT_OF_MEMORY, FORBIDDEN = 97, 98  # exit codes
+SECRET_BYTES = 32
 FILE_BYTES = 16 * 2**20  # of one file, and of what is printed
 FOLDER_BYTES = 64 * 2**20
 SYSTEM_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo")
@@ -48,7 +51,7 @@ CLONE = {"x86_64": (0xC000003E, 56), "aarch64": (0xC00000B7, 220)}  # audit arch
 FORBIDDEN_EVENTS = (
     *("socket.", "subprocess.", "ctypes.", "pty.", "syslog.", "resource.", "webbrowser.", "winreg."),
     *("os.fork", "os.exec", "os.posix_spawn", "os.spawn", "os.system", "os.startfile", "os.kill"),
-    *("signal.pthread_kill", "sqlite3.enable_load_extension"),
+    *("signal.pthread_kill", "sqlite3.enable_load_extension", "sys.settrace"),
 )
 READS = ("os.listdir", "os.scandir", "os.chdir", "os.walk", "os.fwalk", "os.getxattr", "os.listxattr")
 WRITES = (
@@ -57,9 +60,9 @@ WRITES = (
 )
 
 
-def limit(seconds: int, memory_mib: int) -> None:
+def limit(seconds: int | None, memory_mib: int) -> None:
     """Limits of the kernel for one process; a program cannot raise them again."""
-    limits = {"CPU": seconds, "AS": memory_mib * 2**20, "FSIZE": FILE_BYTES}
+    limits = {"AS": memory_mib * 2**20, "FSIZE": FILE_BYTES} | ({"CPU": seconds} if seconds else {})
     for name, value in {**limits, "NOFILE": 64, "NPROC": 64, "CORE": 0}.items():
         number = getattr(resource, f"RLIMIT_{name}")
         hard = value + 1 if name == "CPU" else value  # the soft limit tells why, the hard one kills
@@ -194,10 +197,13 @@ def audit(folder: str, readable: list[str]) -> None:
     sys.addaudithook(hook)
 
 
-def run(program: str, names: dict[str, Any]) -> int:
-    """Exit code of the program; what went wrong is the last line on standard error."""
+def run(program: str, names: dict[str, Any], secret: bytes, reached: int) -> int:
+    """Exit code of the program; what went wrong is the last line on standard error. Where its last line was
+    reached, the hash of the secret is written: nothing that is there while it runs is that hash."""
+    write, digest = os.write, _blake2.blake2b  # the program may put others in their place
     try:
         exec(compile(program, "<program>", "exec"), names)
+        write(reached, digest(secret).digest())
         sys.stdout.flush()
     except SystemExit as end:
         if end.code is None or end.code == 0:
@@ -227,9 +233,9 @@ def report(name: str, message: str, error: BaseException | None, code: int) -> i
 
 def main() -> None:
     """Confine this process, then run the program."""
-    folder, seconds, memory_mib, descriptor = sys.argv[1], *map(int, sys.argv[2:5])
-    with os.fdopen(descriptor, encoding="utf-8", errors="surrogatepass") as file:
-        program = file.read()
+    folder, seconds, memory_mib, descriptor, reached = sys.argv[1], *map(int, sys.argv[2:6])
+    with os.fdopen(descriptor, "rb") as file:
+        secret, program = file.read(SECRET_BYTES), file.read().decode("utf-8", "surrogatepass")
     limit(seconds, memory_mib)
     library = os.path.dirname(os.path.realpath(os.__file__))  # noqa: PTH120
     readable = [library, *(os.path.realpath(p) for p in SYSTEM_LIBRARIES)]
@@ -238,7 +244,8 @@ def main() -> None:
     sys.argv[:] = ["program"]
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]
     audit(folder, readable)
-    sys.exit(run(program, {"__name__": "__main__", "__builtins__": builtins, "__layers__": layers}))
+    names = {"__name__": "__main__", "__builtins__": builtins, "__layers__": layers}
+    sys.exit(run(program, names, secret, reached))
 
 
 if __name__ == "__main__":

@@ -23,77 +23,77 @@ a file outside exists and how long it is; the clock and chance; and, without nam
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
+import secrets
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from typing import IO
 
 from synth_assets.core.asking import Result
 from synth_assets.resources.sandbox import confined
+from synth_assets.resources.sandbox.child import started
 from synth_assets.resources.storage.process import processors
 
 REASONS = ("ok", "error", "timed_out", "out_of_memory", "forbidden", "truncated")
 STDOUT_BYTES = 2**20  # of what is kept of a program's output
 
 
-def run_python(code: str, stdin: str = "", timeout_s: float = 5, memory_mib: int = 512) -> Result:
+def run_python(
+    code: str, stdin: str = "", timeout_s: float = 5, memory_mib: int = 512, to_its_end: bool = False
+) -> Result:
     """Run `code` as a program: what it printed, and one of REASONS, after `timeout_s` seconds at most.
 
     Output beyond 1 MiB is cut, and the program then counts as `truncated`: half an answer equals no other.
+    `to_its_end`: it is an error to end before the last line was reached, by `exit()` or otherwise. That it
+    was reached is shown by a number that is made of a secret only then.
     """
+    secret = secrets.token_bytes(confined.SECRET_BYTES)
     with (
         tempfile.TemporaryDirectory(prefix="synth-sandbox-", ignore_cleanup_errors=True) as folder,
         tempfile.TemporaryFile() as program,
         tempfile.TemporaryFile() as asked,
         tempfile.TemporaryFile() as said,
         tempfile.TemporaryFile() as complained,
+        tempfile.TemporaryFile() as reached,
     ):
-        for file, text in ((program, code), (asked, stdin)):
-            file.write(text.encode("utf-8", "surrogatepass"))
+        for file, content in ((program, secret + _bytes(code)), (asked, _bytes(stdin))):
+            file.write(content)
             file.seek(0)
-        arguments = (os.path.realpath(folder), math.ceil(timeout_s), memory_mib, program.fileno())
-        process = subprocess.Popen(
-            [sys.executable, "-s", "-P", "-S", "-B", "-X", "utf8", confined.__file__, *map(str, arguments)],
-            stdin=asked,
-            stdout=said,
-            stderr=complained,
-            pass_fds=[program.fileno()],
-            env={"PYTHONHASHSEED": "0"},
-            cwd=folder,
-            start_new_session=True,
-        )
-        return _ended(_exit_code(process, timeout_s), said, complained, timeout_s)
+        descriptors = (program.fileno(), reached.fileno())
+        arguments = (os.path.realpath(folder), math.ceil(timeout_s), memory_mib, *descriptors)
+        streams = {"stdin": asked, "stdout": said, "stderr": complained, "pass_fds": descriptors}
+        with started(confined.__file__, *arguments, cwd=folder, **streams) as process:
+            try:
+                code_of_exit = process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                code_of_exit = None
+        ended = _ended(code_of_exit, said, complained, timeout_s)
+        reached.seek(0)
+        if to_its_end and ended.reason == "ok" and reached.read() != blake2b(secret).digest():
+            return Result("error", ended.text, "ended before its last line")
+        return ended
 
 
 def run_many(
-    codes: Sequence[str], workers: int | None = None, timeout_s: float = 5, memory_mib: int = 512
+    codes: Sequence[str],
+    workers: int | None = None,
+    timeout_s: float = 5,
+    memory_mib: int = 512,
+    to_its_end: bool = False,
 ) -> list[Result]:
     """One Result a program, in their order, `workers` at a time (None: as many as processors)."""
     with ThreadPoolExecutor(workers or processors()) as pool:
-        return list(pool.map(lambda code: run_python(code, "", timeout_s, memory_mib), codes))
+        return list(pool.map(lambda code: run_python(code, "", timeout_s, memory_mib, to_its_end), codes))
 
 
 def layers() -> tuple[str, ...]:
     """The layers of the table above that hold here, as a program in the sandbox finds them."""
     return tuple((run_python("print(*__layers__)", timeout_s=30).text or "").split())
-
-
-def _exit_code(process: subprocess.Popen[bytes], timeout_s: float) -> int | None:
-    """The exit code, or None after the time is over. Nothing of the process group is left."""
-    try:
-        return process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # all of it has ended already
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _ended(code: int | None, said: IO[bytes], complained: IO[bytes], timeout_s: float) -> Result:
@@ -116,3 +116,7 @@ def _ended(code: int | None, said: IO[bytes], complained: IO[bytes], timeout_s: 
 def _read(file: IO[bytes], start: int, length: int) -> str:
     file.seek(start)
     return file.read(length).decode("utf-8", "replace")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

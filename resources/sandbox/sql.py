@@ -1,34 +1,37 @@
-"""Run a query that nobody has read on a SQLite or DuckDB file: it may read the tables of that file only."""
+"""Run queries that nobody has read on a SQLite or DuckDB file: they may read the tables of that file only.
+
+They run in a process of their own (queried.py), one after the other. SQLite's authorizer and DuckDB's locked
+settings say what a query may do; the kernel holds the process to its memory and its time, and to no other
+file, process or socket, where this machine grants the layers of python.py. What a function of DuckDB takes
+counts in no limit of its own, nor does it see an interrupt: such a query ends with its process, and the
+queries behind it have a new one.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import math
-import sqlite3
+import json
+import os
+import select
+import signal
+import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from decimal import Decimal
-from functools import partial
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from threading import Timer
-from typing import Any
+from typing import IO, Any
 
 from synth_assets.core.asking import Result
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import canonical
+from synth_assets.resources.sandbox import queried
+from synth_assets.resources.sandbox.child import started
 
-VALUE_BYTES = 10**6  # of one value in SQLite
-RESULT_CHARACTERS = 32 * 10**6  # of all text and bytes of a result
-DUCKDB_MEMORY = "512MB"
-DUCKDB_OFF = ("enable_external_access", "autoinstall_known_extensions", "autoload_known_extensions")
-SQLITE_READS = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
-
-REASONS = {  # of errors; any other is an `error`
-    **{"SQLITE_READONLY": "forbidden", "PermissionException": "forbidden"},
-    **{"SQLITE_INTERRUPT": "timed_out", "InterruptException": "timed_out"},
-    **{"SQLITE_NOMEM": "out_of_memory", "OutOfMemoryException": "out_of_memory"},
-}
-Take = Callable[[Any], Result]  # makes a cursor's rows a Result
+MEMORY_MIB = 512
+OPENING_S = 60.0  # until the data base is open, on a busy machine
+GRACE_S = 1.0  # of a query that is told to end, before its process is ended
+READING_S = 30.0  # of a result that has begun to come
+OF_SIGNALS = {signal.SIGPROF: "timed_out", signal.SIGXCPU: "timed_out", signal.SIGABRT: "out_of_memory"}
 
 
 def run_sql(
@@ -40,110 +43,122 @@ def run_sql(
     than `max_rows` rows, or 32 million characters, is `too_large`, since half a result equals no other.
     Raises UserError when `file` is not there, cannot be opened, or is neither SQLite nor DuckDB.
     """
-    path = Path(file)
-    if not path.is_file():
-        raise UserError(f"{path}: no such data base file. Correct its path.")
-    take = partial(_taken, max_rows=max_rows, ordered=ordered)
-    with path.open("rb") as opened:
-        start = opened.read(16)
-    if start == b"SQLite format 3\0":
-        return _sqlite(sql, path, timeout_s, take)
-    if start[8:12] == b"DUCK":
-        return _duckdb(sql, path, timeout_s, take)
-    raise UserError(f"{path}: neither a SQLite nor a DuckDB file. Known: SQLite 3, DuckDB.")
+    (result,) = run_queries([sql], file, timeout_s, max_rows, ordered)
+    return result
+
+
+def run_queries(
+    queries: Sequence[str],
+    file: str | Path,
+    timeout_s: float = 5,
+    max_rows: int = 10_000,
+    ordered: bool = True,
+) -> Iterator[Result]:
+    """The same of several, in their order."""
+    arguments = (_kind(Path(file)), Path(file), _packages(), timeout_s, MEMORY_MIB, max_rows)
+    done = 0
+    while done < len(queries):
+        with (
+            tempfile.TemporaryFile() as complained,
+            started(
+                queried.__file__,
+                *arguments,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complained,
+            ) as process,
+        ):
+            _opened(process, complained, file)
+            for sql in queries[done:]:
+                answer = _asked(process, sql, timeout_s)
+                result = _result(answer, ordered) if answer else _ended(process, complained, timeout_s)
+                yield result
+                done += 1
+                if result.reason in ("timed_out", "out_of_memory"):
+                    break  # what is left of its memory belongs to nobody else's query
 
 
 def result_key(rows: Sequence[Sequence[Any]], ordered: bool = False) -> str:
     """Equal results have equal keys: canonical JSON of the rows, sorted unless their order counts. 1, 1.0 and
     the decimal 1.00 are equal; so a sum does not differ by the type of its column."""
-    lines = [canonical([_plain(v) for v in row]) for row in rows]
+    lines = [canonical(queried.plain(row)) for row in rows]
     return f"[{','.join(lines if ordered else sorted(lines))}]"
 
 
-def _plain(value: Any) -> Any:
-    """A data base's value as JSON knows it."""
-    if isinstance(value, Decimal):
-        value = int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return str(value)
-        return int(value) if value.is_integer() and abs(value) < 2**53 else value
-    if isinstance(value, bytes | bytearray):
-        return {"bytes": bytes(value).hex()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+def _kind(path: Path) -> str:
+    if not path.is_file():
+        raise UserError(f"{path}: no such data base file. Correct its path.")
+    with path.open("rb") as opened:
+        start = opened.read(16)
+    if start == b"SQLite format 3\0":
+        return "sqlite"
+    if start[8:12] == b"DUCK":
+        return "duckdb"
+    raise UserError(f"{path}: neither a SQLite nor a DuckDB file. Known: SQLite 3, DuckDB.")
 
 
-def _sqlite(sql: str, path: Path, timeout_s: float, take: Take) -> Result:
-    address = f"{path.resolve().as_uri()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=timeout_s)) as connection:
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES)
-        connection.text_factory = lambda b: b.decode("utf-8", "replace")
-        denied: list[int] = []
-        connection.set_authorizer(_only_reads(denied))
-        end = time.monotonic() + timeout_s
-        connection.set_progress_handler(lambda: time.monotonic() > end, 10_000)
-        try:
-            return take(connection.execute(sql))
-        except (sqlite3.Error, sqlite3.Warning) as error:
-            reason = REASONS.get(getattr(error, "sqlite_errorname", ""), "error")
-            return Result("forbidden" if denied else reason, error=_line(error))
-        except MemoryError:
-            return Result("out_of_memory", error="more memory than there is")
+def _packages() -> Path:
+    """The folder that duckdb is installed in."""
+    spec = find_spec("duckdb")
+    assert spec
+    assert spec.origin
+    return Path(spec.origin).parents[1]
 
 
-def _only_reads(denied: list[int]) -> Callable[..., int]:
-    """An authorizer that notes what it denies: SQLite itself does not always tell that as the cause."""
-
-    def authorize(action: int, _first: str | None, second: str | None, *_: str | None) -> int:
-        if action in SQLITE_READS and second not in ("load_extension", "fts3_tokenizer"):
-            return sqlite3.SQLITE_OK
-        denied.append(action)
-        return sqlite3.SQLITE_DENY
-
-    return authorize
+def _opened(process: subprocess.Popen[bytes], complained: IO[bytes], file: str | Path) -> None:
+    """Wait until it is. UserError where another process writes to it, or it is of another version."""
+    answer = _line(process, OPENING_S)
+    if answer is None or answer["reason"] != "ok":
+        why = answer["error"] if answer else _last(complained) or f"no answer within {OPENING_S:g} s"
+        raise UserError(f"{file}: cannot be opened to read: {why}")
 
 
-def _duckdb(sql: str, path: Path, timeout_s: float, take: Take) -> Result:
-    import duckdb
-
-    settings: dict[str, Any] = dict.fromkeys(DUCKDB_OFF, False)
-    settings |= {"memory_limit": DUCKDB_MEMORY, "threads": 1, "lock_configuration": True}
+def _asked(process: subprocess.Popen[bytes], sql: str, timeout_s: float) -> dict[str, Any] | None:
+    """The answer to a query; None where the process has ended, or did not end the query in time."""
+    assert process.stdin
     try:
-        opened = duckdb.connect(str(path), read_only=True, config=settings)
-    except duckdb.Error as error:  # another process writes to it, or it is of another version
-        raise UserError(f"{path}: cannot be opened to read: {_line(error)}") from None
-    with opened as connection:
-        clock = Timer(timeout_s, connection.interrupt)
-        clock.daemon = True
-        clock.start()
-        try:
-            statements = connection.extract_statements(sql)
-            if len(statements) != 1:
-                return Result("error", error=f"{len(statements)} statements instead of one")
-            if statements[0].type != duckdb.StatementType.SELECT:
-                return Result("forbidden", error=f"{statements[0].type.name} instead of SELECT")
-            return take(connection.execute(statements[0]))
-        except duckdb.Error as error:
-            return Result(REASONS.get(type(error).__name__, "error"), error=_line(error))
-        finally:
-            clock.cancel()
+        process.stdin.write(json.dumps(sql).encode() + b"\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return None
+    return _line(process, timeout_s + GRACE_S)
 
 
-def _taken(cursor: Any, max_rows: int, ordered: bool) -> Result:
-    if cursor.description is None:
-        return Result("error", error="no query")
-    rows, characters = [], 0
-    while (row := cursor.fetchone()) is not None:
-        rows.append(row)
-        characters += sum(len(v) for v in row if isinstance(v, str | bytes))
-        if len(rows) > max_rows or characters > RESULT_CHARACTERS:
-            return Result("too_large", error=f"more than {max_rows} rows or {RESULT_CHARACTERS} characters")
-    return Result("ok", result_key(rows, ordered))
+def _line(process: subprocess.Popen[bytes], seconds: float) -> dict[str, Any] | None:
+    """The next line of its output, if it begins within these seconds."""
+    assert process.stdout
+    descriptor, parts, end = process.stdout.fileno(), list[bytes](), time.monotonic() + seconds
+    waiting = select.poll()  # `select` takes no descriptor above 1,023
+    waiting.register(descriptor, select.POLLIN | select.POLLHUP)
+    while not (parts and parts[-1].endswith(b"\n")):
+        if not waiting.poll(max(0.0, end - time.monotonic()) * 1000):
+            return None
+        if not (part := os.read(descriptor, 2**20)):
+            return None
+        if not parts:
+            end = time.monotonic() + READING_S
+        parts.append(part)
+    answer: dict[str, Any] = json.loads(b"".join(parts))
+    return answer
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]
+def _result(answer: dict[str, Any], ordered: bool) -> Result:
+    if answer["reason"] != "ok":
+        return Result(answer["reason"], error=answer["error"])
+    return Result("ok", result_key(answer["rows"], ordered))
+
+
+def _ended(process: subprocess.Popen[bytes], complained: IO[bytes], timeout_s: float) -> Result:
+    """Why a query has no answer: its process is over, or is not to go on."""
+    try:
+        code = process.wait(0.1)
+    except subprocess.TimeoutExpired:
+        return Result("timed_out", error=f"ran longer than {timeout_s:g} s")
+    reason = OF_SIGNALS.get(signal.Signals(-code), "error") if code < 0 else "error"
+    words = {"timed_out": f"ran longer than {timeout_s:g} s", "out_of_memory": "more memory than the limit"}
+    return Result(reason, error=words.get(reason) or _last(complained) or f"ended with exit code {code}")
+
+
+def _last(complained: IO[bytes]) -> str:
+    complained.seek(0)
+    return " ".join(complained.read()[-500:].decode("utf-8", "replace").split())

@@ -7,14 +7,14 @@ from typing import Any
 
 from synth_assets.core.asking import Result
 from synth_assets.resources.sandbox.python import run_many
-from synth_assets.resources.sandbox.sql import run_sql
+from synth_assets.resources.sandbox.sql import run_queries, run_sql
 
 
 def run(tool: str, settings: Mapping[str, Any], inputs: Sequence[str]) -> Iterable[Result]:
     """One Result an input, in their order; whatever an input does, those after it are worked on."""
     if tool == "python":
         return run_many(inputs, **settings)
-    return (run_sql(query, **settings) for query in inputs)
+    return run_queries(inputs, **settings)
 
 
 def check(tool: str, settings: Mapping[str, Any]) -> None:

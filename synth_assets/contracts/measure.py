@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from synth_assets.contracts.model_spec import NamedModel
     from synth_assets.core.asking import Answer, Completes, Encode, LabelLogprobs
 
-Passes = Callable[[Sequence[str]], Sequence[bool]]  # programs -> which of them end without an error
+Passes = Callable[[Sequence[str]], Sequence[bool]]  # programs -> which come to their last line
 
 
 class Row(NamedTuple):

@@ -249,9 +249,10 @@ def _passes(
 
 
 def program(answer: str, tests: Sequence[str]) -> str:
-    """The code of an answer, of a fenced block where it has one, and the tests after it."""
+    """The code of an answer, of a fenced block where it has one, and the tests after it. A line between keeps
+    an answer that breaks off (in `else: \\`, or a decorator) from taking the first test with it."""
     fenced = CODE.search(answer)
-    return "\n".join([fenced[1] if fenced else answer, *tests])
+    return "\n".join([fenced[1] if fenced else answer, "pass", *tests])
 
 
 def taught(

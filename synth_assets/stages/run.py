@@ -43,10 +43,10 @@ def check_tool(tool: str, settings: Mapping[str, Any]) -> None:
 
 
 def passes(programs: Sequence[str]) -> list[bool]:
-    """(n,) whether each program, run in the sandbox, ends without an error."""
+    """(n,) whether each program, run in the sandbox, comes to its last line without an error."""
     from synth_assets.resources.sandbox.python import run_many
 
-    return [ran.reason == "ok" for ran in run_many(programs)]
+    return [ran.reason == "ok" for ran in run_many(programs, to_its_end=True)]
 
 
 class Encoder(Protocol):

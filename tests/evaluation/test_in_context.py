@@ -17,6 +17,7 @@ from synth_assets.evaluation.task_metrics import BY_NAME, program, right, score,
 from synth_assets.recipe.load import load
 from synth_assets.resources.home import warehouse
 from synth_assets.resources.sandbox.python import run_many
+from synth_assets.stages.run import passes
 from tests.endpoint import Endpoint
 
 ROUND = "2026-11-21"
@@ -184,7 +185,21 @@ def test_a_program_passes_when_its_tests_do() -> None:
         ("in_context_pass_at_1", "filtered"): 1.0,
         ("in_context_gain", "filtered"): 0.5,
     }
-    assert program("x = 1", ["assert x"]) == "x = 1\nassert x"
+    assert program("x = 1", ["assert x"]) == "x = 1\npass\nassert x"
+
+
+def test_an_answer_passes_only_where_its_tests_were_run() -> None:
+    early = [
+        "exit()",
+        "import os\nos._exit(0)",
+        "if 0: \\",
+        "else: \\",
+        "import sys\n@(lambda f: sys.exit())",
+    ]
+    tests = ["def check():", "    assert f(2) == 4", "check()"]
+    wrong, right = "def f(x): return 0", "def f(x): return 2 * x"
+    answers = [*(f"{wrong}\n{end}" for end in early), wrong, right]
+    assert passes([program(answer, tests) for answer in answers]) == [*[False] * 6, True]
 
 
 def test_labels_are_held_against_the_truth_with_kappa() -> None:

@@ -18,7 +18,7 @@ from synth_assets.core.text.arithmetic import calculate, check_annotations, fina
 from synth_assets.core.text.entities import pattern_entities
 from synth_assets.generation.steps.tool import own_function
 from synth_assets.generation.steps.vote import ballot
-from synth_assets.resources.sandbox.sql import result_key, run_sql
+from synth_assets.resources.sandbox.sql import result_key, run_queries, run_sql
 
 DATA = Path(__file__).parents[4] / "shared/data"
 
@@ -127,7 +127,7 @@ def test_a_vote() -> None:
 def test_execution_vote_beats_the_likeliest_candidate_when_40_percent_are_wrong() -> None:
     gold = [row["query"] for row in lines("symgen/geoquery_sql/dev.json")]
     base = DATA / "symgen/geoquery_sql/geography_db.sqlite"
-    results = {query: run_sql(query, base).text for query in set(gold)}
+    results = {query: ran.text for query, ran in zip(gold, run_queries(gold, base), strict=True)}
     chance, voted, likeliest = random.Random(0), 0, 0
     for query in gold:
         wrong = [q for q in gold if results[q] != results[query]]

@@ -46,6 +46,28 @@ def test_what_went_wrong_is_one_line_with_the_programs_own_line_number() -> None
     assert run_python("print(1)\nexit()") == Result("ok", "1\n")
 
 
+EARLY = (
+    *("exit()", "quit()", "import sys\nsys.exit(0)", "raise SystemExit", "import os\nos._exit(0)"),
+    "import builtins\nbuiltins.exec = builtins.compile = lambda *_: None\nexit()",
+    "import os\nfor n in range(3, 64):\n try: os.write(n, os.urandom(64))\n except OSError: pass\nexit()",
+    "import sys\nf = sys._getframe()\nwhile f:\n print(f.f_locals, flush=True)\n f = f.f_back\nexit()",
+    "import os, sys\nf = sys._getframe(1).f_locals\nos.write(f['reached'], f['secret'])\nexit()",
+    "import threading, os\nthreading.Timer(0.05, os._exit, [0]).start()\nwhile True: pass",
+    "import signal\nsignal.signal(14, lambda *_: exit())\nsignal.alarm(1)\nsignal.pause()",
+    "import atexit, os\natexit.register(os._exit, 0)\nassert False",
+    "import os\nos.kill(os.getppid(), 9)",
+    "import sys\nsys.settrace(None)",
+    "import __main__\n__main__.report = lambda *_: 0\n1 / 0",
+)
+
+
+def test_a_program_that_ends_early_did_not_come_to_its_end() -> None:
+    ran = run_many([f"{early}\nprint('passed')" for early in EARLY], to_its_end=True)
+    assert {early: r.reason for early, r in zip(EARLY, ran, strict=True) if r.reason == "ok"} == {}
+    assert run_python("exit()", to_its_end=True).error == "ended before its last line"
+    assert run_python("x = 1\nprint(x)", to_its_end=True) == Result("ok", "1\n")
+
+
 def test_the_standard_library_is_there() -> None:
     program = """
 import dataclasses, decimal, fractions, itertools, json, math, re, sqlite3, statistics, threading, unittest
