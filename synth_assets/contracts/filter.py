@@ -190,6 +190,10 @@ class Filter(Section):
         """Columns of the row, besides those of every row, that it reads -> the types that they may have."""
         return {}
 
+    def untold(self, rows: pd.DataFrame) -> str:
+        """What people are told of measured rows that have no score, once; empty where there is nothing."""
+        return ""
+
     @classmethod
     def score_column(cls) -> str:
         return cls.name if cls.name in cls.columns else next(iter(cls.columns))

@@ -44,6 +44,8 @@ def measured(run: Run, name: str, rows: Table, seeds: Table) -> Table:
         run.warn(f"filters.{name} is unknown: {why}")
         return rows.assign(**dict.fromkeys(rule.raw))
     rows = rows.assign(**rule.measure(rows, looks))
+    if why := rule.untold(rows):
+        run.warn(f"filters.{name} is unknown of some rows: {why}.")
     if not rule.asks:
         return rows
     both = zip(rows["row_id"], rows["text"], strict=True)

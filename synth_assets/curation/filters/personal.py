@@ -14,7 +14,8 @@ from pydantic import field_validator
 from synth_assets.contracts.filter import Context
 from synth_assets.curation.filters.screens import Screened
 
-EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+# a whole run of letters, once, whether or not it is an address: from each of its letters would be quadratic
+EMAIL = re.compile(r"[\w.+-]+(?:@[\w-]+(?:\.[\w-]+)+)?")
 IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 CARD = re.compile(
     r"(?<![\w.-])(?:(?:4\d{3}|5[1-5]\d\d|2[2-7]\d\d|35\d\d|6011|62\d\d|65\d\d)(?:[ -]?\d{4}){3}"
@@ -86,9 +87,11 @@ def _kinds(text: str, country: str) -> Iterator[str]:
     from phonenumbers import Leniency, PhoneNumberMatcher
 
     for kind, pattern, check in _checks(country):
-        for found in [match.group() for match in pattern.finditer(text) if check(match.group())]:
-            text = text.replace(found, " | ", 1)
-            yield kind
+        found = [match for match in pattern.finditer(text) if check(match.group())]
+        ends = [0, *(match.end() for match in found)]
+        starts = [*(match.start() for match in found), len(text)]
+        text = " | ".join(text[end:start] for end, start in zip(ends, starts, strict=True))
+        yield from [kind] * len(found)
     for phone in PhoneNumberMatcher(text, country, leniency=Leniency.VALID):
         if sum(map(str.isdigit, phone.raw_string)) >= 7:  # fewer are as often a year, or a price
             yield "telephone number"
@@ -100,7 +103,7 @@ def _checks(country: str) -> list[tuple[str, re.Pattern[str], Callable[[str], bo
     from stdnum import get_cc_module, iban, luhn
 
     checks: list[tuple[str, re.Pattern[str], Callable[[str], bool]]] = [
-        ("e-mail address", EMAIL, lambda found: True),
+        ("e-mail address", EMAIL, lambda found: "@" in found),
         ("bank account", IBAN, iban.is_valid),
         ("card", CARD, lambda found: luhn.is_valid(re.sub("[ -]", "", found))),
         ("IP address", ADDRESS, _of_the_internet),

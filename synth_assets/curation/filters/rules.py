@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import punctuation
 from typing import TYPE_CHECKING, Any
 
 from pydantic import field_validator
 
 from synth_assets.contracts.filter import Context, RowFilter
+from synth_assets.core.text.matching import SECONDS, whole_matches
 from synth_assets.core.text.words import count, unspaced, words
 from synth_assets.curation.filters.screens import FOLDED, Screened, seen
 
 if TYPE_CHECKING:
     import pandas as pd
 
+TOO_LONG = f"the pattern takes longer than {SECONDS:g} s"
+WRITE = "write it so that no part of a text can be matched in several ways, as in (a+)+"
 NOT_FOR_TEXT = re.compile(r"\b(?:images?|graphs?|pictures?|files?|maps?|draw|plot|go to)\b", re.IGNORECASE)
 
 
@@ -139,7 +142,8 @@ def _broken(text: str) -> list[str]:
 
 
 class Pattern(RowFilter):
-    """1 where the whole text matches `pattern`, a regular expression of Python, else 0: a check of form."""
+    """1 where the whole text matches `pattern`, a regular expression of Python, else 0: a check of form.
+    Unknown where the pattern takes longer than a second on the text."""
 
     name = "pattern"
     within = (0, 1)
@@ -152,13 +156,24 @@ class Pattern(RowFilter):
     def _compiles(cls, pattern: str) -> str:
         try:
             re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        except (re.error, OverflowError, RecursionError, MemoryError) as error:
+            why = "it is nested too deep" if isinstance(error, RecursionError) else error
+            raise ValueError(f"{pattern[:60]!r} is no regular expression: {why}") from None
         return pattern
 
-    def value(self, text: str, context: Context) -> float:
-        return float(re.fullmatch(self.pattern, text) is not None)
+    def value(self, text: str, context: Context) -> float | None:
+        return self._scores([text])[0]
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
-        matches = re.compile(self.pattern).fullmatch
-        return {self.name: [1.0 if matches(text) else 0.0 for text in rows["text"].tolist()]}
+        return {self.name: self._scores(rows["text"].tolist())}
+
+    def _scores(self, texts: Sequence[str]) -> list[float | None]:
+        found = whole_matches(self.pattern, texts)
+        return [None if matches is None else float(matches) for matches in found]
+
+    def untold(self, rows: pd.DataFrame) -> str:
+        ids = rows["row_id"][rows[self.name].isna()]
+        return f"{TOO_LONG} on {len(ids):,} rows, first on {ids.iloc[0]}: {WRITE}" if len(ids) else ""
+
+    def why(self, row: Mapping[str, Any]) -> str:
+        return TOO_LONG if row[self.name] is None or row[self.name] != row[self.name] else ""
