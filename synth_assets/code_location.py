@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from synth_assets.assets.code_location import build
 from synth_assets.assets.factory import others
 from synth_assets.assets.nightly import switched_on
 from synth_assets.core.errors import UserError
+from synth_assets.core.identity import tagged_hash
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.home import recipes
@@ -31,9 +33,9 @@ def defs() -> dg.Definitions:
             made.append(build({recipe.name: recipe}, scheduled))
             found.append(recipe)
         except UserError as error:
-            wrong[path.stem] = str(error)
+            wrong[_as_name(path.stem)] = str(error)
         except Exception as error:  # a method of one's own may raise anything
-            wrong[path.stem] = f"{path}: {type(error).__name__}: {error}"
+            wrong[_as_name(path.stem)] = f"{path}: {type(error).__name__}: {error}"
     own = dg.Definitions(
         assets=others(*found),
         sensors=[alert_on_failure()],
@@ -41,6 +43,12 @@ def defs() -> dg.Definitions:
     )
     _tell(wrong)
     return dg.Definitions.merge(*made, own, *(_shown(name, words) for name, words in wrong.items()))
+
+
+def _as_name(stem: str) -> str:
+    """The name of a file as assets have it, also where no recipe can be called so; of each another one."""
+    name = re.sub(r"[^A-Za-z0-9_]", "_", stem)
+    return name if name == stem else f"{name}_{tagged_hash('file/1', stem)[:6]}"
 
 
 def _shown(name: str, words: str) -> dg.Definitions:

@@ -12,6 +12,14 @@ from synth_assets.assets.in_process import dagster_instance
 from synth_assets.commands.options import recipes_named
 
 
+@pytest.mark.parametrize("name", ["My-Recipe", "a b", "1", "main", "Ünïcode", ".#lock", "x.y", "a" * 200])
+def test_a_file_that_cannot_be_called_so_is_an_asset_all_the_same(project: Path, name: str) -> None:
+    (project / "recipes" / f"{name}.yaml").write_text("on: \x1b[31m\n", encoding="utf-8")
+    repository = code_location.defs().get_repository_def()
+    assert repository.has_job("reviews_round")
+    assert len([key for key in repository.asset_graph.get_all_asset_keys() if key.path[-1] == "recipe"]) == 1
+
+
 @pytest.mark.parametrize("content", ["task: {classify: [a, b]}\ncolour: red\n", "a: [", "", "steps: 1"])
 def test_one_typo_costs_nobody_else_the_night(
     project: Path, content: str, capsys: pytest.CaptureFixture

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from synth_assets.resources.gateway.models import Model
     from synth_assets.resources.gateway.request import Request
 
+MOST_TOKENS = 10**8  # of a call: ten times what the largest models read
 # in the body of a refusal: Google's field, and the words of OpenAI and Groq
 DELAY = re.compile(r"(?:retryDelay\W+|try again in )((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)")
 
@@ -142,9 +143,10 @@ def _shares(total: int | None, sizes: Sequence[int]) -> list[int | None]:
 
 
 def _count(usage: Any, name: str) -> int | None:
-    """A number of tokens, or None for whatever is none: text, a fraction, less than nothing, 400 digits."""
+    """A number of tokens, or None for whatever is none: text, a fraction, less than nothing, more than any
+    model reads or writes in a call."""
     count = usage.get(name) if isinstance(usage, dict) else None
-    return count if type(count) is int and 0 <= count < 2**63 else None
+    return count if type(count) is int and 0 <= count <= MOST_TOKENS else None
 
 
 def retry_after(headers: Mapping[str, str], body: Any = None) -> float:

@@ -74,10 +74,12 @@ def missing(recipe: Recipe) -> Iterator[tuple[str, str]]:
 
 def with_rows(recipe: Recipe, rows: int | None) -> Recipe:
     """The recipe with so many rows a cell, if a number is given."""
+    from synth_assets.recipe.recipe import ROWS
+
     if rows is None:
         return recipe
-    if rows < 1:
-        raise UserError(f"{rows} rows: ask for at least one.")
+    if not 1 <= rows <= ROWS:
+        raise UserError(f"{rows} rows: ask for 1 to {ROWS:,}.")
     return recipe.model_copy(update={"rows": rows})
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from synth_assets.contracts.section import Strict
+from synth_assets.contracts.section import TOKENS, Strict
 from synth_assets.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -102,9 +102,9 @@ class Listed(Pool):
     """Values that a model lists: the asset `values` asks for them, a person may edit them. An author writes
     `question`, `wanted` and `answers`."""
 
-    temperature: float = Field(default=0.7, ge=0)
+    temperature: float = Field(default=0.7, ge=0, le=100)
     """Of the answers that list values."""
-    max_tokens: int = Field(default=512, ge=1)
+    max_tokens: int = Field(default=512, ge=1, le=TOKENS)
     """Of one answer."""
 
     @property

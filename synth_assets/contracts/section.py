@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.registry import Registry
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+LARGEST = 10**15  # of what a recipe says in numbers: exact as a double, and in thousands of millionths too
+SMALLER = f"write one from {-LARGEST:.0e} to {LARGEST:.0e}, or leave it out"
+TOKENS = 10_000_000  # of an answer or a prompt, at the most: what the largest models read
 
 
 def wrong(why: str | UserError, *where: str) -> ValidationError:
@@ -77,6 +87,23 @@ def _again(error: Any) -> InitErrorDetails:
     return {"type": kind, "loc": error["loc"], "input": error["input"]}
 
 
+def _numbers(value: Any) -> Iterator[int | float]:
+    """All that are in it, but for sections, which look after their own."""
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _numbers(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _numbers(each)
+
+
+def _short(number: int | float) -> str:
+    words = str(number) if abs(number) < 10**100 or isinstance(number, float) else "a number of many digits"
+    return words if len(words) < 40 else f"{words[:40]}..."
+
+
 def _no_fields(error: Any) -> bool:
     """Whether a number or a list stands in the place of the whole section."""
     return error["type"] == "model_type" and not error["loc"]
@@ -86,6 +113,19 @@ class Strict(BaseModel):
     """Data that does not change once it is read. An unknown field is an error that says which there are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _bounded(cls, value: Any) -> Any:
+        """No number of a recipe is without end, whatever its field is for."""
+        for number in _numbers(value):
+            if not -LARGEST <= number <= LARGEST:  # NaN too
+                raise wrong(
+                    UserError(
+                        f"{_short(number)} is no number to work with: {SMALLER}", "out_of_range", SMALLER
+                    )
+                )
+        return value
 
     @model_validator(mode="wrap")
     @classmethod

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from synth_assets.contracts.model_spec import ModelSpec, NamedModel
-from synth_assets.contracts.section import Strict
+from synth_assets.contracts.section import TOKENS, Strict
 from synth_assets.core import templates
 from synth_assets.core.values import plain
 
@@ -147,11 +147,11 @@ class Sampled(StepBase):
 
     asks: ClassVar[bool] = True
 
-    temperature: float | None = Field(default=None, ge=0)
+    temperature: float | None = Field(default=None, ge=0, le=100)
     """Default: as the model's entry says, or 1."""
     top_p: float | None = Field(default=None, gt=0, le=1)
     """Default: as the model's entry says, or 1."""
-    max_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1, le=TOKENS)
     """Default: as the model's entry says, or 256."""
     stop: list[str] = []
     """Texts at which an answer ends."""

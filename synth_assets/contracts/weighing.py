@@ -41,7 +41,7 @@ class Weighing(Section):
 
     by: str = ""
     """The way to weigh."""
-    power: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    power: float = Field(default=1.0, ge=0, le=1_000, allow_inf_nan=False)
     """Weight is score to this power."""
     levelled: bool = True
     """The mean weight of each label is 1, so that a label counts as much as it has rows."""

@@ -11,6 +11,16 @@ import yaml
 
 from synth_assets.core.errors import Mistake, UserError, refused
 
+MOST = 1_000_000  # values of a file, each as often as it is named
+DEEPEST = 50  # levels of them
+TOO_MANY = f"with what is named again (`*name`) it has more than {MOST:,} values: write out what you mean."
+TOO_DEEP = f"it is nested deeper than {DEEPEST} levels."
+OF_YAML = "tag:yaml.org,2002:"
+NAMES = [f"{OF_YAML}{kind}" for kind in ("str", "merge", "value")]  # what may name a field
+KEYS = {  # what YAML reads in the place of a name
+    **{"int": "a number", "float": "a number", "bool": "a truth value (yes, no, on, off, true, false)"},
+    **{"timestamp": "a day", "null": "nothing", "seq": "a list", "map": "a mapping"},
+}
 Place = tuple[str, ...]  # the path of a field: ("filters", "words", "at_least")
 
 
@@ -50,13 +60,17 @@ def parse(path: Path, content: bytes | None = None) -> Document:
     try:
         text = (path.read_bytes() if content is None else content).decode("utf-8")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if not isinstance(node, yaml.MappingNode):
+        if not isinstance(node, yaml.MappingNode) or node.tag != f"{OF_YAML}map":
             raise refused([_unread(path, 1, "the file is not a mapping, lines of `field: value`.")])
+        if wrong := list(_wrong(node, path)):
+            raise refused(wrong)
         lines: dict[Place, int] = {}
         twice = list(_lines(node, path, lines))
-        if no_day := list(_no_days(node, path)):
-            raise refused(no_day)
         return Document(path, yaml.safe_load(text), lines, twice)
+    except OSError as error:
+        raise refused([_unread(path, None, f"it cannot be read: {error.strerror or error}.")]) from error
+    except RecursionError as error:
+        raise refused([_unread(path, None, TOO_DEEP)]) from error
     except UnicodeDecodeError as error:
         why = f"not UTF-8 at byte {error.start}: save the file as UTF-8."
         raise refused([_unread(path, None, why)]) from error
@@ -64,17 +78,48 @@ def parse(path: Path, content: bytes | None = None) -> Document:
         raise not_yaml(path, error) from error
 
 
-def _no_days(node: yaml.Node, path: Path) -> Iterator[Mistake]:
-    """Texts that YAML reads as days, of which no calendar has this one."""
-    if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:timestamp":
-        try:
-            yaml.SafeLoader("").construct_object(node)
-        except ValueError as error:
-            why = f"{node.value} is no day: {error}. Write another one, or in quotes what is meant as a text."
-            yield _unread(path, node.start_mark.line + 1, why)
-    for below in node.value if isinstance(node, yaml.CollectionNode) else ():
-        for each in below if isinstance(below, tuple) else (below,):
-            yield from _no_days(each, path)
+def _wrong(whole: yaml.Node, path: Path) -> Iterator[Mistake]:
+    """What YAML takes and a recipe cannot hold: days that no calendar has and numbers that are none, fields
+    whose name is no text, and what is nested without end, or is ever more as it is named again (`*name`)."""
+    seen, to_do, looked_at = 0, [(whole, 0)], set[int]()
+    while to_do:
+        node, depth = to_do.pop()
+        seen += 1
+        if seen > MOST or depth > DEEPEST:
+            yield _unread(path, node.start_mark.line + 1, TOO_DEEP if depth > DEEPEST else TOO_MANY)
+            return
+        if isinstance(node, yaml.ScalarNode):
+            if node.tag != f"{OF_YAML}str" and id(node) not in looked_at:
+                looked_at.add(id(node))
+                yield from _no_value(node, path)
+        elif isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                yield from _no_name(key, path) if depth == 0 else ()  # further down, of a label or a value
+                to_do.append((value, depth + 1))
+        else:
+            to_do += [(each, depth + 1) for each in node.value]
+
+
+def _no_value(node: yaml.ScalarNode, path: Path) -> Iterator[Mistake]:
+    try:
+        yaml.SafeLoader("").construct_object(node)
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        kind = "day" if node.tag.endswith(":timestamp") else node.tag.rpartition(":")[2]
+        fix = "Write another one, or in quotes what is meant as a text."
+        why = f"{node.value[:60]} is no {kind}: {error}. {fix}"
+        yield _unread(path, node.start_mark.line + 1, why)
+
+
+def _no_name(key: yaml.Node, path: Path) -> Iterator[Mistake]:
+    """Of a field: what YAML reads as a number, a truth value, a day, nothing or a list."""
+    if isinstance(key, yaml.ScalarNode) and key.tag in NAMES:
+        return
+    written = f"`{key.value[:60]}`" if isinstance(key, yaml.ScalarNode) else "a list or a mapping"
+    kind = key.tag.rpartition(":")[2]
+    why = (
+        f"{written} is the name of a field, and no text to YAML but {KEYS.get(kind, kind)}: put it in quotes."
+    )
+    yield Mistake(why, "wrong_type", str(path), key.start_mark.line + 1, fix="put it in quotes")
 
 
 def not_yaml(path: Path, error: Exception) -> UserError:
@@ -107,6 +152,7 @@ def _lines(
             yield from _lines(value, path, lines, place)
 
 
+ENDLESS = ("finite_number", "int_parsing_size")
 CODES = {  # pydantic's word for it begins so -> ours
     **dict.fromkeys(  # ours already
         ("unknown_field", "unknown_name", "wrong_value", "out_of_range", "no_key", "mistake"), ""
@@ -114,7 +160,8 @@ CODES = {  # pydantic's word for it begins so -> ours
     "missing": "missing_field",
     "extra_forbidden": "unknown_field",
     "literal_error": "unknown_name",
-    **dict.fromkeys(("greater_than", "less_than", "too_", "string_too_", "finite_number"), "out_of_range"),
+    **dict.fromkeys(("greater_than", "less_than", "too_", "string_too_"), "out_of_range"),
+    **dict.fromkeys(ENDLESS, "out_of_range"),
 }
 KINDS = {  # of what stands there -> what should
     "int": "a whole number",
@@ -140,6 +187,8 @@ def _explain(error: Any, where: Place) -> tuple[str, str, str | None]:
         message = "yes, no, on and off are truth values in YAML: put the word in quotes"
     elif kind == "literal_error":
         message = f"cannot be {error['input']!r}: write {told['expected']}"
+    elif kind in ENDLESS:
+        message, fix = "is no number to work with", "write one that has an end, or leave it out"
     elif kind in {"dict_type", "model_type"}:
         message = f"cannot be {error['input']!r}: write {KINDS['dict']}"
     code = next((ours or kind for start, ours in CODES.items() if kind.startswith(start)), None)

@@ -24,7 +24,11 @@ def load(path: Path) -> Recipe:
     """Read and check one recipe; every error names the file and, where there is one, the line."""
     if not path.exists():
         raise unknown("recipe", path.stem, [p.stem for p in path.parent.glob("*.yaml")], str(path.parent))
-    return parsed(path.read_bytes(), path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: it cannot be read: {error.strerror}.", "not_yaml") from error
+    return parsed(content, path)
 
 
 def parsed(content: bytes, path: Path) -> Recipe:
@@ -44,6 +48,8 @@ def parsed(content: bytes, path: Path) -> Recipe:
         recipe = Recipe.model_validate({**fields, "name": path.stem}, context=read)
     except ValidationError as error:
         found += document.mistakes([*error.errors(), *beside(error, read)])
+    except Exception as error:  # a method of the user's own may raise anything
+        raise refused([Mistake(f"{type(error).__name__}: {error}", "mistake", str(path))]) from error
     if found or recipe is None:
         raise refused(sorted(found, key=lambda mistake: mistake.line or 1))
     vars(recipe)["as_written"] = content.decode("utf-8", "replace")

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Seriali
 
 from synth_assets.contracts.measure import Metric
 from synth_assets.contracts.model_spec import ModelSpec
-from synth_assets.contracts.section import Section, class_of, one_of, wrong
+from synth_assets.contracts.section import TOKENS, Section, class_of, one_of, wrong
 from synth_assets.contracts.step import Prompted
 from synth_assets.core.registry import METRICS
 
@@ -32,7 +32,7 @@ class Judged(Section):
 
     newer = ("people", "max_tokens")
 
-    rows: int = Field(default=50, ge=1)
+    rows: int = Field(default=50, ge=1, le=1_000_000)
     """Pairs, two calls each."""
     question: str = (
         "Write a {{ text_type }}."
@@ -41,7 +41,7 @@ class Judged(Section):
     """Template over the row and the task: what both rows are answers to."""
     model: ModelSpec | None = None
     """Default: the annotator's."""
-    max_tokens: int = Field(default=512, ge=1)
+    max_tokens: int = Field(default=512, ge=1, le=TOKENS)
     """Of an answer."""
     people: str | None = None
     """CSV file of what people say of pairs: first_id, second_id, better."""
@@ -81,30 +81,30 @@ class Facts(Section):
 
     file: str
     """Passages, one a line."""
-    rows: int = Field(default=20, ge=1)
+    rows: int = Field(default=20, ge=1, le=1_000_000)
     """Rows, a call each, and one for each of their facts."""
-    k: int = Field(default=5, ge=1)
+    k: int = Field(default=5, ge=1, le=10_000)
     """Facts that are wanted of a row."""
-    passages: int = Field(default=3, ge=1)
+    passages: int = Field(default=3, ge=1, le=10_000)
     """Passages that are looked at for a fact."""
     model: ModelSpec | None = None
     """Default: the annotator's."""
-    max_tokens: int = Field(default=512, ge=1)
+    max_tokens: int = Field(default=512, ge=1, le=TOKENS)
     """Of an answer."""
 
 
 class InContext(Prompted):
     """A model answers test rows, shown `k` rows of each set: what a set teaches where answers are texts."""
 
-    temperature: float | None = Field(default=0.0, ge=0)
+    temperature: float | None = Field(default=0.0, ge=0, le=100)
     """Of the answers."""
     answer: str
     """Field of seeds and rows: what is right of a test row, and shown of the others."""
     by: Annotated[str, _among(*OF_TEXTS, PASSES)] = Field(json_schema_extra={"enum": [*OF_TEXTS, PASSES]})
     """The metric of an answer against what is right."""
-    k: int = Field(default=4, ge=1)
+    k: int = Field(default=4, ge=1, le=10_000)
     """Rows shown of each set."""
-    rows: int = Field(default=50, ge=1)
+    rows: int = Field(default=50, ge=1, le=1_000_000)
     """Test rows, a call each for each set."""
 
     @model_validator(mode="before")
@@ -161,7 +161,7 @@ class Metrics(Section):
     """Share of kept rows that may repeat eight words of a test row."""
     collapse: float = Field(default=0.2, ge=0, le=1)
     """How far a round's diversity may fall under the best round before it."""
-    model_alone: int = Field(default=0, ge=0)
+    model_alone: int = Field(default=0, ge=0, le=1_000_000)
     """Test rows that the annotator labels by itself; 0: none."""
     judge: Judged | None = None
     """A model compares rows of this round and the last."""

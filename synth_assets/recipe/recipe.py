@@ -26,6 +26,8 @@ from synth_assets.recipe.seeds import Seeds
 from synth_assets.recipe.short_forms import AnyFilter, AnyStep, AnyValues
 from synth_assets.resources.home import recipes
 
+ROWS = 10_000_000  # of a cell and round, at the most: more are more rounds
+
 
 def usual_prefix() -> tuple[str, ...]:
     """What assets' keys begin with where nobody says it: `$SYNTH_KEY_PREFIX` (`ml`, or `team/ml`), so that
@@ -56,7 +58,7 @@ class Recipe(Strict):
     """Rows that the prompt shows; none where it is left out."""
     steps: dict[str, AnyStep] = Field(min_length=1)
     """What makes a row, in order: a prompt, a tool, a vote or a dialogue. The last one is called text."""
-    rows: int = Field(ge=1)
+    rows: int = Field(ge=1, le=ROWS)
     """Rows a label (or cell) and round."""
     model: ModelSpec = "embedded"
     """embedded, an alias of models.yaml, a model's name, or an entry as in models.yaml."""

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, mo
 
 from synth_assets.contracts.labelling import Labelling
 from synth_assets.contracts.model_spec import ModelSpec
-from synth_assets.contracts.section import Section, class_of, one_of
+from synth_assets.contracts.section import TOKENS, Section, class_of, one_of
 from synth_assets.contracts.step import StepBase
 from synth_assets.contracts.weighing import Weighing
 from synth_assets.core import cron
@@ -102,9 +102,9 @@ class Demonstrations(Section):
 
     newer = ("by", "query", "score", "order", "pool", "mix", "label", "within", "neighbours")
 
-    k: int = Field(default=4, ge=0)
+    k: int = Field(default=4, ge=0, le=10_000)
     """Rows that a prompt shows."""
-    sets: int = Field(default=10, ge=1)
+    sets: int = Field(default=10, ge=1, le=100_000)
     """Fixed sets a round and cell, which the rows take in turn."""
     by: str = Field(default="random", json_schema_extra={"enum": list(BY)})
     """The way to select them."""
@@ -116,7 +116,7 @@ class Demonstrations(Section):
     """Where the most similar one stands."""
     pool: Literal["seeds", "kept"] = "seeds"
     """kept: rows of earlier rounds, and the seeds while there are none."""
-    mix: dict[Literal["seeds", "kept"], Annotated[int, Field(ge=0)]] = {}
+    mix: dict[Literal["seeds", "kept"], Annotated[int, Field(ge=0, le=10_000)]] = {}
     """So many of each pool, in the place of `k`."""
     label: Literal["same", "any"] = "same"
     """Rows of the row's own label, or of every label."""
@@ -148,11 +148,11 @@ class Annotator(Section):
 
     newer = ("max_tokens",)
 
-    k: int = Field(default=16, ge=0)
+    k: int = Field(default=16, ge=0, le=10_000)
     """Demonstrations that it sees, the same number of each label."""
     model: ModelSpec | None = None
     """A cheap judge beside a strong generator; default: the recipe's model."""
-    max_tokens: int = Field(default=1, ge=1)
+    max_tokens: int = Field(default=1, ge=1, le=TOKENS)
     """Of its answer; more for a model that thinks first, or whose labels have to be read from its words."""
 
 

@@ -259,7 +259,9 @@ def test_a_token_count_that_is_not_told_is_unknown(lm: LanguageModel, usage: str
     check_tokens_unknown(lm, usage)
 
 
-@pytest.mark.parametrize("tokens", ['"5"', "-1", "1e400", "123456789012345678901", "{}"])
+@pytest.mark.parametrize(
+    "tokens", ['"5"', "-1", "1e400", "9000000000000000000", "123456789012345678901", "{}"]
+)
 def test_a_token_count_that_is_no_count_is_unknown(lm: LanguageModel, tokens: str) -> None:
     check_tokens_unknown(lm, f'{{"prompt_tokens": {tokens}}}')
 

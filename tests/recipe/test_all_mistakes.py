@@ -112,6 +112,64 @@ def test_bounds_that_somebody_may_want(edit, written: str) -> None:
     load(edit("duplicate: {}", written))
 
 
+NO_END = [
+    *("rows: 1000000000000000000", "rows: .inf", "rows: 99999999999", "shards: 1.0e+300", "seed: 1.0e+300"),
+    *("budget: {round: .inf}", "budget: {tokens: {day: 1.0e+300}}", "minimum_yield: .nan"),
+    "model: {name: m, timeout_s: .inf}",
+    "model: {name: m, timeout_s: 1.0e+9}",
+    "model: {name: m, max_concurrency: 1000000000}",
+    "model: {name: m, requests_per_minute: 1000000000000000000}",
+    "model: {name: m, parameters: {top_k: .inf}}",
+    "model: {name: m, prices: [{from: 2026-01-01, prompt: .inf, completion: 1}]}",
+    "model: {name: m, prices: [{from: 2026-01-01, prompt: 1, completion: 1.0e+300}]}",
+    "model: {name: m, base_url: 'file:///etc/passwd'}",
+    "metrics: {model_alone: 1000000000000}",
+    "weights: {by: none, power: 1.0e+300}",
+]
+
+
+@pytest.mark.parametrize("written", NO_END)
+def test_a_number_without_end_is_refused_with_its_bounds(edit, written: str) -> None:
+    line = written.partition(":")[0]
+    path = edit(
+        "minimum_yield: 0.0", written if line == "minimum_yield" else f"minimum_yield: 0.0\n{written}"
+    )
+    if line == "rows":
+        path.write_text(path.read_text(encoding="utf-8").replace("rows: 6\n", ""), encoding="utf-8")
+    (found,) = mistakes(path)
+    assert found.code in ("out_of_range", "wrong_value")
+    assert found.fix
+    assert (found.field or "").startswith(line)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("1: 2", "on: x", "null: 3", "2026-01-01: 4", "1.5: x", "[a]: b", "? {a: b}\n: c", "yes: [1]"),
+        *("start: !!int x", "seed: !!float x", "rows: !!bool x", "start: !!timestamp x"),
+        *("x: !!python/name:os.system y", "x: &x [*x]", "x: " + "[" * 500 + "]" * 500),
+        "a: &a [0,0,0,0,0,0,0,0,0]\n"
+        + "\n".join(f"{b}: &{b} [{(f'*{a},') * 9}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
+        *("seed: " + "9" * 5000, "filters: {pattern: {pattern: 'a{4294967296}'}}"),
+        "filters: {pattern: {pattern: '" + "(" * 3000 + ")" * 3000 + "'}}",
+    ],
+    ids=lambda text: text[:16],
+)
+def test_whatever_yaml_takes_is_a_mistake_with_its_line_and_no_traceback(edit, written: str) -> None:
+    path = edit("filters:\n  words: {between: [2, 40]}\n  duplicate: {}", written)
+    first = next(
+        n for n, each in enumerate(path.read_text().splitlines(), 1) if each == written.splitlines()[0]
+    )
+    found = mistakes(path)
+    assert all(str(path) == each.file for each in found)
+    assert any((each.line or 0) >= first for each in found) or written.startswith("x: [")
+
+
+def test_a_file_that_cannot_be_read_is_a_mistake(project: Path) -> None:
+    (project / "recipes" / "folder.yaml").mkdir()
+    assert mistakes(project / "recipes" / "folder.yaml")[0].message.endswith("Is a directory.")
+
+
 def test_a_day_that_no_calendar_has_is_no_traceback(edit) -> None:
     path = edit("rows: 6", "rows: 6\nstart: 2026-02-31")
     (found,) = mistakes(path)

@@ -38,7 +38,7 @@ class NearDuplicate(Filter):
     name = "near_duplicate"
     within = (0, 1)
     better = "lower"
-    grams: tuple[Annotated[int, Field(ge=1)], int] = (1, 3)
+    grams: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=100)]] = (1, 3)
     """Words of the shortest and the longest n-gram."""
     at_most: float | None = 0.8
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, model_validator
 
 from synth_assets.contracts.filter import Context, RowFilter
+from synth_assets.contracts.section import TOKENS
 from synth_assets.core.text.arithmetic import rating
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Judge(RowFilter):
     """The lowest and the highest rating."""
     model: str | None = None
     """Default: the annotator's."""
-    max_tokens: int = Field(default=256, ge=1)
+    max_tokens: int = Field(default=256, ge=1, le=TOKENS)
     """Of an answer."""
     at_least: float | None = 4.5
 

@@ -36,7 +36,7 @@ class CrossPartition(Labelling):
     newer = (*Labelling.newer, "stages")
     name = "cross_partition"
     algorithm = "cross_partition/2"
-    stages: int = Field(default=3, ge=1)
+    stages: int = Field(default=3, ge=1, le=100)
     """Stages, each of which learns from the labels of the one before."""
 
     def label(self, rows: pd.DataFrame, context: LabelContext) -> Labels:
@@ -54,7 +54,7 @@ class CleanPool(Labelling):
     newer = (*Labelling.newer, "reannotate")
     name = "clean_pool"
     algorithm = "clean_pool/2"
-    reannotate: int = Field(default=0, ge=0)
+    reannotate: int = Field(default=0, ge=0, le=10_000_000)
     """Clean rows shown to the annotator for each row in doubt; 0: it is not asked again."""
 
     @property

@@ -41,7 +41,7 @@ class Asked(Listed):
     knows = ("n",)
     ask: str
     """The question, as a template; it knows `n`."""
-    n: int = Field(default=20, ge=1)
+    n: int = Field(default=20, ge=1, le=10_000)
     """Values that are wanted."""
 
     def templates(self) -> list[str]:
@@ -74,7 +74,7 @@ class Tree(Listed):
     """Where the tree begins."""
     depth: int = Field(default=2, ge=1, le=6)
     """Levels below the root."""
-    breadth: int = Field(default=5, ge=1)
+    breadth: int = Field(default=5, ge=1, le=1_000)
     """Nodes below each node."""
 
     @property

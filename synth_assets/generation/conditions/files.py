@@ -56,7 +56,7 @@ class Words(Draw):
     name = "words"
     words: str
     """A file of lines `word,pos`."""
-    k: int = Field(default=1, ge=1)
+    k: int = Field(default=1, ge=1, le=10_000)
     """Words of each part of speech."""
 
     def files(self) -> list[Path]:

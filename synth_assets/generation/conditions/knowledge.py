@@ -43,7 +43,7 @@ class Triples(Draw):
     name = "triples"
     triples: str
     """The graph: .csv, .tsv, .parquet or .nt."""
-    size: int = Field(default=3, ge=1)
+    size: int = Field(default=3, ge=1, le=1_000)
     """Triples of one value."""
 
     def files(self) -> list[Path]:
@@ -65,7 +65,7 @@ class Passages(Draw):
     """The corpus: a passage a line, or a column `text`."""
     query: str
     """A template; what fits it is taken."""
-    k: int = Field(default=1, ge=1)
+    k: int = Field(default=1, ge=1, le=10_000)
     """One of so many best passages is taken."""
 
     def files(self) -> list[Path]:

@@ -54,7 +54,7 @@ class Step(Prompted):
 
     words = ("prompt", "complete")
 
-    samples: int = Field(default=1, ge=1)
+    samples: int = Field(default=1, ge=1, le=10_000)
     """Answers to each question: rows with the same condition values."""
     logprobs: bool = False
     """A column `logprob`: the mean log-probability of the answer's tokens."""

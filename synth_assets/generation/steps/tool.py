@@ -36,11 +36,11 @@ class ToolStep(StepBase):
     """What it works on, as a template."""
     timeout_s: float = Field(default=5, gt=0, le=3600)
     """Of python and sql."""
-    memory_mib: int = Field(default=512, ge=64)
+    memory_mib: int = Field(default=512, ge=64, le=2**20)
     """Of python."""
     file: str | None = None
     """sql: a SQLite or DuckDB file; retrieve: a text with a passage a line."""
-    k: int = Field(default=1, ge=1)
+    k: int = Field(default=1, ge=1, le=10_000)
     """Passages that are retrieved."""
     ordered: bool = False
     """Results in another order are other results."""
