@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -29,14 +30,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from synth_assets.contracts.model_spec import NamedModel, Price
 from synth_assets.core import strict_yaml
-from synth_assets.core.addresses import check_address
+from synth_assets.core.addresses import check_address, check_secrets, without_login
 from synth_assets.core.errors import UserError
 from synth_assets.resources.gateway.embedded_server import packaged_model
 from synth_assets.resources.gateway.network import certificates
 from synth_assets.resources.storage.files import sha256
 
 OPENAI = "https://api.openai.com/v1"
-SECRET = re.compile(r"key|token|secret|sig|password|^code$", re.IGNORECASE)  # in the name of a parameter
+INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"  # signs of no width, which come along when one copies
+NOT_IN_HEADERS = re.compile(r"[^\x20-\x7e]")
 # where neither a recipe nor a model's entry says it
 PARAMETERS: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 256}
 # behind the requests of other processes, an answer of the embedded server may take minutes
@@ -92,11 +94,14 @@ class Model:
 
     def beside(self, environ: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         """Headers and parameters of the address of each call. UserError for a variable that is not set."""
-        missing = sorted({v for v in (*self.headers.values(), *self.query.values()) if not environ.get(v)})
+        wanted = (*self.headers.values(), *self.query.values())
+        missing = sorted({variable for variable in wanted if not held(variable, environ)})
         if missing:
             fix = f"set the variable {', '.join(missing)}"
             raise UserError(f"model {self.name!r} at {self.endpoint} sends it along: {fix}.", "no_key", fix)
-        headers, query = ({n: environ[v] for n, v in given.items()} for given in (self.headers, self.query))
+        headers, query = (
+            {n: held(v, environ) for n, v in given.items()} for given in (self.headers, self.query)
+        )
         return headers, {**dict(parse_qsl(urlsplit(self.base_url or "").query)), **query}
 
     @property
@@ -113,8 +118,8 @@ class Model:
 
 def address(url: str) -> str:
     """A URL without what may be secret in it: user, password, query."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}{parts.path.rstrip('/')}"
+    parts = urlsplit(without_login(url))
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
 def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os.environ) -> Model:
@@ -133,15 +138,12 @@ def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os
         check_address(base_url)
     except UserError as error:
         raise UserError(f"OPENAI_BASE_URL: {error}", error.code, error.fix) from None
-    if "@" in urlsplit(base_url).netloc:
-        fix = "name the key's variable in key_env"
-        raise UserError(f"model: the base URL holds a user or password: {fix}.", "wrong_value", fix)
+    try:
+        check_secrets(base_url)
+    except UserError as error:
+        raise UserError(f"model: {error}", error.code, error.fix) from None
     if urlsplit(base_url).scheme.lower() == "https":
         certificates(environ)
-    for name, _ in parse_qsl(urlsplit(base_url).query):
-        if SECRET.search(name):
-            fix = f"write the variable that holds it as `query: {{{name}: VARIABLE}}` in models.yaml"
-            raise UserError(f"model: the base URL holds a secret ({name}): {fix}.", "wrong_value", fix)
     entry = spec.model_dump(exclude={"base_url", "prices", "parameters", "reasoning"})
     parameters = {**PARAMETERS, **spec.parameters, **_thinking(spec)}
     price = spec.price(datetime.now(UTC).date())
@@ -178,12 +180,28 @@ def _file(name: str) -> dict[str, Any]:
     return {"name": path.stem, "base_url": None, "model_path": path}
 
 
+def held(variable: str, environ: Mapping[str, str]) -> str:
+    """What a variable holds that goes into a header, without the blanks and line ends around it that mounted
+    files of secrets have. UserError for a character that no header may hold: it comes from pasting."""
+    value = environ.get(variable, "").strip().strip(INVISIBLE).strip()
+    if odd := NOT_IN_HEADERS.search(value):
+        name = unicodedata.name(odd[0], "a control character").lower()
+        fix = f"set {variable} again, without it"
+        raise UserError(
+            f"the variable {variable} has a character at place {odd.start() + 1} that no header may hold "
+            f"({name}, U+{ord(odd[0]):04X}): {fix}.",
+            "wrong_value",
+            fix,
+        )
+    return value
+
+
 def key_of(model: Model, environ: Mapping[str, str]) -> str:
     """The API key. A server on this machine may do without, and one that is told who asks by a header or the
     address; the embedded one is never told it."""
     if model.base_url is None:
         return "none"
-    if key := environ.get(model.key_env):
+    if key := held(model.key_env, environ):
         return key
     if model.headers or model.query or _on_this_machine(urlsplit(model.base_url).hostname or ""):
         return "none"

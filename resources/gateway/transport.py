@@ -302,7 +302,7 @@ def connect(model: Model, base_url: str) -> Connection:
 
     key, process = key_of(model, os.environ), os.getpid()
     headers, query = model.beside(os.environ)
-    secrets = [key, *headers.values(), *(os.environ[name] for name in model.query.values())]
+    secrets = [key, *headers.values(), *(query[name] for name in model.query)]
     keyless = key == "none" and bool(headers or model.query)
     known: tuple[Any, ...] = (process, base_url, key, model.name, model.api, model.structured, model.system)
     known = (*known, *headers.items(), *query.items())

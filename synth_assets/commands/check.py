@@ -75,6 +75,7 @@ def check_recipe(recipe: Recipe, path: Path | None = None) -> Said:
     yield from look("steps", _steps(recipe))
     filters = [f"{n} ({f.threshold()})" if f.threshold() else n for n, f in recipe.filters.items()]
     yield "filters", ", ".join(filters) or "none"
+    yield from look("model", _other_models(recipe))
     yield from look("labelled.human", _of_people(recipe))
     yield from look("metrics.judge.people", _of_judge(recipe))
     yield from look("metrics.facts.file", _of_facts(recipe))
@@ -164,6 +165,20 @@ def _steps(recipe: Recipe) -> Said:
         yield "mode", f"batch: rows go through the Batch API and are collected within a day{each}"
 
 
+def _other_models(recipe: Recipe) -> Said:
+    """Those that no step asks: whether their entries are right."""
+    asked = [recipe.annotator_model, *(model for rule in recipe.filters.values() for model in rule.models())]
+    measured = (recipe.metrics.judge, recipe.metrics.facts, recipe.metrics.in_context)
+    asked += [part.model for part in measured if part and part.model]
+    for model in asked:
+        try:
+            resolve_model(model)
+        except UserError as error:
+            if error.code not in ELSEWHERE:
+                raise
+    yield from ()
+
+
 def _of_people(recipe: Recipe) -> Said:
     if recipe.labelled.human:
         people = read_human(recipe.labelled.human, recipe.labels)
@@ -193,7 +208,7 @@ def _model(recipe: Recipe, spec: str | NamedModel) -> str:
     except UserError as error:
         if error.code not in ELSEWHERE:
             raise
-        return f"{spec} (not ready here: {error})"
+        return f"{spec if isinstance(spec, str) else spec.name} (not ready here: {error})"
     price = model.price
     if recipe.mode == "batch":
         submit.check(model)

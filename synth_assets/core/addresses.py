@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from synth_assets.core.errors import UserError
 
 CALLS = ("/chat/completions", "/completions", "/responses", "/embeddings")  # added to a base URL by each call
 WEB = ("http", "https")
+SECRET = re.compile(r"key|token|secret|sig|password|^code$", re.IGNORECASE)  # in the name of a parameter
 
 
 def check_address(url: str) -> None:
@@ -20,10 +21,37 @@ def check_address(url: str) -> None:
         raise UserError(f"{says}: write {instead}", "wrong_value", f"write {instead}")
 
 
+def without_login(url: str) -> str:
+    """The address without user and password, whatever signs are in them, and without the query."""
+    scheme, slashes, rest = url.partition("://")
+    rest = rest.rpartition("@")[2] if has_login(url) else rest
+    return f"{scheme}{slashes}{rest}".partition("?")[0]
+
+
+def has_login(url: str) -> bool:
+    """Whether a user or a password is in it; one with a slash in it makes the port none."""
+    rest = url.partition("://")[2]
+    with suppress(ValueError):
+        _ = urlsplit(f"http://{rest}").port
+        return "@" in re.split("[/?#]", rest)[0]
+    return "@" in rest
+
+
+def check_secrets(url: str) -> None:
+    """UserError where an address holds what is secret: it stands in recipes, in logs and in cards."""
+    if has_login(url):
+        fix = "name the key's variable in key_env"
+        raise UserError(f"the base URL holds a user or password: {fix}.", "wrong_value", fix)
+    for name, _ in parse_qsl(url.partition("?")[2]):
+        if SECRET.search(name):
+            fix = f"write the variable that holds it as `query: {{{name}: VARIABLE}}` in models.yaml"
+            raise UserError(f"the base URL holds a secret ({name}): {fix}.", "wrong_value", fix)
+
+
 def wrong_address(url: str) -> tuple[str, str] | None:
     """What is wrong with a base URL, and what to write in its place; None where nothing is to be seen. What
     may be secret in it (user, password, query) is not repeated."""
-    shown = re.sub(r"//[^/@]*@", "//", url.partition("?")[0])
+    shown = without_login(url)
     says = f"{shown!r} is no address of an endpoint"
     if url != url.strip() or re.search(r"\s", url) or url[:1] in "'\"":
         return f"{says}: spaces or quotes are in it", re.sub(r"[\s'\"]", "", shown)
