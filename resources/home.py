@@ -19,7 +19,7 @@ from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.call_log.postgres import is_url
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.machine import temporary
-from synth_assets.resources.storage import disk
+from synth_assets.resources.storage import disk, files
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.warehouse import Warehouse
 
@@ -67,7 +67,7 @@ def made() -> Path:
     """The data home, made if need be, for who writes into it. UserError where this user cannot."""
     folder = home()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.private(folder)
         why = "" if is_writable() else _why_not(folder)
     except OSError as error:
         why = error.strerror or str(error)

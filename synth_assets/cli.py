@@ -10,11 +10,10 @@ from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
-from io import TextIOWrapper
 from typing import NoReturn
 
 from synth_assets.commands.options import COMMANDS, module_of, said_of
-from synth_assets.commands.output import Output, failed, nobody_listens
+from synth_assets.commands.output import Output, failed, nobody_listens, protect
 from synth_assets.core.errors import SYSTEMS, Mistake, UserError
 from synth_assets.core.signals import stopping
 
@@ -42,9 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _prepare(command: str) -> None:
     """For this terminal and this machine, whatever they are, before the command loads any library."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # it may be closed
-            stream.reconfigure(errors="backslashreplace")  # what it cannot show, and half an emoji anywhere
+    protect()
     if sys.platform == "win32" or not find_spec("fcntl"):
         raise UserError(SYSTEMS)
     if command in COMMANDS:

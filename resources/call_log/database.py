@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from synth_assets.core.errors import UserError
+from synth_assets.resources.storage.files import private
 
 Rows = list[tuple[Any, ...]]
 Execute = Callable[..., Rows]  # statement, values -> rows
@@ -139,7 +140,7 @@ class SQLite(Database):
         try:
             if self._is_only_to_read():
                 return self._opened_to_read()
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            private(self._path.parent)
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA busy_timeout = 30000")
             connection.execute("PRAGMA journal_mode = WAL")

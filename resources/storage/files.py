@@ -28,10 +28,18 @@ except ModuleNotFoundError:
 DAY_S = 86_400.0
 
 
+def private(folder: Path) -> None:
+    """Make a folder, and those above it that are not there, for this user alone: prompts, seeds and answers
+    are in it."""
+    if not folder.is_dir():
+        private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """Where to write a file or a folder that takes the place of `path` when the block ends without error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private(path.parent)
     for left in leftovers(path.parent, path.name):
         _remove(left)
     written = path.with_name(f".{path.name}.{this_process()}.{threading.get_ident()}")
@@ -45,7 +53,7 @@ def beside(path: Path) -> Iterator[Path]:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """One process at a time holds this file's lock; when it is killed, the kernel lets go of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private(path.parent)
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.text.cells import bare
 from synth_assets.selection.select import ranked
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _read(place: str, file: str, wanted: str, *columns: Sequence[str]) -> tuple[
                 if None in row:
                     why = "more values than columns: put what has a comma into quotes"
                     raise UserError(f"{place}:{begin}: {why}.")
-                lines.append((begin, [(row[name] or "").strip() for name in read or ()]))
+                lines.append((begin, [bare((row[name] or "").strip()).strip() for name in read or ()]))
                 begin = rows.line_num + 1
     except FileNotFoundError as error:
         raise UserError(f"{place}: there is no such file: write a CSV file with {wanted}.") from error

@@ -5,15 +5,24 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import date
+from io import TextIOWrapper
 from math import isfinite
 from typing import Any, SupportsFloat
 
 from synth_assets.core.errors import Mistake, UserError, status_of
+
+# What moves the cursor, renames the window, colours or answers in the user's name (control characters but tab
+# and line end), and what turns the order of signs around or hides among them.
+OBEYED = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u206f\\ufff9-\\ufffb"
+    "\\U000e0000-\\U000e007f]"
+)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +76,29 @@ class Output:
             nobody_listens()
             return code or 1
         return code
+
+
+class Terminal(TextIOWrapper):
+    """Standard output or error where it is a terminal, which obeys no text that a model or a file has."""
+
+    def write(self, text: str) -> int:
+        return super().write(harmless(text))
+
+
+def harmless(text: str) -> str:
+    """The text with all that a terminal obeys written out, as `\\x1b`."""
+    return OBEYED.sub(lambda sign: sign[0].encode("unicode_escape").decode(), text)
+
+
+def protect() -> None:
+    """Let a terminal be shown signs alone; into a pipe or a file everything goes as it is."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, TextIOWrapper):  # it may be closed
+            stream.reconfigure(errors="backslashreplace")  # what it cannot show, and half an emoji anywhere
+            if stream.isatty() and not isinstance(stream, Terminal):
+                how: dict[str, Any] = {"encoding": stream.encoding, "errors": stream.errors}
+                setattr(sys, name, Terminal(stream.buffer, **how, line_buffering=True))
 
 
 def nobody_listens() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from synth_assets.annotation.people import BETTER, pairs_to_judge
 from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.core.errors import UserError
+from synth_assets.core.text.cells import guarded
 from synth_assets.evaluation.judging import drawn_pairs
 from synth_assets.report.one_round import latest_round
 from synth_assets.resources import home
@@ -21,7 +22,8 @@ def sample_rows(run: Run, n: int, to: Path) -> Iterator[str]:
     """Writes `n` of the round's rows (all, where there are fewer), drawn at random; what to do with them."""
     rows = run.read("filtered", {"round": run.round})
     ids = select_random(list(rows["row_id"]), n, run.recipe.seed, "faithfulness")
-    rows.set_index("row_id").loc[ids, ["text"]].assign(label="").to_csv(to)
+    drawn = rows.set_index("row_id").loc[ids].reset_index()[["row_id", "text"]]
+    drawn.map(guarded).assign(label="").to_csv(to, index=False)
     yield f"{len(ids):,} of {len(rows):,} rows of {run.round} are in {to}. Fill in their labels, and"
     yield f"add to the recipe:\n    labelled: {{human: {to}}}"
     yield "They override all other labels, and correct what the metrics say of the rest."
@@ -37,7 +39,7 @@ def sample_pairs(run: Run, n: int, to: Path) -> Iterator[str]:
     now, then = (run.read("filtered", {"round": round_}) for round_ in (run.round, last))
     pairs = drawn_pairs(now, then, judge.rows)
     drawn = pairs_to_judge(pairs, n)
-    drawn.to_csv(to, index=False)
+    drawn.map(guarded).to_csv(to, index=False)
     yield f"{len(drawn):,} of {len(pairs):,} pairs of rows of {run.round} and {last} are in {to}. Fill in"
     yield f"`better` ({', '.join(BETTER)}), and add to the recipe:\n    metrics: {{judge: {{people: {to}}}}}"
     yield "They tell how far the judge says what people say, and correct its win rate."

@@ -18,6 +18,28 @@ RELOAD_S = 60.0  # that a reload may take
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 POLITE_S = 1.5  # for what runs to write down how far it is; then it is killed: Dagster takes up to ten
 
+# What runs in the session's first process: the command, and who ends all of it when nobody holds the pipe any
+# more, since the process at its other end was killed.
+WATCHED = """
+import os, signal, subprocess, sys, threading, time
+
+def watch():
+    os.read(int(sys.argv[1]), 1)
+    alone.set()
+    os.killpg(0, signal.SIGTERM)
+    time.sleep(float(sys.argv[2]))
+    os.killpg(0, signal.SIGKILL)
+
+signal.signal(signal.SIGTERM, lambda *_: None)  # it ends when the command has ended
+command, alone = subprocess.Popen(sys.argv[3:]), threading.Event()
+watching = threading.Thread(target=watch, daemon=True)
+watching.start()
+code = command.wait()
+if alone.is_set():
+    watching.join()
+sys.exit(code)
+"""
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", default="3000")
@@ -107,15 +129,18 @@ def _started(command: list[str]) -> "subprocess.Popen[str]":
     encoding = sys.stdout.encoding if sys.stdout else "utf-8"
     env = {**os.environ, "PYTHONIOENCODING": f"{encoding}:backslashreplace"}
     out, errors = (subprocess.PIPE, subprocess.STDOUT) if os.environ.get("NO_COLOR") else (None, None)
+    seen, _ = os.pipe()  # its other end is open as long as this process lives
     started = subprocess.Popen(
-        command,
+        [sys.executable, "-c", WATCHED, str(seen), str(POLITE_S), *command],
         stdout=out,
         stderr=errors,
         start_new_session=True,
         env=env,
         encoding=encoding,
         errors="backslashreplace",
+        pass_fds=[seen],
     )
+    os.close(seen)
     if started.stdout:
         threading.Thread(target=_without_colours, args=(started.stdout,), daemon=True).start()
     return started

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from synth_assets.core.asking import Answer
 from synth_assets.core.errors import UserError
 from synth_assets.report.views import current
 from synth_assets.resources import home
+from synth_assets.resources.storage import files
 from tests.resources.call_log.test_call_log import write
 
 ROOT = Path(__file__).parents[2]
@@ -106,3 +107,16 @@ def test_a_home_whose_path_no_database_takes(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("SYNTH_HOME", "~/data/")
     assert home.home() == Path("/home/me/data")
+
+
+@pytest.mark.parametrize("make", [home.made, lambda: files.write(home.home() / "lake" / "a" / "b", "x")])
+def test_a_home_that_is_made_is_the_users_alone(
+    make: Callable[[], object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SYNTH_HOME", str(tmp_path / "new" / "home"))
+    before = os.umask(0o022)
+    try:
+        make()
+    finally:
+        os.umask(before)
+    assert home.home().stat().st_mode & 0o777 == 0o700
