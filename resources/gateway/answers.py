@@ -128,20 +128,21 @@ def _said(message: Mapping[str, Any], request: Request) -> _Said:
             raise ValueError(f"a part of an answer is of the type {unknown[0]}")
         for name in ("text", "thoughts", "refusal"):
             setattr(said, name, "".join(text for kind, text in parts if kind == name))
-        if not said.thoughts:
-            found = apart(said.text, request.messages)
-            said.text, said.thoughts, said.ended = found.text, found.thoughts or "", found.ended
     elif isinstance(content, str):
-        found = apart(content, request.messages)
-        said.text, said.thoughts, said.ended = found.text, found.thoughts or "", found.ended
-        said.cut = len(content) - len(found.text) if found.thoughts is not None else 0
+        said.text = content
     elif content is not None:
         raise ValueError(f"an answer's content is {type(content).__name__}, and neither text nor a list")
+    if not said.thoughts:
+        whole, found = said.text, apart(said.text, request.messages)
+        while found.thoughts == "" and (more := apart(found.text, request.messages)).thoughts is not None:
+            found = more  # so that the log, which keeps no empty thoughts, finds the same text again
+        said.text, said.thoughts, said.ended = found.text, found.thoughts or "", found.ended
+        said.cut = len(whole) - len(found.text) if found.thoughts is not None else 0
     if isinstance(refusal := message.get("refusal"), str):
         said.refusal = refusal
-    for name in THOUGHTS:
-        beside = _parts(message.get(name), "thoughts")
-        said.thoughts = said.thoughts or "".join(text for kind, text in beside if kind).strip()
+    for beside in filter(None, map(message.get, THOUGHTS)):
+        blocks = "".join(text for kind, text in _parts(beside, "thoughts") if kind)
+        said.thoughts = said.thoughts or blocks.strip()
     calls = message.get("tool_calls") or [{"function": message.get("function_call")}]
     said.tools = [call["function"] for call in calls if isinstance(call.get("function"), dict)]
     return said

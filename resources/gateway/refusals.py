@@ -43,7 +43,7 @@ NOT_ALLOWED = re.compile(
 )
 EMPTY = re.compile(  # an account's purse, which is not full again in a minute
     r"insufficient.{0,12}(balance|fund|credit)|balance is insufficient|not.enough.(balance|credit)"
-    r"|exceeded_current_quota_error|account.{0,60}(not active|suspended)|余额不足|欠费",
+    r"|exceeded_current_quota_error|overdue|account.{0,60}(not active|suspended)|余额不足|欠费",
     re.IGNORECASE,
 )
 ACCOUNT = re.compile(  # what no other prompt helps against
@@ -53,7 +53,7 @@ ACCOUNT = re.compile(  # what no other prompt helps against
     re.IGNORECASE,
 )
 KEY = re.compile(
-    r"(invalid|incorrect|wrong|missing|no).{0,12}(api|access|x-api).?(key|token)|unauthori[sz]ed"
+    r"\b(invalid|incorrect|wrong|missing|no)\b.{0,12}(api|access|x-api).?(key|token)|unauthori[sz]ed"
     r"|(api|access).?(key|token).{0,30}(invalid|incorrect|not valid|wrong|missing|revoked|disabled)"
     r"|authentication.?(error|fail)|(country|region|territory|location).{0,20}not supported|密钥|无效的令牌",
     re.IGNORECASE,
@@ -164,18 +164,15 @@ def _opened(error: Mapping[str, Any]) -> Mapping[str, Any]:
             message = json.loads(message)
     if not isinstance(message, dict):
         return error
-    return {**error, "message": None, **message, **(message["error"] if _is_error(message) else {})}
-
-
-def _is_error(body: Mapping[str, Any]) -> bool:
-    return isinstance(body.get("error"), dict)
+    behind = message.get("error")
+    return {**error, "message": None, **message, **(behind if isinstance(behind, dict) else {})}
 
 
 def _words(error: Mapping[str, Any]) -> str:
     """What an error says of itself, and what a router was told by the provider behind it; not what it repeats
     of the request, whose words are the prompt's."""
     if found := _found(error):
-        said = ([each.get("type"), *(each.get("loc") or ()), each.get("msg")] for each in found)
+        said = ([each.get("type"), *_loc(each), each.get("msg")] for each in found)
         return "; ".join(" ".join(str(part) for part in parts if part is not None) for parts in said)
     behind = error["metadata"].get("raw") if isinstance(error.get("metadata"), dict) else None
     words = ECHO.split(str(next((error[name] for name in SAYS if error.get(name)), None) or dict(error)))[0]
@@ -190,8 +187,12 @@ def _found(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _place(error: Mapping[str, Any]) -> str:
     """The field of the body where pydantic found something wrong."""
-    places = (each.get("loc") for each in _found(error))
-    return next((str(loc[1]) for loc in places if isinstance(loc, list) and len(loc) == 2), "")
+    return next((str(loc[1]) for loc in map(_loc, _found(error)) if len(loc) == 2), "")
+
+
+def _loc(found: Mapping[str, Any]) -> list[Any]:
+    loc = found.get("loc")
+    return loc if isinstance(loc, list) else []
 
 
 class Concern(NamedTuple):

@@ -117,9 +117,16 @@ class Connection:
 
     async def ask(self, request: Request, seed: int, samples: int = 1) -> Reply:
         """One HTTP call for `samples` answers to the same question."""
-        model = self.model
-        body = body_of(model, request, seed, samples, self.learnt)
-        return await self._call(body, lambda data: read(data, request, model))
+        body = body_of(self.model, request, seed, samples, self.learnt)
+        return await self._call(body, lambda data: self.read(data, request))
+
+    def read(self, data: Any, request: Request) -> list[dict[str, Any]]:
+        """`wire.read`, without secrets in what is said of an answer that is none."""
+        parts = read(data, request, self.model)
+        for part in parts:
+            if part["error"] and part["outcome"] != "invalid":
+                part["error"] = self.scrub(part["error"])
+        return parts
 
     def move(self, url: str) -> None:
         """The same model answers there from now on."""
@@ -154,11 +161,7 @@ class Connection:
             data = parsed(response.content)
             if wrong := within(data, body, self.scrub):
                 return self._told(*wrong, started, response.headers, data)
-            parts = read(data)
-            for part in parts:
-                if part["error"] and part["outcome"] != "invalid":
-                    part["error"] = self.scrub(part["error"])
-            return Reply(parts, maybe_billed=True, answered=True)
+            return Reply(read(data), maybe_billed=True, answered=True)
         except TimeoutError:
             self.pace.refused(started, 0.0)
             return failed("timed_out", f"no answer within {self.model.timeout_s:g} s", maybe_billed=True)

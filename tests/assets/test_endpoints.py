@@ -234,3 +234,9 @@ def test_a_round_of_which_nothing_is_answered_stops_after_a_few_calls(
     assert main(["run", "reviews", "--round", ROUND]) == 69
     assert "has answered nothing: 7 calls failed (each time: 503: no upstream)" in capsys.readouterr().err
     assert len(endpoint.requests) == 7
+    endpoint.failures.clear()
+    endpoint.play = lambda _: Played(400, {"error": "Unrecognized request argument supplied: 'stop'"})
+    assert main(["run", "reviews", "--round", ROUND]) == 2
+    said = capsys.readouterr().err
+    assert "refused the parameter 'stop' (400: Unrecognized request argument supplied: 'stop')" in said
+    assert "leave it out: `parameters: {stop: null}` under" in said

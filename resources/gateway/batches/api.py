@@ -180,7 +180,7 @@ def _refusal(connection: Connection, error: APIStatusError, does: bool, known: b
     refusal = Refusal.of(error, connection.scrub)
     where, status, says = connection.model.endpoint, refusal.status, refusal.says
     about = concern(refusal, {})
-    if about.kind in ("key", "account"):
+    if "key" in (about.kind, about.name) or about.kind == "account":
         return UserError(connection.fatal(refusal, about))
     if status == 404 and known:
         return Gone(f"{where}: {says}")

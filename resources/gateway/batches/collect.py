@@ -26,7 +26,7 @@ from synth_assets.resources.gateway.budget import Budget, cost, total, used
 from synth_assets.resources.gateway.refusals import ALL, Refusal, concern, within
 from synth_assets.resources.gateway.sending import ATTEMPTS
 from synth_assets.resources.gateway.transport import blaming, connect
-from synth_assets.resources.gateway.wire import body_of, read
+from synth_assets.resources.gateway.wire import body_of
 from synth_assets.resources.storage.process import is_gone
 
 LEASE_S = 3600.0  # for a process of another machine to create a batch
@@ -198,7 +198,7 @@ class _Collection:
         sent, scrub = body_of(self.batch.model, asked.request, 0, 1, self.batch.learnt), self.connection.scrub
         if status == 200 and not error:
             if (wrong := within(body, sent, scrub)) is None:
-                return _End(read(body, asked.request, self.batch.model)[0], billed=True)
+                return _End(self.connection.read(body, asked.request)[0], billed=True)
             refusal, about = wrong
             status = refusal.status or status
         else:

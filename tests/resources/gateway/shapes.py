@@ -63,6 +63,7 @@ SHAPES = {
     "a list whose text holds the thoughts": Shape(
         message([{"type": "text", "text": f"<think>{THOUGHTS}</think>{TEXT}"}]), thoughts=THOUGHTS
     ),
+    "empty thoughts twice": Shape(message(f"</think></think>{TEXT}")),
     "empty thoughts": Shape(message(f"<think>\n\n</think>\n\n{TEXT}")),
     "two blocks": Shape(message(f"<think>a</think>\n<think>b</think>\n{TEXT}"), thoughts="a\n\nb"),
     "a block inside the text is the author's own": Shape(

@@ -82,6 +82,7 @@ OTHERS = [  # status, words, what they concern
     (429, "余额不足或无可用资源包,请充值。", "account"),
     (403, "Sorry, your account balance is insufficient", "account"),
     (403, "not enough balance", "account"),
+    (403, "The request failed because your account has an overdue balance", "account"),
     (400, "Budget has been exceeded! Current cost: 10.1, Max budget: 10.0", "account"),
     (400, "API key not valid. Please pass a valid API key.", "key"),
     (400, "User location is not supported for the API use.", "key"),
@@ -111,6 +112,8 @@ OTHERS = [  # status, words, what they concern
     (400, "Value at 'inferenceConfig.temperature' failed to satisfy constraint", "feature temperature"),
     (400, "Malformed input request: #: extraneous key [seed] is not permitted", "feature seed"),
     (400, "`temperature` is deprecated for this model.", "feature temperature"),
+    (400, "Model x does not support the temperature parameter.", "feature temperature"),
+    (422, "Input validation error: `top_p` must be > 0.0 and < 1.0", "feature top_p"),
     (400, "`temperature` and `top_p` cannot both be specified for this model.", "feature top_p"),
     (400, "top_p and temperature are mutually exclusive", "feature top_p"),
     (400, "Unsupported parameters: temperature, seed", "feature temperature"),
@@ -337,3 +340,21 @@ def test_many_refusals_in_a_row_for_the_same_unknown_reason_stop_a_run(lm: Langu
         assert Counter(a.outcome for a in lm.complete(model, few)) == {"ok": 20, "provider_error": 8}
         endpoint.play = None
         assert {a.outcome for a in lm.complete(model, requests)} == {"ok"}
+
+
+@pytest.mark.parametrize("status", [200, 429, 503])
+def test_what_may_heal_is_asked_again(asked: Asked, status: int) -> None:
+    """An error of code 502 inside of an answer too."""
+    seen: set[str] = set()
+    error = {"error": {"code": 502 if status == 200 else status, "message": "upstream is away"}}
+
+    def play(body: dict[str, Any]) -> Played | None:
+        prompt = body["messages"][-1]["content"]
+        first = prompt.startswith("bad") and prompt not in seen
+        seen.add(prompt)
+        return Played(status, error) if first else None
+
+    asked.endpoint.play = play
+    requests = [request(f"{'bad' if n % 5 == 0 else 'good'} {n}", None) for n in range(10)]
+    assert {a.outcome for a in asked(requests)} == {"ok"}
+    assert asked.arrived == 12
