@@ -50,6 +50,7 @@ LATE = {
     "evaluation.resampling",
     "evaluation.round",
     "evaluation.similarity",
+    "evaluation.targets",
     "evaluation.task_metrics",
     "evaluation.tuned_judge",
     "evaluation.usefulness",
@@ -57,6 +58,7 @@ LATE = {
     "students.boosting",
     "students.crossfit",
     "students.softmax",
+    "students.targets",
     "students.tfidf",
     "students.transformer",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -18,6 +19,7 @@ from urllib.parse import quote
 
 from synth_assets.contracts.reading import Reading
 from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.text import marks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +34,7 @@ MARKS = {  # byte order mark -> encoding; the longer ones first
 }
 DELIMITERS = ",;\t|"
 NAMED = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+TAG = re.compile(r"O|[BI]-\S+")
 SHOWN = 60  # characters of a line, in an error
 LONGEST = 2**31 - 1  # characters of a field
 
@@ -186,6 +189,33 @@ def _lines(part: Part, reading: Reading, wanted: Collection[str] | None) -> pd.D
     """JSON lines: an object a line."""
     text, encoding = decoded(part.read(), part, reading)
     return _objects(part, list(_parsed(text)), ":", encoding)
+
+
+def _conll(part: Part, reading: Reading, wanted: Collection[str] | None) -> pd.DataFrame:
+    """CoNLL: a token a line, first the token and last its BIO tag, and an empty line after a sentence. A row
+    has its `text`, the same `marked`, and its `spans` with their `kinds`."""
+    text, encoding = decoded(part.read(), part, reading)
+    rows: list[tuple[int, Sequence[str], Sequence[str]]] = []
+    sentence: list[tuple[int, str, str]] = []
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        fields = line.split()
+        tag = TAG.fullmatch(fields[-1]) if len(fields) > 1 else None
+        if tag and fields[0] != "-DOCSTART-":
+            sentence.append((number, fields[0], tag[0]))
+        elif fields and not line.startswith(("#", "-DOCSTART-")):
+            raise Wrong(f"line {number} ends with no tag (O, B-kind, I-kind): {line[:SHOWN]!r}")
+        elif not fields and sentence:
+            lines, words, tags = zip(*sentence, strict=True)
+            rows.append((lines[0], words, tags))
+            sentence = []
+    found = [(plain, spans) for _, words, tags in rows for plain, spans in [marks.of_tags(words, tags)]]
+    columns = {
+        "text": [plain for plain, _ in found],
+        "marked": [marks.marked(plain, spans) for plain, spans in found],
+        "spans": [[plain[s.start : s.end] for s in spans] for plain, spans in found],
+        "kinds": [[s.kind for s in spans] for _, spans in found],
+    }
+    return _placed(columns, part, ":", [first for first, _, _ in rows], f"{encoding}, CoNLL")
 
 
 def _parsed(text: str) -> Iterator[tuple[int, Any]]:
@@ -349,6 +379,7 @@ READERS: Mapping[str, Reader] = {
     **dict.fromkeys((".csv", ".tsv", ".tab"), _delimited),
     **dict.fromkeys((".jsonl", ".ndjson"), _lines),
     ".json": _json,
+    **dict.fromkeys((".conll", ".iob", ".bio"), _conll),
     ".parquet": _parquet,
     ".arrow": _arrow,
     ".xlsx": _excel,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from math import exp, log
 from typing import TYPE_CHECKING
 
+from synth_assets.core.text.pairs import parted
 from synth_assets.selection.select import ranked
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def label_logprobs(
 
     `shown` are the demonstrations of all texts, or a table of them for each text. `max_tokens` of an answer:
     of the first token behind a model's thoughts the log-probabilities are read. Answers in which no label can
-    be read are added to `unread`.
+    be read are added to `unread`. Of pairs, texts have both (core/text/pairs.py).
     """
     words = task.verbalizers()
     each = shown if isinstance(shown, list) else [shown] * len(texts)
@@ -90,12 +91,18 @@ def _messages(text: str, task: Task, shown: pd.DataFrame, api: str) -> list[Mess
     words = task.verbalizers()
     kind, label = task.text.capitalize(), task.label.capitalize()
     head = f"Each {task.text} below is followed by its {task.label}: {' or '.join(words.values())}."
-    lines = [f"{kind}: {r.text}\n{label}: {words[r.label]}\n" for r in shown.itertuples()]
-    lines.append(f"{kind}: {text}\n{label}:")
+    lines = [f"{kind}: {_both(r.text, task)}\n{label}: {words[r.label]}\n" for r in shown.itertuples()]
+    lines.append(f"{kind}: {_both(text, task)}\n{label}:")
     user = {"role": "user", "content": "\n".join([head, "", *lines])}
     if api == "completions":
         return [user]
     return [{"role": "system", "content": f"Answer with one word: {' or '.join(words.values())}."}, user]
+
+
+def _both(text: str, task: Task) -> str:
+    """A text; of a pair the other one under it, with its name."""
+    first, second = parted(text)
+    return f"{first}\n{task.pair.capitalize()}: {second}" if task.pair else text
 
 
 def read(answer: Answer, words: Mapping[str, str]) -> LabelLogprobs | None:

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 
 from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.text import marks
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.card import CARD, FILES, NO_LICENCE, Format, card, facts, of_seeds
 from synth_assets.report.one_round import latest_round
@@ -40,6 +42,9 @@ def export(
     stages = tables.stages(recipe)
     if kind not in FILES:
         raise unknown("format", kind, FILES)
+    target = recipe.task.predict
+    if kind == "conll" and (target is None or target.word != "spans"):
+        raise UserError("--format conll is of spans (task.predict: {spans: ...}), which this recipe has not.")
     if stage not in stages:
         raise unknown("stage", stage, stages)
     if stage in ("calls", "feedback"):
@@ -57,7 +62,10 @@ def export(
     with beside(to) as folder:
         file = folder / FILES[kind]
         file.parent.mkdir(parents=True)
-        _write(file, parts, schema, kind)
+        if kind == "conll":
+            _write_conll(file, parts, target)
+        else:
+            _write(file, parts, schema, kind)
         data = facts(recipe, warehouse, stage, round_, rows)
         write(folder / CARD, json.dumps(data, indent=2, ensure_ascii=False))
         write(folder / "README.md", "\n".join(card(recipe, kind, schema, data)))
@@ -93,6 +101,17 @@ def _write(file: Path, parts: Iterable[pa.Table], schema: pa.Schema, kind: Forma
             with pq.ParquetWriter(out, schema, compression="zstd") as writer:
                 for part in parts:
                     writer.write_table(part)
+
+
+def _write_conll(file: Path, parts: Iterable[pa.Table], target: Any) -> None:
+    """A token and its BIO tag a line, an empty line after each row. A row whose spans cannot be read is left
+    out."""
+    with flushed(file) as out:
+        for part in parts:
+            for row in part.to_pylist():
+                if (spans := target.known_of(row)) is not None:
+                    pairs = zip(*marks.tagged(row["text"], spans), strict=True)
+                    out.write("".join(f"{word}\t{tag}\n" for word, tag in pairs).encode() + b"\n")
 
 
 def options(parser: argparse.ArgumentParser) -> None:

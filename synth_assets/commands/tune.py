@@ -16,6 +16,7 @@ from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.commands.output import add_json
 from synth_assets.contracts.measured import wilson
 from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.text.pairs import both
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report import charts
 from synth_assets.report.one_round import latest_round
@@ -63,7 +64,8 @@ class Tuning:
         self._recipe, self._filters = recipe, list(recipe.filters.values())
         self._rows = scored_rows(*(run.read(stage, *cells) for stage in ("generations", "scores")))
         self._student, self._looks = student, looks(run)
-        self._validation = seeds[seeds["split"] == "validation"] if recipe.labels else seeds.iloc[:0]
+        held_out = seeds[seeds["split"] == "validation"] if recipe.labels else seeds.iloc[:0]
+        self._validation = both(held_out, recipe.task.pair)
 
     def sweeps(self, name: str) -> Iterator[Sweep]:
         """A sweep for each bound that the filter has."""
@@ -104,7 +106,8 @@ class Tuning:
 
         if self._validation.empty or kept.empty:
             return None
-        predicted = predictions({"kept": kept}, self._validation, self._student)["kept"]
+        sets = {"kept": both(kept, self._recipe.task.pair)}
+        predicted = predictions(sets, self._validation, self._student)["kept"]
         if predicted is None:
             return None
         right = predicted.right
@@ -144,9 +147,8 @@ def command(options: argparse.Namespace) -> None:
     recipe, lake = recipe_named(options.name), home.lake()
     names = tunable(recipe, options.filter)
     round_ = latest_round(recipe, "scores", options.round)
-    encoder = home.encoder()
-    student = build(recipe.student, encoder.encode, encoder.folder)
-    tuning = Tuning(Run(recipe, lake, encoder, round_), student)
+    run = Run(recipe, lake, home.encoder(), round_)
+    tuning = Tuning(run, build(recipe.student, run.encode, run.encoder.folder))
     options.out.lines([f"{recipe.name}, round {round_}; accuracy on the validation split"])
     swept: list[Sweep] = []
     options.out.give(recipe=recipe.name, round=round_, sweeps=swept)

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from synth_assets.contracts.section import Section, wrong
 from synth_assets.core.errors import UserError
+from synth_assets.core.text.pairs import both
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,8 @@ class Context:
     held_out: Sequence[str] = ()  # texts of the validation and test seeds
     earlier: Sequence[str] = ()  # texts kept in the rounds before
     encode: Encode | None = None
+    pair: str | None = None  # column of the other text, where rows are pairs: the texts above are both
+    target: Any = None  # what is learned of a row that has no label (recipe/target.py)
     no_encoder: str = ""  # why `encode` cannot be used, where the encoder is not installed
     # texts, a model and a number of shown seeds (None: the annotator's) -> the labels of each
     annotate: Callable[..., Sequence[LabelLogprobs | None]] | None = None
@@ -61,6 +64,8 @@ class Filter(Section):
     by_row: ClassVar[bool] = False  # whether a row's score depends on that row alone
     encodes: ClassVar[bool] = False  # whether it reads vectors: without an encoder its scores are unknown
     of_labels: ClassVar[bool] = False  # whether it says something of the row's label
+    of_target: ClassVar[bool] = False  # whether it reads what is learned of a row that has no label
+    of_pairs: ClassVar[bool] = False  # whether it reads both texts of a pair, as one (core/text/pairs.py)
     algorithm: ClassVar[str] = (
         ""  # a tag, once it computes something else than before: see recipe/versions.py
     )
@@ -160,6 +165,10 @@ class Filter(Section):
     def ranks(self) -> bool:
         """Whether a row's place among the others counts, and not its score alone."""
         return self.top is not None or self.share is not None
+
+    def reads(self, rows: pd.DataFrame, context: Context) -> pd.DataFrame:
+        """The rows as `measure` and `score` are given them."""
+        return both(rows, context.pair) if self.of_pairs else rows
 
     def lacks(self, context: Context) -> str:
         """Why its scores cannot be known here; empty where they can."""

@@ -89,6 +89,7 @@ class Metric(Section):
     """Base of all metrics. Its fields are what a recipe may say of it."""
 
     name: ClassVar[str] = ""
+    of_pairs: ClassVar[bool] = False  # whether its texts are both of a pair, as one of `core.text.pairs`
 
     @classmethod
     def of(cls, said: Any) -> Metric:

@@ -28,7 +28,7 @@ def keep(
             kept = kept.assign(**dict.fromkeys(sorted(unknown)))
             break
         why = rule.lacks(context)
-        found = dict.fromkeys(rule.columns) if why else rule.score(kept, context)
+        found = dict.fromkeys(rule.columns) if why else rule.score(rule.reads(kept, context), context)
         scores = pd.DataFrame(found, index=kept.index)
         kept = kept.drop(columns=[c for c in scores if c in kept]).join(scores)
         rule = _per_group(rule, kept)

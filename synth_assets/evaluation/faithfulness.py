@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from synth_assets.contracts.measured import Z95, Measured, proportion, unknown, with_error
-from synth_assets.evaluation.resampling import ONE_ROW, bootstrap
+from synth_assets.evaluation.resampling import ONE_ROW, bootstrap, bootstrap_mean
 
 ONE_CLASS = "all labels are of one class: agreement by chance is complete"
 
@@ -63,6 +63,20 @@ def kappa(rows: Sequence[tuple[int, int]], power: int | None = None) -> Measured
         return 1 - np.divide(seen * counts.sum(axis=1), chance, out=out, where=chance > 0)
 
     return bootstrap(rows, statistic, ONE_CLASS)
+
+
+def by_order(
+    labels: Sequence[Hashable], truth: Sequence[Hashable], order: Sequence[Hashable]
+) -> dict[str, Measured]:
+    """Of labels that have an order: `quadratic_kappa`, and `mae`, the mean number of levels that a label is
+    off. A label that is not in the order is left out. Empty where there is no order."""
+    if not order:
+        return {}
+    known = {*order}
+    both = [(a, b) for a, b in zip(labels, truth, strict=True) if a in known and b in known]
+    rows = pairs([a for a, _ in both], [b for _, b in both], order)
+    off = bootstrap_mean([float(abs(a - b)) for a, b in rows])
+    return {"quadratic_kappa": kappa(rows, 2), "mae": off}
 
 
 def one_hot(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -121,12 +121,12 @@ class Truth(Metric):
 
         sets = {name: look.sets()[name] for name in ("generations", "filtered")}
         found = [
-            truth(right.by, name, column, rows, right.column)
+            truth(right.by, name, column, rows, right.column, look.recipe.task.order)
             for column, right in self.wanted.items()
             for name, rows in sets.items()
         ]
         if "label" in self.wanted and look.recipe.labelled.by != "condition":
             right, labels = self.wanted["label"], look.labelled[["row_id", "label"]]
             rows = look.filtered.drop(columns="label").merge(labels, on="row_id")
-            found.append(truth(right.by, "labelled", "label", rows, right.column))
+            found.append(truth(right.by, "labelled", "label", rows, right.column, look.recipe.task.order))
         return pd.concat(found)

@@ -23,6 +23,7 @@ class WordList(Metric):
     """The baseline that a person writes by hand. It stands among the students, where there are some."""
 
     name = "word_list"
+    of_pairs = True
 
     wanted: dict[str, list[str]]  # label -> words
 
@@ -43,13 +44,18 @@ class OfStudents(Metric):
     """What students of the sets do on the test rows, and what they gain on the last round's."""
 
     name = "student"
+    of_pairs = True
 
     def measure(self, look: Look) -> pd.DataFrame:
-        """Each set is in the table: where there is no accuracy, with the reason. Nothing of a task without
-        labels."""
+        """Each set is in the table: where there is no accuracy, with the reason. Nothing of a task of which
+        nothing is learned."""
         import pandas as pd
 
+        from synth_assets.evaluation import targets
         from synth_assets.evaluation import usefulness as useful
+
+        if look.recipe.task.predict:
+            return targets.usefulness(look)
 
         test, baselines = test_of(look), look.shared.get("baselines", {})
         if not look.recipe.labels:
@@ -63,7 +69,8 @@ class OfStudents(Metric):
         except NotInstalled as error:
             why = dict.fromkeys(sets, str(error)) | why
             return table(useful.compare({**dict.fromkeys(why), **baselines}, len(test), "seeds", why))
-        parts = [useful.usefulness(said, baselines, len(test), why), useful.weights_gain(sets, said)]
+        order = look.recipe.task.order
+        parts = [useful.usefulness(said, baselines, len(test), why, order), useful.weights_gain(sets, said)]
         parts.append(useful.curves(sets, test, look.student, look.recipe.seed))
         if before := look.before():
             last = {MAIN: before.weighted[before.weighted["origin"] == "synthetic"]}
@@ -76,6 +83,7 @@ class ModelAlone(Metric):
     """The model labels test rows by itself: the baseline without a student."""
 
     name = "model_alone"
+    of_pairs = True
 
     wanted: int  # test rows
 
@@ -112,16 +120,19 @@ class Faithfulness(Metric):
     """Whether the labels of the rows are right, by a student of the real rows and by people."""
 
     name = "faithfulness"
+    of_pairs = True
 
     def measure(self, look: Look) -> pd.DataFrame:
         """Nothing of a task without labels."""
         from synth_assets.evaluation.round import faithfulness
 
-        attributes = [name for name, kind in look.recipe.condition_columns.items() if kind == "string"]
-        if not look.recipe.labels:
+        recipe = look.recipe
+        columns = recipe.condition_columns.items()
+        attributes = [name for name, kind in columns if kind == "string" and name != recipe.task.pair]
+        if not recipe.labels:
             return table([])
         told = look.labelled.merge(look.filtered[["row_id", *attributes]], on="row_id")
-        return faithfulness(told, look.seeds, attributes, look.encode)
+        return faithfulness(told, look.seeds, attributes, look.encode, recipe.task.order)
 
 
 class Diversity(Metric):
@@ -146,6 +157,7 @@ class Privacy(Metric):
     """What the rows have in common with seeds and test rows."""
 
     name = "privacy"
+    of_pairs = True
 
     def measure(self, look: Look) -> pd.DataFrame:
         """Nothing where there are no seeds."""

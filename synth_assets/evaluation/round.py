@@ -11,7 +11,7 @@ from synth_assets.contracts.measure import Row, row
 from synth_assets.contracts.measured import Z95, Measured, proportion, unknown, wilson
 from synth_assets.core.asking import Encode
 from synth_assets.core.errors import NotInstalled
-from synth_assets.evaluation.faithfulness import agreement, ppi_mean
+from synth_assets.evaluation.faithfulness import agreement, by_order, ppi_mean
 from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.usefulness import predicted, training_set
 from synth_assets.students.classifier import Student
@@ -39,17 +39,24 @@ def right_share(agrees: Sequence[bool] | np.ndarray, people: Mapping[int, bool] 
 
 
 def faithfulness(
-    rows: pd.DataFrame, seeds: pd.DataFrame, attributes: Sequence[str], encode: Encode
+    rows: pd.DataFrame,
+    seeds: pd.DataFrame,
+    attributes: Sequence[str],
+    encode: Encode,
+    order: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Share of the rows' labels that a student of the real rows gives them, in all, by label and by condition
     value; all corrected by people where `label_source` says that they labelled some (`label` is theirs). Of
-    those rows, how far people and the labels that were asked for agree (Cohen's kappa)."""
+    those rows, how far people and the labels that were asked for agree (Cohen's kappa; with quadratic
+    weights too, of labels that have an `order`)."""
     by_people = rows["label_source"].eq("human") if "label_source" in rows else rows["label"].isna()
     asked = rows["former_label"] if "former_label" in rows else rows["label"]
     found = []
     if by_people.any():
-        kappa = agreement(list(asked[by_people]), list(rows["label"][by_people]))["kappa"]
-        found.append(row("kappa", "filtered", kappa))
+        told = list(asked[by_people]), list(rows["label"][by_people])
+        found.append(row("kappa", "filtered", agreement(*told)["kappa"]))
+        if order:
+            found.append(row("weighted_kappa", "filtered", by_order(*told, order)["quadratic_kappa"]))
     real = seeds[seeds["split"].isin(["demonstration", "validation"])]
     if real["label"].nunique() < 2 or rows.empty:
         return table(found)

@@ -20,7 +20,7 @@ from synth_assets.contracts.measure import Passes, row
 from synth_assets.contracts.measured import Measured, proportion, unknown
 from synth_assets.core.text.arithmetic import final_answer, normalise
 from synth_assets.core.text.words import parted, rouge_words
-from synth_assets.evaluation.faithfulness import agreement
+from synth_assets.evaluation.faithfulness import agreement, by_order
 from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.privacy import auc as area_under_curve
 from synth_assets.evaluation.resampling import bootstrap, bootstrap_mean, ratio
@@ -281,13 +281,17 @@ def taught(
     return table(found)
 
 
-def truth(by: str, set_: str, column: str, rows: pd.DataFrame, is_: str) -> pd.DataFrame:
+def truth(
+    by: str, set_: str, column: str, rows: pd.DataFrame, is_: str, order: Sequence[str] = ()
+) -> pd.DataFrame:
     """Metric rows of a column against the column of what is right (faithfulness with ground truth, Zhu et al.
-    2023). `by: label` compares labels: accuracy, macro-F1 and Cohen's kappa."""
+    2023). `by: label` compares labels: accuracy, macro-F1 and Cohen's kappa; and how far they are off where
+    they have an order."""
     slice_ = f"{column} of {set_}"
     if by == "label":
         told = [[None if _missing(v) else _text(v) for v in rows[c]] for c in (column, is_)]
-        return table(row(f"truth_{name}", slice_, found) for name, found in agreement(*told).items())
+        measured = agreement(*told) | by_order(told[0], told[1], order)
+        return table(row(f"truth_{name}", slice_, found) for name, found in measured.items())
     answers = [None if _missing(answer) else _text(answer) for answer in rows[column]]
     return table([row(f"truth_{by}", slice_, score(by, answers, [right(by, v) for v in rows[is_]]))])
 

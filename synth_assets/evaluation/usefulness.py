@@ -17,7 +17,7 @@ from synth_assets.contracts.measure import Row, row
 from synth_assets.contracts.measured import NO_ROWS, Measured, unknown, wilson
 from synth_assets.core.asking import LabelLogprobs
 from synth_assets.core.text.words import parted
-from synth_assets.evaluation.faithfulness import agreement
+from synth_assets.evaluation.faithfulness import agreement, by_order
 from synth_assets.evaluation.metric_rows import MAIN, Sets, against, table
 from synth_assets.evaluation.resampling import interval
 from synth_assets.evaluation.task_metrics import auc
@@ -171,13 +171,15 @@ def area(predicted: Predicted) -> Measured:
     return Measured(sum(areas) / len(areas), n=len(at), why="no interval of a mean of areas")
 
 
-def of_one(name: str, predicted: Predicted) -> Iterator[Row]:
-    """Macro-F1, area under the curve and calibration error of one set's student."""
+def of_one(name: str, predicted: Predicted, order: Sequence[str] = ()) -> Iterator[Row]:
+    """Macro-F1, area under the curve and calibration error of one set's student; and how far it is off, of
+    labels that have an order."""
     said = list(np.asarray(predicted.classes)[predicted.said])
     found = {
         "macro_f1": agreement(said, predicted.gold)["macro_f1"],
         "auc": area(predicted),
         "calibration_error": calibration(predicted.probabilities.max(axis=1), predicted.right),
+        **by_order(said, predicted.gold, order),
     }
     for metric, measured in found.items():
         yield row(metric, name, measured)
@@ -309,14 +311,18 @@ def untrained(sets: Sets, gold: Iterable[str]) -> dict[str, str]:
 
 
 def usefulness(
-    said: Mapping[str, Predicted | None], others: Mapping[str, Any], n: int, why: Mapping[str, str] = {}
+    said: Mapping[str, Predicted | None],
+    others: Mapping[str, Any],
+    n: int,
+    why: Mapping[str, str] = {},
+    order: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Accuracy and its gain over the seeds for all sets and baselines (`others`, one bool a test row), where
     unknown with the reason; of students what `of_one` says, of the main set the errors by class and the
     confusion."""
     right = {name: None if p is None else p.right for name, p in said.items()}
     right |= dict.fromkeys(name for name in why if name not in said)
-    rows = [found for name, p in said.items() if p is not None for found in of_one(name, p)]
+    rows = [found for name, p in said.items() if p is not None for found in of_one(name, p, order)]
     main = said.get(MAIN)
     rows += [] if main is None else errors(main)
     return table([*compare({**right, **others}, n, "seeds", why), *rows])

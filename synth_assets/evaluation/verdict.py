@@ -22,11 +22,18 @@ def training_set(recipe: Recipe) -> str:
     return f"seeds + {MAIN}" if recipe.weights.seeds else MAIN
 
 
+def measure(recipe: Recipe) -> str:
+    """The metric of students by which sets are compared."""
+    return recipe.task.predict.measure if recipe.task.predict else "accuracy"
+
+
 def gain_over_seeds(recipe: Recipe, rows: Iterable[Row]) -> Row | None:
     """The paired gain of the set over the seeds alone, if it is known: of students, or else of a model that
     is shown rows."""
     rows = list(rows)
-    return _gain(rows, "accuracy_gain", training_set(recipe)) or _gain(rows, "in_context_gain", "filtered")
+    return _gain(rows, f"{measure(recipe)}_gain", training_set(recipe)) or _gain(
+        rows, "in_context_gain", "filtered"
+    )
 
 
 def weights_gain(rows: Iterable[Row]) -> Row | None:
@@ -45,14 +52,16 @@ def sentence(recipe: Recipe, rows: Iterable[Row], round_: str) -> str:
     found = f"It cannot be told with {n:,} test rows whether the set is better than the seeds alone"
     if low > 0 or high < 0:
         found = f"The set is {'better' if low > 0 else 'worse'} than the seeds alone on {n:,} test rows"
-    of = "accuracy" if gain["name"] == "accuracy_gain" else _answers(rows)
+    of = _answers(rows) if gain["name"] == "in_context_gain" else measure(recipe)
+    sign = -1 if recipe.task.predict and recipe.task.predict.lower and of == measure(recipe) else 1
     scores = {r["slice"]: r["value"] for r in rows if r["name"] == of and _known(r["value"])}
     made = {name: value for name, value in scores.items() if name not in NOT_MADE}
-    best = max(made, key=lambda name: (made[name], name == gain["slice"]))
+    best = max(made, key=lambda name: (sign * made[name], name == gain["slice"]))
     words = (
         f"{of.removeprefix('in_context_').replace('_', ' ')} of {gain['slice']} {scores[gain['slice']]:.3f}"
     )
     change = f"{gain['value']:+.3f} ({low:+.3f} to {high:+.3f}) against the seeds"
+    change = f"better by {change}" if sign < 0 else change
     is_best = (
         "it is the best of the sets"
         if best == gain["slice"]
@@ -82,13 +91,14 @@ def _unknown(recipe: Recipe, rows: list[Row], round_: str) -> tuple[str, str]:
         return "nothing was measured", again
     for name in ("seeds", training_set(recipe)):
         for row in rows:
-            if (row["name"], row["slice"]) == ("accuracy", name) and not _known(row["value"]):
+            if (row["name"], row["slice"]) == (measure(recipe), name) and not _known(row["value"]):
                 why = row.get("reason") or "a label of the test rows is in none of its rows"
                 return f"{name}: {why.rstrip('.')}", f"mend that, then {again}"
-    if not recipe.labels and recipe.metrics.in_context:
+    learned = recipe.labels or recipe.task.predict
+    if not learned and recipe.metrics.in_context:
         why = next((r["reason"] for r in rows if r["name"] == "in_context_gain" and r.get("reason")), "")
         return why or "no seeds were shown to hold it against", "more seeds (seeds.splits)"
-    if not recipe.labels:
+    if not learned:
         return "no metric tests it", "metrics.in_context"
     if not recipe.metrics.student:
         return "metrics.student is off", "metrics: {student: true}"

@@ -86,6 +86,46 @@ def fields_of_seeds(recipe: Recipe) -> Wrong:
         yield wrong(f"{why}: give the column another name", "seeds", "fields")
 
 
+def pair(recipe: Recipe) -> Wrong:
+    """The other text of a pair is a column of the rows, and of the seeds."""
+    if (name := recipe.task.pair) is None:
+        return
+    texts = [c for c, kind in recipe.row_columns.items() if kind == "string" and c not in ("text", "label")]
+    yield from tried(one_of, "column of texts", name, texts, "task", "pair")
+    if recipe.seeds.origin and recipe.seeds.columns.get(name) != "string":
+        yield wrong(f"the seeds need it, too: add {name} to seeds.fields, as text", "task", "pair")
+
+
+def predict(recipe: Recipe) -> Wrong:
+    """What is learned stands in columns of the rows and of the seeds, and a student can learn it."""
+    if (target := recipe.task.predict) is None:
+        for name in (name for name, rule in recipe.filters.items() if rule.of_target):
+            yield wrong("it reads what `task.predict` names: write that, or leave it out", "filters", name)
+        return
+    if recipe.labels:
+        yield wrong("a row has a label, or this: leave out `classify` or `predict`", "task", "predict")
+    seeds = recipe.seeds.columns
+    for column in target.columns:
+        of_rows = {c: kind for c, kind in recipe.row_columns.items() if kind in target.types}
+        what = f"column ({' or '.join(target.types)})"
+        yield from tried(one_of, what, column, of_rows, "task", "predict", target.word)
+        if recipe.seeds.origin and seeds.get(column) not in target.types:
+            why = f"the seeds need it, too: add {column} to seeds.fields, as {' or '.join(target.types)}"
+            yield wrong(why, "task", "predict", target.word)
+    if recipe.task.pair and target.word == "spans":
+        yield wrong("spans stand in one text: leave it out", "task", "pair")
+    student = recipe.student
+    yield from tried(one_of, f"student of {target.word}", student.by, target.students, "student", "by")
+    if student.soft or student.smoothing or student.ensembling:
+        yield wrong(f"soft, smoothing and ensembling are of one label a row, not of {target.word}", "student")
+
+
+def order(recipe: Recipe) -> Wrong:
+    """Labels that have an order are there."""
+    if recipe.task.ordered and not recipe.labels:
+        yield wrong("it is the labels' order: write them as `task.classify`", "task", "ordered")
+
+
 def within(recipe: Recipe) -> Wrong:
     """What demonstrations and row have in common is a field of the seeds, and a condition."""
     shown = recipe.demonstrations
@@ -146,6 +186,15 @@ RESTING: dict[str, Callable[[Recipe], bool]] = {  # section -> whether it rests 
 }
 
 
+MEANT = {  # section -> what of it needs no label
+    "conditions": "conditions of another name",
+    "filters": "target, field, duplicate, near_duplicate, novelty and all that look at texts",
+    "labelled": "nothing, values stay as they were made",
+    "metrics": "student, truth, in_context, diversity and privacy",
+    "weights": "by none and by field",
+}
+
+
 def without_labels(recipe: Recipe) -> Wrong:
     """What rests on labels needs some."""
     for section, rests in RESTING.items() if not recipe.labels else ():
@@ -153,8 +202,15 @@ def without_labels(recipe: Recipe) -> Wrong:
 
 
 def _rests(recipe: Recipe, section: str, rests: Callable[[Recipe], bool]) -> Wrong:
-    if rests(recipe):
+    if not rests(recipe):
+        return
+    if (target := recipe.task.predict) is None:
         yield wrong("this rests on labels: write them as `task.classify`", section)
+        return
+    what = ", ".join(name for name, rule in recipe.filters.items() if rule.of_labels)
+    of = what if section == "filters" else "this"
+    why = f"{of} needs one label a row, and rows have {target.word} (task.predict): leave it out"
+    yield wrong(f"{why}. What has a meaning there: {MEANT[section]}", section)
 
 
 def cells(recipe: Recipe) -> Wrong:
@@ -294,6 +350,9 @@ CHECKS = (
         labels,
         labels_of_words,
         fields_of_seeds,
+        pair,
+        predict,
+        order,
         within,
         filters_needed,
         confidences,

@@ -57,11 +57,15 @@ def parsed(content: bytes, path: Path) -> Recipe:
 
 
 def inline(content: Mapping[str, Any], name: str) -> Recipe:
-    """A recipe that stands in no file of its own: errors name its fields."""
+    """A recipe that stands in no file of its own: errors name its fields. Its keys are sorted, which versions
+    rest on, unless its labels have an order."""
     import yaml
 
+    task = content.get("task")
+    ordered = isinstance(task, Mapping) and bool(task.get("ordered"))
     try:
-        return parsed(yaml.safe_dump(dict(content), allow_unicode=True).encode(), Path(f"{name}.yaml"))
+        text = yaml.safe_dump(dict(content), allow_unicode=True, sort_keys=not ordered)
+        return parsed(text.encode(), Path(f"{name}.yaml"))
     except UserError as error:
         places = (".".join(filter(None, [name, mistake.field])) for mistake in error.mistakes)
         of = zip(error.mistakes, places, strict=True)

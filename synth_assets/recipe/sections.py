@@ -16,6 +16,7 @@ from synth_assets.contracts.weighing import Weighing
 from synth_assets.core import cron
 from synth_assets.core.registry import LABELS, WEIGHTS, Registry
 from synth_assets.recipe.seeds import Split
+from synth_assets.recipe.target import Predict
 from synth_assets.selection.select import METHODS
 
 GOLD: tuple[Split, ...] = ("validation", "demonstration")  # what weights are learned from: the first there is
@@ -37,10 +38,19 @@ Codebook = Annotated[dict[str, Annotated[str, Field(min_length=1)] | Label], Fie
 
 
 class Task(Section):
-    """Task specification: what the model is told before any condition (role, codebook, text type)."""
+    """Task specification: what the model is told before any condition (role, codebook, text type), and what
+    is learned of a row."""
+
+    newer = ("ordered", "pair", "predict")
 
     classify: dict[str, Label] = {}
     """The codebook, label: definition; without it rows have no label."""
+    ordered: bool = False
+    """The labels have an order, and are written from the lowest to the highest, as in one star to five."""
+    pair: str | None = None
+    """The column with the other text of a pair, of seeds and rows; students and comparisons read both."""
+    predict: Predict = None
+    """What is learned of a row in the place of one label: a number, several labels, or spans of the text."""
     text: str = "text"
     """What one row is called in prompts: review, question (the text type of GPT3Mix, Yoo et al. 2021)."""
     label: str = "label"
@@ -73,7 +83,10 @@ class Task(Section):
             "instruction": self.instruction,
             "text_type": self.text,
             "label_type": self.label,
-            "definitions": {name: label.definition for name, label in self.classify.items()},
+            "definitions": {
+                **{name: label.definition for name, label in self.classify.items()},
+                **(self.predict.definitions if self.predict else {}),
+            },
             "verbalizers": self.verbalizers(),
         }
 
@@ -88,6 +101,17 @@ class Task(Section):
             return {}
         of = self.classify[label]
         return {"definition": of.definition, "verbalizer": of.verbalizer or label}
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What a training set has of a row, besides its text and label: column -> type."""
+        found = {self.pair: "string"} if self.pair else {}
+        return found | ({self.predict.columns[0]: self.predict.column_type} if self.predict else {})
+
+    @property
+    def order(self) -> list[str]:
+        """The labels from the lowest to the highest; empty where they have no order."""
+        return list(self.classify) if self.ordered else []
 
     def verbalizers(self) -> dict[str, str]:
         return {name: label.verbalizer or name for name, label in self.classify.items()}

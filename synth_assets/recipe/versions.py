@@ -39,6 +39,8 @@ def _part(recipe: Recipe, said: Said, section: str) -> Any:
     if section.startswith("steps."):
         return _step(recipe, section.removeprefix("steps."))
     part = PARTS[section](recipe, said) if section in PARTS else said[section]
+    if written := {name: said["task"][name] for name in OF_TASK.get(section, ()) if said["task"].get(name)}:
+        part = [part, written]  # enters a version once it is written
     if section in OF_WORDS and special(json.dumps(said, ensure_ascii=False)):
         return [part, "words/2"]  # of such a script as the recipe itself is written in, words are cut anew
     return part
@@ -147,6 +149,10 @@ def _scorers(recipe: Recipe, said: Said) -> Any:
     return _plugged(part, *map(type, scorers.values()))
 
 
+OF_TASK: Mapping[str, tuple[str, ...]] = {  # section -> what it rests on of the task, besides its labels
+    **dict.fromkeys(("seeds", "scorers", "filters", "labelled", "weights"), ("pair", "predict")),
+    "metrics": ("pair", "predict", "ordered"),
+}
 OF_WORDS = ("scorers", "filters", "metrics", "weights")
 PARTS: Mapping[str, Callable[[Recipe, Said], Any]] = {
     "seeds": _seeds,

@@ -19,12 +19,19 @@ from synth_assets.report.pages import Section, Table, general, in_card, markdown
 from synth_assets.resources.gateway.models import resolve_model
 from synth_assets.resources.storage.warehouse import Warehouse
 
-Format = Literal["parquet", "jsonl", "hf"]
-FILES = {"parquet": "train.parquet", "jsonl": "train.jsonl", "hf": "train/train-00000-of-00001.parquet"}
+Format = Literal["parquet", "jsonl", "hf", "conll"]
+FILES = {
+    "parquet": "train.parquet",
+    "jsonl": "train.jsonl",
+    "hf": "train/train-00000-of-00001.parquet",
+    "conll": "train.conll",
+}
 FEW = 10  # rounds whose commands are written one by one
 CARD = "card.json"  # beside README.md: the same as data
 DAYS = ("round", "made_in")
 ADDRESS = re.compile(r"""(\bbase_url["']?\s*:\s*)(?:"[^"]*"|'[^']*'|[^\s,}]+)""")  # in a recipe
+CATEGORY = "text-classification"  # on the Hugging Face hub, where numbers are among them
+CATEGORIES = {"spans": "token-classification"}
 SIZES = {"n<1K": 10**3, "1K<n<10K": 10**4, "10K<n<100K": 10**5, "100K<n<1M": 10**6, "1M<n<10M": 10**7}
 SECTIONS = {  # title -> what it says; report/queries/card_* ask for their rows
     "Models and cost": "Calls, tokens and US dollars of all rounds up to this one.",
@@ -130,7 +137,9 @@ def _front_matter(recipe: Recipe, kind: Format, rows: int, schema: pa.Schema) ->
     files = [{"split": "train", "path": FILES[kind]}]
     front = {
         **({"language": [getattr(language, "language", "en")]} if language else {}),  # not known otherwise
-        "task_categories": ["text-classification"],
+        "task_categories": [
+            CATEGORIES.get(recipe.task.predict.word if recipe.task.predict else "", CATEGORY)
+        ],
         "size_categories": [size],
         "tags": ["synthetic"],
         "configs": [{"config_name": "default", "data_files": files}],

@@ -211,6 +211,8 @@ def _students(sides: Sequence[Side], encoder: MiniLM) -> Section:
         f"real rows that neither sample has. The student is {why}. The difference is paired: its interval is "
         "of the same rows."
     )
+    if any(s.recipe and s.recipe.task.pair for s in sides):
+        words += " It reads the texts alone, and not what they are paired with."
     if lacking := [s.name for x, s in zip("AB", sides, strict=True) if right[x] is None]:
         words += f" {' and '.join(lacking)}: a label of the test rows is in no row."
     return Section("students", title, words, [Table(["trained on", "accuracy", "95 % interval"], lines)])

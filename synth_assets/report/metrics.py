@@ -18,6 +18,7 @@ Values = Mapping[str, Value]  # by slice, of one name
 WORDS = pages.WORDS["metrics"]
 TRAINED_ON, SHOWN, STUDENTS = (WORDS[of] for of in ("trained_on", "shown", "students"))
 TRUST, SHORT, SIZED = (WORDS[of] for of in ("trust", "short", "sized"))
+COMPARED = {"accuracy": "accuracy"} | {m: STUDENTS[m] for m in ("rmse", "micro_f1", "span_f1")}
 ANSWERED_FIRST = ("no rows", "seeds")  # baselines of a model that is shown rows
 BASELINES = ("seeds", "real", "word list", "model alone")
 LABELS = 30  # of the picture of a confusion
@@ -37,11 +38,12 @@ def metric_sections(metrics: Metrics, labels: Sequence[str], parts: Parts | None
         return {name: left.pop(name) for name in list(names) if name in left}
 
     taken(["yield"])
-    accuracy, gain, change = (left.pop(f"accuracy{of}", {}) for of in ("", "_gain", "_change"))
+    measure = next((name for name in COMPARED if name in left), "accuracy")
+    scores, gain, change = (left.pop(f"{measure}{of}", {}) for of in ("", "_gain", "_change"))
     change |= {
         f"{set_}, against equal weights": value for set_, value in left.pop("weights_gain", {}).items()
     }
-    yield _accuracy(accuracy, gain, change, taken(STUDENTS))
+    yield _students(COMPARED[measure], scores, gain, change, taken(STUDENTS))
     yield _answers(taken(name for name in left if name.startswith("in_context_")))
     yield _trust(taken([*TRUST, *(name for name in left if name.startswith("truth_"))]))
     yield _diversity(taken(n for n, values in left.items() if len(values) > 1 and set(values) <= {*VARIED}))
@@ -53,11 +55,11 @@ def metric_sections(metrics: Metrics, labels: Sequence[str], parts: Parts | None
 
 def in_short(name: str, part: str, value: float | None) -> bool:
     """Whether a terminal is shown the metric: of students all sets, those too of which it is unknown."""
-    if name == "accuracy":
+    if name in COMPARED:
         return True
     if value is None:
         return False
-    if name in ("accuracy_gain", "weights_gain"):
+    if name in ("weights_gain", *(f"{each}_gain" for each in COMPARED)):
         return True
     return name.startswith("in_context_") or (name in SHORT and (name not in TRUST or part == "filtered"))
 
@@ -105,17 +107,20 @@ def _diversity(metrics: Mapping[str, Values]) -> Section:
     return Section.of("diversity", [Table([f"diversity of {n} rows", *columns], rows)], n=n)
 
 
-def _accuracy(accuracy: Values, gain: Values, change: Values, others: Mapping[str, Values]) -> Section:
+def _students(
+    measure: str, scores: Values, gain: Values, change: Values, others: Mapping[str, Values]
+) -> Section:
+    """The measure of students by which sets are compared, and others of the same students."""
     parts: list[Table | Picture] = []
-    if accuracy:
+    if scores:
         rows = [
             [_set(s), number(v[0]), interval(v[1], v[2]), *gained(gain.get(s, NOTHING)), number(v[3], 0)]
-            for s, v in accuracy.items()
+            for s, v in scores.items()
         ]
-        first = "accuracy of a student trained on"
-        columns = [first, "accuracy", "95 % interval", "against seeds", "95 % interval", "test rows"]
-        caption = "Accuracy with its 95 % interval; squares are baselines"
-        parts = [Table(columns, rows), *_picture("accuracy on real test rows", accuracy, caption)]
+        first = f"{measure} of a student trained on"
+        columns = [first, measure, "95 % interval", "against seeds", "95 % interval", "test rows"]
+        caption = f"{measure[0].upper()}{measure[1:]} with its 95 % interval; squares are baselines"
+        parts = [Table(columns, rows), *_picture(f"{measure} on real test rows", scores, caption)]
     if change:
         rows = [[text(part, 80), *gained(value), number(value[3], 0)] for part, value in change.items()]
         parts.append(Table(["on the same test rows", "gain", "95 % interval", "test rows"], rows))

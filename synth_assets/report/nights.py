@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.report.metrics import Metrics, difference, in_short
+from synth_assets.report.metrics import COMPARED, Metrics, difference, in_short
 from synth_assets.report.one_round import ask, by_name
 from synth_assets.report.pages import general
 from synth_assets.resources.storage.warehouse import Warehouse
@@ -48,6 +48,6 @@ def changed(before: Metrics, now: Metrics) -> str:
             more, low, high = difference(before[key], value, key[0])
             if more:
                 sure = low is not None and high is not None and (low > 0 or high < 0)
-                of = "" if key[0] != "accuracy" else f" ({key[1]})"
+                of = "" if key[0] not in COMPARED else f" ({key[1]})"
                 found.append((not sure, f"{key[0]}{of} {general(value[0])} ({general(more, '+')})"))
     return ", ".join(words for _, words in sorted(found, key=lambda item: item[0])[:MOST])

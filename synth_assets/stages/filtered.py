@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from synth_assets.contracts.filter import Context
+from synth_assets.core.text.pairs import both
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
 from synth_assets.stages.scores import unread
@@ -62,9 +63,15 @@ def scored_rows(generations: Table, scores: Table) -> Table:
 
 def looks(run: Run) -> Context:
     """What filters over a round look at besides its rows."""
-    earlier = list(run.before("filtered", columns=["text"])["text"])
-    words = run.recipe.task.verbalizers()
-    return Context(verbalizers=words, earlier=earlier, encode=run.encode, no_encoder=run.no_encoder)
+    task = run.recipe.task
+    earlier = run.before("filtered", columns=["text", *filter(None, [task.pair])])
+    return Context(
+        verbalizers=task.verbalizers(),
+        earlier=list(both(earlier, task.pair)["text"]),
+        pair=task.pair,
+        encode=run.encode,
+        no_encoder=run.no_encoder,
+    )
 
 
 def _with_failed_calls(dropped: Table, generations: Table) -> Table:

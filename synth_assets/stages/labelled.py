@@ -10,6 +10,7 @@ from typing import Any
 from synth_assets.annotation import annotators
 from synth_assets.annotation.people import read_human
 from synth_assets.core.errors import NotInstalled
+from synth_assets.core.text.pairs import both
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import ANSWERED, Chart, Made, Markdown, Stage, Table
@@ -45,13 +46,23 @@ def _enhanced(run: Run, rows: Table, human: Sequence[str | None] = ()) -> Table:
     way, labels = recipe.labelled, recipe.labels
     given: dict[str, Any] = {"encode": run.encode, "labels": labels, "annotate": annotate, "human": human}
     given["warn"] = run.warn
+    read = both(rows, recipe.task.pair)
     try:
-        return enhance(rows, way, **given)
+        made = enhance(read, way, **given)
     except NotInstalled as error:
         from synth_assets.curation.labels.condition import Condition
 
         run.warn(f"{way.place} is unknown, rows keep the label that was asked for: {error}")
-        return enhance(rows, Condition(by="condition"), **given)
+        made = enhance(read, Condition(by="condition"), **given)
+    return with_target(recipe, made.assign(text=list(rows["text"])))
+
+
+def with_target(recipe: Recipe, rows: Table) -> Table:
+    """The rows, with what is learned of them as training sets have it."""
+    if (target := recipe.task.predict) is None:
+        return rows
+    values = [target.stored(row) for row in rows.to_dict("records")]
+    return rows.assign(**{target.columns[0]: values})
 
 
 def _said_by_people(run: Run, rows: Table) -> Sequence[str | None]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from synth_assets.annotation import annotators, people
 from synth_assets.contracts.measure import Before, Look, Metric, Row
 from synth_assets.core.errors import NotInstalled
+from synth_assets.core.text.pairs import both
 from synth_assets.evaluation import verdict
 from synth_assets.evaluation.metric_rows import MAIN, table
 from synth_assets.generation.conditions.knowledge import retrieve
@@ -27,6 +29,16 @@ PLOTTED = (  # over the rounds
         "weights_gain",
         "accuracy_change",
         "macro_f1",
+        *(
+            "quadratic_kappa",
+            "rmse",
+            "mae",
+            "spearman",
+            "micro_f1",
+            "subset_accuracy",
+            "hamming_loss",
+            "span_f1",
+        ),
         "auc",
         "yield",
         "correctness",
@@ -77,8 +89,9 @@ def compute(run: Run, **now: Table) -> Made:
     from synth_assets.evaluation.round import yields
 
     recipe, look = run.recipe, looking(run, **now)
+    pairs = of_pairs(look)
     of_cells = yields(now["generations"], now["filtered"])
-    parts = [_measured(metric, look) for metric in recipe.metrics.chosen()]
+    parts = [_measured(metric, pairs if metric.of_pairs else look) for metric in recipe.metrics.chosen()]
     own = {name for part in parts[len(parts) - len(recipe.metrics.others) :] for name in part["name"]}
     rows = pd.concat([*parts, of_cells], ignore_index=True).assign(round=run.round)
     by_cell = of_cells.set_index("slice")["value"].to_dict()
@@ -138,7 +151,8 @@ def looking(run: Run, **now: Table) -> Look:
         return Before(last, *(run.read(s, {"round": last}) for s in ("filtered", "weighted", "metrics")))
 
     def annotate(texts: Sequence[str]) -> Sequence[Any]:
-        shown = annotators.demonstrations(seeds, recipe.annotator.k, recipe.seed)
+        pairs = both(seeds, recipe.task.pair)
+        shown = annotators.demonstrations(pairs, recipe.annotator.k, recipe.seed)
         limit = recipe.annotator.max_tokens
         return annotators.label_logprobs(texts, shown, recipe.task, run.model(), limit)
 
@@ -161,6 +175,27 @@ def looking(run: Run, **now: Table) -> Look:
     )
 
 
+def of_pairs(look: Look) -> Look:
+    """The same, in which texts are both of a pair; what is shared and told goes to one place."""
+    if (second := look.recipe.task.pair) is None:
+        return look
+
+    def before() -> Before | None:
+        if (last := look.before()) is None:
+            return None
+        return last._replace(kept=both(last.kept, second), weighted=both(last.weighted, second))
+
+    stages = ("generations", "filtered", "labelled", "weighted", "seeds")
+    there = {stage: rows for stage in stages if (rows := getattr(look, stage, None)) is not None}
+    return replace(
+        look,
+        **{stage: both(rows, second) for stage, rows in there.items()},
+        so_far=lambda stage: both(look.so_far(stage), second),
+        sets=lambda: {name: both(rows, second) for name, rows in look.sets().items()},
+        before=before,
+    )
+
+
 def last_measured(run: Run) -> str | None:
     """The last round before this one that has metrics, and the rows that they are of."""
     measured = [r for r in run.rounds("metrics") if run.there("weighted", {"round": r})]
@@ -170,8 +205,9 @@ def last_measured(run: Run) -> str | None:
 def asks(run: Run, **now: Table | None) -> None:
     """What is asked of the sets: of those that are not there yet, the most that it may be."""
     look = looking(run, **now)
+    pairs = of_pairs(look)
     for metric in run.recipe.metrics.chosen():
-        metric.ask(look)
+        metric.ask(pairs if metric.of_pairs else look)
 
 
 def _verdicts(recipe: Recipe, rows: Table, before: Before | None) -> dict[str, list[Verdict]]:
@@ -242,6 +278,16 @@ def _numbers(rows: Table, own: set[str]) -> dict[str, Any]:
         "correctness": ("right labels, by a student of real rows or people (95 % interval)", "correctness"),
         "errors": ("errors by class (95 % interval)", "error"),
         "learning_curve": ("accuracy over rows (95 % interval)", "learning_curve"),
+        **{
+            name: (f"{title} on real test rows (95 % interval)", name)
+            for name, title in {
+                "quadratic_kappa": "quadratic kappa",
+                "rmse": "root mean squared error",
+                "micro_f1": "micro-F1",
+                "span_f1": "F1 of spans",
+                "label_f1": "F1 by label or kind",
+            }.items()
+        },
         "truth": ("rows against what is right (95 % interval)", "truth_.*"),
         "in_context": ("the model, when shown rows of (95 % interval)", "in_context_(?!gain).*"),
     }

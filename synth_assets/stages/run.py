@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from synth_assets.core.errors import NotInstalled, UserError
+from synth_assets.core.text.pairs import of_pairs
 from synth_assets.stages import tables
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class Run:
 
     @property
     def encode(self) -> Encode:
-        return self.encoder.encode
+        """Of a recipe of pairs, pairs too."""
+        return of_pairs(self.encoder.encode) if self.recipe.task.pair else self.encoder.encode
 
     @property
     def no_encoder(self) -> str:

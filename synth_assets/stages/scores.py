@@ -11,6 +11,7 @@ from synth_assets.annotation import annotators
 from synth_assets.contracts.filter import Context
 from synth_assets.core import templates
 from synth_assets.core.asking import Answer, Behind, LabelLogprobs, TokenLogprob
+from synth_assets.core.text.pairs import both
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import ANSWERED, Chart, Made, Stage, Table
@@ -43,24 +44,26 @@ def measured(run: Run, name: str, rows: Table, seeds: Table) -> Table:
     if why := rule.lacks(looks):
         run.warn(f"filters.{name} is unknown: {why}")
         return rows.assign(**dict.fromkeys(rule.raw))
-    rows = rows.assign(**rule.measure(rows, looks))
+    read = rule.reads(rows, looks)
+    rows = rows.assign(**rule.measure(read, looks))
     if why := rule.untold(rows):
         run.warn(f"filters.{name} is unknown of some rows: {why}.")
     if not rule.asks:
         return rows
-    both = zip(rows["row_id"], rows["text"], strict=True)
-    return rows.assign(**{f"{name}_calls": [[*heard.get(i, ()), *heard.get(t, ())] for i, t in both]})
+    keys = zip(read["row_id"], read["text"], strict=True)
+    return rows.assign(**{f"{name}_calls": [[*heard.get(i, ()), *heard.get(t, ())] for i, t in keys]})
 
 
 def scoring(run: Run, seeds: Table, heard: Heard | None = None) -> Context:
     """What the scorers of a row look at. Their calls are noted in `heard`."""
     task, noted = run.recipe.task, Heard() if heard is None else heard
+    pairs = both(seeds, task.pair)
 
     def annotate(
         texts: Sequence[str], model: str | None = None, k: int | None = None
     ) -> list[LabelLogprobs | None]:
         annotator = run.recipe.annotator
-        shown = annotators.demonstrations(seeds, annotator.k if k is None else k, run.recipe.seed)
+        shown = annotators.demonstrations(pairs, annotator.k if k is None else k, run.recipe.seed)
         asked, unread = _Noted(run.model(model), texts, noted), list[Answer]()
         found = annotators.label_logprobs(texts, shown, task, asked, annotator.max_tokens, unread)
         if 2 * len(unread) > len(texts):
@@ -84,8 +87,10 @@ def scoring(run: Run, seeds: Table, heard: Heard | None = None) -> Context:
 
     return Context(
         verbalizers=task.verbalizers(),
-        demonstrations=list(seeds.loc[seeds["split"] == "demonstration", "text"]),
-        held_out=list(seeds.loc[seeds["split"].isin(["validation", "test"]), "text"]),
+        demonstrations=list(pairs.loc[pairs["split"] == "demonstration", "text"]),
+        held_out=list(pairs.loc[pairs["split"].isin(["validation", "test"]), "text"]),
+        pair=task.pair,
+        target=task.predict,
         encode=run.encode,
         no_encoder=run.no_encoder,
         annotate=annotate,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.seeds import Seeds
+from synth_assets.recipe.target import Target
 from synth_assets.stages import tables
 from synth_assets.stages.run import Run, read_rows
 from synth_assets.stages.stage import Chart, Made, Markdown, Stage, Table
@@ -43,7 +44,21 @@ def seeds_of(recipe: Recipe, lake: Lake | None = None, given: Any = None) -> Sup
         if of.file:
             own = read_rows(of.file, spec.read, wanted).astype(object)
             rows, splits = pd.concat([rows.astype(object), own]), [*splits, *[name] * len(own)]
-    return support(rows, spec, recipe.labels, recipe.seed, splits)
+    found = support(rows, spec, recipe.labels, recipe.seed, splits, recipe.task.pair)
+    if recipe.task.predict:
+        _check_target(recipe.task.predict, spec, found.rows)
+    return found
+
+
+def _check_target(target: Target, spec: Seeds, rows: Table) -> None:
+    """UserError where a seed's value is not what the recipe says that is learned."""
+    for row in rows.to_dict("records"):
+        try:
+            target.read(row)
+        except ValueError as error:
+            of = f"seeds.fields.{target.columns[0]}, {spec.origin}"
+            fix = "mend it, or leave such rows out with seeds.where"
+            raise UserError(f"{of}: {error}, as of the row {row['text'][:60]!r}: {fix}.") from error
 
 
 def not_here(recipe: Recipe) -> str:

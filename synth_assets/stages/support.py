@@ -10,6 +10,7 @@ from synth_assets.core.answer_schema import Kind
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.identity import row_id
 from synth_assets.core.text.normal_form import normal_form
+from synth_assets.core.text.pairs import MARK, both
 from synth_assets.core.values import NUMBER, equal, missing, named
 from synth_assets.recipe.seeds import Seeds
 from synth_assets.stages import splits
@@ -35,11 +36,19 @@ class Support(NamedTuple):
     first: Sequence[str] = ()
 
 
-def support(table: Table, spec: Seeds, labels: Sequence[str], seed: int, given: Any = None) -> Support:
+def support(
+    table: Table,
+    spec: Seeds,
+    labels: Sequence[str],
+    seed: int,
+    given: Any = None,
+    pair: str | None = None,
+) -> Support:
     """Seeds from the user's table, whose index says where a row stands. `given`: (n,) the split of each row
     that has a file of its own, None of the others.
 
-    Rows without a text or label, and rows that are there twice, are left out. Without labels, it is null.
+    Rows without a text or label, and rows that are there twice, are left out. Without labels, it is null. Of
+    pairs, whose other text is in the column `pair`, copies are those that have both.
     """
     import pandas as pd
 
@@ -62,13 +71,13 @@ def support(table: Table, spec: Seeds, labels: Sequence[str], seed: int, given: 
     if labels:
         rows = out.drop(rows, [None if label else (NO_LABEL, "") for label in rows["label"]])
     if rows["split"].notna().any():  # first: of two copies, the one in the test rows stays
-        copies = {*splits.apart(list(rows["text"]), list(rows["split"]))}
+        copies = {*splits.apart(list(both(rows, pair)["text"]), list(rows["split"]))}
         rows = out.drop(rows, [(PARTED, "") if at in copies else None for at in range(len(rows))])
-    rows = out.drop(rows, _again(rows, spec))
+    rows = out.drop(rows, _again(both(rows, pair), spec))
     rows.insert(0, "row_id", _ids(rows, spec))
-    found, lacking = splits.drawn(rows[rows["split"].isna()], spec, labels, seed)
+    found, lacking = splits.drawn(both(rows[rows["split"].isna()], pair), spec, labels, seed)
     rows["split"] = [found.get(i, split) for i, split in zip(rows["row_id"], rows["split"], strict=True)]
-    said = [*out.said, *lacking, *(_parted(rows) if spec.draw is None else ())]
+    said = [*out.said, *lacking, *(_parted(both(rows, pair)) if spec.draw is None else ())]
     first = list(map(_shown, rows.index[:FIRST], rows.head(FIRST).to_dict("records")))
     rows = rows.sort_values("row_id")
     names = ["row_id", "text", "label", *spec.fields, "split"]
@@ -236,5 +245,6 @@ def _parted(rows: Table) -> list[str]:
         return []
     at, first = parted[0]
     words = f"{_rows(len(parted))} in another split than a copy that differs in case or punctuation only"
-    there = f"{rows['text'].iloc[at][:SHOWN]!r} is {of[at]}, and {of[first]} in {place(rows.index[first])}"
+    text = rows["text"].iloc[at].partition(MARK)[0][:SHOWN]
+    there = f"{text!r} is {of[at]}, and {of[first]} in {place(rows.index[first])}"
     return [f"{words}; the first is {place(rows.index[at])}: {there}. `draw: stratified` keeps them together"]

@@ -35,6 +35,7 @@ def columns(recipe: Recipe, stage: str) -> dict[str, str]:
         "*condition": {"label": "string", **recipe.condition_columns},
         "*output": recipe.steps[recipe.step_stages.get(stage, "text")].columns_of(recipe),
         "*chain": {"stage": "string"} if len(recipe.steps) > 1 else {},
+        "*task": recipe.task.columns,
         "*raw": {c: t for f in recipe.filters.values() for c, t in f.raw.items()},
         "*weighed": dict.fromkeys(recipe.weights.columns_needed(), "double"),
         "*calls": {f"{name}_calls": "list<string>" for name, f in recipe.filters.items() if f.asks},

@@ -6,9 +6,11 @@ from typing import Any
 
 from synth_assets.contracts.weighing import WeighContext
 from synth_assets.core.errors import NotInstalled
+from synth_assets.core.text.pairs import both
 from synth_assets.curation.weights.weigh import effective_size, weigh
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.sections import GOLD
+from synth_assets.stages.labelled import with_target
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import Chart, Check, Made, Stage, Table, Verdict
 
@@ -28,10 +30,13 @@ def compute(run: Run, labelled: Table, seeds: Table) -> Made:
     import pandas as pd
 
     rows = pd.concat([run.before("labelled"), labelled], ignore_index=True)
-    shown = seeds[seeds["split"] == "demonstration"]
+    shown = with_target(run.recipe, seeds[seeds["split"] == "demonstration"])
     golds = (seeds[seeds["split"] == split] for split in GOLD)  # the first one with rows is learned from
     gold = next((found for found in golds if len(found)), seeds.iloc[:0])
-    way, looks, unknown = run.recipe.weights, WeighContext(run.encode, gold), ""
+    pair = run.recipe.task.pair
+    way, looks, unknown = run.recipe.weights, WeighContext(run.encode, both(gold, pair)), ""
+    texts = [*rows["text"], *shown["text"]]
+    rows, shown = both(rows, pair), both(shown, pair)
     try:
         training = weigh(rows, shown, way, looks)
     except NotInstalled as error:
@@ -39,7 +44,7 @@ def compute(run: Run, labelled: Table, seeds: Table) -> Made:
 
         unknown = f"{way.place} is unknown, every row weighs the same: {error}"
         training = weigh(rows, shown, Equal(by="none", seeds=way.seeds), looks)
-    training = training.assign(made_in=training["round"], round=run.round)
+    training = training.assign(made_in=training["round"], round=run.round, text=texts[: len(training)])
     verdicts = _verdicts(run.recipe, training)
     if unknown:
         verdicts["weights_spread"] = [Verdict(False, unknown, blocks=False), *verdicts["weights_spread"]]

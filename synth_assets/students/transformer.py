@@ -11,6 +11,7 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from synth_assets.core.errors import UserError
+from synth_assets.core.text.pairs import MARK, parted
 from synth_assets.students import softmax
 from synth_assets.students.crossfit import Labels, Weights, shares
 
@@ -84,7 +85,7 @@ def word_pieces(folder: Path, texts: Sequence[str] | np.ndarray, ends: bool = Tr
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
     whole = [text.encode("utf-8", "replace").decode() for text in texts]  # no lone surrogates
-    return tokenizer.encode_batch(whole, add_special_tokens=ends)
+    return tokenizer.encode_batch([parted(t) if MARK in t else t for t in whole], add_special_tokens=ends)
 
 
 def _batches(n: int, epochs: int, seed: int) -> Iterator[np.ndarray]:

@@ -270,6 +270,14 @@ LINES = [
     Line("an asset in the place of the seeds' file", "file: seeds.csv", "asset: my/table", {}, "seeds"),
     Line("the size of a split", "test: 4", "test: 2", {}, "seeds"),
     Line("how seeds are drawn, read or typed", "seeds.csv,", "seeds.csv, read: {},", {}, "seeds", free=True),
+    Line(
+        "the other text of a pair, or what is predicted",
+        "label: sentiment",
+        "label: sentiment\n  pair: tone",
+        every(15, "label"),
+        "seeds, scores, filtered, labelled, weighted, metrics",
+    ),
+    Line("the order of labels", "text: review", "text: review\n  ordered: true", {}, "metrics", free=True),
     Line("the model", "model: generator", "model: other", every(12), CHAIN),
     Line(
         "the model's entry in models.yaml",
@@ -405,6 +413,10 @@ def edit(folder: Path, line: Line, patch: pytest.MonkeyPatch) -> None:
         text = text.replace("\nseeds_label: good", "").replace(
             "seeds: {", "seeds: {label_values: {positive: good}, "
         )
+    if "pair: tone" in text:  # which seeds have, too
+        text = text.replace("seeds: {", "seeds: {fields: [tone], ")
+        head, *rows = SEEDS.splitlines()
+        (folder / "seeds.csv").write_text("\n".join([f"{head},tone", *(f"{row},calm" for row in rows)]))
     path.write_text(text)
     forget("own_methods")
 

@@ -28,6 +28,7 @@ class LabelAgreement(Filter):
     raw: ClassVar[Mapping[str, str]] = {"label_logprobs": "labels"}
     asks = True
     of_labels = True
+    of_pairs = True
     columns: ClassVar[Mapping[str, str]] = {"label_agreement": "double", "label_probabilities": "labels"}
     at_least: float | None = 0.5
 
@@ -62,6 +63,7 @@ class Annotators(Filter):
     asks = True
     by_row = True
     of_labels = True
+    of_pairs = True
     of: dict[str, OneOf] = Field(min_length=2)
     """Name -> the model that answers, or {model: ..., k: demonstrations}."""
 

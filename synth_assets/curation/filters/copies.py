@@ -16,6 +16,7 @@ class CopiedNgram(RowFilter):
     """Share of the text's word n-grams that stand in a demonstration."""
 
     name = "copied_ngram"
+    of_pairs = True
     within = (0, 1)
     better = "lower"
     n: int = Field(default=6, ge=1)
@@ -36,6 +37,7 @@ class Contamination(RowFilter):
     """
 
     name = "contamination"
+    of_pairs = True
     within = (0, 1)
     better = "lower"
     n: int = Field(default=8, ge=1)
@@ -52,6 +54,7 @@ class CopiedMeaning(RowFilter):
     """Highest cosine between the text and a demonstration."""
 
     name = "copied_meaning"
+    of_pairs = True
     within = (-1, 1)
     better = "lower"
     encodes = True

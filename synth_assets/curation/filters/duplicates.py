@@ -18,6 +18,7 @@ class Duplicate(Filter):
     """1 when an earlier row has the same words, else 0."""
 
     name = "duplicate"
+    of_pairs = True
     within = (0, 1)
     better = "lower"
     at_most: float | None = 0
@@ -36,6 +37,7 @@ class NearDuplicate(Filter):
     """
 
     name = "near_duplicate"
+    of_pairs = True
     within = (0, 1)
     better = "lower"
     grams: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=100)]] = (1, 3)
@@ -62,6 +64,7 @@ class SemanticDuplicate(Filter):
     """
 
     name = "semantic_duplicate"
+    of_pairs = True
     within = (-1, 1)
     better = "lower"
     encodes = True
@@ -84,6 +87,7 @@ class Novelty(Filter):
     """
 
     name = "novelty"
+    of_pairs = True
     within = (0, 1)
     better = "lower"
     raw: ClassVar[Mapping[str, str]] = {"seed_rouge_l": "double"}
@@ -117,6 +121,7 @@ class Outlier(Filter):
     rounds do not count."""
 
     name = "outlier"
+    of_pairs = True
     within = (-1, 1)
     better = "higher"
     encodes = True

@@ -22,6 +22,7 @@ class OfStudents(Filter):
     """
 
     of_labels = True
+    of_pairs = True
     encodes = True
     least = LEAST
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from synth_assets.core.text import arithmetic
+from synth_assets.core.text import arithmetic, marks
 from synth_assets.core.text.entities import pattern_entities
 
 
@@ -32,6 +32,11 @@ def final_answer(text: str) -> str:
 def entities(text: str) -> str:
     """JSON: what patterns find in the text."""
     return json.dumps([entity._asdict() for entity in pattern_entities(text)], ensure_ascii=False)
+
+
+def unmark(text: str) -> str:
+    """The text without the marks of its spans, as in `<person>Ann</person> sings.`"""
+    return marks.unmarked(text)[0]
 
 
 def normalise(text: str) -> str:

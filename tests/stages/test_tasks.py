@@ -1,0 +1,163 @@
+"""Pairs, numbers and spans through the stages, on small and on real data."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from synth_assets.contracts.filter import Context, Filter
+from synth_assets.core.errors import UserError
+from synth_assets.core.registry import FILTERS
+from synth_assets.core.text.pairs import MARK
+from synth_assets.curation.keep import keep
+from synth_assets.recipe.load import inline
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.stages.scores import scoring
+from synth_assets.stages.seeds import seed_rows, seeds_of
+from synth_assets.students.classifier import Student
+from synth_assets.students.tfidf import Tfidf
+from tests.gallery import Asks, Model
+from tests.test_docs import ROOT
+from tests.through import encode, through
+
+SHARED = ROOT.parent / "shared" / "data"
+LABELS = {"yes": "so it is", "no": "it is not"}
+PAIRS = """premise,text,label
+it rains,one is wet,yes
+it rains,one is wet,yes
+it snows,one is wet,yes
+a long premise of more than eight words about a lake,one is dry,no
+it is hot,one is dry,no
+"""
+CONLL = """-DOCSTART- -X- O O
+
+# id = 1
+Ann\tNNP\tB-person
+Lee\tNNP\tI-person
+sings\tVBZ\tO
+.\t.\tO
+
+Oslo NNP I-place
+is VBZ O
+cold JJ O
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def recipe(task: dict[str, Any], **more: Any) -> Recipe:
+    usual = {
+        "student": {"features": "tfidf"},
+        "metrics": {"diversity": False, "faithfulness": False},
+        "rows": 4,
+        "model": "a",
+    }
+    return inline({"task": task, "steps": {"text": "Write."}, **usual, **more}, "guide")
+
+
+def pairs(folder: Path, **more: Any) -> Recipe:
+    (folder / "pairs.csv").write_text(PAIRS, encoding="utf-8")
+    seeds = {"file": "pairs.csv", "fields": ["premise"], "splits": {"demonstration": 2, "test": 2}}
+    task = {"classify": LABELS, "pair": "premise", "text": "hypothesis", "label": "truth"}
+    return recipe(task, seeds=seeds, conditions={"premise": ["it rains"]}, **more)
+
+
+def test_seeds_are_copies_if_both_texts_are(folder: Path) -> None:
+    found = seeds_of(pairs(folder))
+    assert sorted(found.rows["premise"][found.rows["text"] == "one is wet"]) == ["it rains", "it snows"]
+    assert list(found.said) == ["1 row left out (there already): the first is pairs.csv:3: 'one is wet'"]
+
+
+def test_the_annotator_is_asked_about_both_and_shown_both(folder: Path) -> None:
+    made = pairs(folder, filters={"label_agreement": {}})
+    model = Model(lambda *_: "yes")
+    encoder: Any = SimpleNamespace(encode=encode, folder=Path)
+    run = Asks(made, lake=None, encoder=encoder, model_of=model)
+    rows = pd.DataFrame([{"row_id": "1", "text": "one is loud", "premise": "it thunders", "label": "yes"}])
+    looks = scoring(run, seed_rows(made))
+    rule = made.filters["label_agreement"]
+    rule.measure(rule.reads(rows, looks), looks)
+    (prompt,) = model.prompts
+    assert prompt.endswith("Hypothesis: one is loud\nPremise: it thunders\nTruth:")
+    assert "Hypothesis: one is dry\nPremise: " in prompt
+
+
+WRITTEN = [  # premise, text
+    ("it thunders tonight", "one is loud"),
+    ("he sings at home", "one is loud"),  # the same text of another premise
+    ("it thunders tonight", "one is loud"),
+    ("so a long premise of more than eight words about a lake", "nothing is left"),  # as a test row's
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [
+        *((rule, [0, 1, 3]) for rule in ("duplicate", "near_duplicate", "semantic_duplicate", "novelty")),
+        ("contamination", [0, 1, 2]),
+    ],
+)
+def test_likeness_is_that_of_both_texts(rule: str, kept: list[int]) -> None:
+    filter_: Filter = FILTERS.find(rule)()
+    rows = pd.DataFrame(WRITTEN, columns=["premise", "text"]).assign(label="yes", cell="yes", at=range(4))
+    test = f"nothing{MARK}a long premise of more than eight words about a lake"
+    looks = Context(verbalizers={}, held_out=[test], encode=encode, pair="premise")
+    rows = rows.assign(**filter_.measure(filter_.reads(rows, looks), looks))
+    assert list(keep(rows, [filter_], looks)[0]["at"]) == kept
+    assert list(keep(rows, [filter_], looks)[0]["text"]) == [WRITTEN[at][1] for at in kept]
+
+
+def test_conll_comes_in_as_marked_text_and_goes_out_as_tokens(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(folder / "home"))
+    (folder / "a.conll").write_text(CONLL, encoding="utf-8")
+    task = {"predict": {"spans": "marked", "of": ["person", "place"]}}
+    seeds = {"file": "a.conll", "fields": ["marked"], "splits": {"demonstration": 2}}
+    made = recipe(task, seeds=seeds, conditions={"marked": ["<place>Oslo</place> is cold"]}, rows=1)
+    rows = seed_rows(made)
+    assert set(rows["marked"]) == {"<person>Ann Lee</person> sings .", "<place>Oslo</place> is cold"}
+    (folder / "a.conll").write_text(CONLL.replace("B-person", "B-animal"), encoding="utf-8")
+    with pytest.raises(UserError, match="'animal' is none of person, place, as of the row 'Ann Lee"):
+        seed_rows(made)
+    (folder / "a.conll").write_text(CONLL.replace("B-person", ""), encoding="utf-8")
+    with pytest.raises(UserError, match=r"line 4 ends with no tag \(O, B-kind, I-kind\)"):
+        seed_rows(made)
+
+
+def test_a_student_of_both_texts_of_real_news_is_better_than_one_of_titles(folder: Path) -> None:
+    """The rows of this round are real ones, so that what they teach is known."""
+    file = SHARED / "gold_text" / "ag_news_test.csv"
+    if not file.exists():
+        pytest.skip(f"{file} is not there")
+    with file.open(encoding="utf-8") as lines:
+        rows = [{"label": y, "title": title, "text": text} for y, title, text in csv.reader(lines)][:1200]
+    (folder / "news.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    task = {"classify": {"1": "world", "2": "sport", "3": "business", "4": "science"}, "pair": "title"}
+    made = recipe(
+        task,
+        seeds={"file": "news.jsonl", "fields": ["title"], "splits": {"demonstration": 8, "test": 150}},
+        conditions={
+            "story": {"rows": "seeds", "split": "unlabeled", "label": "same"},
+            "title": {"of": "story", "field": "title"},
+        },
+        steps={"text": {"tool": "compose", "input": "{{ story }}"}},
+        rows=30,
+        filters={"contamination": {}},
+    )
+    done = through(made, lambda *_: "", folder)
+    trained, test = done.rows("weighted"), seed_rows(made).query("split == 'test'")
+    alone = Tfidf(Student(list("1234"))).fit(trained["title"], list(trained["label"]))
+    right = (alone.predict_proba(test["title"]).argmax(axis=1) == test["label"].astype(int) - 1).mean()
+    assert done.metric("accuracy", "weighted") > right + 0.02
+    assert done.metric("contamination", "filtered") == 0
