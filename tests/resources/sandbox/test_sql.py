@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ ATTACKS = {
 
 
 @pytest.fixture(params=["duckdb", "sqlite"])
-def base(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def base(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A small data base with a table of two towns; the one of SQLite with a log beside it."""
     import duckdb
 
@@ -49,11 +50,10 @@ def base(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     connection.execute("create table town (name text, people int)")
     connection.execute("insert into town values ('Ulm', 126000), ('Jena', 111000)")
     connection.commit()
-    if request.param == "sqlite":
-        request.addfinalizer(connection.close)
-    else:
+    if request.param == "duckdb":  # it would keep others out
         connection.close()
-    return path
+    yield path
+    connection.close()
 
 
 @pytest.mark.parametrize("base", ["duckdb"], indirect=True)
