@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.call_log.mending import mend
 from synth_assets.resources.call_log.postgres import is_url
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.machine import temporary
@@ -30,14 +31,22 @@ WRITTEN = ("lake", "lake/*", "looks", "calls.sqlite", "history", "schedules")  #
 
 
 def home() -> Path:
-    """The data home's folder, whether or not it is there. UserError for a path that databases read as an
-    address with escapes or a query."""
-    folder = _folder("SYNTH_HOME", ".synth")
-    if "?" in str(folder) or unquote(str(folder)) != str(folder):
-        raise UserError(
-            f"the data home {folder} has a ? or a %.. in its path: set SYNTH_HOME to another one."
-        )
-    return folder
+    """The data home's folder, whether or not it is there."""
+    return _folder("SYNTH_HOME", ".synth")
+
+
+def as_address(folder: Path) -> Path:
+    """The folder by a path that can be a part of an address, as in `sqlite:///path`: a link to it, as long as
+    this process lives, where its own path would be read as one with escapes or a query."""
+    path = str(folder)
+    return _linked(folder) if "?" in path or unquote(path) != path else folder
+
+
+@cache
+def _linked(folder: Path) -> Path:
+    link = temporary() / "home"
+    link.symlink_to(folder, target_is_directory=True)
+    return link
 
 
 def recipes() -> Path:
@@ -155,19 +164,25 @@ def place_of_calls() -> Path | str:
     return where if is_url(where) else Path(where).expanduser().absolute()
 
 
-def call_log() -> CallLog:
-    """Every model call that was made."""
+def call_log(mends: bool = True) -> CallLog:
+    """Every model call that was made. With `mends` what it has lost comes back from the lake, where this user
+    may write."""
     where = place_of_calls()
     if where == home() / "calls.sqlite" and not where.exists():
         where = aside() / "calls.sqlite"
-    return CallLog(where)
+    return mended(where, lake()) if mends and is_writable() else CallLog(where)
+
+
+def mended(where: Path | str, rows: Lake) -> CallLog:
+    """A call log that has what it lost from these rows."""
+    return CallLog(where, lambda log, sure: mend(log, rows, sure))
 
 
 def language_model() -> LanguageModel:
     """The gateway to all models, over this home's call log. UserError where that cannot be written."""
     from synth_assets.resources.gateway.language_model import LanguageModel
 
-    return LanguageModel(CallLog(place_of_calls()), made() / "server")
+    return LanguageModel(mended(place_of_calls(), lake()), made() / "server")
 
 
 @cache

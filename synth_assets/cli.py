@@ -17,7 +17,7 @@ from synth_assets.commands.output import Output, failed, nobody_listens, protect
 from synth_assets.core.errors import SYSTEMS, Mistake, UserError
 from synth_assets.core.signals import stopping
 
-REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE)
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE)
 SQLITE_REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
 
 

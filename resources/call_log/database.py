@@ -27,6 +27,8 @@ Execute = Callable[..., Rows]  # statement, values -> rows
 Item = TypeVar("Item")
 CHUNK = 500  # identities or rows a statement; databases take a limited number of values
 FULL = "free some space and run again, what is saved stays"
+DAMAGED = "`synth verify --repair` saves what can be read of it, and has the rest from the lake"
+WAIT_S = 30.0  # for other processes that write
 
 
 @dataclass(eq=False)
@@ -103,10 +105,19 @@ class Database(ABC):
     def _named(self, error: Exception) -> UserError:
         """What the database or the disk says, with its name and what to do."""
         says = " ".join(str(error).split())
-        return UserError(f"call log {self.name}: {says}; {self._fix(error)}.")
+        code = "damaged" if self._is_damage(error) else "mistake"
+        return UserError(f"call log {self.name}: {says}; {self._fix(error)}.", code)
+
+    def damage(self) -> str:
+        """What is wrong with it as a whole, in words; empty: nothing, as far as this can be known."""
+        return ""
 
     def _is_lost(self, connection: Any) -> bool:
         """Whether the other side has closed it."""
+        return False
+
+    def _is_damage(self, error: Exception) -> bool:
+        """Whether what is stored is not as the database wrote it."""
         return False
 
     @abstractmethod
@@ -142,8 +153,8 @@ class SQLite(Database):
                 return self._opened_to_read()
             private(self._path.parent)
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA busy_timeout = 30000")
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA busy_timeout = {WAIT_S * 1000:.0f}")
+            _in_time(lambda: connection.execute("PRAGMA journal_mode = WAL"))
             # survives kill -9; a power cut may cost the last rows
             connection.execute("PRAGMA synchronous = NORMAL")
         except (sqlite3.Error, OSError) as error:
@@ -167,15 +178,48 @@ class SQLite(Database):
         try:
             return connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise self._named(error) from error
+            if "Could not decode" not in str(error):  # of a changed bit: such a row does not hold
+                raise self._named(error) from error
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        try:
+            return connection.execute(statement, values).fetchall()
+        finally:
+            connection.text_factory = str
+
+    def damage(self) -> str:
+        try:
+            ((says,),) = self.execute("PRAGMA integrity_check(1)")
+        except UserError as error:
+            if error.code != "damaged":
+                raise
+            return str(error)
+        return "" if says == "ok" else f"call log {self.name}: {' '.join(says.split())}; {DAMAGED}."
+
+    def _is_damage(self, error: Exception) -> bool:
+        return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         if connection.in_transaction:  # a full disk has ended it already
             connection.execute("ROLLBACK")
 
     def _fix(self, error: Exception) -> str:
+        if self._is_damage(error):
+            return DAMAGED
         full = "full" in str(error) or "No space left" in str(error)
         return FULL if full else "check the file and its folder"
+
+
+def _in_time(change: Callable[[], Any]) -> None:
+    """A change that does not wait for other processes by itself, whatever its connection is told."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            change()
+            return
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 @lru_cache

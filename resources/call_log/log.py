@@ -2,70 +2,86 @@
 
 Anybody can query it while runs write; by default it is one file, which any SQLite client can read:
 `select outcome, count(*) from calls group by 1`.
+
+Each row has a hash of its answer (`digest`), made when it is stored: an answer that does not hold is not
+used. Rows that are older than the hashes get theirs where the lake has the same answer (`mending.py`).
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from operator import attrgetter
 from pathlib import Path
+from threading import RLock
 from typing import Any, NamedTuple
 
-from synth_assets.core.asking import REUSABLE, Answer, TokenLogprob
-from synth_assets.core.identity import verify
-from synth_assets.core.text.thoughts import apart
+from synth_assets.core.asking import REUSABLE, Answer
 from synth_assets.resources.call_log.database import CHUNK, Database, Execute, chunks, marks
 from synth_assets.resources.call_log.leases import Holder, Leases
 from synth_assets.resources.call_log.postgres import open_database
+from synth_assets.resources.call_log.rows import (
+    COLUMNS,
+    FOUND,
+    Entry,
+    answer_in,
+    as_json,
+    clean,
+    digest_of,
+    holds,
+    identity_in,
+    row_of,
+)
 
 TABLES = Path(__file__).with_name("tables.sql")  # a blank line ends a statement
 ADDED = {  # columns that tables of older logs lack
     "calls.cost": "REAL",
     "calls.tokens_from": "TEXT",
     "calls.thoughts": "TEXT",
+    "calls.digest": "TEXT",
 }
-PLAIN = (  # columns that are fields of an Answer
-    *("identity", "outcome", "text", "finish_reason", "prompt_tokens", "completion_tokens", "tokens_from"),
-    *("cost", "latency_s", "attempts", "error", "thoughts"),
-)
-FOUND = (*PLAIN, "logprobs")  # the columns that make an Answer
-WHO = ("run_id", "asset", "partition_key")
-COLUMNS = (*FOUND, "messages", "parameters", "model", "endpoint", *WHO, "time")
 INSERT = f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES "
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An answer with what was asked. `context`: run_id, asset, partition_key of who asked."""
-
-    answer: Answer
-    messages: Sequence[Mapping[str, str]]
-    parameters: Mapping[str, Any]  # api, sampling, schema, seed, replicate
-    model: str
-    endpoint: str
-    context: Mapping[str, str | None] = field(default_factory=dict)
-
-
 class Mismatch(NamedTuple):
-    """A row of the log whose identity is not that of the call it holds."""
+    """A row of the log whose identity is not that of the call it holds, or whose answer has changed."""
 
     id: int
     identity: str
     expected: str | None  # None: what the row holds is no call
+    answer: bool = False  # it is the answer that has changed
+
+    def __str__(self) -> str:
+        if self.answer:
+            return f"call {self.id}: the answer to {self.identity} is not the one that was stored"
+        return f"call {self.id}: its identity is {self.identity}, what it holds has {self.expected or 'none'}"
+
+
+class Extent(NamedTuple):
+    """How far a log goes: a log that has lost rows, or is another one, goes less far, or begins otherwise."""
+
+    first: str  # the oldest call, and when that was
+    last: int  # the number of the latest row
+    gaps: int  # numbers before it that no row has
+    old: bool  # the oldest row has no digest
+
+
+Mend = Callable[["CallLog", bool], None]  # see `mending.mend`
 
 
 class CallLog:
     """The log in a file (SQLite), or at a URL (Postgres), opened at the first use; safe for many threads and
     processes. UserError, naming the database, when it cannot be read or written."""
 
-    def __init__(self, where: Path | str) -> None:
+    def __init__(self, where: Path | str, mend: Mend | None = None) -> None:
+        """`mend` puts back what the log has lost: called at the first use and, with True, when an answer does
+        not hold."""
         self._database = open_database(where)
-        self._has_tables = False
+        self._mend, self._opening = mend, RLock()
+        self._is_open = self._mends = self._is_mended = False
+        self._told: set[str] = set()
         self._leases = Leases(self._open)
 
     @property
@@ -74,11 +90,28 @@ class CallLog:
         return self._database.name
 
     def find(self, identities: Iterable[str]) -> dict[str, Answer]:
-        """The latest reusable answer of each identity that has one."""
-        found: dict[str, Answer] = {}
-        for chunk in chunks(dict.fromkeys(identities)):
-            found |= _answered(self.execute, chunk)
+        """The latest reusable answer of each identity that has one that holds."""
+        found, broken = self._look_up(identities)
+        if broken and self._mend and not self._is_mended:
+            self._is_mended = True
+            self._mend(self, True)
+            again, broken = self._look_up(broken)
+            found |= again
+        if new := broken - self._told:
+            self._told |= new
+            _say(
+                f"{len(new):,} answers in the call log {self.name} are not as they were stored, and no table "
+                "has a copy of them: they are asked for and paid again"
+            )
         return found
+
+    def _look_up(self, identities: Iterable[str]) -> tuple[dict[str, Answer], set[str]]:
+        """What there is, and those of which there is only what does not hold."""
+        found: dict[str, Answer] = {}
+        broken: set[str] = set()
+        for chunk in chunks(dict.fromkeys(identities)):
+            found |= _answered(self.execute, chunk, broken)
+        return found, broken - found.keys()
 
     def claim(self, identities: Sequence[str]) -> dict[str, Answer | bool]:
         """Leave to ask, so that processes which want the same thing at the same time pay once. True: ask.
@@ -115,22 +148,22 @@ class CallLog:
         if not entries:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        rows = [_row(entry, now) for entry in entries]
+        rows = [row_of(entry, now) for entry in entries]
         with nullcontext(within) if within else self.transaction() as execute:
             for chunk in chunks(rows):
-                execute(INSERT + marks(len(chunk), len(COLUMNS)), [value for row in chunk for value in row])
+                insert(execute, chunk)
                 claims = [row[0] for row in chunk]
                 execute(f"DELETE FROM claims WHERE identity IN {marks(len(chunk))}", claims)
 
     def rows(self, identities: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """The latest row of each identity, as its columns, in the order of the identities, each once."""
+        """The latest row of each identity that holds, as its columns, in the order of the identities, each
+        once."""
         for chunk in chunks(dict.fromkeys(identities)):
             among = f"identity IN {marks(len(chunk))}"
             query = f"SELECT {', '.join(COLUMNS)} FROM calls WHERE {among} ORDER BY id"
-            found = {row[0]: row for row in self.execute(query, chunk)}  # the latest one stays
-            for identity in chunk:
-                if identity in found:
-                    yield dict(zip(COLUMNS, found[identity], strict=True))
+            rows = (dict(zip(COLUMNS, row, strict=True)) for row in self.execute(query, chunk))
+            found = {row["identity"]: row for row in rows if holds(row)}  # the latest one stays
+            yield from (found[identity] for identity in chunk if identity in found)
 
     def prompts(self, identities: Iterable[str], before: str) -> tuple[int, int]:
         """How many of these calls, older than a time, hold their prompt here, and its characters in all."""
@@ -153,24 +186,83 @@ class CallLog:
 
     def put_back(self, identity: str, messages: Sequence[Mapping[str, str]]) -> None:
         """Give a call its prompt again, which its identity is a hash of."""
-        prompt = clean(_json(list(messages)))
+        prompt = clean(as_json(list(messages)))
         self.execute("UPDATE calls SET messages = ? WHERE identity = ? AND messages = ''", (prompt, identity))
 
     def verify(self) -> Iterator[Mismatch]:
         """Rows that do not hold the call which their identity stands for: somebody has changed what was asked
-        (or it had half an emoji in it, which the log cannot hold: see `clean`). Those whose prompt is put
-        away are left out."""
-        query = (
-            "SELECT id, identity, messages, parameters, model, endpoint FROM calls "
-            f"WHERE id > ? AND messages <> '' ORDER BY id LIMIT {CHUNK}"
-        )
+        (or it had half an emoji in it, which the log cannot hold: see `clean`), or the answer. What was asked
+        is not looked at where the prompt is put away, nor an answer where a later one holds."""
+        query = f"SELECT id, {', '.join(COLUMNS)} FROM calls WHERE id > ? ORDER BY id LIMIT {CHUNK}"
         last = 0
         while rows := self.execute(query, (last,)):
-            for id_, identity, *call in rows:
-                expected = _derived(*call)
-                if identity != expected:
-                    yield Mismatch(id_, identity, expected)
+            found = [(row[0], dict(zip(COLUMNS, row[1:], strict=True))) for row in rows]
+            broken = {row["identity"] for _, row in found if not holds(row)}
+            replaced = _answered(self.execute, list(broken)) if broken else {}
+            for id_, row in found:
+                expected = identity_in(row) if row["messages"] else row["identity"]
+                if row["identity"] != expected:
+                    yield Mismatch(id_, row["identity"], expected)
+                elif not holds(row) and row["identity"] not in replaced:
+                    yield Mismatch(id_, row["identity"], expected, answer=True)
             last = rows[-1][0]
+
+    def extent(self) -> Extent:
+        """How far it goes."""
+        ((count, last),) = self.execute("SELECT count(*), coalesce(max(id), 0) FROM calls")
+        first = self.execute("SELECT identity, time, digest FROM calls ORDER BY id LIMIT 1")
+        identity, time, seal = first[0] if first else ("", "", "")
+        return Extent(f"{identity} {time}".strip(), int(last), int(last) - int(count), seal is None)
+
+    def has(self, identities: Iterable[str]) -> bool:
+        """Whether it has all of them, whatever became of them."""
+        for chunk in chunks(identities):
+            query = f"SELECT identity FROM calls WHERE identity IN {marks(len(chunk))}"
+            if {*chunk} != {identity for (identity,) in self.execute(query, chunk)}:
+                return False
+        return True
+
+    def damage(self) -> str:
+        """What is wrong with its database as a whole, in words; empty: nothing."""
+        return self._database.damage()
+
+    def stored(self, identities: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """All rows of at most CHUNK identities, the earliest first: their numbers (`id`) and columns."""
+        names = ("id", *COLUMNS)
+        query = f"SELECT {', '.join(names)} FROM calls WHERE identity IN {marks(len(identities))} ORDER BY id"
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in self.execute(query, identities):
+            found.setdefault(row[1], []).append(dict(zip(names, row, strict=True)))
+        return found
+
+    def restore(
+        self, missing: Iterable[Mapping[str, Any]], changed: Iterable[tuple[int, Mapping[str, Any]]] = ()
+    ) -> None:
+        """Put rows back: those of calls of which there is none, and (by their numbers) those that changed."""
+        for rows in chunks(missing):
+            among = marks(len(rows))
+            with self.transaction() as execute:
+                query = f"SELECT identity FROM calls WHERE identity IN {among}"
+                there = {identity for (identity,) in execute(query, [row["identity"] for row in rows])}
+                insert(
+                    execute, [tuple(map(row.get, COLUMNS)) for row in rows if row["identity"] not in there]
+                )
+        change = f"UPDATE calls SET {', '.join(f'{name} = ?' for name in COLUMNS)} WHERE id = ?"
+        for pairs in chunks(changed):
+            with self.transaction() as execute:
+                for id_, row in pairs:
+                    execute(change, [*map(row.get, COLUMNS), id_])
+
+    def remove(self, number: int) -> None:
+        """Take one row out."""
+        self.execute("DELETE FROM calls WHERE id = ?", (number,))
+
+    def prove(self, proven: Iterable[tuple[int, str]]) -> None:
+        """Give rows (by their numbers) these digests."""
+        for pairs in chunks(proven):
+            with self.transaction() as execute:
+                for id_, seal in pairs:
+                    execute("UPDATE calls SET digest = ? WHERE id = ?", (seal, id_))
 
     def count(self) -> int:
         """Rows in the log, failed calls included."""
@@ -187,13 +279,24 @@ class CallLog:
     def close(self) -> None:
         """End this process's connection; the next use opens another."""
         self._database.close()
-        self._has_tables = False
+        self._is_open = False
 
     def _open(self) -> Database:
-        if not self._has_tables:
-            _make_tables(self._database)
-            self._has_tables = True
+        if not self._is_open:
+            with self._opening:  # who comes in the meantime waits
+                if not (self._is_open or self._mends):
+                    self._make_ready()
         return self._database
+
+    def _make_ready(self) -> None:
+        _make_tables(self._database)
+        self._mends = True
+        try:
+            if self._mend:
+                self._mend(self, False)
+            self._is_open = True
+        finally:
+            self._mends = False
 
 
 def _old(identities: Iterable[str], before: str) -> Iterator[tuple[str, list[str]]]:
@@ -219,57 +322,30 @@ def _make_tables(database: Database) -> None:
                 execute(f"ALTER TABLE {table} ADD COLUMN {name} {ADDED[column]}")
 
 
-def _answered(execute: Execute, identities: Sequence[str]) -> dict[str, Answer]:
-    """The latest reusable answers of at most CHUNK identities."""
+def _answered(
+    execute: Execute, identities: Sequence[str], broken: set[str] | None = None
+) -> dict[str, Answer]:
+    """The latest reusable answers of at most CHUNK identities. `broken` takes those of which one does not
+    hold."""
     outcomes = ", ".join(f"'{outcome}'" for outcome in REUSABLE)
     query = (
-        f"SELECT {', '.join(FOUND)} FROM calls WHERE identity IN {marks(len(identities))} "
+        f"SELECT {', '.join(FOUND)}, digest FROM calls WHERE identity IN {marks(len(identities))} "
         f"AND outcome IN ({outcomes}) ORDER BY id"
     )
-    return {row[0]: _answer(row) for row in execute(query, identities)}  # the latest one stays
+    found = {}
+    for *row, seal in execute(query, identities):
+        if seal is None or seal == digest_of(row):
+            found[row[0]] = row  # the latest one stays
+        elif broken is not None:
+            broken.add(row[0])
+    return {identity: answer_in(row) for identity, row in found.items()}
 
 
-def _row(entry: Entry, now: str) -> tuple[Any, ...]:
-    """The values of COLUMNS."""
-    answer = entry.answer
-    tokens = None if answer.logprobs is None else [[t.token, t.logprob, t.top] for t in answer.logprobs]
-    return (
-        *_plain(answer),
-        None if tokens is None else _json(tokens),
-        clean(_json(list(entry.messages))),
-        clean(_json_sorted(entry.parameters)),
-        entry.model,
-        entry.endpoint,
-        *(entry.context.get(name) for name in WHO),
-        now,
-    )
+def insert(execute: Execute, rows: Sequence[Sequence[Any]]) -> None:
+    """Add rows: at most CHUNK rows, as the values of COLUMNS."""
+    if rows:
+        execute(INSERT + marks(len(rows), len(COLUMNS)), [value for row in rows for value in row])
 
 
-_plain = attrgetter(*PLAIN)
-_json = json.JSONEncoder(ensure_ascii=False, default=dict).encode
-_json_sorted = json.JSONEncoder(ensure_ascii=False, default=dict, sort_keys=True).encode
-
-
-def clean(text: str) -> str:
-    """`text` as UTF-8 can hold it: half an emoji (a lone surrogate) from a cut answer becomes `?`."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def _answer(row: tuple[Any, ...]) -> Answer:
-    known = dict(zip(FOUND, row, strict=True))
-    if known["logprobs"] is not None:
-        known["logprobs"] = [TokenLogprob(*token) for token in json.loads(known["logprobs"])]
-    if known["thoughts"] is None and known["text"] and known["outcome"] != "refused":
-        # logs of older versions have them in the text
-        known["text"], known["thoughts"], ended = apart(known["text"])
-        if not ended and known["outcome"] == "ok":
-            known["outcome"] = "truncated"
-    return Answer(**known, from_log=True)
-
-
-def _derived(messages: str, parameters: str, model: str, endpoint: str) -> str | None:
-    """The identity that belongs to these columns of a row; None when they hold no call."""
-    try:
-        return verify(json.loads(messages), json.loads(parameters), model, endpoint)
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return None
+def _say(words: str) -> None:
+    print(f"note: {words}.", file=sys.stderr, flush=True)

@@ -20,7 +20,8 @@ CREATE TABLE IF NOT EXISTS calls (
     run_id TEXT,
     asset TEXT,
     partition_key TEXT,
-    time TEXT NOT NULL            -- ISO 8601, UTC
+    time TEXT NOT NULL,           -- ISO 8601, UTC
+    digest TEXT                   -- hash of the answer; null: the row is older than these
 )
 
 CREATE INDEX IF NOT EXISTS calls_identity ON calls (identity)

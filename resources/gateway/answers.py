@@ -16,7 +16,7 @@ from typing import Any
 from synth_assets.core.answer_schema import Schema
 from synth_assets.core.asking import TokenLogprob
 from synth_assets.core.text.thoughts import apart
-from synth_assets.resources.call_log.log import clean
+from synth_assets.resources.call_log.rows import clean
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.refusals import Refusal, concern
 from synth_assets.resources.gateway.request import LIMITS, Request, longest_answer

@@ -17,7 +17,7 @@ from synth_assets.core.asking import REUSABLE, Answer
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import seed_from
 from synth_assets.resources.call_log.database import chunks
-from synth_assets.resources.call_log.log import Entry
+from synth_assets.resources.call_log.rows import Entry
 from synth_assets.resources.gateway.budget import Use, cost, tokens, used
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.pace import Rate

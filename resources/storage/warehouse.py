@@ -88,8 +88,14 @@ class Warehouse:
         return self._written().get("lake", str(self.lake)) != str(self.lake)
 
     def _written(self) -> dict[str, Any]:
-        file = self.path.with_suffix(".json")
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        """What is in the file; nothing where it is damaged: whoever shows recipes next writes it anew."""
+        with suppress(OSError, ValueError):
+            state = json.loads(self.path.with_suffix(".json").read_text(encoding="utf-8"))
+            if isinstance(state, dict) and all(
+                isinstance(state.get(n, {}), dict) for n in ("views", "troubles")
+            ):
+                return state
+        return {}
 
     def _alone(self) -> AbstractContextManager[None]:
         """Two runs that show two recipes at once build one after the other."""

@@ -15,7 +15,6 @@ from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import inline, load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
-from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.machine import prepare
@@ -121,7 +120,7 @@ def _shared(folder: Path, calls: Path | str) -> tuple[Mapping[str, dg.ResourceDe
         ),
         "synth_lake": named(lambda: lake, Lake, f"The rows that were made: Parquet files in {lake.root}."),
         "synth_language_model": named(
-            lambda: LanguageModel(CallLog(calls), folder / "server"),
+            lambda: LanguageModel(home.mended(calls, lake), folder / "server"),
             LanguageModel,
             "All models. What its log holds is free.",
         ),

@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from synth_assets.assets import records
 from synth_assets.assets.code_location import build, stage_assets
 from synth_assets.assets.dagster_internals import hold, note_input
 from synth_assets.assets.factory import FIRST, LANGUAGE_MODEL_POOL, PROCESS_TAG
@@ -40,9 +41,9 @@ def prepare_home(reads: bool = False) -> Path:
     """The data home with Dagster's settings in it; the environment points Dagster to it. UserError where it
     cannot be written; for who only `reads` there is then a folder aside, with a copy of Dagster's records."""
     folder = home.aside() if reads else home.made()
-    os.environ["DAGSTER_HOME"] = str(folder)
+    os.environ["DAGSTER_HOME"] = str(home.as_address(folder))
     settings = folder / "dagster.yaml"
-    if not settings.exists():
+    if not settings.exists() or not settings.stat().st_size:
         own = Path("dagster.yaml")
         shutil.copyfile(own if own.exists() else Path(__file__).with_name("dagster.yaml"), settings)
     return folder
@@ -52,8 +53,7 @@ def prepare_home(reads: bool = False) -> Path:
 def dagster_instance(reads: bool = False) -> Iterator[dg.DagsterInstance]:
     """The Dagster instance of the data home; runs of processes that are gone are ended first. `reads`: see
     `prepare_home`."""
-    prepare_home(reads)
-    with dg.DagsterInstance.get() as instance:
+    with records.readable(prepare_home(reads)) as instance:
         hold(instance, LANGUAGE_MODEL_POOL)
         end_dead_runs(instance)
         yield instance

@@ -19,7 +19,8 @@ from synth_assets.core.days import today
 from synth_assets.core.errors import NotInstalled
 from synth_assets.recipe import columns
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.call_log.log import COLUMNS
+from synth_assets.resources.call_log.mending import mend_place, note
+from synth_assets.resources.call_log.rows import COLUMNS
 from synth_assets.resources.gateway.batches.collect import collect
 from synth_assets.resources.gateway.batches.records import forget
 from synth_assets.resources.gateway.batches.submit import answers, not_in_batches
@@ -90,7 +91,8 @@ class BoundModel:
         self._asset = asset_name(recipe, stage.name)
         self._partition = "|".join(place[column] for column in sorted(place))  # as Dagster writes a key
         caller = {"run_id": asker.run_id, "asset": self._asset, "partition_key": self._partition}
-        self._place = {"used_by": stage.name, "cell": "all", **place}
+        self._made = {"used_by": stage.name, **place}
+        self._place = {"cell": "all", **self._made}
         self._place.setdefault("round", today(recipe.timezone))  # of what no round owns: the day it was asked
         caps = list(_caps(recipe, self._place["round"]))
         folder = language_model.server_folder
@@ -161,7 +163,12 @@ class BoundModel:
         brought them have served."""
         place = {column: self._place[column] for column in columns.STAGES["calls"]}
         lake.write(self._recipe.name, "calls", place, self._calls())
+        note(self._language_model.call_log, lake)
         forget(self._language_model.call_log, self._asset, self._partition)
+
+    def mend_log(self, lake: Lake) -> None:
+        """What was paid for these rows when they were made before is in the log, from the lake if need be."""
+        mend_place(self._language_model.call_log, lake, self._recipe.name, **self._made)
 
     def _calls(self) -> Iterator[Any]:
         """The rows of the call log as Arrow tables, a chunk at a time, and an empty one if there are none."""
@@ -256,6 +263,7 @@ class LoggedRun(Run):
             self._watch(Seen(stage.name, place))
         if stage.model is not None:
             self._own = BoundModel(language_model, recipe, asker, stage, place)
+            self._own.mend_log(lake)
 
     def model(self, spec: str | NamedModel | None = None, what: str = "", lines: int = 0) -> Completes:
         return self._own.other(spec) if self._own else super().model(spec, what, lines)

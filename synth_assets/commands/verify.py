@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from synth_assets.assets.code_location import stage_assets
 from synth_assets.assets.dagster_internals import rounds_at_work
@@ -22,6 +23,9 @@ from synth_assets.recipe import columns
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
 from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.call_log.mending import compare
+from synth_assets.resources.call_log.mending import repair as repair_log
+from synth_assets.resources.call_log.salvage import salvage
 from synth_assets.resources.storage.lake import Lake, Partition
 from synth_assets.stages import tables
 from synth_assets.stages.graph import graph
@@ -46,7 +50,9 @@ def damages(recipe: Recipe, lake: Lake, instance: DagsterInstance) -> Iterator[D
             if stage in asking and "round" in partition:
                 place = {"used_by": stage, "cell": "all", **partition}
                 place = {column: place[column] for column in columns.STAGES["calls"]}
-                yield from _look(recipe, lake, "calls", place, None)
+                yield from _look(recipe, lake, "calls", place, None) or _unnamed(
+                    recipe, lake, partition, place
+                )
 
 
 def mixed(recipe: Recipe, lake: Lake, instance: DagsterInstance, log: CallLog) -> Iterator[Damage]:
@@ -61,24 +67,55 @@ def mixed(recipe: Recipe, lake: Lake, instance: DagsterInstance, log: CallLog) -
                 yield Damage(why.partition(" ")[0], {"round": round_}, words, readable=True)
 
 
-def _look(
-    recipe: Recipe, lake: Lake, stage: str, partition: Partition, version: str | None
-) -> Iterator[Damage]:
+def _look(recipe: Recipe, lake: Lake, stage: str, partition: Partition, version: str | None) -> list[Damage]:
     """`version` None: Dagster does not know these rows (the calls behind another stage's)."""
     try:
         table = lake.table(recipe.name, stage, partition)
     except UserError as error:
-        yield Damage(stage, partition, str(error), readable=False)
-        return
-    path = lake.path(recipe.name, stage, partition)
+        return [Damage(stage, partition, str(error), readable=False)]
     if version is not None and tables.version_made(table) != version:
-        why = "holds other rows than those that were made last"
-    elif not lake.is_as_written(recipe.name, stage, partition):
-        why = "has changed since it was written"
-    else:
-        return
+        return [_changed(recipe, lake, stage, partition, "holds other rows than those that were made last")]
+    if not lake.is_as_written(recipe.name, stage, partition):
+        return [_changed(recipe, lake, stage, partition, "has changed since it was written")]
+    return []
+
+
+def _unnamed(recipe: Recipe, lake: Lake, partition: Partition, place: Partition) -> list[Damage]:
+    """The table of the calls behind a partition, where it has not all that the partition's rows name."""
+    try:
+        rows = lake.table(recipe.name, place["used_by"], partition)
+    except UserError:  # which is said by itself
+        return []
+    named = set[str | None]()
+    for column in rows.column_names:
+        if column == "call_id":
+            named.update(rows[column].to_pylist())
+        elif column.endswith("_calls"):
+            named.update(call for calls in rows[column].to_pylist() for call in calls or ())
+    there = lake.table(recipe.name, "calls", place, ["call_id"])["call_id"].to_pylist()
+    if not named - {None, *there}:
+        return []
+    return [_changed(recipe, lake, "calls", place, "has not all calls behind the rows")]
+
+
+def _changed(recipe: Recipe, lake: Lake, stage: str, partition: Partition, why: str) -> Damage:
+    path = lake.path(recipe.name, stage, partition)
     repair = f"`synth verify {recipe.name} --repair` makes it again from the call log"
-    yield Damage(stage, partition, f"{recipe.name}.{stage}: {path} {why}: {repair}.", readable=True)
+    return Damage(stage, partition, f"{recipe.name}.{stage}: {path} {why}: {repair}.", readable=True)
+
+
+def beside_the_log(recipe: Recipe, lake: Lake, log: CallLog, proves: bool) -> tuple[list[Damage], int]:
+    """The recipe's tables of calls that are wrong by the log, and how many calls the log has not as the lake
+    has them. `proves`: calls without a digest get theirs where the two agree."""
+    wrong, lost = [], 0
+    for place in lake.partitions(recipe.name, "calls", columns.STAGES["calls"]):
+        found = compare(log, lake, recipe.name, place)
+        lost += len(found.missing) + len(found.changed) + len(found.other)
+        if found.strange:
+            wrong.append(_changed(recipe, lake, "calls", place, "has other answers than the call log"))
+        if proves:
+            log.prove(found.proven)
+    return wrong, lost
 
 
 def repair(
@@ -110,36 +147,58 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> int:
     home.needed()
-    log, out = home.call_log(), options.out
-    wrong = [
-        f"call {row.id}: its identity is {row.identity}, what it holds has {row.expected or 'none'}"
-        for row in log.verify()
-    ]
+    log, out = _readable_log(options.repair, options.out), options.out
+    if options.repair:
+        repair_log(log, home.lake())
+    wrong = list(map(str, log.verify()))
     count = log.count()
     out.lines(wrong)
     out.lines([f"{count:,} calls in {log.name}, {len(wrong):,} do not hold what their identity stands for"])
     out.wrong(*(Mistake(words, "damaged", file=log.name) for words in wrong))
-    out.give(calls=count, wrong_calls=len(wrong))
     lost = {
         recipe.name: _verify_lake(recipe, log, options.repair, out) for recipe in recipes_named(options.name)
     }
-    out.give(lost=lost)
-    return 1 if wrong or any(lost.values()) else 0
+    missing = sum(calls for _, calls in lost.values())
+    out.give(calls=count, wrong_calls=len(wrong), missing_calls=missing)
+    out.give(lost={name: partitions for name, (partitions, _) in lost.items()})
+    return 1 if wrong or any(map(any, lost.values())) else 0
 
 
-def _verify_lake(recipe: Recipe, log: CallLog, repairs: bool, out: Output) -> int:
-    """How many partitions of the recipe are not as they were made, in the end."""
+def _readable_log(repairs: bool, out: Output) -> CallLog:
+    """The call log as it is. UserError where it is no database any more, and is not to be repaired."""
+    log = home.call_log(mends=False)
+    if damage := log.damage():
+        if not repairs:
+            raise UserError(damage, "damaged")
+        log.close()
+        out.lines([damage, salvage(Path(log.name))])
+    return log
+
+
+def _verify_lake(recipe: Recipe, log: CallLog, repairs: bool, out: Output) -> tuple[int, int]:
+    """How many partitions of the recipe are not as they were made, and how many of its calls are not in the
+    call log as the lake has them, in the end."""
     lake = home.lake()
     with dagster_instance(reads=not repairs) as instance:
-        found = [*damages(recipe, lake, instance), *mixed(recipe, lake, instance, log)]
+        found, lost = _wrong(recipe, lake, instance, log)
         out.lines(damage.why for damage in found)
         if found and repairs:
             try:
                 out.lines(list(repair(recipe, found, lake, instance, log)))
             except RoundFailed as failure:
                 print(f"stopped by a check:\n{failure}", file=sys.stderr)
-            found = [*damages(recipe, lake, instance), *mixed(recipe, lake, instance, log)]
+            found, lost = _wrong(recipe, lake, instance, log)
     places = ((str(lake.path(recipe.name, damage.stage, damage.partition)), damage.why) for damage in found)
     out.wrong(*(Mistake(why, "damaged", file=path) for path, why in places))
+    if lost:
+        fix = f"`synth verify {recipe.name} --repair` puts them back from the lake, for nothing"
+        words = f"{recipe.name}: {lost:,} calls of the lake are not, or not so, in the call log: {fix}"
+        out.lines([words])
+        out.wrong(Mistake(words, "damaged", file=log.name))
     out.lines([f"{recipe.name}: {len(found):,} partitions are missing or not as they were made"])
-    return len(found)
+    return len(found), lost
+
+
+def _wrong(recipe: Recipe, lake: Lake, instance: DagsterInstance, log: CallLog) -> tuple[list[Damage], int]:
+    others, lost = beside_the_log(recipe, lake, log, proves=home.is_writable())
+    return [*damages(recipe, lake, instance), *others, *mixed(recipe, lake, instance, log)], lost

@@ -72,6 +72,7 @@ def test_rows_do_not_depend_on_the_order_of_cells_or_on_concurrency(
     shutil.rmtree(project / ".synth" / "lake" / "reviews" / "generations")
     edit("rows: 6", f"rows: 6\nmodel: {{name: scripted, base_url: {after_a_round.url}, max_concurrency: 1}}")
     (project / ".synth" / "calls.sqlite").unlink()  # so that every row is asked again
+    shutil.rmtree(project / ".synth" / "lake" / "reviews" / "calls" / "used_by=generations")
     job = build({"reviews": load(project / "recipes" / "reviews.yaml")}).resolve_job_def("reviews_cell")
     with dagster_instance() as instance:
         for cell in ["positive", "negative"]:  # as a person may click them

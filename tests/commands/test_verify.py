@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -120,8 +121,12 @@ def test_any_file_that_is_lost_or_damaged_is_named_and_comes_back_without_a_call
     with dagster_instance() as instance:
         for spoil, n in product((Path.unlink, truncate, flip, other_rows), range(3)):
             spoiled = list(whole)[n::3]
-            if spoil is other_rows:  # Dagster knows nothing of the calls; nothing was rejected
-                spoiled = [path for path in spoiled if not {"calls", "rejected"} & set(path.parts)]
+            if spoil is other_rows:  # nothing was rejected, and only generations asked
+                spoiled = [
+                    path
+                    for path in spoiled
+                    if not {"rejected", "used_by=scores", "used_by=metrics"} & set(path.parts)
+                ]
             for path in spoiled:
                 spoil(path)
             found = {lake.path("reviews", d.stage, d.partition): d for d in damages(recipe, lake, instance)}
@@ -146,9 +151,36 @@ def test_what_the_call_log_cannot_give_back_is_not_paid_by_a_repair(
     project: Path, after_a_round: Endpoint, capsys: pytest.CaptureFixture
 ) -> None:
     (home() / "calls.sqlite").unlink()
-    next(path for path in files(project) if "generations" in path.parts).unlink()
+    for path in files(project):
+        if {"generations", "calls"} & set(path.parts):
+            path.unlink()
     assert main(["verify", "reviews", "--repair"]) == 1
     assert "12 of its calls are not in the call log" in capsys.readouterr().out
+    assert after_a_round.requests == []
+
+
+def test_a_call_log_that_lost_or_changed_answers_is_named_and_mended_for_nothing(
+    project: Path, after_a_round: Endpoint, capsys: pytest.CaptureFixture
+) -> None:
+    whole, log = files(project), home() / "calls.sqlite"
+    log.unlink()
+    assert main(["verify", "reviews"]) == 1
+    lost = (
+        "reviews: 12 calls of the lake are not, or not so, in the call log: `synth verify reviews --repair`"
+    )
+    assert lost in capsys.readouterr().out
+    log.with_name("calls.sqlite-wal").unlink(missing_ok=True)
+    log.write_text("no database " * 99)
+    assert main(["verify", "reviews"]) == 1
+    assert f"error: call log {log}: file is not a database; `synth" in capsys.readouterr().err
+    assert main(["verify", "reviews", "--repair"]) == 0
+    assert "calls.sqlite.damaged-1 is what was damaged; 0 calls of it" in capsys.readouterr().out
+    with sqlite3.connect(log) as connection:
+        connection.execute("UPDATE calls SET text = 'changed by hand'")
+    next(path for path in whole if "generations" in path.parts).unlink()
+    assert main(RUN) == 0
+    assert "12 calls were missing or changed in the call log" in capsys.readouterr().err
+    assert files(project) == whole
     assert after_a_round.requests == []
 
 

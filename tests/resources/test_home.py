@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 from synth_assets.core.asking import Answer
-from synth_assets.core.errors import UserError
 from synth_assets.report.views import current
 from synth_assets.resources import home
 from synth_assets.resources.storage import files
@@ -27,6 +27,7 @@ ANOTHER = (  # a user who may read everything and write nothing
 )
 COMMANDS = """
 import shlex, sys
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 for line in sys.argv[1:]:
     print(main(shlex.split(line)), "is the exit code of", line, flush=True)
@@ -99,11 +100,18 @@ def test_a_home_that_was_moved_works_at_once(
     assert home.warehouse().query("select count(*) from reviews.weighted").fetchall() == [(0,)]
 
 
-def test_a_home_whose_path_no_database_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("a?b", "a%20b"):
-        monkeypatch.setenv("SYNTH_HOME", name)
-        with pytest.raises(UserError, match="in its path: set SYNTH_HOME"):
-            home.home()
+@pytest.mark.parametrize("name", ["what?", "a%20b"])
+def test_a_home_whose_path_would_be_read_as_an_address(
+    project: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SYNTH_HOME", f"{name}/home")
+    with dagster_instance() as instance:
+        assert instance.get_runs() == []
+    assert (project / name / "home" / "history" / "runs.db").exists()
+    assert {path.name for path in project.iterdir()} == {".synth", "recipes", "seeds.csv", name}
+
+
+def test_a_home_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("SYNTH_HOME", "~/data/")
     assert home.home() == Path("/home/me/data")

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from synth_assets.core.asking import Answer
 from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.database import CHUNK, chunks
-from synth_assets.resources.call_log.log import CallLog, Entry
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.call_log.rows import Entry
 from synth_assets.resources.gateway.batches import api, records
 from synth_assets.resources.gateway.batches.api import Gone, State, Unavailable
 from synth_assets.resources.gateway.batches.records import Batch, Batched

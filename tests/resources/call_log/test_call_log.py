@@ -19,7 +19,8 @@ from synth_assets.core.answer_schema import Schema
 from synth_assets.core.asking import OUTCOMES, REUSABLE, Answer, TokenLogprob
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import request_id
-from synth_assets.resources.call_log.log import CallLog, Entry, Mismatch
+from synth_assets.resources.call_log.log import CallLog, Mismatch
+from synth_assets.resources.call_log.rows import Entry
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.request import Request
@@ -276,7 +277,7 @@ def test_what_the_language_model_logs_is_verified(log: CallLog, tmp_path: Path) 
 def test_a_row_that_somebody_edited_is_found(log: CallLog, column: str, value: str) -> None:
     name = logged(log)
     log.execute(f"UPDATE calls SET {column} = ? WHERE identity = ?", (value, name))
-    ((id_, identity, expected),) = log.verify()
+    ((id_, identity, expected, _),) = log.verify()
     assert log.execute("SELECT identity FROM calls WHERE id = ?", (id_,)) == [(name,)]
     assert identity == name
     assert expected not in (name, None)
@@ -285,7 +286,7 @@ def test_a_row_that_somebody_edited_is_found(log: CallLog, column: str, value: s
 def test_a_row_under_another_identity_is_found_with_its_own(log: CallLog) -> None:
     name = logged(log)
     log.execute("UPDATE calls SET identity = 'x' WHERE identity = ?", (name,))
-    ((_, identity, expected),) = log.verify()
+    ((_, identity, expected, _),) = log.verify()
     assert (identity, expected) == ("x", name)
 
 

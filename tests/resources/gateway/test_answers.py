@@ -117,7 +117,7 @@ def test_thoughts_are_kept_in_the_log_and_taken_off_what_older_versions_logged(l
     shape = SHAPES["DeepSeek R1, thoughts in the text"]
     answer, _ = ask(lm, {"choices": [shape.choice], "usage": USAGE})
     assert lm.call_log.execute("SELECT text, thoughts FROM calls") == [(TEXT, THOUGHTS)]
-    old = "UPDATE calls SET thoughts = NULL, text = ?"
+    old = "UPDATE calls SET thoughts = NULL, digest = NULL, text = ?"
     lm.call_log.execute(old, (shape.choice["message"]["content"],))
     found = lm.call_log.find([answer.identity])[answer.identity]
     assert (found.text, found.thoughts, found.outcome) == (TEXT, THOUGHTS, "ok")

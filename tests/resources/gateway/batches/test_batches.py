@@ -23,7 +23,8 @@ from synth_assets.core.asking import Answer
 from synth_assets.core.errors import UserError
 from synth_assets.partitions import cell_key
 from synth_assets.recipe.load import load
-from synth_assets.resources.call_log.log import CallLog, Entry
+from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.call_log.rows import Entry
 from synth_assets.resources.gateway.batches import api, records, submit
 from synth_assets.resources.gateway.batches import collect as batches_collect
 from synth_assets.resources.gateway.batches.collect import collect

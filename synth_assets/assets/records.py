@@ -1,0 +1,75 @@
+"""Dagster's records in a data home: which file of them is damaged, and what is lost with it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from shlex import quote
+
+import dagster as dg
+
+from synth_assets.core.errors import UserError
+
+DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+FILES = {  # pattern in the home -> what goes with it
+    "history/runs.db": "the list of runs",
+    "history/runs/index.db": "what was made when; `synth run` makes a round again from the call log",
+    "schedules/schedules.db": "which schedules are on: switch them on again in the UI",
+    "history/runs/*.db": "the log of one run",
+}
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[dg.DagsterInstance]:
+    """The instance of a home. UserError names the file of it that cannot be read, and what to do."""
+    try:
+        instance = dg.DagsterInstance.get()
+    except Exception as error:
+        raise _damage(folder, error) or _of_settings(folder, error) or error from error.__cause__
+    with instance:
+        try:
+            yield instance
+        except Exception as error:
+            if found := _damage(folder, error):
+                raise found from error
+            raise
+
+
+def _damage(folder: Path, error: BaseException) -> UserError | None:
+    """Which file is damaged, where that is the reason of an error."""
+    names = [getattr(e, "sqlite_errorname", "") for e in _reasons(error) if isinstance(e, sqlite3.Error)]
+    if not any(name.startswith(DAMAGED) for name in names):
+        return None
+    for file, lost in ((file, lost) for pattern, lost in FILES.items() for file in folder.glob(pattern)):
+        if not _is_whole(file):
+            words = (
+                f"{file} is damaged. It is Dagster's, and holds no rows and no calls: move it away "
+                f"(`mv {quote(str(file))} {quote(f'{file}.damaged')}`) and run again. With it goes {lost}."
+            )
+            return UserError(words, "damaged")
+    return None
+
+
+def _of_settings(folder: Path, error: BaseException) -> UserError | None:
+    """What is wrong with the settings, where neither the system nor a database refused anything."""
+    if any(isinstance(each, OSError | sqlite3.Error) for each in _reasons(error)):
+        return None
+    says = " ".join(str(error).split())[:200] or type(error).__name__
+    fix = "correct it, or delete it: the next command writes it anew"
+    return UserError(f"{folder / 'dagster.yaml'} cannot be used ({says}): {fix}.", "damaged")
+
+
+def _reasons(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.DatabaseError:
+        return False
