@@ -28,6 +28,7 @@ from synth_assets.resources.gateway.budget import Cap
 from synth_assets.resources.gateway.language_model import Calls, LanguageModel
 from synth_assets.resources.gateway.models import resolve_model
 from synth_assets.resources.gateway.request import Request
+from synth_assets.resources.own_encoder import chosen
 from synth_assets.resources.sandbox import tools
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import tables
@@ -255,7 +256,9 @@ class LoggedRun(Run):
         made: Mapping[tuple[str, str], Table] | None = None,
     ) -> None:
         where = place.get("round", ""), place.get("cell", "")
-        super().__init__(recipe, lake, Watched(encoder), *where, tools.run, made=made or {})
+        super().__init__(
+            recipe, lake, Watched(chosen(recipe.encoder, encoder)), *where, tools.run, made=made or {}
+        )
         self._log = asker.log
         self._what, self._own = " ".join([recipe.name, stage.name, *place.values()]), None
         self._watch, self._stage = _watch.get(), stage.name

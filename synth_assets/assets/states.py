@@ -13,6 +13,7 @@ from synth_assets.core.errors import NotInstalled
 from synth_assets.partitions import cell_key, columns
 from synth_assets.recipe.made_from import changes, in_short, made_from
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.own_encoder import chosen
 from synth_assets.resources.storage.lake import Lake, Partition
 from synth_assets.stages import tables
 from synth_assets.stages.graph import cut_by, graph
@@ -35,7 +36,8 @@ class DagsterStates:
         lake: Lake,
         encoder: Encoder,
     ) -> None:
-        self._recipe, self._round, self._lake, self._encoder = recipe, round_, lake, encoder
+        self._recipe, self._round, self._lake = recipe, round_, lake
+        self._encoder: Encoder = chosen(recipe.encoder, encoder)
         cells = [str(cell_key(round_, cell)) for cell in recipe.cells]
         by_cell = {key(recipe, stage.name): cells for stage in cut_by(recipe, "round", "cell")}
         self._resolver = staleness(instance, [*assets, *others(recipe)], by_cell, idle=[key(recipe, "plan")])

@@ -16,6 +16,7 @@ from synth_assets.commands.output import add_json
 from synth_assets.contracts.provider import Around
 from synth_assets.core.days import today
 from synth_assets.core.errors import NotInstalled, UserError, together
+from synth_assets.curation.filters.language import spoken
 from synth_assets.generation.conditions.asking import questions
 from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.conditions.table import design
@@ -27,6 +28,7 @@ from synth_assets.resources.gateway.batches import submit
 from synth_assets.resources.gateway.embedded_server import PACKAGED
 from synth_assets.resources.gateway.models import models_file, named_models, resolve_model
 from synth_assets.resources.home import encoder, lake, language_model
+from synth_assets.resources.own_encoder import chosen
 from synth_assets.stages.generations import check_steps
 from synth_assets.stages.seeds import seeds_of
 
@@ -39,6 +41,7 @@ Said = Iterator[tuple[str, str]]  # what it is about, and what is to be seen of 
 PROMPT = "prompt"
 ELSEWHERE = ("no_key", "mistake")  # a key or a model's file that may be there where the recipe runs
 LABELS = 6  # whose rows are counted
+HEARD = 50  # texts that tell the language
 
 SMALL = (
     "steps.{} is a chat prompt for the embedded model, which has 135 million parameters and follows "
@@ -117,7 +120,19 @@ def _seeds(recipe: Recipe, read: list[pd.DataFrame]) -> Said:
         yield "note", words
     if len(seeds) and recipe.labels and "test" not in counts:
         yield "warning", UNMEASURED
+    yield from _of_english(recipe, list(seeds["text"].head(HEARD)))
     read.append(seeds)
+
+
+def _of_english(recipe: Recipe, texts: list[str]) -> Said:
+    """What of the recipe reads English alone, where the seeds are in another language."""
+    knows = {f"filters.{name}": rule.english() for name, rule in recipe.filters.items()}
+    if recipe.metrics.evidence:
+        knows["metrics.evidence"] = "names by their capitals, and months"
+    knows = {name: what for name, what in knows.items() if what}
+    if knows and texts and (language := spoken(texts)) not in ("en", ""):
+        told = ", ".join(f"{name} ({what})" for name, what in knows.items())
+        yield "warning", f"the seeds read as {language!r}, and of these parts something is English: {told}."
 
 
 def _is_small(spec: str | NamedModel) -> bool:
@@ -133,7 +148,9 @@ def _is_small(spec: str | NamedModel) -> bool:
 
 def _cell(recipe: Recipe, cell: str, seeds: pd.DataFrame) -> Said:
     """The prompt of each step. What stands for answers need not suit a later one: then, its template."""
-    around = Around({"seeds": seeds}, encoder().encode, lambda name, given: [f"<{name}>"])
+    around = Around(
+        {"seeds": seeds}, chosen(recipe.encoder, encoder()).encode, lambda name, given: [f"<{name}>"]
+    )
     row = design(recipe, seeds, round_=today(recipe.timezone), cell=cell, rows=1, around=around)
     yield "cell", f"{cell}: {recipe.rows:,} rows a round; the first prompt is"
     first = next(iter(recipe.steps))

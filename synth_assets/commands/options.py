@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.core.days import today
-from synth_assets.core.errors import UserError
+from synth_assets.core.errors import NotInstalled, UserError
 
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
@@ -61,11 +61,23 @@ def named_line(name: str, says: str) -> str:
     return f"{name:13}{says}"
 
 
-def missing(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """What of the installation is not there that a round can do without, and what is then unknown."""
+def _no_encoder(recipe: Recipe) -> str:
+    """Why there are no vectors; empty where there are."""
+    from synth_assets.resources.own_encoder import chosen
     from synth_assets.resources.packages import PARTS
 
-    if why := PARTS["encoder"].missing():
+    if recipe.encoder is None:
+        return PARTS["encoder"].missing()
+    try:
+        chosen(recipe.encoder, None).folder()
+    except NotInstalled as error:
+        return str(error)
+    return ""
+
+
+def missing(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """What of the installation is not there that a round can do without, and what is then unknown."""
+    if why := _no_encoder(recipe):
         yield "missing", why
         yield "", WITHOUT
         if needed := [name for name, rule in recipe.filters.items() if rule.encodes]:

@@ -21,6 +21,7 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.report import charts
 from synth_assets.report.one_round import latest_round
 from synth_assets.resources import home
+from synth_assets.resources.own_encoder import chosen
 from synth_assets.resources.storage.files import replacing
 from synth_assets.stages.filtered import looks, scored_rows
 from synth_assets.stages.run import Run
@@ -63,7 +64,7 @@ class Tuning:
         cells = [{"round": run.round, "cell": cell} for cell in sorted(recipe.cells)]
         self._recipe, self._filters = recipe, list(recipe.filters.values())
         self._rows = scored_rows(*(run.read(stage, *cells) for stage in ("generations", "scores")))
-        self._student, self._looks = student, looks(run)
+        self._student, self._looks = student, looks(run, seeds)
         held_out = seeds[seeds["split"] == "validation"] if recipe.labels else seeds.iloc[:0]
         self._validation = both(held_out, recipe.task.pair)
 
@@ -147,7 +148,7 @@ def command(options: argparse.Namespace) -> None:
     recipe, lake = recipe_named(options.name), home.lake()
     names = tunable(recipe, options.filter)
     round_ = latest_round(recipe, "scores", options.round)
-    run = Run(recipe, lake, home.encoder(), round_)
+    run = Run(recipe, lake, chosen(recipe.encoder, home.encoder()), round_)
     tuning = Tuning(run, build(recipe.student, run.encode, run.encoder.folder))
     options.out.lines([f"{recipe.name}, round {round_}; accuracy on the validation split"])
     swept: list[Sweep] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -20,6 +20,7 @@ from synth_assets.core.text.pairs import both
 if TYPE_CHECKING:
     import pandas as pd
 
+    from synth_assets.core.answer_schema import Kind
     from synth_assets.core.asking import Encode, LabelLogprobs
 
 BOUNDS = ("at_least", "at_most")
@@ -35,6 +36,8 @@ class Context:
     demonstrations: Sequence[str] = ()  # texts of the seed rows that the model was shown
     held_out: Sequence[str] = ()  # texts of the validation and test seeds
     earlier: Sequence[str] = ()  # texts kept in the rounds before
+    seeds: pd.DataFrame | None = None  # seed rows that the model may be shown, where a filter reads them
+    typed: Mapping[str, Kind] = field(default_factory=dict)  # fields of rows and seeds that are no text
     encode: Encode | None = None
     pair: str | None = None  # column of the other text, where rows are pairs: the texts above are both
     target: Any = None  # what is learned of a row that has no label (recipe/target.py)
@@ -157,8 +160,8 @@ class Filter(Section):
         limits = {"minimum": cls.within[0], "maximum": cls.within[1]}
         reachable = {name: limit for name, limit in limits.items() if math.isfinite(limit)}
         for bound in BOUNDS:
-            field = handler.resolve_ref_schema(made)["properties"][bound]
-            (field["anyOf"][0] if "anyOf" in field else field).update(reachable)
+            said = handler.resolve_ref_schema(made)["properties"][bound]
+            (said["anyOf"][0] if "anyOf" in said else said).update(reachable)
         return made
 
     @property
@@ -175,6 +178,11 @@ class Filter(Section):
         return context.no_encoder if self.encodes else ""
 
     @property
+    def reads_seeds(self) -> bool:
+        """Whether it looks at the seed rows that the model may be shown."""
+        return False
+
+    @property
     def of_set(self) -> bool:
         """Whether the other rows decide as well, so that of a row alone nothing can be said."""
         return self.ranks or not self.by_row
@@ -186,6 +194,10 @@ class Filter(Section):
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
         """The columns of `filtered`, one value a row, given all rows that are still there."""
         return {name: list(rows[name]) for name in self.columns}
+
+    def english(self) -> str:
+        """What of it is English, in words; empty where it reads any language."""
+        return ""
 
     def templates(self) -> dict[str, list[str]]:
         """What it asks -> fields that it fills in, besides the columns of the row and what the task says."""

@@ -37,6 +37,7 @@ class LabelContext:
     encode: Encode
     annotate: Annotate | None = None  # for those that ask alone
     warn: Callable[[str], None] = lambda words: None  # says what whoever runs it has to know
+    gold: pd.DataFrame | None = None  # seeds whose labels are right, where it `reads_gold`
 
 
 class Labelling(Section):
@@ -48,6 +49,7 @@ class Labelling(Section):
         ""  # a tag, once it computes something else than before: see recipe/versions.py
     )
     needs: ClassVar[Mapping[str, str]] = {}  # filter that it rests on -> how that is written
+    reads_gold: ClassVar[bool] = False  # whether it looks at seeds, whose labels are right
 
     by: str = ""
     """The way to label."""

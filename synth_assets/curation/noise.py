@@ -13,6 +13,8 @@ from synth_assets.students.crossfit import folds, one_thread, out_of_fold, share
 BLOCK_ENTRIES = 4_000_000  # similarities held at once, at most
 HARD = 0.2  # the confidence up to which CLLM drops a row
 TINY = 1e-12  # below any loss that counts
+AXES = 20  # of texts beside other features, which would be lost among all of a vector
+TRUSTED = 1.0  # penalty of boosting that learns rows whose labels are right (XGBoost's)
 SWAYING = 0.3  # rate at which each epoch still moves what a student says of an ambiguous row
 
 
@@ -52,6 +54,30 @@ def watched(confidences: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     for p in confidences:
         count, confidence, aleatoric = count + 1, p + confidence, p * (1 - p) + aleatoric
     return confidence / count, aleatoric / count
+
+
+def learning_dynamics(
+    learned: np.ndarray,
+    taught: Sequence[str],
+    seen: np.ndarray,
+    labels: Sequence[str],
+    penalty: float | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`watched`, of rows that are seen with these labels, by the checkpoints of boosting that learns others
+    (or the same). Their labels are among those that are taught."""
+    from synth_assets.students.boosting import Boosting
+
+    student = Boosting(sorted(set(taught)), penalty=penalty).fit(learned, taught)
+    own = np.arange(len(labels)), np.searchsorted(student.labels, labels)
+    return watched(p[own] for p in student.checkpoints(seen))
+
+
+@one_thread
+def main_axes(vectors: np.ndarray) -> np.ndarray:
+    """(n, AXES): how far vectors (n, d) go in the directions in which they differ most."""
+    from sklearn.decomposition import PCA
+
+    return PCA(min(AXES, *vectors.shape), random_state=0).fit_transform(vectors)
 
 
 def variability(

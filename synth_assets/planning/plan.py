@@ -18,6 +18,7 @@ from synth_assets.planning.estimates import Estimate, Line, estimated
 from synth_assets.planning.foreseen import Planned
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.call_log.log import CallLog
+from synth_assets.resources.own_encoder import chosen
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import tables
 from synth_assets.stages.graph import cut_by
@@ -123,7 +124,7 @@ class _Plan:
 
     def _run(self, stage: Stage, cell: str | None) -> Planned:
         round_ = self.round if "round" in tables.stages(self.recipe)[stage.name] else ""
-        given = self.recipe, self.lake, self.encoder, round_, cell or ""
+        given = self.recipe, self.lake, chosen(self.recipe.encoder, self.encoder), round_, cell or ""
         own, made = stage.model, self.made
         return Planned(*given, shared=self.shared, log=self.log, bounds=self.bounds, own=own, made=made)
 

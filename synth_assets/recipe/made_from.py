@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.filter import RULE
 from synth_assets.contracts.provider import Provider
+from synth_assets.recipe.versions import encoded
 from synth_assets.resources.gateway.models import address, what_answers
 from synth_assets.resources.storage.sources import fingerprint
 
@@ -32,6 +33,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "annotator": ("annotator.k", "task"),
     "metrics": ("metrics", "student"),
     "scorers": ("filters",),
+    "weights.columns": ("weights",),
 }
 TOLD = {"text_type": "text", "label_type": "label"}  # what a prompt calls it -> the field of the task
 
@@ -52,6 +54,7 @@ def made_from(recipe: Recipe, *sections: str) -> dict[str, Any]:
             found = {name: value for name, value in found.items() if name.rpartition(".")[2] not in RULE}
         for name, model in _models(recipe, section).items():
             found |= dict(_flat(name, what_answers(model)))
+        found |= {"encoder": recipe.encoder} if encoded(recipe, section) else {}
         found |= {f"what stands in {path}": fingerprint(path) for path in _files(recipe, section)}
     return {name: address(v) if v and name.endswith(".base_url") else v for name, v in found.items()}
 

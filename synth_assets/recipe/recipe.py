@@ -74,6 +74,9 @@ class Recipe(Strict):
     """Whose label a row carries on."""
     weights: sections.Weights = Field(default={}, validate_default=True)
     """What a row weighs in the training set."""
+    encoder: str | None = Field(default=None, exclude=True)
+    """Texts to vectors: a folder of sentence-transformers or of ONNX, or a name on the hub; default:
+    all-MiniLM-L6-v2, which reads English."""
     student: Student = Student()
     """The small model that is trained on the sets, to measure them."""
     metrics: Metrics = Metrics()

@@ -3,14 +3,16 @@
 A stage turns stale only by what it uses, and so some names stand for a part of a section, or for more than
 stands in it. `labels` are the labels' names, `codebook` has their definitions too. `seeds` includes what
 stands in their file. `annotator` is what the annotator is told and who that is. `scorers` are the filters
-without their thresholds: moving one changes no score. `steps.NAME` is one step of the chain, with the
-models that it asks, its file, and what its templates say of the task (not of a label: see the conditions).
+without their thresholds: moving one changes no score. `weights.columns` are those that weights are made of,
+and not how. `steps.NAME` is one step of the chain, with the models that it asks, its file, and what its
+templates say of the task (not of a label: see the conditions).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.filter import RULE
@@ -20,7 +22,9 @@ from synth_assets.core.registry import made_of
 from synth_assets.core.text.words import special
 from synth_assets.recipe.measuring import Student
 from synth_assets.recipe.review_files import was_edited
+from synth_assets.recipe.sections import BY
 from synth_assets.resources.gateway.models import what_answers
+from synth_assets.resources.storage.files import digest
 from synth_assets.resources.storage.sources import fingerprint
 
 if TYPE_CHECKING:
@@ -38,12 +42,30 @@ def version(recipe: Recipe, *sections: str) -> str:
 def _part(recipe: Recipe, said: Said, section: str) -> Any:
     if section.startswith("steps."):
         return _step(recipe, section.removeprefix("steps."))
+    if section == "weights.columns":
+        return sorted(recipe.weights.columns_needed())
     part = PARTS[section](recipe, said) if section in PARTS else said[section]
     if written := {name: said["task"][name] for name in OF_TASK.get(section, ()) if said["task"].get(name)}:
         part = [part, written]  # enters a version once it is written
+    if encoded(recipe, section):
+        name = str(recipe.encoder)
+        part = [part, "encoder", Path(name).name, digest(Path(name).expanduser())]
     if section in OF_WORDS and special(json.dumps(said, ensure_ascii=False)):
         return [part, "words/2"]  # of such a script as the recipe itself is written in, words are cut anew
     return part
+
+
+def encoded(recipe: Recipe, section: str) -> bool:
+    """Whether what the section decides rests on the recipe's own encoder."""
+    if section in ("filters", "scorers"):
+        rules = recipe.filters.values()
+        rests = any(rule.encodes and (rule.raw or section == "filters") for rule in rules)
+    elif section == "demonstrations":
+        shown = recipe.demonstrations
+        rests = shown is not None and "vectors" in BY[shown.by]
+    else:
+        rests = section in ("labelled", "weights", "metrics")
+    return rests and recipe.encoder is not None
 
 
 def _plugged(part: Any, *methods: Any) -> Any:

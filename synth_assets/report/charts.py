@@ -1,6 +1,7 @@
 """All pictures, by matplotlib: a function draws values onto a figure and returns its height in inches.
 
-`svg` prints it in a page's own colours, light or dark; `png` and `markdown` dark on white.
+`svg` prints it in a page's own colours, light or dark; `png` and `markdown` dark on white. Letters that the
+usual font lacks are taken from another one of the machine; where none has them, their codes are written.
 """
 
 from __future__ import annotations
@@ -8,12 +9,15 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from contextlib import suppress
+from functools import cache, partial
 from typing import Any
 
 WIDTH = 5.4  # inches
 LONGEST = 30  # characters of a name at an axis
+BOXES = "Last Resort"  # a font of matplotlib that has all characters, as boxes
 COLOURS = ("paper", "ink", "soft", "faint", "accent", "other")
 LIGHT = dict(zip(COLOURS, ["#ffffff", "#1d2127", "#6b7280", "#d9dce1", "#2b62a8", "#b4591a"], strict=True))
 DARK = dict(zip(COLOURS, ["#15181c", "#e4e6ea", "#98a0ab", "#363c45", "#7fb0ee", "#e59a5c"], strict=True))
@@ -220,14 +224,59 @@ def _saved(
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    out = io.BytesIO()
-    with rc_context({**SETTINGS, "svg.hashsalt": hashsalt}):
-        figure = Figure(figsize=(WIDTH, 1), layout="constrained")  # no pyplot: it keeps figures for ever
-        figure.set_figheight(drawing(figure) + (0.3 if title else 0))
-        if title:
-            figure.suptitle(title, fontsize=10, x=0.01, ha="left")
-        figure.savefig(out, format=kind, **options)
-    return out.getvalue()
+    def saved(fonts: Sequence[str], unwritable: Mapping[int, str]) -> tuple[bytes, set[int]]:
+        """The picture, and the characters that none of the fonts has."""
+        out = io.BytesIO()
+        with (
+            rc_context({**SETTINGS, "font.family": ["sans-serif", *fonts], "svg.hashsalt": hashsalt}),
+            warnings.catch_warnings(record=True) as said,
+        ):
+            warnings.simplefilter("always")
+            figure = Figure(figsize=(WIDTH, 1), layout="constrained")  # no pyplot: it keeps figures for ever
+            figure.set_figheight(drawing(figure) + (0.3 if title else 0))
+            if title:
+                figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+            if unwritable:
+                _rewrite(figure, unwritable)
+            figure.savefig(out, format=kind, **options)
+        missing = (re.match(r"Glyph (\d+) ", str(each.message)) for each in said)
+        return out.getvalue(), {int(code[1]) for code in missing if code}
+
+    picture, missing = saved([], {})
+    if missing and kind != "svg":  # whose texts are drawn by the page's reader
+        fonts, left = _fonts_of(frozenset(missing))
+        picture, _ = saved(fonts, {code: f"\\u{code:04x}" for code in left})
+    return picture
+
+
+@cache
+def _fonts_of(codes: frozenset[int]) -> tuple[list[str], set[int]]:
+    """Fonts of this machine that have these characters between them, the one with most of them first, and
+    those that none has."""
+    from matplotlib.font_manager import fontManager, get_font
+
+    has: dict[str, set[int]] = {}
+    for font in fontManager.ttflist:
+        if font.style == "normal" and font.name not in has and not font.name.startswith(BOXES):
+            with suppress(OSError, RuntimeError):  # a font that cannot be read
+                has[font.name] = codes & get_font(font.fname).get_charmap().keys()
+    fonts, left = list[str](), set(codes)
+    while has and left & has[best := max(has, key=lambda name: len(left & has[name]))]:
+        fonts.append(best)
+        left -= has[best]
+    return fonts, left
+
+
+def _rewrite(figure: Any, instead: Mapping[int, str]) -> None:
+    """What stands in the place of characters, in all texts of a figure."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedLocator
+
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        if isinstance(axis.get_major_locator(), FixedLocator):  # else there are numbers
+            axis.set_ticklabels([tick.get_text().translate(instead) for tick in axis.get_ticklabels()])
+    for text in figure.findobj(Text):
+        text.set_text(text.get_text().translate(instead))
 
 
 def _name_lines(axes: Any, names: Sequence[str]) -> None:

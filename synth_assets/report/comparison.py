@@ -30,6 +30,7 @@ from synth_assets.report.pages import Section, Table, dollars, general, interval
 from synth_assets.report.views import show
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.home import recipes, warehouse
+from synth_assets.resources.own_encoder import chosen
 from synth_assets.resources.storage.process import processors
 from synth_assets.resources.storage.warehouse import as_pattern, identifier, literal
 from synth_assets.students.made import build
@@ -60,6 +61,7 @@ def compare(a: str, b: str, encoder: MiniLM) -> list[Section]:
     if first.labels != second.labels:
         tasks = [f"{s.name} has {', '.join(sorted(s.labels)) or 'no labels'}" for s in sides]
         raise UserError(f"{' and '.join(tasks)}: sets of different tasks cannot be compared.")
+    encoder = chosen(next((s.recipe.encoder for s in sides if s.recipe), None), encoder)
     made = [_sets(sides), _funnel(sides), _cost(sides)]
     return [*made, _students(sides, encoder), _diversity(sides, encoder.encode), _metrics(sides)]
 

@@ -18,7 +18,15 @@ from synth_assets.report import charts, pages
 from synth_assets.report.metrics import Metrics, differences, in_short, metric_sections
 from synth_assets.report.one_round import Round, by_name, query
 from synth_assets.report.pages import Number, Picture, Section, Table, general, number, share, text, total
-from synth_assets.report.rows import SHOWN, of_conditions, of_examples, of_labels, of_map, of_weights
+from synth_assets.report.rows import (
+    SHOWN,
+    changed_labels,
+    of_conditions,
+    of_examples,
+    of_labels,
+    of_map,
+    of_weights,
+)
 from synth_assets.resources.home import lake, warehouse
 from synth_assets.resources.storage import files
 from synth_assets.resources.storage.warehouse import Warehouse
@@ -39,6 +47,8 @@ def main_parts(recipe: Recipe, round_: str) -> Iterator[str | Table]:
     told = (_funnel(at), *metric_sections(metrics, []), _unknown(rows))
     shown = [part for section in told for part in section.parts]
     yield from (f"{recipe.name}, round {round_}", "", at.verdict())
+    for part in changed_labels(at):
+        yield from ("", part)
     for table in [*shown, *_cost(at)]:
         yield from ("", table) if isinstance(table, Table) else ()
     sql = f"select text, label, weight from {recipe.name}.weighted where round = '{round_}' limit 5"

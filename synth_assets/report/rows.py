@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,14 +11,26 @@ from synth_assets.evaluation.map_of_rows import ALONE, KINDS, MOST, map_of_rows
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report import charts
 from synth_assets.report.one_round import Round, query
-from synth_assets.report.pages import Number, Picture, Section, Table, general, interval, number, text
+from synth_assets.report.pages import (
+    Number,
+    Picture,
+    Section,
+    Table,
+    general,
+    interval,
+    number,
+    text,
+    total,
+)
 from synth_assets.resources.home import encoder
+from synth_assets.resources.own_encoder import chosen
 from synth_assets.resources.storage.warehouse import identifier, literal
 
 SHOWN = 30  # cells, values and labels that a table or a picture has
 FARTHEST = 6  # real rows without a kept row near that are shown
 EXAMPLES = 2  # rows at each end of a score
 BINS = 30
+MOVES = 8  # of labels that a terminal is shown
 NUMBERS = ("double", "int64", "bool")  # types of scores that are numbers
 
 
@@ -83,7 +95,8 @@ def of_map(round_: Round) -> Section:
     """Where real, kept and dropped rows are. NotInstalled where there is no encoder."""
     rows = round_.ask(query("map"), most=MOST) if round_.recipe.metrics.diversity else []
     of = {kind: [row for row in rows if row["kind"] == kind] for kind in KINDS}
-    found = map_of_rows({kind: [row["text"] for row in each] for kind, each in of.items()}, encoder().encode)
+    encode = chosen(round_.recipe.encoder, encoder()).encode
+    found = map_of_rows({kind: [row["text"] for row in each] for kind, each in of.items()}, encode)
     if found is None:
         return Section.of("map", [])
     of[ALONE] = [of["real"][i] for i in found.alone]
@@ -175,6 +188,27 @@ def of_labels(round_: Round) -> Section:
         lines = [[*(text(r[c], 60) for c in names), number(r["rows"], 0), text(r["example"])] for r in moves]
         parts.append(Table(["changed by", "asked for", "now", "rows", "example"], lines))
     return Section.of("labels", parts)
+
+
+def changed_labels(round_: Round) -> Iterator[str | Table]:
+    """How many labels were changed, from what to what, and how many rightly where `metrics.truth` says what
+    is right; nothing where none could be."""
+    recipe, kept = round_.recipe, round_.counts["kept"]
+    if not recipe.labels or not kept or (recipe.labelled.by == "condition" and not recipe.labelled.human):
+        return
+    truth = recipe.metrics.truth.get("label")
+    right = f"l.label = f.{identifier(truth.column)}::varchar" if truth else "null::boolean"
+    moves = round_.ask(query("changed_labels").replace("{right}", right))
+    changed, rightly, known = (int(total(moves, name) or 0) for name in ("rows", "rightly", "known"))
+    words = f"labelled by {recipe.labelled.by}: {changed:,} of {kept:,} labels changed"
+    yield words + (f", {rightly:,} of {known:,} rightly" if known else "") + "."
+    lines = [
+        [*(text(r[c], 60) for c in ("former_label", "label")), number(r["rows"], 0)]
+        + ([number(r["rightly"], 0)] if known else [])
+        for r in moves[:MOVES]
+    ]
+    if lines:
+        yield Table(["label asked for", "now", "rows", *(["rightly"] if known else [])], lines)
 
 
 def of_weights(round_: Round) -> Section:

@@ -12,6 +12,7 @@ from synth_assets.stages.scores import unread
 from synth_assets.stages.stage import Chart, Check, Made, Stage, Table, Verdict, unique_ids
 
 if TYPE_CHECKING:
+    from synth_assets.core.answer_schema import Kind
     from synth_assets.curation.keep import Ended
 
 CHECKS = {
@@ -35,12 +36,12 @@ CHECKS = {
 BALANCE = 0.2
 
 
-def compute(run: Run, generations: Table, scores: Table) -> Made:
+def compute(run: Run, generations: Table, scores: Table, seeds: Table | None = None) -> Made:
     """Rows that passed every filter, with their scores."""
     from synth_assets.curation.keep import ended, keep
 
     rows, filters = scored_rows(generations, scores), list(run.recipe.filters.values())
-    looking = looks(run)
+    looking = looks(run, seeds)
     kept, dropped = keep(rows, filters, looking)
     rejected = _with_failed_calls(dropped, generations)
     counts = {"generated": len(generations), "accepted": len(rows), "kept": len(kept)}
@@ -61,17 +62,26 @@ def scored_rows(generations: Table, scores: Table) -> Table:
     return accepted.merge(scores.drop(columns=["round", "cell"]), on="row_id", validate="one_to_one")
 
 
-def looks(run: Run) -> Context:
+def looks(run: Run, seeds: Table | None = None) -> Context:
     """What filters over a round look at besides its rows."""
-    task = run.recipe.task
-    earlier = run.before("filtered", columns=["text", *filter(None, [task.pair])])
+    recipe, pair = run.recipe, run.recipe.task.pair
+    earlier = run.before("filtered", columns=["text", *filter(None, [pair])])
     return Context(
-        verbalizers=task.verbalizers(),
-        earlier=list(both(earlier, task.pair)["text"]),
-        pair=task.pair,
+        verbalizers=recipe.task.verbalizers(),
+        earlier=list(both(earlier, pair)["text"]),
+        seeds=None if seeds is None else both(seeds[seeds["split"] == "demonstration"], pair),
+        typed=typed(recipe),
+        pair=pair,
         encode=run.encode,
         no_encoder=run.no_encoder,
     )
+
+
+def typed(recipe: Recipe) -> dict[str, Kind]:
+    """Fields that rows and seeds share, of the same type, which is not free text -> the type."""
+    rows, columns = recipe.row_columns, recipe.seeds.columns
+    shared = {n: k for n, k in recipe.seeds.kinds.items() if rows.get(n) == columns[n]}
+    return {n: k for n, k in shared.items() if (len(k) > 1 if isinstance(k, tuple) else k != "text")}
 
 
 def _with_failed_calls(dropped: Table, generations: Table) -> Table:
@@ -132,10 +142,11 @@ def _verdicts(recipe: Recipe, lack: str, generations: Table, kept: Table) -> dic
 
 def stage(recipe: Recipe) -> Stage:
     """The stage of a recipe."""
+    of_seeds = any(rule.reads_seeds for rule in recipe.filters.values())
     return Stage(
         "filtered",
         compute,
-        reads=["generations", "scores"],
+        reads=["generations", "scores", *(["seeds"] if of_seeds else [])],
         sections=["labels", "filters", "minimum_yield"],
         checks=CHECKS,
         also={"rejected": "Rows that did not pass a filter, and the reason."},

@@ -13,13 +13,14 @@ from synth_assets.core.errors import NotInstalled
 from synth_assets.core.text.pairs import both
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
+from synth_assets.stages.splits import gold
 from synth_assets.stages.stage import ANSWERED, Chart, Made, Markdown, Stage, Table
 
 
-def compute(run: Run, filtered: Table) -> Made:
+def compute(run: Run, filtered: Table, seeds: Table | None = None) -> Made:
     """Labels with source, former value and confidence."""
     way = run.recipe.labelled
-    rows = _enhanced(run, filtered, _said_by_people(run, filtered))
+    rows = _enhanced(run, filtered, seeds, _said_by_people(run, filtered))
     unknown = int(rows["confidence"].isna().sum())
     if way.by != "condition" and 2 * unknown > len(rows):
         run.warn(
@@ -29,15 +30,15 @@ def compute(run: Run, filtered: Table) -> Made:
     return Made(rows, _numbers(rows))
 
 
-def asks(run: Run, filtered: Table | None) -> None:
+def asks(run: Run, filtered: Table | None, seeds: Table | None = None) -> None:
     """Of rows that are not there yet, any may be in doubt."""
     if filtered is None:
         run.expect(run.model(), run.recipe.rows * len(run.recipe.cells))
     else:
-        _enhanced(run, filtered)
+        _enhanced(run, filtered, seeds)
 
 
-def _enhanced(run: Run, rows: Table, human: Sequence[str | None] = ()) -> Table:
+def _enhanced(run: Run, rows: Table, seeds: Table | None, human: Sequence[str | None] = ()) -> Table:
     from synth_assets.curation.labels.enhance import enhance
 
     recipe, model = run.recipe, run.model() if run.recipe.labelled.asks else None
@@ -45,8 +46,9 @@ def _enhanced(run: Run, rows: Table, human: Sequence[str | None] = ()) -> Table:
     annotate = partial(annotators.label_logprobs, **asked) if model else None
     way, labels = recipe.labelled, recipe.labels
     given: dict[str, Any] = {"encode": run.encode, "labels": labels, "annotate": annotate, "human": human}
-    given["warn"] = run.warn
-    read = both(rows, recipe.task.pair)
+    pair = recipe.task.pair
+    given |= {"warn": run.warn, "gold": None if seeds is None else both(gold(seeds), pair)}
+    read = both(rows, pair)
     try:
         made = enhance(read, way, **given)
     except NotInstalled as error:
@@ -99,8 +101,8 @@ def stage(recipe: Recipe) -> Stage:
     return Stage(
         "labelled",
         compute,
-        reads=["filtered"],
-        sections=["labelled", *(["annotator"] if pays else []), *(["weights"] if carries else [])],
+        reads=["filtered", *(["seeds"] if recipe.labelled.reads_gold else [])],
+        sections=["labelled", *(["annotator"] if pays else []), *(["weights.columns"] if carries else [])],
         checks=ANSWERED if pays else {},
         asks=asks if pays else None,
         model=recipe.annotator_model if pays else None,

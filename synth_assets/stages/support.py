@@ -11,7 +11,7 @@ from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.identity import row_id
 from synth_assets.core.text.normal_form import normal_form
 from synth_assets.core.text.pairs import MARK, both
-from synth_assets.core.values import NUMBER, equal, missing, named
+from synth_assets.core.values import NUMBER, equal, missing, named, plain_value
 from synth_assets.recipe.seeds import Seeds
 from synth_assets.stages import splits
 from synth_assets.stages.run import place
@@ -105,9 +105,9 @@ def _given(table: Table, spec: Seeds) -> list[str | None]:
 
 
 def as_text(column: Any) -> list[str | None]:
-    """Each value as a text, None where there is none: 2020, whatever other rows lack."""
+    """Each value as a text, None where there is none: 2020, whatever other rows lack; an array as a list."""
     there = column.dropna()
-    texts = iter(there.map(str) if there.dtype == object else there.astype(str))
+    texts = iter(map(str, map(plain_value, there)) if there.dtype == object else there.astype(str))
     return [None if lacks else str(next(texts)) for lacks in column.isna()]
 
 

@@ -9,9 +9,9 @@ from synth_assets.core.errors import NotInstalled
 from synth_assets.core.text.pairs import both
 from synth_assets.curation.weights.weigh import effective_size, weigh
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.recipe.sections import GOLD
 from synth_assets.stages.labelled import with_target
 from synth_assets.stages.run import Run
+from synth_assets.stages.splits import gold
 from synth_assets.stages.stage import Chart, Check, Made, Stage, Table, Verdict
 
 CHECKS = {
@@ -31,10 +31,8 @@ def compute(run: Run, labelled: Table, seeds: Table) -> Made:
 
     rows = pd.concat([run.before("labelled"), labelled], ignore_index=True)
     shown = with_target(run.recipe, seeds[seeds["split"] == "demonstration"])
-    golds = (seeds[seeds["split"] == split] for split in GOLD)  # the first one with rows is learned from
-    gold = next((found for found in golds if len(found)), seeds.iloc[:0])
     pair = run.recipe.task.pair
-    way, looks, unknown = run.recipe.weights, WeighContext(run.encode, both(gold, pair)), ""
+    way, looks, unknown = run.recipe.weights, WeighContext(run.encode, both(gold(seeds), pair)), ""
     texts = [*rows["text"], *shown["text"]]
     rows, shown = both(rows, pair), both(shown, pair)
     try:

@@ -20,12 +20,14 @@ class Boosting:
     """`fit(features, labels, weights)`, then `predict_proba(features)`: (n, K) in the order of `labels`.
 
     Boosting on histograms (LightGBM, Ke et al. 2017). A high penalty, and splits that choose among sqrt(d)
-    random features, keep it from getting rows by heart at once.
+    random features, keep it from getting rows by heart at once; of rows that are right, `penalty` may be low.
     """
 
-    def __init__(self, labels: Sequence[str], trees: int = TREES, seed: int = 0) -> None:
+    def __init__(
+        self, labels: Sequence[str], trees: int = TREES, seed: int = 0, penalty: float | None = None
+    ) -> None:
         self.labels = sorted(labels)
-        self._trees, self._seed = trees, seed
+        self._trees, self._seed, self._penalty = trees, seed, penalty
         self._model: Any = None
 
     @one_thread
@@ -40,7 +42,7 @@ class Boosting:
             learning_rate=RATE,
             max_iter=self._trees,
             min_samples_leaf=5,
-            l2_regularization=min(PENALTY, LITTLE * n),
+            l2_regularization=min(PENALTY, LITTLE * n) if self._penalty is None else self._penalty,
             max_features=d**-0.5,
             max_bins=BINS,
             early_stopping=False,

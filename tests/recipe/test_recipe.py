@@ -282,6 +282,10 @@ def test_a_filter_of_its_own_name_may_say_which_it_is(edit, project: Path) -> No
 def test_rows_are_weighed_by_a_number_that_they_have(edit_output) -> None:
     recipe = load(edit_output("rows: 6", "weights: {by: field, of: rating}\nrows: 6"))
     assert tables.columns(recipe, "labelled")["rating"] == "double"
-    assert "weights" in next(s for s in graph(recipe) if s.name == "labelled").sections
+    sections = next(s for s in graph(recipe) if s.name == "labelled").sections
+    assert "weights.columns" in sections
+    other = load(edit_output("by: field,", "by: field, power: 2,"))  # weighs the same columns otherwise
+    assert other.version(*sections) == recipe.version(*sections)
+    assert other.version("weights") != recipe.version("weights")
     with pytest.raises(UserError, match=r"unknown numeric column 'mood'.*rating"):
         load(edit_output("of: rating", "of: mood"))

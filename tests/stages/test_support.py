@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,7 +16,7 @@ from synth_assets.recipe.load import inline
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
 from synth_assets.stages.seeds import seeds_of
-from synth_assets.stages.support import Support, of_kind
+from synth_assets.stages.support import Support, as_text, of_kind
 
 LABELS = {"neg": "they did not like it", "pos": "they liked it"}
 
@@ -63,11 +64,13 @@ def test_fields_keep_what_the_file_says(seeds) -> None:
         '{"text": "c", "label": 0, "year": null, "of": []}\n'
     )
     values = {1: "pos", 0: "neg"}
-    as_text = seeds(rows, "a.jsonl", fields=["year"], label_values=values).rows.set_index("text")["year"]
-    assert (as_text["a"], pd.isna(as_text["c"])) == ("2020", True)
+    years = seeds(rows, "a.jsonl", fields=["year"], label_values=values).rows.set_index("text")["year"]
+    assert (years["a"], pd.isna(years["c"])) == ("2020", True)
     kinds = {"year": "integer", "of": ["text"]}
     typed = seeds(rows, "a.jsonl", fields=kinds, label_values=values).rows.set_index("text")
     assert typed.loc["a", ["year", "of"]].tolist() == [2020, ["x", "y"]]
+    listed = as_text(pd.Series([np.array(["x", "y"]), ["x", "y"], None], dtype=object))  # of an Arrow table
+    assert listed == ["['x', 'y']", "['x', 'y']", None]
     assert typed.loc["c", ["year", "of"]].tolist() == [None, []]
     large = seeds("text,label,n\na,pos,1234567890123456789\n", fields={"n": "integer"}).rows
     assert large["n"].tolist() == [1234567890123456789]

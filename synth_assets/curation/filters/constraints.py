@@ -50,6 +50,9 @@ class Mentions(Constraint):
     """The condition whose words the text has to have."""
     at_least: float | None = 1
 
+    def english(self) -> str:
+        return "the endings that a word may have"
+
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
         if not isinstance(row[self.of], str):
             return None, ""
@@ -205,6 +208,9 @@ class Eliminator(Constraint):
     of: str
     """The column of the instruction that was evolved."""
     at_least: float | None = 1
+
+    def english(self) -> str:
+        return "its words"
 
     def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
         text = row["text"]

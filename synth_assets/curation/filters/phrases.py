@@ -54,6 +54,9 @@ class Phrases(Screened):
         one_of("language of phrases", language, ["en", *_lists()])
         return language
 
+    def english(self) -> str:
+        return f"its phrases; `language:` has {', '.join(_lists())}" if self.language == "en" else ""
+
 
 class Refusal(Phrases):
     """Number of phrases in which an assistant refuses, or announces its answer (AttrPrompt, Yu 2023)."""
@@ -137,6 +140,9 @@ class Profanity(Screened):
             listed = ", ".join(sorted(dictionary.available_languages))
             raise ValueError(f"there is no list of profane words for {language!r}: take one of {listed}")
         return language
+
+    def english(self) -> str:
+        return "its words; `language: german`, for example, has others" if self.language == "english" else ""
 
     def screen(self, context: Context) -> str:
         listed, edge = _profane_words(self.language), "" if self.language in UNSPACED else r"\b"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from synth_assets.contracts.filter import RULE, Context, Filter
+from synth_assets.contracts.filter import Context, Filter
 from synth_assets.core.text.normal_form import normal_form
 from synth_assets.students import LEAST
 
@@ -32,10 +32,19 @@ class OfStudents(Filter):
         copies = [normal_form(text) for text in rows["text"]]
         if len(set(copies)) < 2:  # nothing is left to learn from
             return {name: [np.nan] * len(rows) for name in self.columns}
+        return self.by_column(self.says(self.features(rows, context), list(rows["label"]), copies))
+
+    def by_column(self, found: Sequence[Any]) -> dict[str, list[Any]]:
+        """Its columns by name."""
+        import numpy as np
+
+        return {name: np.asarray(v).tolist() for name, v in zip(self.columns, found, strict=True)}
+
+    def features(self, rows: pd.DataFrame, context: Context) -> Any:
+        """(n, d): what a student sees of the rows."""
         if context.encode is None:
             raise ValueError(f"filters.{self.name}: students read sentence vectors, and there is no encoder")
-        found = self.says(context.encode(list(rows["text"])), list(rows["label"]), copies)
-        return {name: np.asarray(v).tolist() for name, v in zip(self.columns, found, strict=True)}
+        return context.encode(list(rows["text"]))
 
     def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
         """Its columns, each (n,), of rows with these vectors (n, d) and labels; copies of a row have one
@@ -95,53 +104,6 @@ class LossMixture(OfStudents):
 
     def why(self, row: Mapping[str, Any]) -> str:
         return f"the student's loss is {row['student_loss']:.3g}"
-
-
-class LearningDynamics(OfStudents):
-    """Mean confidence in the row's label of a student's checkpoints while it learns the round (CLLM, Seedat
-    et al. 2023).
-
-    It drops one region, the rows that cannot be learned: confidence <= .2 and aleatoric uncertainty <= `tau`,
-    .2 or adaptive (.75 of its range in the round). Ambiguous rows stay. The student is theirs, boosting whose
-    checkpoints are its first trees of 100, but it learns the round itself, as there are few seeds: while it
-    slowly gets the rows by heart, only the hardest stay at .2. On TREC with 40 % of noise that is 22 % of the
-    rows, 94 % of them noise; a linear student, which gets no row by heart, would drop 41 % with 83 %. Of a
-    few hundred rows it drops next to none.
-    """
-
-    name = "learning_dynamics"
-    columns: ClassVar[Mapping[str, str]] = {"checkpoint_confidence": "double", "aleatoric": "double"}
-    tau: Annotated[float, Field(ge=0, le=0.25)] | Literal["adaptive"] = 0.2
-    """Highest uncertainty of a row that is dropped, or adaptive."""
-
-    @model_validator(mode="after")
-    def _only_tau(self) -> LearningDynamics:
-        given = sorted(name for name in RULE & self.model_fields_set if getattr(self, name))
-        if given:
-            raise ValueError(f"it drops a region that tau alone bounds: leave out {', '.join(given)}")
-        return self
-
-    def says(self, vectors: Any, labels: list[str], copies: list[str]) -> Sequence[Any]:
-        from synth_assets.curation import noise
-        from synth_assets.students.boosting import Boosting
-
-        student = Boosting(sorted(set(labels))).fit(vectors, labels)
-        return noise.watched(noise.given(p, labels) for p in student.checkpoints(vectors))
-
-    def passes(self, rows: pd.DataFrame) -> pd.Series:
-        from synth_assets.curation import noise
-
-        tau = None if self.tau == "adaptive" else self.tau
-        return ~noise.hard(rows["checkpoint_confidence"], rows["aleatoric"], tau)
-
-    def threshold(self) -> str:
-        from synth_assets.curation import noise
-
-        tau = ".75 of its range" if self.tau == "adaptive" else f"{self.tau:g}"
-        return f"above {noise.HARD:g}, or an aleatoric uncertainty above {tau}"
-
-    def why(self, row: Mapping[str, Any]) -> str:
-        return f"its aleatoric uncertainty is {row['aleatoric']:.3g}"
 
 
 class Influence(OfStudents):

@@ -23,18 +23,19 @@ def enhance(
     annotate: Annotate | None = None,
     human: Sequence[str | None] = (),
     warn: Callable[[str], None] = lambda words: None,
+    gold: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Rows with `label`, `former_label`, `label_source`, `confidence` and `label_probabilities`.
 
     Where the way to label knows nothing, or finds two labels as likely, the former label stays. `human` has
     a label or None for each row, and overrides all: it counts as certain. Confidence is the probability of
-    the label, or None. `labels`: those of the task, besides those of the rows. UserError where a student has
-    too few rows.
+    the label, or None. `labels`: those of the task, besides those of the rows. `gold`: seeds, whose labels
+    are right. UserError where a student has too few rows.
     """
     former = list(rows["label"])
     known = (y for p in rows.get("label_probabilities", ()) if isinstance(p, Mapping) for y in p)
     classes = sorted({y for y in (*labels, *former, *known) if isinstance(y, str)})
-    marks = _marks(rows, way, LabelContext(classes, encode, annotate, warn)) if former else []
+    marks = _marks(rows, way, LabelContext(classes, encode, annotate, warn, gold)) if former else []
     for i, label in enumerate(human):
         if label is not None:
             marks[i] = (label, "human", {y: float(y == label) for y in classes})

@@ -29,7 +29,7 @@ class Students:
     """Students of these rows. UserError, which names `place`, where they are too few."""
 
     def __init__(self, rows: pd.DataFrame, place: str, context: LabelContext) -> None:
-        self._place, self._classes, self._warn = place, context.classes, context.warn
+        self._place, self._classes, self._context = place, context.classes, context
         self.vectors = context.encode(list(rows["text"]))
         self.copies = [normal_form(text) for text in rows["text"]]
 
@@ -52,11 +52,23 @@ class Students:
     def may_change(self, p: np.ndarray, labels: Sequence[str]) -> np.ndarray:
         """(n,) bool: the rows whose label this student may change, by its probabilities of all classes. Where
         there are none since it is not shown to be better than the labels, a warning says so."""
-        found = worth(p[:, self.columns(labels)], labels)
+        found = worth(p[:, self.columns(labels)], labels, self._of_gold(labels))
         if not found.changes.any() and found.student < 1 - 1 / len(labels):
             about = f"right of about {found.labels:.0%} of the rows, the student of {found.student:.0%}"
-            self._warn(f"{self._place} changes no label: labels are {about}, and that is not enough more.")
+            self._context.warn(
+                f"{self._place} changes no label: labels are {about}, and that is not enough more."
+            )
         return found.changes
+
+    def _of_gold(self, labels: Sequence[str]) -> Gold | None:
+        """What a student of these labels says of gold rows; None where there is none."""
+        gold = self._context.gold
+        if gold is None or gold.empty:
+            return None
+        student = SoftmaxRegression(sorted(set(labels))).fit(self.vectors, labels)
+        p = student.predict_proba(self._context.encode(list(gold["text"])))
+        said = np.array(student.labels)[p.argmax(axis=1)]
+        return Gold(said == gold["label"].to_numpy(), p.max(axis=1))
 
     def nearest(self, of: np.ndarray, pool: Sequence[int], k: int) -> list[list[int]]:
         """For each row of a mask the `k` nearest rows of the pool, the nearest one last, and never a copy."""
@@ -72,41 +84,96 @@ class Students:
 
 
 class Worth(NamedTuple):
-    """How often a student is right, and how often the labels are, as far as they tell that themselves, and
-    for which rows another label is likelier than the row's, (n,) bool: for none where it is no better."""
+    """How often a student is right, and how often the labels are, as far as that can be told, and for which
+    rows another label is likelier than the row's, (n,) bool: for none where it is no better."""
 
     student: float
     labels: float
     changes: np.ndarray
 
 
-def worth(p: np.ndarray, labels: Sequence[str]) -> Worth:
-    """Of out-of-fold probabilities (n, K) of the labels' sorted names.
+class Gold(NamedTuple):
+    """Of rows whose label is known, (n,) each: whether a student is right, and how sure it is."""
 
-    Of the tenth of the rows where a student is surest it is hardly ever wrong: there it agrees with the
-    labels as often as these are right, l (the anchors of Patrini et al. 2017). Where a task is hard it still
-    is wrong there, and the agreement has not risen to its end: as much as it rose is added once more. Of all
-    rows a student that is right of a share s agrees on a = s l + (1 - s) (1 - l) / (K - 1). So they give s,
-    which has to be above l by two standard errors. Then a label is changed where, by Bayes' rule with that l,
-    another is likelier.
+    right: np.ndarray
+    sure: np.ndarray
+
+
+class _Told(NamedTuple):
+    """How often labels and student are right, the variance of the difference, and the square of what it may
+    be wrong by besides."""
+
+    labels: float
+    student: float
+    variance: float
+    bias: float
+
+
+def worth(p: np.ndarray, labels: Sequence[str], gold: Gold | None = None) -> Worth:
+    """Of out-of-fold probabilities (n, K) of the labels' sorted names, and of what a student of all rows says
+    of gold ones.
+
+    A student that is right of a share s agrees with labels that are right of a share l on
+    a = s l + (1 - s) (1 - l) / (K - 1) of the rows. Rows of which s is known give l, and with that all rows
+    their s. The student has to be better by two standard errors. Then a label is changed where, by Bayes'
+    rule with that l, another is likelier.
     """
     _, at = np.unique(np.asarray(labels), return_inverse=True)
     n, others, row = len(at), p.shape[1] - 1, np.arange(len(at))
-    agrees = p.argmax(axis=1) == at
-    most = max(min(n, ANCHORS), n // 10)
-    agreed = float(agrees.mean())
-    surest = float(agrees[np.argsort(-p.max(axis=1), kind="stable")[:most]].mean())
-    label = min(surest + max(surest - agreed, 0.0), 1 - 1 / n)
+    ways = [_by_surest(p, at), *([] if gold is None else [_by_gold(p, at, gold)])]
+    trust = np.array([1 / max(told.variance + told.bias, n**-2.0) for told in ways])
+    trust /= trust.sum()
+    label, student = (trust @ [way[:2] for way in ways]).tolist()
     wrong = (1 - label) / others  # how likely a row has a certain label that is not right
     if label - wrong < TOLD:  # they say hardly more than chance
         return Worth(0.0, label, np.zeros(n, dtype=bool))
-    student = min(max((agreed - wrong) / (label - wrong), 0.0), 1.0)
-    error = label * (1 - label) / most + agreed * (1 - agreed) / n / (label - wrong) ** 2
     p = _calibrated(p, at)
     odds = np.maximum(p - wrong, 0) * wrong  # that a label is right and the row's is not, but for a factor
     odds[row, at] = np.maximum(p[row, at] - wrong, 0) * label
-    better = student - label > 2 * error**0.5
-    return Worth(student, label, (odds.argmax(axis=1) != at) & better)
+    error = float(trust**2 @ [way.variance for way in ways]) ** 0.5
+    return Worth(student, label, (odds.argmax(axis=1) != at) & (student - label > 2 * error))
+
+
+def _by_surest(p: np.ndarray, at: np.ndarray) -> _Told:
+    """Of the tenth of the rows where a student is surest it is hardly ever wrong: there it agrees with the
+    labels as often as these are right (the anchors of Patrini et al. 2017). Where a task is hard it still is
+    wrong there, and the agreement has not risen to its end: as much as it rose is added once more, which is a
+    guess."""
+    n, others, agrees = len(at), p.shape[1] - 1, p.argmax(axis=1) == at
+    most = max(min(n, ANCHORS), n // 10)
+    agreed = float(agrees.mean())
+    surest = float(agrees[np.argsort(-p.max(axis=1), kind="stable")[:most]].mean())
+    rise = max(surest - agreed, 0.0)
+    label = min(surest + rise, 1 - 1 / n)
+    tells = max(_above(label, others), TOLD)
+    student = min(max((agreed - (1 - label) / others) / tells, 0.0), 1.0)
+    variance = label * (1 - label) / most + agreed * (1 - agreed) / n / tells**2
+    return _Told(label, student, variance, rise**2)
+
+
+def _by_gold(p: np.ndarray, at: np.ndarray, gold: Gold) -> _Told:
+    """How often the student is right of the surer half of the rows, gold rows of which it is as sure say."""
+    n, others, agrees, sure = len(at), p.shape[1] - 1, p.argmax(axis=1) == at, p.max(axis=1)
+    half = float(np.median(sure))
+    right, surer, agreed = (
+        gold.right[gold.sure >= half],
+        float(agrees[sure >= half].mean()),
+        float(agrees.mean()),
+    )
+    known = (float(right.sum()) + 0.5) / (len(right) + 1)
+    tells = max(_above(known, others), TOLD)
+    label = min(max((surer - (1 - known) / others) / tells, 0.0), 1 - 1 / n)
+    of_known = ((others + 1) * label - 1) / (others * tells)  # by how much `label` falls where `known` rises
+    unsure = of_known**2 * known * (1 - known) / (len(right) + 1) + surer * (1 - surer) / (n / 2) / tells**2
+    tells = max(_above(label, others), TOLD)
+    student = min(max((agreed - (1 - label) / others) / tells, 0.0), 1.0)
+    slope = 1 + ((others + 1) * student - 1) / (others * tells)  # of the difference, where `label` rises
+    return _Told(label, student, slope**2 * unsure + agreed * (1 - agreed) / n / tells**2, 0.0)
+
+
+def _above(right: float, others: int) -> float:
+    """By how much who is right of this share says the right label more often than one that is wrong."""
+    return right - (1 - right) / others
 
 
 def _calibrated(p: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -18,7 +18,8 @@ class ConfidentLearning(Labelling):
     """The former label; the student's where it is likely wrong and the student is shown to be better."""
 
     name = "confident_learning"
-    algorithm = "confident_learning/2"
+    algorithm = "confident_learning/3"
+    reads_gold = True
 
     def label(self, rows: pd.DataFrame, context: LabelContext) -> Labels:
         from synth_assets.curation.labels import relabel
@@ -35,7 +36,8 @@ class CrossPartition(Labelling):
 
     newer = (*Labelling.newer, "stages")
     name = "cross_partition"
-    algorithm = "cross_partition/2"
+    algorithm = "cross_partition/3"
+    reads_gold = True
     stages: int = Field(default=3, ge=1, le=100)
     """Stages, each of which learns from the labels of the one before."""
 
@@ -53,7 +55,8 @@ class CleanPool(Labelling):
 
     newer = (*Labelling.newer, "reannotate")
     name = "clean_pool"
-    algorithm = "clean_pool/2"
+    algorithm = "clean_pool/3"
+    reads_gold = True
     reannotate: int = Field(default=0, ge=0, le=10_000_000)
     """Clean rows shown to the annotator for each row in doubt; 0: it is not asked again."""
 

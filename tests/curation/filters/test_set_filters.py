@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
 from synth_assets.contracts.filter import Context, named
+from synth_assets.core.errors import UserError
 from synth_assets.core.registry import FILTERS
 from synth_assets.curation import noise
+from synth_assets.curation.filters.learning_dynamics import columns_of
 from synth_assets.curation.keep import ended, keep
 from synth_assets.students.boosting import Boosting
 
@@ -86,6 +92,64 @@ def test_what_learning_dynamics_drops_says_why() -> None:
         r"learning_dynamics 0\.[0-2]\d*, wanted above 0\.2, or an .* above 0\.2: its aleatoric uncertainty is"
     )
     assert dropped["reason"].str.match(words).all()
+
+
+def paper_shaped() -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, Context]:
+    """100 seeds, 1,000 rows of 20 numbers, which of these have the other label (30 %); texts say nothing."""
+    x, kind = make_classification(1100, 20, n_informative=10, n_redundant=5, flip_y=0, random_state=1)
+    draw = np.random.default_rng(1)
+    wrong = np.r_[np.zeros(100, dtype=bool), draw.random(1000) < 0.3]
+    names, labels = [f"x{i}" for i in range(20)], np.array(["high", "low"])
+    texts = [f"row {i}" for i in range(1100)]
+    table = pd.DataFrame(x, columns=names).assign(label=labels[kind ^ wrong], text=texts)
+    noise_ = draw.normal(size=(1100, 384)).astype(np.float32)
+
+    def encode(texts: Sequence[str]) -> np.ndarray:
+        return noise_[[int(text.split()[1]) for text in texts]]
+
+    seeds, rows = table.head(100), table.tail(1000).reset_index(drop=True)
+    typed = dict.fromkeys(names, "number")
+    return seeds, rows, wrong[100:], Context(verbalizers={}, encode=encode, seeds=seeds, typed=typed)
+
+
+def test_learning_dynamics_taught_by_seeds_drops_what_is_flipped() -> None:
+    """As in CLLM (Seedat et al. 2023): a student of the real rows watches the synthetic ones."""
+    _, rows, wrong, context = paper_shaped()
+    kept, dropped = keep(rows, [FILTERS.find("learning_dynamics").model_validate({})], context)
+    assert 0.15 <= len(dropped) / len(rows) <= 0.3
+    assert wrong[dropped["text"].str.split().str[1].astype(int) - 100].mean() >= 0.7
+
+    def area(of: pd.DataFrame) -> float:
+        student = LogisticRegression(max_iter=1000).fit(of[list(context.typed)], of["label"] == "low")
+        return float(roc_auc_score(test_kind, student.decision_function(test)))
+
+    test, test_kind = rows[list(context.typed)], (rows["label"] == "low").to_numpy() ^ wrong
+    assert area(kept) >= area(rows)
+
+
+def test_learning_dynamics_is_taught_by_the_round_where_seeds_are_few() -> None:
+    seeds, rows, _, context = paper_shaped()
+    rule = FILTERS.find("learning_dynamics").model_validate({})
+    few = replace(context, seeds=seeds.groupby("label").head(20))
+    alone = FILTERS.find("learning_dynamics").model_validate({"taught_by": "round"})
+    head = rows.head(60)
+    assert rule.score(head, few) == (by_round := alone.score(head, context))
+    told = FILTERS.find("learning_dynamics").model_validate({"taught_by": "seeds"})
+    assert told.score(head, few) != by_round
+    with pytest.raises(
+        UserError, match=r"taught_by: seeds needs 10 rows of each label .* there are 0 high, 0 low"
+    ):
+        told.score(head, replace(context, seeds=None))
+
+
+def test_fields_of_other_types_are_numbers_to_a_student() -> None:
+    table = pd.DataFrame({"fine": [True, None], "mood": ["calm", "angry"], "n": [3, None]}, dtype=object)
+    found = [
+        column
+        for name, kind in {"fine": "boolean", "mood": ("calm", "angry"), "n": "integer"}.items()
+        for column in columns_of(table[name], kind)
+    ]
+    assert np.array_equal(found, [[1, np.nan], [1, 0], [0, 1], [3, np.nan]], equal_nan=True)
 
 
 def test_learning_dynamics_says_what_it_drops() -> None:

@@ -141,6 +141,31 @@ def test_only_a_student_that_is_better_than_the_labels_changes_some(
         )
 
 
+def test_gold_rows_tell_whether_the_student_is_better() -> None:
+    """It is right of .8 of the rows, the labels of .7: by themselves they are told to be equal, at .73."""
+    draw, half = np.random.default_rng(1), NormalDist().inv_cdf(0.8)
+    kind = draw.integers(0, 2, 2400)
+    vectors = draw.normal(size=(2400, 10)).astype(np.float32) / 4
+    vectors[:, 0] += np.where(kind, half, -half) / 4
+    right = np.array(LABELS)[kind]
+    label = np.where(draw.random(2400) < 0.7, right, np.array(LABELS)[1 - kind])
+    table = pd.DataFrame({"text": [f"row {i}" for i in range(2400)], "label": label})
+    rows, gold = table.head(2000), table.assign(label=right).tail(400)
+
+    def told(gold: pd.DataFrame | None) -> float:
+        found = labelled(
+            rows,
+            "confident_learning",
+            labels=LABELS,
+            encode=lambda texts: vectors[[int(text.split()[1]) for text in texts]],
+            gold=gold,
+        )
+        return float((found["label"] == right[:2000]).mean())
+
+    assert told(None) == told(gold.head(0)) == (label == right)[:2000].mean()
+    assert told(gold) > 0.78
+
+
 def test_what_is_not_clean_takes_the_annotators_label_and_else_the_students() -> None:
     rows, gold, encode = two_kinds()
     surely = {"negative": 0.1, "positive": 0.9}
