@@ -255,11 +255,11 @@ def _fonts_of(codes: frozenset[int]) -> tuple[list[str], set[int]]:
     those that none has."""
     from matplotlib.font_manager import fontManager, get_font
 
-    has: dict[str, set[int]] = {}
+    has: dict[str, frozenset[int]] = {}
     for font in fontManager.ttflist:
         if font.style == "normal" and font.name not in has and not font.name.startswith(BOXES):
             with suppress(OSError, RuntimeError):  # a font that cannot be read
-                has[font.name] = codes & get_font(font.fname).get_charmap().keys()
+                has[font.name] = codes.intersection(get_font(font.fname).get_charmap())
     fonts, left = list[str](), set(codes)
     while has and left & has[best := max(has, key=lambda name: len(left & has[name]))]:
         fonts.append(best)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import itertools
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -30,6 +32,9 @@ from synth_assets.curation.labels import aggregation, relabel
 from synth_assets.curation.labels.enhance import enhance
 from synth_assets.curation.weights.weigh import weigh
 from synth_assets.recipe.load import load
+from synth_assets.report.one_round import Round
+from synth_assets.report.rows import changed_labels
+from synth_assets.resources.home import warehouse
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import tables
 from synth_assets.students.classifier import Student
@@ -509,6 +514,7 @@ def test_rows_in_doubt_are_labelled_again_beside_the_clean_ones(
     assert main(["plan", "reviews", "--round", ROUND]) == 0
     assert "160 calls to make" in capsys.readouterr().out  # 80 rows, and at the most as many in doubt
     assert main(["run", "reviews", "--round", ROUND]) == 0
+    told = capsys.readouterr().out
     again = [p for p in endpoint.prompts if p.endswith("Sentiment:")]
     assert 0 < len(again) < 40
     assert all(p.count("Review:") == 4 for p in again)  # three of the round's own, and the row
@@ -522,6 +528,14 @@ def test_rows_in_doubt_are_labelled_again_beside_the_clean_ones(
     assert ask("select distinct label_source from reviews.labelled where label != former_label") == [
         ("label_agreement",)
     ]
+    assert f"labelled by clean_pool: {before} of {rows} labels changed.\n" in told
+    assert re.search(r"label asked for +now +rows\n *(negative +positive|positive +negative) +\d+\n", told)
+    recipe = load(project / "recipes" / "reviews.yaml")
+    metrics = recipe.metrics.model_copy(update={"truth": {"label": SimpleNamespace(column="label")}})
+    known = Round(recipe.model_copy(update={"metrics": metrics}), warehouse(), ROUND)
+    words, moves = changed_labels(known)
+    assert words == f"labelled by clean_pool: {before} of {rows} labels changed, 0 of {before} rightly."
+    assert moves.columns == ["label asked for", "now", "rows", "rightly"]
     assert ask("select count(*) from reviews.calls where used_by = 'labelled'") == [(len(again),)]
     ((row_id,),) = ask("select row_id from reviews.labelled where label != former_label limit 1")
     capsys.readouterr()
