@@ -33,9 +33,10 @@ def defs() -> dg.Definitions:
             made.append(build({recipe.name: recipe}, scheduled))
             found.append(recipe)
         except UserError as error:
-            wrong[_as_name(path.stem)] = str(error)
+            wrong[path.stem] = str(error)
         except Exception as error:  # a method of one's own may raise anything
-            wrong[_as_name(path.stem)] = f"{path}: {type(error).__name__}: {error}"
+            wrong[path.stem] = f"{path}: {type(error).__name__}: {error}"
+    wrong = {_as_name(n): w.encode("utf-8", "backslashreplace").decode() for n, w in wrong.items()}
     own = dg.Definitions(
         assets=others(*found),
         sensors=[alert_on_failure()],
@@ -67,10 +68,18 @@ def _shown(name: str, words: str) -> dg.Definitions:
 
 def _tell(wrong: Mapping[str, str]) -> None:
     """Say which recipes are wrong: in the log at each load, and as a red check, once."""
+    log = logging.getLogger("dagster")
     for words in wrong.values():
-        logging.getLogger("dagster").error("a recipe is left out: %s", words)
+        log.error("a recipe is left out: %s", words)
     if not wrong or not Path(os.environ.get("DAGSTER_HOME") or "nowhere").is_dir():
         return
+    try:
+        _note(wrong)
+    except Exception as error:  # a full disk, a file of Dagster's that is damaged: the other recipes load
+        log.error("their red checks cannot be written: %s", error)
+
+
+def _note(wrong: Mapping[str, str]) -> None:
     with dg.DagsterInstance.get() as instance:
         for name, words in wrong.items():
             asset = dg.AssetKey([name, "recipe"])

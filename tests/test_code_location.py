@@ -12,7 +12,11 @@ from synth_assets.assets.in_process import dagster_instance
 from synth_assets.commands.options import recipes_named
 
 
-@pytest.mark.parametrize("name", ["My-Recipe", "a b", "1", "main", "Ünïcode", ".#lock", "x.y", "a" * 200])
+@pytest.mark.parametrize(
+    "name",
+    ["My-Recipe", "a b", "1", "main", "Ünïcode", ".#lock", "x.y", "\udcff", "a" * 200],
+    ids=ascii,
+)
 def test_a_file_that_cannot_be_called_so_is_an_asset_all_the_same(project: Path, name: str) -> None:
     (project / "recipes" / f"{name}.yaml").write_text("on: \x1b[31m\n", encoding="utf-8")
     repository = code_location.defs().get_repository_def()

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from synth_assets.contracts.reading import Reading
 from synth_assets.contracts.section import Section, wrong
+from synth_assets.core.addresses import has_login
 from synth_assets.core.answer_schema import Kind, Schema, kind_of
 
 Split = Literal["demonstration", "validation", "test"]
@@ -137,6 +138,14 @@ class Seeds(Section):
     @classmethod
     def _text_keys(cls, value: Any) -> Any:
         return {str(k): v for k, v in value.items()} if isinstance(value, Mapping) else value
+
+    @field_validator("file", "source", "license")
+    @classmethod
+    def _no_login(cls, value: str | None) -> str | None:
+        """They stand in the dataset card, and in what is said of a file."""
+        if value and "://" in value and has_login(value):
+            raise ValueError("the address holds a user or password: leave them out, dataset cards have it")
+        return value
 
     @field_validator("splits")
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
@@ -21,11 +20,11 @@ STUCK = {  # pattern -> a text on which it takes for ever
 
 @pytest.mark.parametrize("pattern", STUCK)
 def test_a_text_that_takes_too_long_is_unknown_and_no_other_is(pattern: str) -> None:
-    started = time.monotonic()
-    assert whole_matches(pattern, ["", STUCK[pattern], ""], seconds=0.1)[1] is None
-    assert time.monotonic() - started < 10
+    without = re.fullmatch(pattern, "") is not None
+    assert whole_matches(pattern, ["", STUCK[pattern], ""], seconds=0.1) == [without, None, without]
 
 
+@pytest.mark.filterwarnings("ignore:Possible nested set")
 def test_it_finds_what_re_finds() -> None:
     texts = ["abc", "", "हिन्दी", "a\nb", "x\x1cy", "half \ud83d", "ABC", "é" * 1000]
     for pattern in (r"\w+", r"(?i)abc", r".*", r"(?s).*", r"\w\s\w", r"[[:alpha:]]", r"(\w+){e<=1}"):

@@ -242,7 +242,7 @@ def lemmas(word: str) -> set[str]:
 
 def _stands_in(words: list[set[str]], text: list[set[str]]) -> bool:
     starts = range(len(text) - len(words) + 1)
-    return any(all(a & b for a, b in zip(words, text[i:], strict=False)) for i in starts)
+    return any(all(a & b for a, b in zip(words, text[i : i + len(words)], strict=True)) for i in starts)
 
 
 def _share(all_of_them: list[Any], bad: list[Any]) -> float:

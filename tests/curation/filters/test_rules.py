@@ -307,3 +307,23 @@ def test_phrases_of_a_language_are_found_once_it_is_named(language: str) -> None
     chat = Boilerplate(language=language)
     assert chat.measure(rows.iloc[1:3], Context({}))["boilerplate"] == [0, 1]
     assert "an opening" in chat.why({"text": CHAT[language]})
+
+
+def test_a_pattern_that_takes_too_long_leaves_its_row_unknown_and_says_so() -> None:
+    rule = FILTERS.find("pattern").model_validate({"pattern": r"(\w+\s?)+$"})
+    texts = {"right": "word word", "stuck": "word " * 30 + "!", "wrong": "!"}
+    rows = pd.DataFrame({"row_id": list(texts), "text": list(texts.values())})
+    rows = rows.assign(**rule.measure(rows, Context({})))
+    assert rows["pattern"].isna().tolist() == [False, True, False]
+    assert rule.untold(rows).startswith("the pattern takes longer than 1 s on 1 rows, first on stuck: ")
+    kept, dropped = keep(rows, [rule], Context({}))
+    assert list(kept["row_id"]) == ["right"]
+    assert list(dropped["reason"]) == [
+        "pattern is unknown, wanted at least 1: the pattern takes longer than 1 s",
+        "pattern 0, wanted at least 1",
+    ]
+
+
+@pytest.mark.parametrize("text", ["7" * 100_000, "a@" * 50_000, "a." * 50_000, "me@x.de " * 12_000])
+def test_personal_data_is_looked_for_in_time_that_grows_with_the_text(text: str) -> None:
+    assert scores("personal_data", text) == [12_000 if "x.de" in text else 0]  # it was minutes
