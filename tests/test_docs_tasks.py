@@ -128,6 +128,7 @@ def _has_no_gaps(made: Through) -> None:
     for column in made.recipe.task.columns:
         assert rows[column].notna().all(), column
     (metrics,) = made.made["metrics"]
+    assert "not known" not in metrics.numbers["verdict"]
     assert {"rmse", "micro_f1", "span_f1", "accuracy"} & {*metrics.numbers}
 
 

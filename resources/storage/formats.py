@@ -60,8 +60,27 @@ def table(part: Part, reading: Reading, wanted: Collection[str] | None = None) -
     """The rows of a part; of its columns those that are `wanted`, where a format can leave out others and all
     of these are there. What was found out of it is in `attrs["read"]`."""
     if part.suffix in DATABASES:
-        return _database(part, reading)
-    return READERS[part.suffix](part, reading, wanted)
+        return _tagged(_database(part, reading), reading)
+    return _tagged(READERS[part.suffix](part, reading, wanted), reading)
+
+
+def _tagged(found: pd.DataFrame, reading: Reading) -> pd.DataFrame:
+    """With the columns of a CoNLL file, where `reading` says which columns have tokens and tags."""
+    if reading.tokens is None or reading.tags is None:
+        return found
+    for column in (reading.tokens, reading.tags):
+        if column not in found:
+            raise unknown("column", column, found.columns)
+    sentences = []
+    for (where, number), *lists in zip(found.index, found[reading.tokens], found[reading.tags], strict=True):
+        words, tags = (json.loads(each) if isinstance(each, str) else list(each) for each in lists)
+        named = [reading.names[tag] if isinstance(tag, int) and reading.names else str(tag) for tag in tags]
+        if len(words) != len(named) or not all(map(TAG.fullmatch, named)):
+            raise Wrong(
+                f"{where}{number}: a tag (O, B-kind, I-kind, or a place in `names`) a token is wanted"
+            )
+        sentences.append((words, named))
+    return found.assign(**{n: _column(v, found.index) for n, v in marks.columns(sentences).items()})
 
 
 def _placed(columns: Mapping[str, Any], part: Part, word: str, numbers: Iterable[int], read: str) -> Any:
@@ -208,13 +227,7 @@ def _conll(part: Part, reading: Reading, wanted: Collection[str] | None) -> pd.D
             lines, words, tags = zip(*sentence, strict=True)
             rows.append((lines[0], words, tags))
             sentence = []
-    found = [(plain, spans) for _, words, tags in rows for plain, spans in [marks.of_tags(words, tags)]]
-    columns = {
-        "text": [plain for plain, _ in found],
-        "marked": [marks.marked(plain, spans) for plain, spans in found],
-        "spans": [[plain[s.start : s.end] for s in spans] for plain, spans in found],
-        "kinds": [[s.kind for s in spans] for _, spans in found],
-    }
+    columns = marks.columns((words, tags) for _, words, tags in rows)
     return _placed(columns, part, ":", [first for first, _, _ in rows], f"{encoding}, CoNLL")
 
 

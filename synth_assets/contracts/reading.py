@@ -13,6 +13,8 @@ from synth_assets.contracts.section import Section
 class Reading(Section):
     """How the file is read, where it does not say so itself."""
 
+    newer = ("tokens", "tags", "names")
+
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     """What stands between the columns of a .csv; found where it is a comma, `;`, a tab or `|`."""
     quoting: Literal["double", "none"] | None = None
@@ -25,6 +27,12 @@ class Reading(Section):
     """Of a SQLite or DuckDB file; the only one."""
     query: str | None = None
     """In the place of a table: SQL."""
+    tokens: str | None = None
+    """A column with lists of tokens: rows are as of CoNLL, with `text`, `marked`, `spans` and `kinds`."""
+    tags: str | None = None
+    """The column with the BIO tags of the tokens."""
+    names: list[str] = []
+    """The tags that numbers stand for, from 0 on."""
 
     @field_validator("encoding")
     @classmethod
@@ -38,4 +46,6 @@ class Reading(Section):
     def _one(self) -> Reading:
         if self.table is not None and self.query is not None:
             raise ValueError("`table` and `query` both say which rows: leave one of them out")
+        if (self.tokens is None) != (self.tags is None) or (self.names and self.tags is None):
+            raise ValueError("`tokens` and `tags` go together, and `names` with them")
         return self

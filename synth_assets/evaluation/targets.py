@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synth_assets.contracts.measure import Look, Row, row
-from synth_assets.contracts.measured import Z95, Measured, unknown
-from synth_assets.evaluation.metric_rows import MAIN, table
+from synth_assets.contracts.measured import Z95, Measured, unknown, wilson
+from synth_assets.evaluation.metric_rows import MAIN, against, table
 from synth_assets.evaluation.resampling import bootstrap, bootstrap_mean
 from synth_assets.evaluation.task_metrics import set_f1
 from synth_assets.selection.select import ranked
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from synth_assets.recipe.target import Target
 
 NO_TEST = "the seeds have no test rows: see seeds.splits.test"
+NO_REAL = "the split unlabeled has fewer rows than the set: give seeds more rows"
 Said = Sequence[Any]  # a value a test row
 
 
@@ -105,7 +106,11 @@ def sets_gain(after: Sequence[set[Any]], before: Sequence[set[Any]], gold: Seque
             old, of_old, out=out, where=known
         )
 
-    return bootstrap(parts, statistic, "nothing was found, and nothing is there to find")
+    found = bootstrap(parts, statistic, "nothing was found, and nothing is there to find")
+    if found.value is None or found.low is not None:
+        return found
+    half = wilson(0, found.n)[1]  # resamples see no chance: as wide as of accuracies (usefulness.paired_gain)
+    return Measured(found.value, max(-1.0, found.value - half), min(1.0, found.value + half), found.n)
 
 
 @dataclass(frozen=True)
@@ -140,14 +145,16 @@ def _sets(said: Said) -> list[set[Any]]:
 
 
 def usefulness(look: Look) -> pd.DataFrame:
-    """What students of the sets say of the test rows, the gain over the seeds' student, and of the main set
-    each label or kind. A row whose value cannot be read teaches nothing."""
+    """What students of the sets say of the test rows, the gains over the seeds' student, over rows of equal
+    weight and over the last round, and of the main set each label or kind. A row whose value cannot be read
+    teaches nothing."""
     return table(_rows(look, look.recipe.task.predict))
 
 
 def _rows(look: Look, target: Target) -> Iterator[Row]:
     task, sets = task_of(target), {**look.sets(), **_real(look)}
-    texts, gold = known(target, look.seeds[look.seeds["split"] == "test"])
+    test, gold = known(target, look.seeds[look.seeds["split"] == "test"])
+    texts = list(test["text"])
     said: dict[str, Said] = {}
     for name, rows in sets.items():
         found = NO_TEST if not texts else _predicted(look, target, rows, texts)
@@ -156,33 +163,41 @@ def _rows(look: Look, target: Target) -> Iterator[Row]:
             continue
         said[name] = found
         yield from (row(metric, name, of) for metric, of in task.measures(found, gold).items())
+    if "real" not in sets:
+        yield Row(target.measure, "real", None, n=len(texts), reason=NO_REAL)
     for name in said if "seeds" in said else ():
         if name != "seeds":
             yield row(f"{target.measure}_gain", name, task.gain(said[name], said["seeds"], gold))
-    if MAIN in said and task.by_name:
+    if MAIN not in said:
+        return
+    if "labelled" in said and sets[MAIN]["weight"].nunique() > 1:
+        yield row("weights_gain", MAIN, task.gain(said[MAIN], said["labelled"], gold))
+    if before := look.before():
+        last = before.weighted[before.weighted["origin"] == "synthetic"]
+        then = _predicted(look, target, last, texts)
+        if not isinstance(then, str):
+            change = task.gain(said[MAIN], then, gold)
+            yield row(f"{target.measure}_change", against(before.round), change, against=before.round)
+    if task.by_name:
         yield from (row("label_f1", name, of) for name, of in task.by_name(said[MAIN], gold).items())
 
 
-def known(target: Target, rows: pd.DataFrame) -> tuple[list[str], list[Any]]:
-    """Texts and values of the rows whose value can be read."""
+def known(target: Target, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Any]]:
+    """The rows whose value can be read, and the values."""
     values = [target.known_of(each) for each in rows.to_dict("records")]
     there = [at for at, value in enumerate(values) if value is not None]
-    texts = list(rows["text"])
-    return [texts[at] for at in there], [values[at] for at in there]
+    return rows.iloc[there], [values[at] for at in there]
 
 
 def _predicted(look: Look, target: Target, rows: pd.DataFrame, texts: Sequence[str]) -> Said | str:
     """What a student of the rows says of the texts, or why there is none."""
     from synth_assets.core.errors import NotInstalled
 
-    weighed = rows[rows["weight"] > 0] if "weight" in rows else rows
-    there = [target.known_of(each) is not None for each in weighed.to_dict("records")]
-    weighed = weighed[there]
-    learned, values = known(target, weighed)
-    weights = list(weighed["weight"]) if "weight" in weighed else None
+    learned, values = known(target, rows[rows["weight"] > 0] if "weight" in rows else rows)
+    weights = list(learned["weight"]) if "weight" in learned else None
     student = targets.build(target, look.recipe.student, look.student)
     try:
-        return student.fit(learned, values, weights).predict(texts)
+        return student.fit(list(learned["text"]), values, weights).predict(texts)
     except (ValueError, NotInstalled) as error:
         return str(error)
 

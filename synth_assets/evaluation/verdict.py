@@ -102,7 +102,8 @@ def _unknown(recipe: Recipe, rows: list[Row], round_: str) -> tuple[str, str]:
         return "no metric tests it", "metrics.in_context"
     if not recipe.metrics.student:
         return "metrics.student is off", "metrics: {student: true}"
-    return "the seeds have no test rows", "seeds.splits.test"
+    unclear = (r["reason"] for r in rows if r["name"] == f"{measure(recipe)}_gain" and r.get("reason"))
+    return next(unclear, "the seeds have no test rows"), "seeds.splits.test"
 
 
 def _next(recipe: Recipe, rows: list[Row], gain: Row, best: str) -> str:

@@ -82,10 +82,14 @@ def _fields(part: Part, whole: Part, indent: str = "", told: set[str] | None = N
         kind, needed = _kind(about, whole), ", needed" if name in part.get("required", ()) else ""
         default = f", default {json.dumps(about['default'], ensure_ascii=False)}" if _says(about) else ""
         yield f"{indent}- `{name}` ({kind}{needed}{default}): {about.get('description', '')}"
-        place = _section(about)
-        if place is not None and place not in told:
+        places = [place for place in _sections(about) if place not in told]
+        for place in places:
             told.add(place)
-            yield from _fields(whole["$defs"][place], whole, indent + "  ", told)
+            inside, deeper = whole["$defs"][place], f"{indent}  "
+            if len(places) > 1:
+                yield f"{deeper}- either: {inside['description']}"
+                deeper += "  "
+            yield from _fields(inside, whole, deeper, told)
 
 
 def _says(about: Part) -> bool:
@@ -94,14 +98,17 @@ def _says(about: Part) -> bool:
     return default not in (None, "", []) and not isinstance(default, dict) and len(str(default)) < 60
 
 
-def _section(about: Part) -> str | None:
-    """The one section that a field holds, alone or under names, by its place in the definitions."""
+def _sections(about: Part) -> list[str]:
+    """The section that a field holds, alone or under names, or those of which it is one, by their places in
+    the definitions."""
     inner = about.get("additionalProperties")
     within = [inner, *inner.get("anyOf", ())] if isinstance(inner, dict) else []
     items = [about["items"]] if isinstance(about.get("items"), dict) else []
     forms = [about, *about.get("anyOf", ()), *within, *items]
-    found = {form["$ref"].rpartition("/")[2] for form in forms if "$ref" in form}
-    return found.pop() if len(found) == 1 else None
+    found = list(dict.fromkeys(form["$ref"].rpartition("/")[2] for form in forms if "$ref" in form))
+    own = about.get("anyOf", ())
+    one_of = bool(own) and all("$ref" in form or form == {"type": "null"} for form in own)
+    return found if len(found) == 1 or one_of else []
 
 
 def _kind(about: Part, whole: Part) -> str:

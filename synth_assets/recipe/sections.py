@@ -83,10 +83,7 @@ class Task(Section):
             "instruction": self.instruction,
             "text_type": self.text,
             "label_type": self.label,
-            "definitions": {
-                **{name: label.definition for name, label in self.classify.items()},
-                **(self.predict.definitions if self.predict else {}),
-            },
+            "definitions": self.definitions,
             "verbalizers": self.verbalizers(),
         }
 
@@ -101,6 +98,13 @@ class Task(Section):
             return {}
         of = self.classify[label]
         return {"definition": of.definition, "verbalizer": of.verbalizer or label}
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """Of the labels, or of what else has a name and is learned."""
+        if self.predict:
+            return self.predict.definitions
+        return {name: label.definition for name, label in self.classify.items()}
 
     @property
     def columns(self) -> dict[str, str]:

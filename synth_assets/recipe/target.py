@@ -64,7 +64,7 @@ class Target(Section):
         return self.known_of(row)
 
 
-class Number(Target):
+class TargetNumber(Target):
     """A number, which a student learns by regression."""
 
     word = "number"
@@ -118,7 +118,7 @@ class _Named(Target):
         return list(names)
 
 
-class Labels(_Named):
+class TargetLabels(_Named):
     """Any number of labels, each of which a student learns by itself."""
 
     word = "labels"
@@ -143,7 +143,7 @@ class Labels(_Named):
         return self.known(sorted({name for each in names if (name := str(each).strip())}))
 
 
-class Spans(_Named):
+class TargetSpans(_Named):
     """Spans of the text, each of a kind, which a student learns as tags of its tokens."""
 
     word = "spans"
@@ -203,5 +203,5 @@ def _by_word(value: Any) -> Any:
     return words[0].model_validate(value)
 
 
-KINDS: tuple[type[Target], ...] = (Number, Labels, Spans)
-Predict = Annotated[Number | Labels | Spans | None, BeforeValidator(_by_word)]
+KINDS: tuple[type[Target], ...] = (TargetNumber, TargetLabels, TargetSpans)
+Predict = Annotated[TargetNumber | TargetLabels | TargetSpans | None, BeforeValidator(_by_word)]

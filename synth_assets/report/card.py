@@ -71,7 +71,7 @@ def facts(
         "verdict": latest_verdict(recipe, warehouse, round_),
         "text": recipe.task.text,
         "label": recipe.task.label if recipe.labels else None,
-        "labels": {name: label.definition for name, label in recipe.task.classify.items()},
+        "labels": recipe.task.definitions,
         "seeds": {"source": recipe.seeds.source, "license": recipe.seeds.license},
         "steps": {
             name: {"models": [_model(m) for m in recipe.models_of(name)], "template": step.template}

@@ -51,7 +51,8 @@ def main_parts(recipe: Recipe, round_: str) -> Iterator[str | Table]:
         yield from ("", part)
     for table in [*shown, *_cost(at)]:
         yield from ("", table) if isinstance(table, Table) else ()
-    sql = f"select text, label, weight from {recipe.name}.weighted where round = '{round_}' limit 5"
+    columns = ", ".join(["text", *recipe.task.columns, *(["label"] if recipe.labels else []), "weight"])
+    sql = f"select {columns} from {recipe.name}.weighted where round = '{round_}' limit 5"
     yield from ("", f"Files    {lake().folder(recipe.name)}", f'SQL      synth sql "{sql}"')
     yield from (f"Report   synth report {recipe.name} --round {round_} --open", "UI       synth ui")
 

@@ -29,22 +29,14 @@ PLOTTED = (  # over the rounds
         "weights_gain",
         "accuracy_change",
         "macro_f1",
-        *(
-            "quadratic_kappa",
-            "rmse",
-            "mae",
-            "spearman",
-            "micro_f1",
-            "subset_accuracy",
-            "hamming_loss",
-            "span_f1",
-        ),
         "auc",
         "yield",
         "correctness",
         "kappa",
     ),
     *("contamination", "vendi_score"),
+    *("quadratic_kappa", "mae", "rmse", "rmse_gain", "spearman", "micro_f1", "micro_f1_gain"),
+    *("subset_accuracy", "hamming_loss", "span_f1", "span_f1_gain"),
 )
 TABLED = (
     *("vocabulary", "distinct_1", "distinct_2", "self_bleu_4", "average_pairwise_similarity", "vendi_score"),
@@ -180,6 +172,11 @@ def of_pairs(look: Look) -> Look:
     if (second := look.recipe.task.pair) is None:
         return look
 
+    @cache
+    def sets() -> dict[str, Table]:
+        return {name: both(rows, second) for name, rows in look.sets().items()}
+
+    @cache
     def before() -> Before | None:
         if (last := look.before()) is None:
             return None
@@ -191,7 +188,7 @@ def of_pairs(look: Look) -> Look:
         look,
         **{stage: both(rows, second) for stage, rows in there.items()},
         so_far=lambda stage: both(look.so_far(stage), second),
-        sets=lambda: {name: both(rows, second) for name, rows in look.sets().items()},
+        sets=sets,
         before=before,
     )
 
@@ -214,7 +211,7 @@ def _verdicts(recipe: Recipe, rows: Table, before: Before | None) -> dict[str, l
     told = rows.to_dict("records")
     return {
         "contamination": [_contamination(rows, recipe.metrics.contamination)],
-        "accuracy_holds": [_accuracy(rows, before)],
+        "accuracy_holds": [_accuracy(recipe, rows, before)],
         "diversity_holds": [_diversity(rows, recipe.metrics.collapse)],
         "weights_help": [_gain(verdict.weights_gain(told), "the same rows of equal weight")],
         "better_than_seeds": [_gain(verdict.gain_over_seeds(recipe, told), "the seeds alone")],
@@ -237,16 +234,21 @@ def _contamination(rows: Table, most: float) -> Verdict:
     return Verdict(share <= most, f"{words}, at most {most:.2%} may.")
 
 
-def _accuracy(rows: Table, before: Before | None) -> Verdict:
-    now = _value(rows, "accuracy", MAIN)
-    least = _value(before.metrics, "accuracy", MAIN, "low") if before else None
-    if now is None or least is None or before is None:
+def _accuracy(recipe: Recipe, rows: Table, before: Before | None) -> Verdict:
+    """Of the metric of students by which sets are compared."""
+    name, target = verdict.measure(recipe), recipe.task.predict
+    end = "high" if target and target.lower else "low"
+    now = _value(rows, name, MAIN)
+    worst = _value(before.metrics, name, MAIN, end) if before else None
+    if now is None or worst is None or before is None:
         return Verdict(True, "There is no earlier round to hold it against.")
-    words = f"Accuracy {now:.3f}, the interval of {before.round} begins at {least:.3f}."
-    if now >= least:
+    reaches = "ends" if end == "high" else "begins"
+    title = "Accuracy" if target is None else name
+    words = f"{title} {now:.3f}, the interval of {before.round} {reaches} at {worst:.3f}."
+    if now <= worst if end == "high" else now >= worst:
         return Verdict(True, words)
     # the interval alone says "worse" of one round in twelve that is not: it leaves this round's chance out
-    most = _value(rows, "accuracy_change", before.round, "high", by="against")
+    most = _value(rows, f"{name}_change", before.round, "high", by="against")
     if most is None or most < 0:
         return Verdict(False, words)
     return Verdict(True, f"{words} On the same test rows the fall is within chance (up to {most:+.3f}).")
@@ -278,16 +280,11 @@ def _numbers(rows: Table, own: set[str]) -> dict[str, Any]:
         "correctness": ("right labels, by a student of real rows or people (95 % interval)", "correctness"),
         "errors": ("errors by class (95 % interval)", "error"),
         "learning_curve": ("accuracy over rows (95 % interval)", "learning_curve"),
-        **{
-            name: (f"{title} on real test rows (95 % interval)", name)
-            for name, title in {
-                "quadratic_kappa": "quadratic kappa",
-                "rmse": "root mean squared error",
-                "micro_f1": "micro-F1",
-                "span_f1": "F1 of spans",
-                "label_f1": "F1 by label or kind",
-            }.items()
-        },
+        "quadratic_kappa": ("quadratic kappa on real test rows (95 % interval)", "quadratic_kappa"),
+        "rmse": ("root mean squared error on real test rows (95 % interval)", "rmse"),
+        "micro_f1": ("micro-F1 on real test rows (95 % interval)", "micro_f1"),
+        "span_f1": ("F1 of spans on real test rows (95 % interval)", "span_f1"),
+        "label_f1": ("F1 by label or kind (95 % interval)", "label_f1"),
         "truth": ("rows against what is right (95 % interval)", "truth_.*"),
         "in_context": ("the model, when shown rows of (95 % interval)", "in_context_(?!gain).*"),
     }

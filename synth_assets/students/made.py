@@ -27,6 +27,7 @@ class Made:
     features: Callable[[Sequence[str]], np.ndarray]
     new: New
     soft: bool = False  # it learns the probabilities of a row's labels, where they are known
+    of_vectors: New | None = None  # where features are texts of which terms are made: the student of those
 
 
 def build(spec: Any, encode: Encode, folder: Callable[[], Path]) -> Made:
@@ -43,7 +44,7 @@ def build(spec: Any, encode: Encode, folder: Callable[[], Path]) -> Made:
     }
     model = models[spec.by]
     if spec.features == "tfidf":
-        return Made(texts_alone, lambda labels: tfidf.Tfidf(model(labels)), spec.soft)
+        return Made(texts_alone, lambda labels: tfidf.Tfidf(model(labels)), spec.soft, model)
     return Made(encode, model, spec.soft)
 
 

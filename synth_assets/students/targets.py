@@ -22,12 +22,25 @@ YES, NO = "yes", "no"
 SURE = 0.5  # probability at which a row has a label
 
 
+class _Features:
+    """Vectors of texts, or of their terms (which are those of the texts that it was fitted on)."""
+
+    def __init__(self, student: Made, by: str) -> None:
+        self._encode = student.features
+        self._terms = Terms(sparse=by == "logistic") if student.of_vectors else None
+
+    def fit(self, texts: Sequence[str]) -> Any:
+        return self._terms.fit(texts) if self._terms else self._encode(texts)
+
+    def of(self, texts: Sequence[str]) -> Any:
+        return self._terms.vectors(texts) if self._terms else self._encode(texts)
+
+
 class OfNumbers:
     """Ridge regression on vectors or terms of the texts, or gradient boosting on histograms."""
 
-    def __init__(self, student: Made, by: str, terms: bool) -> None:
-        self._features, self._by = student.features, by
-        self._terms = Terms(sparse=by != "boosting") if terms else None
+    def __init__(self, student: Made, by: str) -> None:
+        self._features, self._by = _Features(student, by), by
         self._model: Any = None
 
     @one_thread
@@ -36,7 +49,7 @@ class OfNumbers:
         n = len(texts)
         if n < 2:
             raise ValueError("two rows or more teach a number")
-        features = self._terms.fit(texts) if self._terms else self._features(texts)
+        features = self._features.fit(texts)
         w = shares(weights, n) * n
         self._model = self._new(n).fit(features, np.asarray(targets, dtype=float), sample_weight=w)
         return self
@@ -60,16 +73,16 @@ class OfNumbers:
 
     @one_thread
     def predict(self, texts: Sequence[str]) -> list[float]:
-        found = self._terms.vectors(texts) if self._terms else self._features(texts)
-        return self._model.predict(found).tolist()
+        return self._model.predict(self._features.of(texts)).tolist()
 
 
 class OfLabels:
     """A student for each label, which says whether a row has it (binary relevance). What all rows of the
     training set have, or none, is said of every row."""
 
-    def __init__(self, student: Made, labels: Sequence[str]) -> None:
-        self._student, self._labels = student, labels
+    def __init__(self, student: Made, by: str, labels: Sequence[str]) -> None:
+        self._features, self._new = _Features(student, by), student.of_vectors or student.new
+        self._labels = labels
         self._each: dict[str, Any] = {}
 
     def fit(
@@ -78,17 +91,17 @@ class OfLabels:
         """ValueError where there is no row."""
         if not texts:
             raise ValueError("there is no row")
-        features = self._student.features(texts)
+        features = self._features.fit(texts)
         for label in self._labels:
             has = [YES if label in of else NO for of in targets]
             if len(set(has)) == 1:
                 self._each[label] = has[0] == YES
             else:
-                self._each[label] = self._student.new([NO, YES]).fit(features, has, weights)
+                self._each[label] = self._new([NO, YES]).fit(features, has, weights)
         return self
 
     def predict(self, texts: Sequence[str]) -> list[set[str]]:
-        features, found = self._student.features(texts), [set[str]() for _ in texts]
+        features, found = self._features.of(texts), [set[str]() for _ in texts]
         for label, student in self._each.items():
             if isinstance(student, bool):
                 has = np.full(len(texts), student)
@@ -201,7 +214,7 @@ def _shape(word: str) -> str:
 def build(target: Any, spec: Any, student: Made) -> Any:
     """A new student of a target (recipe/target.py), of the kind that the recipe's `student` is."""
     if target.word == "number":
-        return OfNumbers(student, spec.by, spec.features == "tfidf")
+        return OfNumbers(student, spec.by)
     if target.word == "labels":
-        return OfLabels(student, [*target.of])
+        return OfLabels(student, spec.by, [*target.of])
     return OfSpans()

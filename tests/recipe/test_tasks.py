@@ -6,7 +6,7 @@ import pytest
 
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import inline
-from synth_assets.recipe.target import Labels, Number, Spans
+from synth_assets.recipe.target import TargetLabels, TargetNumber, TargetSpans
 
 LABELS = {"classify": {"no": "it is not", "yes": "so it is"}}
 NUMBER = {"predict": {"number": "score"}}
@@ -70,7 +70,7 @@ def test_what_means_nothing_is_refused(task: Any, more: Any, field: str, why: st
 
 
 def test_values_are_read_whatever_they_are_written_as() -> None:
-    number, labels = Number(number="score"), Labels(labels="topics", of=["a", "b"])
+    number, labels = TargetNumber(number="score"), TargetLabels(labels="topics", of=["a", "b"])
     assert [number.read({"score": v}) for v in ("3", 3, 3.5, None, "")] == [3.0, 3.0, 3.5, None, None]
     assert [labels.read({"topics": v}) for v in ("b, a", ["a"], '["b"]', [], None)] == [
         ["a", "b"],
@@ -79,7 +79,7 @@ def test_values_are_read_whatever_they_are_written_as() -> None:
         [],
         None,
     ]
-    spans = Spans(spans="spans", kinds="kinds", of=["person"])
+    spans = TargetSpans(spans="spans", kinds="kinds", of=["person"])
     row = {"text": "Ann sings", "spans": ["Ann"], "kinds": ["person"]}
     assert spans.stored(row) == "<person>Ann</person> sings"
     assert spans.read({**row, "spans": spans.stored(row)}) == spans.read(row)
@@ -88,11 +88,15 @@ def test_values_are_read_whatever_they_are_written_as() -> None:
 @pytest.mark.parametrize(
     ("target", "row", "why"),
     [
-        (Number(number="score"), {"score": "many"}, "'many' is no number"),
-        (Labels(labels="topics", of=["a"]), {"topics": ["z"]}, "'z' is none of a"),
-        (Spans(spans="m", of=["x"]), {"text": "a b", "m": "<x>a</x> c"}, "it is not the text"),
-        (Spans(spans="m", of=["x"]), {"text": "a", "m": "<y>a</y>"}, "'y' is none of x"),
-        (Spans(spans="m", kinds="k", of=["x"]), {"text": "a", "m": ["a"], "k": []}, "not as many kinds"),
+        (TargetNumber(number="score"), {"score": "many"}, "'many' is no number"),
+        (TargetLabels(labels="topics", of=["a"]), {"topics": ["z"]}, "'z' is none of a"),
+        (TargetSpans(spans="m", of=["x"]), {"text": "a b", "m": "<x>a</x> c"}, "it is not the text"),
+        (TargetSpans(spans="m", of=["x"]), {"text": "a", "m": "<y>a</y>"}, "'y' is none of x"),
+        (
+            TargetSpans(spans="m", kinds="k", of=["x"]),
+            {"text": "a", "m": ["a"], "k": []},
+            "not as many kinds",
+        ),
     ],
 )
 def test_a_value_that_cannot_be_read_says_why(target: Any, row: Any, why: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from synth_assets.commands.export import export
 from synth_assets.contracts.filter import Context, Filter
 from synth_assets.core.errors import UserError
 from synth_assets.core.registry import FILTERS
@@ -22,7 +24,7 @@ from synth_assets.stages.scores import scoring
 from synth_assets.stages.seeds import seed_rows, seeds_of
 from synth_assets.students.classifier import Student
 from synth_assets.students.tfidf import Tfidf
-from tests.gallery import Asks, Model
+from tests.gallery import Asks, Model, Say
 from tests.test_docs import ROOT
 from tests.through import encode, through
 
@@ -117,22 +119,84 @@ def test_likeness_is_that_of_both_texts(rule: str, kept: list[int]) -> None:
     assert list(keep(rows, [filter_], looks)[0]["text"]) == [WRITTEN[at][1] for at in kept]
 
 
-def test_conll_comes_in_as_marked_text_and_goes_out_as_tokens(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DAGSTER_HOME", str(folder / "home"))
-    (folder / "a.conll").write_text(CONLL, encoding="utf-8")
-    task = {"predict": {"spans": "marked", "of": ["person", "place"]}}
-    seeds = {"file": "a.conll", "fields": ["marked"], "splits": {"demonstration": 2}}
-    made = recipe(task, seeds=seeds, conditions={"marked": ["<place>Oslo</place> is cold"]}, rows=1)
-    rows = seed_rows(made)
+NAMED = {"predict": {"spans": "marked", "of": ["person", "place"]}}
+
+
+def named(folder: Path, conll: str = CONLL, **more: Any) -> Recipe:
+    (folder / "a.conll").write_text(conll, encoding="utf-8")
+    seeds = {"file": "a.conll", "fields": ["marked"], "splits": {"demonstration": 1, "test": 1}}
+    return recipe(NAMED, seeds=seeds, conditions={"marked": [SENTENCE]}, **more)
+
+
+SENTENCE = "<place>New Oslo</place> is cold."
+
+
+def test_conll_comes_in_as_marked_text(folder: Path) -> None:
+    rows = seed_rows(named(folder))
     assert set(rows["marked"]) == {"<person>Ann Lee</person> sings .", "<place>Oslo</place> is cold"}
-    (folder / "a.conll").write_text(CONLL.replace("B-person", "B-animal"), encoding="utf-8")
     with pytest.raises(UserError, match="'animal' is none of person, place, as of the row 'Ann Lee"):
-        seed_rows(made)
-    (folder / "a.conll").write_text(CONLL.replace("B-person", ""), encoding="utf-8")
+        seed_rows(named(folder, CONLL.replace("B-person", "B-animal")))
     with pytest.raises(UserError, match=r"line 4 ends with no tag \(O, B-kind, I-kind\)"):
+        seed_rows(named(folder, CONLL.replace("B-person", "")))
+
+
+def test_columns_of_tokens_and_tags_are_read_as_conll(folder: Path) -> None:
+    lines = [{"words": ["Ann", "Lee", "sings"], "ner": [1, 2, 0]}, {"words": ["Oslo"], "ner": [3]}]
+    (folder / "a.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    read = {"tokens": "words", "tags": "ner", "names": ["O", "B-person", "I-person", "B-place"]}
+    seeds = {"file": "a.jsonl", "read": read, "fields": {"spans": ["text"], "kinds": ["text"]}}
+    predict = {"spans": "spans", "kinds": "kinds", "of": ["person", "place"]}
+    steps = {"text": {"prompt": "Write.", "output": {"text": "text", "spans": ["text"], "kinds": ["text"]}}}
+    made = recipe({"predict": predict}, seeds={**seeds, "splits": {"demonstration": 2}}, steps=steps)
+    rows = seed_rows(made).set_index("text")
+    assert dict(rows["spans"]) == {"Ann Lee sings": ["Ann Lee"], "Oslo": ["Oslo"]}
+    (folder / "a.jsonl").write_text(json.dumps({"words": ["Ann"], "ner": []}), encoding="utf-8")
+    with pytest.raises(UserError, match=r"a.jsonl:1: a tag .* a token is wanted"):
         seed_rows(made)
+
+
+def test_spans_go_out_as_tokens_with_tags_and_are_seeds_again(folder: Path) -> None:
+    steps = {"text": {"tool": "unmark", "input": "{{ marked }}"}}
+    made = named(folder, steps=steps, rows=1, filters={"target": {}})
+    through(made, lambda *_: "", folder / ".synth")
+    assert export(made, folder / "out", "conll").total() == 1
+    out = folder / "out" / "train.conll"
+    assert out.read_text() == "New\tB-place\nOslo\tI-place\nis\tO\ncold\tO\n.\tO\n\n"
+    assert "- token-classification" in (folder / "out" / "README.md").read_text()
+    again = set(seed_rows(named(folder, f"{CONLL}\n{out.read_text()}"))["marked"])
+    assert "<place>New Oslo</place> is cold ." in again
+    with pytest.raises(UserError, match="--format conll is of spans"):
+        export(pairs(folder), folder / "other", "conll")
+
+
+def test_a_round_that_is_worse_than_the_last_one_is_told_by_the_measure_of_its_task(folder: Path) -> None:
+    """The model scores rightly in the first round, and in the second the other way round."""
+    words = ["awful", "weak", "decent", "fine", "superb"]
+    rows = [{"text": f"a {words[i % 5]} film {i}", "score": i % 5 + 1} for i in range(60)]
+    (folder / "scores.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    numbers = count()
+    more = {
+        "seeds": {"file": "scores.jsonl", "fields": {"score": "number"}, "splits": {"test": 30}},
+        "conditions": {"word": dict.fromkeys(words, 1)},
+        "steps": {"text": {"prompt": "A {{ word }} film.", "output": {"text": "text", "score": "number"}}},
+        "rows": 40,
+    }
+    made = recipe({"predict": {"number": "score"}}, **more)
+
+    def say(turned: bool) -> Say:
+        def answer(prompt: str, *_: Any) -> str:
+            word = next(w for w in words if w in prompt)
+            score = words.index(word) + 1
+            return json.dumps({"text": f"{word} {next(numbers)}", "score": 6 - score if turned else score})
+
+        return answer
+
+    through(made, say(turned=False), folder, "2026-11-22")
+    after = through(made, say(turned=True), folder, "2026-11-23")
+    assert after.metric("rmse_change", "weighted, against 2026-11-22") < 0
+    (verdict,) = after.made["metrics"][0].verdicts["accuracy_holds"]
+    assert not verdict.fine
+    assert verdict.words.startswith("rmse ")
 
 
 def test_a_student_of_both_texts_of_real_news_is_better_than_one_of_titles(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 MARK = re.compile(r"<(/?)(\w[\w-]*)>")
 TOKEN = re.compile(r"\w+(?:['’.-]\w+)*|[^\w\s]")
@@ -96,6 +96,17 @@ def tagged(text: str, spans: Sequence[Span]) -> tuple[list[str], list[str]]:
         for i in inside:
             tags[i] = f"{'B' if i == inside[0] else 'I'}-{kind}"
     return [text[first:last] for first, last in parts], tags
+
+
+def columns(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> dict[str, list[Any]]:
+    """Of sentences (tokens and BIO tags): `text`, the same `marked`, and its `spans` with their `kinds`."""
+    rows = [of_tags(words, tags) for words, tags in sentences]
+    return {
+        "text": [text for text, _ in rows],
+        "marked": [marked(text, spans) for text, spans in rows],
+        "spans": [[text[s.start : s.end] for s in spans] for text, spans in rows],
+        "kinds": [[s.kind for s in spans] for _, spans in rows],
+    }
 
 
 def of_tags(words: Sequence[str], tags: Sequence[str]) -> tuple[str, list[Span]]:
