@@ -16,6 +16,7 @@ from synth_assets.evaluation.metric_rows import MAIN, table
 from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.steps.prompt import parsed
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.recipe.target import Target
 from synth_assets.stages import feedback
 from synth_assets.stages.run import Run, passes
 from synth_assets.stages.stage import ANSWERED, Chart, Check, Made, Markdown, Stage, Table, Verdict, short
@@ -211,7 +212,7 @@ def _verdicts(recipe: Recipe, rows: Table, before: Before | None) -> dict[str, l
     told = rows.to_dict("records")
     return {
         "contamination": [_contamination(rows, recipe.metrics.contamination)],
-        "accuracy_holds": [_accuracy(recipe, rows, before)],
+        "accuracy_holds": [_accuracy(rows, before, recipe.task.predict)],
         "diversity_holds": [_diversity(rows, recipe.metrics.collapse)],
         "weights_help": [_gain(verdict.weights_gain(told), "the same rows of equal weight")],
         "better_than_seeds": [_gain(verdict.gain_over_seeds(recipe, told), "the seeds alone")],
@@ -234,9 +235,9 @@ def _contamination(rows: Table, most: float) -> Verdict:
     return Verdict(share <= most, f"{words}, at most {most:.2%} may.")
 
 
-def _accuracy(recipe: Recipe, rows: Table, before: Before | None) -> Verdict:
+def _accuracy(rows: Table, before: Before | None, target: Target | None = None) -> Verdict:
     """Of the metric of students by which sets are compared."""
-    name, target = verdict.measure(recipe), recipe.task.predict
+    name = target.measure if target else "accuracy"
     end = "high" if target and target.lower else "low"
     now = _value(rows, name, MAIN)
     worst = _value(before.metrics, name, MAIN, end) if before else None
