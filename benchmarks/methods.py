@@ -4,7 +4,8 @@
 
 dynamics: `learning_dynamics` taught by 20, 50 and 100 seeds of 20 numbers each, on 1,000 rows of which 30 %
 have the other label: how many it drops, how many of them have the other label, and what rows are worth before
-and after (area of boosting on 2,000 right rows). By 100, 15 to 30 % go, 70 % of them flipped, for no less.
+and after (area of boosting on 2,000 right rows). By 100, 15 to 30 % go in the mean of four draws, and of each
+draw 70 % or more of them are flipped, for no less area.
 
 labels: the ways to label by students on 2,000 film sentences, with labels that are right by so much and with
 gold rows or without: how many are right afterwards. Of .945 never less than .94.
@@ -95,10 +96,14 @@ def dynamics() -> bool:
     from synth_assets.core.registry import FILTERS
 
     rule, fine = FILTERS.find("learning_dynamics").model_validate({"taught_by": "seeds"}), True
+    shares = list[float]()
     names = [f"x{i}" for i in range(20)]
     for n, seed in ((n, seed) for n in (20, 50, 100) for seed in range(4)):
         draw, rows = np.random.default_rng(seed), n + 3000
         x, kind = make_classification(rows, 20, n_informative=10, n_redundant=5, flip_y=0, random_state=seed)
+        of_each = np.concatenate([np.flatnonzero(kind == k)[: n // 2] for k in (0, 1)])  # as many seeds
+        at = np.concatenate([of_each, np.setdiff1d(np.arange(rows), of_each)])
+        x, kind = x[at], kind[at]
         flipped = (draw.random(rows) < 0.3) & (np.arange(rows) >= n) & (np.arange(rows) < n + 1000)
         table = pd.DataFrame(x, columns=names).assign(label=np.array(["a", "b"])[kind ^ flipped], text="")
         vectors = draw.normal(size=(rows, 384)).astype(np.float32)  # texts say nothing
@@ -118,8 +123,10 @@ def dynamics() -> bool:
         share, right = float(1 - stays.mean()), float(flipped[n : n + 1000][~stays].mean())
         before, after = area(made), area(made[stays])
         told(method="dynamics", seeds=n, draw=seed, dropped=share, flipped=right, raw=before, curated=after)
-        fine &= n < 100 or (0.12 <= share <= 0.3 and right >= 0.7 and after >= before - 0.005)
-    return fine
+        if n == 100:
+            shares.append(share)
+            fine &= right >= 0.7 and after >= before
+    return fine and 0.15 <= float(np.mean(shares)) <= 0.3
 
 
 def labels() -> bool:

@@ -172,9 +172,12 @@ def weighed(recipe: Recipe) -> Wrong:
 
 
 def gold(recipe: Recipe) -> Wrong:
-    """Some ways to weigh learn from seeds."""
+    """Some ways to weigh learn from seeds, and so may a filter."""
     if recipe.weights.needs_gold and not any(map(recipe.seeds.has, GOLD)):
         yield wrong(f"it needs seeds in the split {' or '.join(GOLD)}", "weights", "by")
+    for name, rule in recipe.filters.items():
+        if getattr(rule, "taught_by", None) == "seeds" and not recipe.seeds.has("demonstration"):
+            yield wrong("it needs seeds in the split demonstration", "filters", name, "taught_by")
 
 
 RESTING: dict[str, Callable[[Recipe], bool]] = {  # section -> whether it rests on labels

@@ -265,6 +265,34 @@ def test_seeds_without_test_rows_are_warned_of(edit, capsys) -> None:
     assert "the seeds have no test rows" in capsys.readouterr().out
 
 
+def test_what_reads_english_alone_is_named_where_the_seeds_are_in_another_language(
+    project: Path, edit, capsys
+) -> None:
+    edit("  duplicate: {}", "  duplicate: {}\n  refusal: {}\n  profanity: {}\n  boilerplate: {language: de}")
+    assert main(["check", "reviews"]) == 0
+    assert "is English" not in capsys.readouterr().out
+    lines = [
+        f"Der Film Nummer {n} ist lang und die Geschichte erzählt nichts Neues,{label}"
+        for n in range(6)
+        for label in ("negative", "positive")
+    ]
+    german = [line.replace("Film", "Ton") if "positive" in line else line for line in lines]
+    (project / "seeds.csv").write_text("\n".join(["text,label", *german]), encoding="utf-8")
+    assert main(["check", "reviews"]) == 0
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if "is English" in line]
+    assert "the seeds read as 'de'" in warning
+    assert "filters.refusal (its phrases" in warning
+    assert "filters.profanity (its words" in warning
+    assert "boilerplate" not in warning
+
+
+def test_a_filter_that_seeds_teach_needs_some(edit) -> None:
+    load(edit("  duplicate: {}", "  learning_dynamics: {taught_by: seeds}"))
+    needs = r"learning_dynamics\.taught_by: it needs seeds in the split demonstration"
+    with pytest.raises(UserError, match=needs):
+        load(edit("demonstration: 4, ", ""))
+
+
 def test_the_version_of_a_section_is_of_that_section_alone(edit, project: Path) -> None:
     before = load(project / "recipes" / "reviews.yaml")
     after = load(edit("between: [2, 40]", "between: [2, 41]"))
