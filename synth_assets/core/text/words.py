@@ -76,7 +76,7 @@ def rouge_words(text: str) -> list[str]:
 
 def count(text: str) -> int:
     """How many words white space parts, and whatever parts those of a script without spaces."""
-    return len(parted(text).split())
+    return len((text if text.isascii() else parted(text)).split())
 
 
 def of_word(sign: str) -> bool:
