@@ -62,8 +62,11 @@ def _of_settings(folder: Path, error: BaseException) -> UserError | None:
 
 
 def _reasons(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    """The error and what is behind it; one that was raised in two contexts may be behind itself."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
         yield error
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
 
 
