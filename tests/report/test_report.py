@@ -271,6 +271,22 @@ def test_metrics_of_any_name_find_a_place() -> None:
     assert ["real", "unknown", "50"] in [line.split()[-3:] for line in said.splitlines()]
 
 
+def test_students_of_numbers_stand_where_those_of_labels_do() -> None:
+    metrics: Metrics = {
+        ("rmse", "seeds"): (1.2, 1.1, 1.3, 50),
+        ("rmse", "weighted"): (1.0, 0.9, 1.1, 50),
+        ("rmse_gain", "weighted"): (0.2, 0.1, 0.3, 50),
+        ("spearman", "weighted"): (0.7, 0.6, 0.8, 50),
+    }
+    students, *others = metric_sections(metrics, [])
+    table, picture, more = students.parts
+    assert table.columns[1] == "root mean squared error"
+    assert [str(cell) for cell in table.rows[1]][1:4] == ["1.000", "0.900 to 1.100", "+0.200"]
+    assert picture.title == "root mean squared error on real test rows"
+    assert more.columns[1] == "Spearman's correlation"
+    assert not any(section.parts for section in others)
+
+
 def test_answers_of_a_model_stand_beside_those_without_rows_and_truth_beside_faith() -> None:
     metrics: Metrics = {
         ("in_context_chrf", "no rows"): (20.5, 15.0, 26.0, 50),

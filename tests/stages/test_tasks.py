@@ -94,6 +94,17 @@ def test_the_annotator_is_asked_about_both_and_shown_both(folder: Path) -> None:
     assert "Hypothesis: one is dry\nPremise: " in prompt
 
 
+@pytest.mark.parametrize(
+    "task", [{"classify": LABELS, "pair": "score"}, {"pair": "score"}, {"predict": {"number": "score"}}]
+)
+def test_a_recipe_without_seeds_makes_its_rows(folder: Path, task: dict[str, Any]) -> None:
+    made = recipe(task, conditions={"score": [1, 2]}, filters={"duplicate": {}, "contamination": {}})
+    numbers = count()
+    done = through(made, lambda *_: f"text {next(numbers)}", folder)
+    assert len(done.rows("weighted")) == 4 * len(made.cells)
+    assert set(done.rows("weighted")["score"].astype(int)) == {1, 2}
+
+
 WRITTEN = [  # premise, text
     ("it thunders tonight", "one is loud"),
     ("he sings at home", "one is loud"),  # the same text of another premise

@@ -18,8 +18,9 @@ MARK = "\x1f"
 
 
 def both(rows: pd.DataFrame, second: str | None) -> pd.DataFrame:
-    """The rows, with the column `second` in their texts; as they are where rows are no pairs."""
-    if second is None:
+    """The rows, with the column `second` in their texts; as they are where rows are no pairs, or there is no
+    such column (of a recipe without seeds, seeds have none)."""
+    if second is None or second not in rows:
         return rows
     pairs = zip(rows["text"], rows[second], strict=True)
     return rows.assign(text=[text and f"{text}{MARK}{other or ''}" for text, other in pairs])
