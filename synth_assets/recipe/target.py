@@ -181,6 +181,8 @@ class TargetSpans(_Named):
                 raise ValueError("without its marks it is not the text")
         elif kinds is None or len(value) != len(kinds):
             raise ValueError(f"there are {len(value)} spans, and not as many kinds")
+        elif sign := marks.MARK.search(row["text"]):
+            raise ValueError(f"the text has {sign[0]} in it, which looks like the mark of a span")
         else:
             spans = marks.found(row["text"], zip(kinds, value, strict=True))
         self.known([span.kind for span in spans])
