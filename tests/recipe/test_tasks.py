@@ -97,6 +97,11 @@ def test_values_are_read_whatever_they_are_written_as() -> None:
             {"text": "a", "m": ["a"], "k": []},
             "not as many kinds",
         ),
+        (
+            TargetSpans(spans="m", kinds="k", of=["x"]),
+            {"text": "a <b>", "m": ["a"], "k": ["x"]},
+            "has <b> in it",
+        ),
     ],
 )
 def test_a_value_that_cannot_be_read_says_why(target: Any, row: Any, why: str) -> None:
