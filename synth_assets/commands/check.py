@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain as flat_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,7 @@ def check_recipe(recipe: Recipe, path: Path | None = None) -> Said:
     for cell in recipe.cells if seeds and not wrong else ():
         yield from look("conditions", _cell(recipe, cell, seeds[0]))
     yield from look("steps", _steps(recipe))
+    yield from look("encoder", _encoder(recipe))
     filters = [f"{n} ({f.threshold()})" if f.threshold() else n for n, f in recipe.filters.items()]
     yield "filters", ", ".join(filters) or "none"
     yield from look("model", _other_models(recipe))
@@ -194,6 +196,16 @@ def _other_models(recipe: Recipe) -> Said:
             if error.code not in ELSEWHERE:
                 raise
     yield from ()
+
+
+def _encoder(recipe: Recipe) -> Said:
+    """Whether the recipe's own one can be read, where it is there."""
+    if recipe.encoder:
+        with suppress(NotInstalled):  # which is said, and stops no round
+            yield (
+                "encoder",
+                f"{recipe.encoder}: vectors of {chosen(recipe.encoder, None).dimensions:,} numbers",
+            )
 
 
 def _of_people(recipe: Recipe) -> Said:

@@ -100,6 +100,10 @@ class _Network:
 
     def __init__(self, folder: Path) -> None:
         config = json.loads((folder / "config.json").read_text())
+        if (kind := config.get("model_type", "bert")) != "bert":
+            raise UserError(
+                f"student.by: transformer tunes a bert, and the encoder is a {kind}: take another."
+            )
         self._layers, self._heads = config["num_hidden_layers"], config["num_attention_heads"]
         self._epsilon = config["layer_norm_eps"]
         found = load_file(folder / "model.safetensors")

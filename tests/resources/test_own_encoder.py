@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from synth_assets.commands.check import check_recipe
 from synth_assets.core.errors import NotInstalled, UserError
 from synth_assets.recipe.load import inline
 from synth_assets.resources import encoder
@@ -189,6 +190,8 @@ def test_the_encoder_is_in_the_versions_of_what_rests_on_it(tmp_path: Path) -> N
     usual, own = versions(), versions(encoder=str(tmp_path / "small"))
     differ = {stage for stage, version in own.items() if version != usual[stage]}
     assert differ == {"filtered", "labelled", "weighted", "metrics"}
+    said_of = dict(check_recipe(inline({**said, "encoder": str(tmp_path / "small")}, "made")))
+    assert said_of["encoder"] == f"{tmp_path / 'small'}: vectors of {WIDTH} numbers"
     (tmp_path / "small").rename(tmp_path / "small_")
     (tmp_path / "else").mkdir()
     (tmp_path / "small_").rename(tmp_path / "else" / "small")
