@@ -64,7 +64,8 @@ int sem_clockwait(sem_t *restrict lock, clockid_t clock, const struct timespec *
   struct timespec now, end = *until;
   syscall(SYS_clock_gettime, clock, &now);
   long before = *moved, seconds = end.tv_sec - now.tv_sec;
-  while (seconds > LONG_S && now.tv_sec < end.tv_sec) {
+  if (seconds <= LONG_S) return wait(lock, clock, until);
+  for (;;) {
     now.tv_nsec += SLICE_NS;
     if (now.tv_nsec >= 1000000000L) now.tv_sec += 1, now.tv_nsec -= 1000000000L;
     int failed = wait(lock, clock, &now);
@@ -72,6 +73,6 @@ int sem_clockwait(sem_t *restrict lock, clockid_t clock, const struct timespec *
     syscall(SYS_clock_gettime, clock, &now);
     if (is_daemon && *moved - before > LONG_S) return failed;
     if (!is_daemon && *moved != before) before = *moved, end.tv_sec = now.tv_sec + seconds;
+    if (now.tv_sec >= end.tv_sec) return failed;
   }
-  return wait(lock, clock, &end);
 }

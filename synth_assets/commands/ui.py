@@ -11,10 +11,15 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 LOOK_S = 5.0  # between two looks at the recipes
 RELOAD_S = 60.0  # that a reload may take
+LOCATIONS = (
+    "{ workspaceOrError { ... on Workspace { locationEntries "
+    "{ locationOrLoadError { ... on PythonError { message } } } } } }"
+)
+UNREACHABLE = "DagsterUserCodeUnreachableError"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 POLITE_S = 1.5  # for what runs to write down how far it is; then it is killed: Dagster takes up to ten
 
@@ -69,12 +74,13 @@ def command(options: argparse.Namespace) -> int:
 
 
 def follow_recipes(address: str) -> None:
-    """Let Dagster read the recipes anew whenever one of them was changed, is new or gone; never returns."""
+    """Let Dagster read the recipes anew whenever one of them was changed, is new or gone, or the process that
+    had read them is gone; never returns."""
     seen = _recipes()
     while True:
         time.sleep(LOOK_S)
         now = _recipes()
-        if now != seen and reload(address):
+        if (now != seen or lost(address)) and reload(address):
             seen = now
 
 
@@ -91,17 +97,29 @@ def _recipes() -> dict[str, tuple[int, int]]:
 
 def reload(address: str) -> bool:
     """Press *Reload definitions*; whether the web server took it."""
+    return _ask(address, "mutation { reloadWorkspace { __typename } }") is not None
+
+
+def lost(address: str) -> bool:
+    """Whether the process that has read the recipes was killed, for want of memory, say: Dagster does not
+    start it again by itself, and no night would come any more."""
+    return UNREACHABLE in str(_ask(address, LOCATIONS))
+
+
+def _ask(address: str, query: str) -> Any:
+    """What the web server answers; None where it does not."""
     from http.client import HTTPException
     from urllib.request import ProxyHandler, Request, build_opener
 
-    asked = json.dumps({"query": "mutation { reloadWorkspace { __typename } }"}).encode()
+    asked = json.dumps({"query": query}).encode()
     request = Request(f"{address}/graphql", asked, {"Content-Type": "application/json"})
     try:
         direct = build_opener(ProxyHandler({}))  # whatever proxy the environment names, this is loopback
         with direct.open(request, timeout=RELOAD_S) as answer:
-            return not json.load(answer).get("errors")
+            said = json.load(answer)
+            return None if said.get("errors") else said.get("data")
     except (OSError, ValueError, HTTPException):  # it is not up yet, or busy
-        return False
+        return None
 
 
 def _run(command: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -18,6 +19,7 @@ import pytest
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.assets.nightly import switched_on
 from synth_assets.cli import main
+from synth_assets.commands.ui import lost
 from synth_assets.core.days import today
 from synth_assets.partitions import cell_key
 from synth_assets.resources.home import lake
@@ -156,7 +158,11 @@ def test_a_user_makes_one_cell_of_a_round_by_clicking(site: Path, page: Page) ->
 
 
 def test_all_that_it_started_ends_with_it(scripted: Endpoint, ui: UI) -> None:
-    """Also a run that waits for a model. (That SIGTERM does the same: test_wheel.)"""
+    """Also a run that waits for a model. (That SIGTERM does the same: test_wheel.) The process that has read
+    the recipes is started again where it was killed."""
+    (reader,) = readers(ui)
+    os.kill(reader, signal.SIGKILL)
+    wait_until(lambda: readers(ui) not in ([], [reader]) and not lost(ui.address), 120)
     scripted.requests.clear()
     scripted.delay_s = 60
     launch(ui.address, "books_round", BEFORE)
@@ -169,6 +175,12 @@ def test_all_that_it_started_ends_with_it(scripted: Endpoint, ui: UI) -> None:
     with dagster_instance() as instance:
         assert BEFORE in {run.tags.get("dagster/partition") for run in instance.get_runs()}
         assert all(run.is_finished for run in instance.get_runs())
+
+
+def readers(ui: UI) -> list[int]:
+    """Processes that have read the recipes."""
+    started = descendants(ui.process.pid)
+    return [pid for pid in started if b"api\0grpc" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def key(asset: str) -> dg.AssetKey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -112,3 +113,16 @@ def test_a_reload_is_asked_of_the_web_server() -> None:
         (asked,) = web.requests
     assert asked == {"query": "mutation { reloadWorkspace { __typename } }"}
     assert not ui.reload("http://127.0.0.1:9")
+
+
+def test_recipes_are_read_anew_where_the_process_that_had_read_them_is_gone() -> None:
+    def said(what: str) -> dict[str, Any]:
+        entries = [{"locationOrLoadError": {"message": f"dagster._core.errors.{what}: Could not reach it"}}]
+        return {"data": {"workspaceOrError": {"locationEntries": entries}}}
+
+    with Endpoint() as web:
+        web.play = lambda _: said("DagsterUserCodeUnreachableError")
+        assert ui.lost(web.url)
+        web.play = lambda _: said("DagsterInvalidDefinitionError")  # it would come again
+        assert not ui.lost(web.url)
+    assert not ui.lost("http://127.0.0.1:9")
