@@ -88,8 +88,11 @@ def result_key(rows: Sequence[Sequence[Any]], ordered: bool = False) -> str:
 def _kind(path: Path) -> str:
     if not path.is_file():
         raise UserError(f"{path}: no such data base file. Correct its path.")
-    with path.open("rb") as opened:
-        start = opened.read(16)
+    try:
+        with path.open("rb") as opened:
+            start = opened.read(16)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be opened to read: {error.strerror}") from error
     if start == b"SQLite format 3\0":
         return "sqlite"
     if start[8:12] == b"DUCK":

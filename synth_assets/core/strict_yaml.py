@@ -150,6 +150,9 @@ def _lines(
         lines.setdefault(place, line)
         if isinstance(value, yaml.MappingNode):
             yield from _lines(value, path, lines, place)
+        for item in value.value if isinstance(value, yaml.SequenceNode) else ():
+            if isinstance(item, yaml.MappingNode):  # the line of a list is that of all in it
+                yield from _lines(item, path, {}, place)
 
 
 ENDLESS = ("finite_number", "int_parsing_size")

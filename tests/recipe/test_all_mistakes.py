@@ -176,3 +176,10 @@ def test_a_day_that_no_calendar_has_is_no_traceback(edit) -> None:
     line = path.read_text(encoding="utf-8").splitlines().index("start: 2026-02-31") + 1
     assert (found.code, found.line) == ("not_yaml", line)
     assert found.message.startswith("2026-02-31 is no day")
+
+
+def test_a_field_that_is_written_twice_in_a_list_is_said(edit) -> None:
+    price = "{from: 2026-01-01, prompt: 1, prompt: 2, completion: 1}"
+    path = edit("minimum_yield: 0.0", f"model: {{name: m, prices: [{price}]}}")
+    (found,) = mistakes(path)
+    assert (found.code, found.message) == ("written_twice", "model.prices.prompt is written twice: keep one.")

@@ -29,7 +29,7 @@ def test_blanks_around_a_key_are_taken_off(held: str) -> None:
 @pytest.mark.parametrize(
     "odd", ["\xa0", "\n", "\r", "\0", "\x7f", "\x85", "é", "\u200b", "\u2013", "\U0001f511"]
 )
-@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "ORG"])
+@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "ORG", "OPENAI_ORG_ID"])
 def test_a_character_that_no_header_holds_stops_before_the_first_call(variable: str, odd: str) -> None:
     environ = {"OPENAI_API_KEY": KEY, "ORG": "org", variable: f"{KEY[:9]}{odd}{KEY[9:]}"}
     with pytest.raises(UserError, match=f"variable {variable} has a character at place 10") as refused:
