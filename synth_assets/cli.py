@@ -86,8 +86,24 @@ def _done(options: argparse.Namespace, out: Output) -> int:
     except Exception as error:
         refused = error if isinstance(error, OSError) else _refused(error)
         if refused is None:
-            raise
+            return failed(out, _told_in_full(error), "unexpected")
         return failed(out, f"{refused}. What was there before stays; mend this and run again.", "system")
+
+
+def _told_in_full(error: Exception) -> str:
+    """What nobody has foreseen, in one line; the rest is for those who mend it."""
+    import tempfile
+    import traceback
+
+    words = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="synth-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            traceback.print_exception(error, file=file)
+    except OSError:
+        return words
+    return f"{words}. It is a fault of synth-assets, or of a method of your own: {file.name} says where."
 
 
 def _refused(error: BaseException) -> BaseException | None:

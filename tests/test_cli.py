@@ -94,3 +94,15 @@ def test_no_color_is_kept_by_what_the_ui_starts(
         time.sleep(0.01)
     assert started.wait() == 0
     assert said.startswith("INFO bad ")
+
+
+def test_what_nobody_has_foreseen_is_one_line_and_a_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("synth_assets.commands.context.command", lambda _: {}["gone"])
+    assert main(["context"]) == 1
+    (file,) = tmp_path.glob("synth-*.txt")
+    whose = "It is a fault of synth-assets, or of a method of your own"
+    assert capsys.readouterr().err == f"error: KeyError: 'gone'. {whose}: {file} says where.\n"
+    assert "Traceback" in file.read_text(encoding="utf-8")

@@ -24,6 +24,7 @@ CODES: Mapping[str, str] = {  # what `--json` calls a mistake; programs rely on 
     "over_budget": "requests were not sent, since the budget does not allow them; what was made is kept",
     "check_failed": "a blocking check stopped the round; what was made until then is kept",
     "damaged": "a call or a partition is not as it was made",
+    "unexpected": "a fault of synth-assets, or of a method of your own; a file says where",
     "system": "the operating system refused something: a full disk, a missing right",
     "stopped": "stopped from outside; the same command goes on",
 }
@@ -39,7 +40,7 @@ STATUSES: Mapping[int, str] = {  # the exit statuses of `synth`; scripts rely on
     143: "stopped by SIGTERM",
 }
 _STATUS_OF: Mapping[str, int] = {  # code of a mistake -> exit status; 2 for all that are not named
-    **dict.fromkeys(("check_failed", "damaged", "system"), 1),
+    **dict.fromkeys(("check_failed", "damaged", "unexpected", "system"), 1),
     "over_budget": 3,
     "unreachable": 69,
     **dict.fromkeys(("waiting", "unanswered"), 75),

@@ -10,16 +10,18 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, mo
 
 from synth_assets.contracts.labelling import Labelling
 from synth_assets.contracts.model_spec import ModelSpec
-from synth_assets.contracts.section import TOKENS, Section, class_of, one_of
+from synth_assets.contracts.section import TOKENS, Section, class_of, one_of, wrong
 from synth_assets.contracts.step import StepBase
 from synth_assets.contracts.weighing import Weighing
 from synth_assets.core import cron
+from synth_assets.core.errors import UserError
 from synth_assets.core.registry import LABELS, WEIGHTS, Registry
 from synth_assets.recipe.seeds import Split
 from synth_assets.recipe.target import Predict
 from synth_assets.selection.select import METHODS
 
 GOLD: tuple[Split, ...] = ("validation", "demonstration")  # what weights are learned from: the first there is
+SHOWN = 10_000  # rows in a prompt, at the most
 BY = {name: needs for name, needs in METHODS.items() if name != "vote_k"}  # which needs a model's confidence
 QUERIED = [name for name, needs in BY.items() if "query" in needs]
 SCORED = [name for name, needs in BY.items() if "scores" in needs]
@@ -130,7 +132,7 @@ class Demonstrations(Section):
 
     newer = ("by", "query", "score", "order", "pool", "mix", "label", "within", "neighbours")
 
-    k: int = Field(default=4, ge=0, le=10_000)
+    k: int = Field(default=4, ge=0)
     """Rows that a prompt shows."""
     sets: int = Field(default=10, ge=1, le=100_000)
     """Fixed sets a round and cell, which the rows take in turn."""
@@ -156,6 +158,10 @@ class Demonstrations(Section):
     @model_validator(mode="after")
     def _by(self) -> Demonstrations:
         one_of("way to select", self.by, BY, "by")
+        if self.size > SHOWN:
+            raise wrong(
+                UserError(f"no prompt shows more than {SHOWN:,} rows", "out_of_range", "show fewer"), "k"
+            )
         if (self.query is not None) != (self.by in QUERIED):
             raise ValueError(f"`query` goes with `by`: {', '.join(QUERIED)}")
         if (self.score is not None) != (self.by in SCORED) or (self.score and self.pool != "kept"):
