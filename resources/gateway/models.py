@@ -37,8 +37,7 @@ from synth_assets.resources.gateway.network import certificates
 from synth_assets.resources.storage.files import sha256
 
 OPENAI = "https://api.openai.com/v1"
-# what the client puts into headers -> the variable that it reads by itself
-OF_CLIENT = {"organization": "OPENAI_ORG_ID", "project": "OPENAI_PROJECT_ID"}
+ORGANIZATION, PROJECT = "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"  # which the client puts into headers by itself
 INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"  # signs of no width, which come along when one copies
 NOT_IN_HEADERS = re.compile(r"[^\x20-\x7e]")
 # where neither a recipe nor a model's entry says it
@@ -151,7 +150,7 @@ def resolve_model(spec: str | NamedModel | None, environ: Mapping[str, str] = os
     price = spec.price(datetime.now(UTC).date())
     model = Model(**entry, base_url=base_url, parameters=parameters, price=price)
     model.beside(environ)
-    for variable in OF_CLIENT.values():
+    for variable in (ORGANIZATION, PROJECT):
         held(variable, environ)
     key_of(model, environ)  # a missing key is better told now than after the first stages ran
     return model

@@ -22,7 +22,7 @@ from synth_assets.core.causes import Causes
 from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.rows import clean
 from synth_assets.resources.gateway import network
-from synth_assets.resources.gateway.models import OF_CLIENT, Model, held, key_of
+from synth_assets.resources.gateway.models import ORGANIZATION, PROJECT, Model, held, key_of
 from synth_assets.resources.gateway.network import Trouble
 from synth_assets.resources.gateway.pace import Pace, headroom
 from synth_assets.resources.gateway.refusals import Concern, Refusal, concern, within
@@ -321,7 +321,8 @@ def connect(model: Model, base_url: str) -> Connection:
                 http_client=_http_client(process, trust_env=model.base_url is not None),
                 timeout=Timeout(None, connect=CONNECT),
                 max_retries=0,
-                **{name: held(variable, os.environ) or None for name, variable in OF_CLIENT.items()},
+                organization=held(ORGANIZATION, os.environ) or None,
+                project=held(PROJECT, os.environ) or None,
             )
             if keyless:
                 client._validate_headers = lambda *_: None  # type: ignore[method-assign]  # it insists on one
