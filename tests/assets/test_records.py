@@ -1,0 +1,55 @@
+"""A file of Dagster's that is damaged is named, with what is lost with it, in one line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from synth_assets.assets.in_process import dagster_instance
+from synth_assets.cli import main
+from synth_assets.core.errors import UserError
+
+
+def damaged(path: Path) -> None:
+    path.write_text("no database, no settings: {" * 99)
+
+
+@pytest.mark.parametrize("name", ["history/runs.db", "history/runs/index.db", "schedules/schedules.db"])
+def test_a_damaged_file_is_named_and_moved_away_all_goes_on(
+    project: Path, capsys: pytest.CaptureFixture, name: str
+) -> None:
+    with dagster_instance():
+        pass
+    damaged(project / ".synth" / name)
+    assert main(["verify", "reviews"]) == 1
+    said = capsys.readouterr().err
+    assert (
+        f"error: {project}/.synth/{name} is damaged. It is Dagster's, and holds no rows and no calls" in said
+    )
+    found = re.search(r"`mv (\S+) (\S+)`", said)
+    assert found
+    Path(found[1]).rename(found[2])
+    assert main(["verify", "reviews"]) == 0
+
+
+def test_settings_that_are_none_are_named(project: Path, capsys: pytest.CaptureFixture) -> None:
+    settings = project / ".synth" / "dagster.yaml"
+    for text in ("no settings: {", "storage: 5", "- a"):
+        settings.write_text(text)
+        assert main(["verify", "reviews"]) == 1
+        assert f"error: {settings} cannot be used (" in capsys.readouterr().err
+    settings.write_text("")
+    assert main(["verify", "reviews"]) == 0
+    assert "telemetry" in settings.read_text()
+
+
+@pytest.mark.usefixtures("project")
+def test_other_errors_stay_as_they_are() -> None:
+    first, second = ValueError("first"), KeyError("second")
+    first.__context__, second.__context__ = second, first  # as contexts that clean up behind others leave it
+    with pytest.raises(KeyError, match="second"), dagster_instance():
+        raise second
+    with pytest.raises(UserError, match="mine"), dagster_instance():
+        raise UserError("mine")
