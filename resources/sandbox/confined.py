@@ -12,6 +12,7 @@ import builtins
 import ctypes
 import os
 import resource
+import signal
 import struct
 import sys
 from typing import Any, NoReturn
@@ -163,6 +164,7 @@ def confine(folder: str, readable: list[str]) -> tuple[str, ...]:
             held.append("namespaces")
         os.chdir(folder)  # again: another file system may lie on it now
         if drop_privileges(libc):
+            libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # it ends with who started it, also where that is killed
             held += ["landlock"] if landlock(libc, folder, readable) else []
             held += ["seccomp"] if seccomp(libc) else []
     return (*held, "limits", "audit")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from synth_assets.core.asking import Result
@@ -184,3 +187,24 @@ def test_limits_and_audit_alone_stop_the_plain_attacks(without) -> None:
     found = [r.reason for r in run_many([*attacks, HONEST])]
     memory = "out_of_memory" if sys.platform == "linux" else found[3]
     assert found == ["forbidden", "forbidden", "forbidden", memory, "ok"]
+
+
+def filters(process: str) -> int:
+    """How many filters of system calls a process has."""
+    return int(Path(f"/proc/{process}/status").read_text().partition("Seccomp_filters:")[2].split()[0])
+
+
+@pytest.mark.skipif(
+    not {"landlock", "seccomp"} <= set(layers()),
+    reason="an older kernel does not say when a program is confined",
+)
+def test_a_program_does_not_outlive_who_started_it() -> None:
+    asleep = "from synth_assets.resources.sandbox.python import run_python\n"
+    asleep += "run_python('import time; time.sleep(600)', timeout_s=600)"
+    with subprocess.Popen([sys.executable, "-c", asleep]) as started:
+        here = psutil.Process(started.pid)
+        while not (inside := here.children()) or filters(str(inside[0].pid)) == filters("self"):
+            time.sleep(0.02)
+        started.kill()
+    _, left = psutil.wait_procs(inside, timeout=20)
+    assert left == []
