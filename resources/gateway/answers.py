@@ -21,18 +21,13 @@ from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.refusals import Refusal, concern
 from synth_assets.resources.gateway.request import LIMITS, Request, longest_answer
 
-FINISH = {  # how an answer ended (see `_ending`) -> what that means; of any other reason the answer is kept
-    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "truncated"),
-    **dict.fromkeys(("model_context_window_exceeded", "error_limit", "context_length"), "truncated"),
-    **dict.fromkeys(("token_limit", "time_limit", "max_new_tokens", "max_length", "incomplete"), "truncated"),
-    **dict.fromkeys(("content_filter", "refusal", "safety", "sensitive", "recitation"), "refused"),
-    **dict.fromkeys(("prohibited_content", "blocklist", "spii", "language", "image_safety"), "refused"),
-    **dict.fromkeys(("content_filtered", "guardrail_intervened", "error_toxic", "content_policy"), "refused"),
-    **dict.fromkeys(("image_prohibited_content", "moderation", "unsafe", "policy_violation"), "refused"),
-    **dict.fromkeys(("error", "abort", "network_error", "insufficient_system_resource"), "provider_error"),
-    **dict.fromkeys(("malformed_function_call", "unexpected_tool_call", "load"), "provider_error"),
-    **dict.fromkeys(("malformed_response", "malformed_model_output", "timeout"), "provider_error"),
-    **dict.fromkeys(("not_finished", "cancelled", "user_cancel"), "provider_error"),
+# words of how an answer ended (see `_ending`) -> what that means; of any other reason the answer is kept
+FINISH = {
+    "refused": r"filter|safety|refus|sensitive|recitation|prohibited|blocklist|blocked|spii|guardrail|toxic"
+    r"|policy|moderat|unsafe|flagged|^language$",
+    "truncated": r"length|(?<!rate_)limit|max|context|incomplete",
+    "provider_error": r"error|abort|malformed|insufficient|unexpected|timeout|cancel|overload|rate|^load$"
+    r"|not_finished",
 }
 STOPPED = (  # it ended as it should: without a text, it is an empty one
     *("", "stop", "end_turn", "stop_sequence", "complete", "eos", "eos_token", "null"),
@@ -72,7 +67,8 @@ def answer_of(choice: Any, request: Request, model: Model, usage: Any) -> dict[s
     reason = choice.get("finish_reason")
     reason = reason.get("type") or reason.get("reason") if isinstance(reason, dict) else reason
     reason = clean(reason) if isinstance(reason, str) else None
-    outcome, error = FINISH.get(_ending(reason), "ok"), None
+    ending = _ending(reason)
+    outcome, error = next((meant for meant, words in FINISH.items() if re.search(words, ending)), "ok"), None
     text = said.refusal or said.text or _arguments(said, request)
     if choice.get("error"):
         outcome, error = broken(Refusal.coded(choice["error"]))
@@ -83,13 +79,13 @@ def answer_of(choice: Any, request: Request, model: Model, usage: Any) -> dict[s
     elif outcome == "ok" and not said.ended:
         outcome = "truncated"
     if not text.strip() and outcome in ("ok", "truncated"):
-        if said.thoughts:
+        if said.thoughts or _thought(usage):
             # all of it is thoughts: another setting of the server may bring an answer to the same request
             outcome = "provider_error" if outcome == "ok" else outcome
             error = _only_thoughts(request, model, usage)
         elif said.tools:
             error = f"the model called the tool {_name(said.tools[0])}, and none was offered"
-        elif _ending(reason) not in (*STOPPED, *FINISH):
+        elif outcome == "ok" and ending not in STOPPED:
             outcome, error = "provider_error", f"the answer ended with {reason!r}, without a text"
     elif outcome == "ok" and request.schema is not None:
         outcome, text, error = _fitting(text, request.schema, model.structured == "words")
@@ -112,8 +108,9 @@ def broken(refusal: Refusal) -> tuple[str, str]:
 
 
 def _ending(reason: str | None) -> str:
-    """A finish reason in one spelling: `SAFETY`, `content-filter`, `function_call_filter: MALFORMED_...`."""
-    return (reason or "").lower().replace("-", "_").rpartition(":")[2].strip()
+    """A finish reason in one spelling: `SAFETY`, `contentFilter`, `function_call_filter: MALFORMED_...`."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", reason or "")
+    return words.lower().rpartition(":")[2].strip()
 
 
 def _said(message: Mapping[str, Any], request: Request) -> _Said:
@@ -137,7 +134,8 @@ def _said(message: Mapping[str, Any], request: Request) -> _Said:
         while found.thoughts == "" and (more := apart(found.text, request.messages)).thoughts is not None:
             found = more  # so that the log, which keeps no empty thoughts, finds the same text again
         said.text, said.thoughts, said.ended = found.text, found.thoughts or "", found.ended
-        said.cut = len(whole) - len(found.text) if found.thoughts is not None else 0
+        at = whole.rfind(found.text)  # something behind it may be taken off as well
+        said.cut = (at if at >= 0 else len(whole) - len(found.text)) if found.thoughts is not None else 0
     if isinstance(refusal := message.get("refusal"), str):
         said.refusal = refusal
     for beside in filter(None, map(message.get, THOUGHTS)):
@@ -210,15 +208,27 @@ def _bare(text: str) -> str:
 
 def _only_thoughts(request: Request, model: Model, usage: Any) -> str:
     """Why there is no answer, and what to raise."""
-    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
-    counted = details if isinstance(details, dict) else usage if isinstance(usage, dict) else {}
-    spent = counted.get("reasoning_tokens") or counted.get("completion_tokens")
+    spent = _thought(usage) or (usage.get("completion_tokens") if isinstance(usage, dict) else None)
     spent = f"{spent:,}" if type(spent) is int else "all"
     limit = longest_answer(request, model)
     of = f"of {limit:,} " if type(limit) is int else ""
     name = next((n for n in LIMITS if request.sampling_for(model).get(n) and n not in model.does_without), "")
     fix = f"raise {name or LIMITS[0]}, or write `reasoning: {{tokens: 4000}}` in models.yaml"
     return f"thinking used {spent} {of}tokens and left no answer: {fix}"
+
+
+def _thought(usage: Any) -> int:
+    """How many tokens of thoughts a provider counts, which may keep them to itself: in a field, or in the sum
+    alone (Gemini)."""
+    if not isinstance(usage, dict):
+        return 0
+    details = usage.get("completion_tokens_details")
+    counted = (details if isinstance(details, dict) else usage).get("reasoning_tokens")
+    named: list[Any] = [usage.get(f"{name}_tokens") for name in ("total", "prompt", "completion")]
+    counts = [counted]
+    if all(type(n) is int for n in named):
+        counts.append(named[0] - named[1] - named[2])
+    return next((n for n in counts if type(n) is int and n > 0), 0)
 
 
 def _logprobs(given: Any) -> list[TokenLogprob] | None:

@@ -23,9 +23,10 @@ MISFIT = "json_validate_failed"  # Groq: what the model wrote does not fit
 QUOTA = "insufficient_quota"
 PLAIN = re.compile(r"plain HTTP.{0,40}(HTTPS|SSL)|HTTP request to an HTTPS server", re.IGNORECASE)
 TOO_LONG = re.compile(  # codes and words of what is wrong with this prompt alone
-    r"context.?(length|window|size|limit)|max_new_tokens. must be|could not finish the message because"
+    r"(?<!less than the .)context.?(length|window|size|limit)|max_new_tokens. must be"
+    r"|could not finish the message because"
     r"|too many tokens|(sequence|input).?length|(input|prompt) token count|must have less than \d+ tokens"
-    r"|max(imum)? (model|prompt) length|model (token limit|max length)|input tokens exceed"
+    r"|max(imum)? (model|prompt) length|model (token limit|max length)|(prompt|input)( \w+)? exceed"
     r"|max_tokens must be at least 1, got -|(prompt|input|message|request)( \w+)? (is |are )?too (long|large)"
     r"|reduce (the|your) (length|message|prompt|input)|string_above_max_length"
     r"|content.?length.?exceed|max_seq_len"
@@ -43,11 +44,13 @@ NOT_ALLOWED = re.compile(
 )
 EMPTY = re.compile(  # an account's purse, which is not full again in a minute
     r"insufficient.{0,12}(balance|fund|credit)|balance is insufficient|not.enough.(balance|credit)"
-    r"|exceeded_current_quota_error|overdue|account.{0,60}(not active|suspended)|余额不足|欠费",
+    r"|all available credits|exceeded_current_quota_error|overdue|account.{0,60}(not active|suspended)"
+    r"|余额不足|欠费",
     re.IGNORECASE,
 )
 ACCOUNT = re.compile(  # what no other prompt helps against
-    r"credit balance|(usage|spend|hard).limits?\b|billing|budget.{0,12}exceed|arrearage|key.{0,12}expired"
+    r"credit balance|(usage|spend(ing)?|hard).limits?\b|billing|budget.{0,12}exceed|arrearage"
+    r"|key.{0,12}expired"
     r"|(account|organization|resource|project).{0,60}(suspend|disabled|deactivated|blocked|flagged|restricted)"
     r"|\bIP\b.{0,20}not in|账[号户].{0,12}(封|停|冻结|违规)",
     re.IGNORECASE,
@@ -61,18 +64,19 @@ KEY = re.compile(
 MODEL = re.compile(
     r"model_not_(found|supported)|model not exist|not a valid model|(unknown|invalid|unavailable).model"
     r"|model\b.{0,80}(does not exist|not found|not exist|decommissioned|deprecated|identifier is invalid)"
-    r"|model (is )?disabled|model_terms_required|no models? loaded"
+    r"|model (is )?disabled|model_terms_required|no models? loaded|unable to access.{0,20} model"
     r"|access to (the )?model|模型.{0,20}不存在",
     re.IGNORECASE,
 )
 SCHEMA = re.compile(
     r"response.?format|json.?schema|structured.?output|ChatRequest\.format|additionalProperties"
-    r"|response.?schema|\bschema\b|guided|grammar|json.?mode",
+    r"|response.?schema|\bschema\b|guided|grammar|json.?mode|output_(format|config)|requested parameters",
     re.IGNORECASE,
 )
 SYSTEM = re.compile(
     r"system.{0,12}(role|message|prompt|instruction)|role.{0,20}system|developer instruction"
-    r"|roles must alternate|only user.{0,30}roles|messages(\[0\])?\.role",
+    r"|roles must alternate|only user.{0,30}roles|messages(\W{1,3}0)?\W{1,3}role"
+    r"|(start|begin|first message).{0,20}\buser\b",
     re.IGNORECASE,
 )
 # a name counts as refused where its sentence says so, and not where it is only named
@@ -80,15 +84,18 @@ REFUSES = re.compile(
     r"(not|n't) (yet |currently |a )?(support|permit|allow|avail|enabl|valid|recogni|accept|implement|expect)"
     r"|cannot (both |also )?be|unsupported|unknown|unrecogni|unexpected|extra|invalid(?!_request)|illegal"
     r"|deprecated|no longer|must|should|only|at most|maximum|max allowed|greater|out of|range|constraint"
-    r"|too (large|small|high|low|many)|disabled|不支持|无效|非法|错误|范围|不能|只能",
+    r"|too (large|small|high|low|many)|disabled|不支持|无效|非法|错误|有误|范围|不能|只能",
     re.IGNORECASE,
 )
+# so that an error of the endpoint's own (5xx) is one of a parameter
+UNABLE = re.compile(r"unsupported|unexpected keyword|(not|n't) (yet )?(support|implement)", re.IGNORECASE)
+BUSY = re.compile(r"throttl|too many requests|rate.?limit|\bqps\b", re.IGNORECASE)  # as 429 does
 BOTH = re.compile(r"\bboth\b|only one|mutually exclusive|同时", re.IGNORECASE)
-SENTENCE = re.compile(r"(?<=[.;!?])\s+|[\n。；]")
+SENTENCE = re.compile(r"(?<=[.;!?])\s+|\n(?!\s)|[。；]")
 # left out where they are refused; of two that exclude each other the first
 OPTIONAL = ("seed", "n", "logprobs", "top_logprobs", "top_p", "temperature")
 OTHER_NAME = {"max_tokens": "max_completion_tokens"}
-WORDS = ("n", "stop", "user", "model")  # names that count in quotes only
+WORDS = ("n", "stop", "user", "model")  # names that count in quotes only, or where they have a value
 FITS = ("model", "messages", "prompt")  # of a body, what is no parameter
 ECHO = re.compile(r"['\"]input['\"]: ")  # before what pydantic was given: the prompt, for one
 SAYS = ("message", "detail", "error_msg", "status_msg", "msg")  # fields with an error's words
@@ -126,7 +133,9 @@ class Refusal(NamedTuple):
         inner = _opened(inner)
         names = ("code", "type", "param", "failed_generation")
         code, kind, parameter, text = (str(inner.get(name) or "") for name in names)
-        return cls(status, scrub(_words(inner)), code, kind, parameter or _place(inner), text)
+        says = scrub(_words(inner))
+        status = 429 if status in (0, 400, 403) and BUSY.search(f"{code} {kind} {says}") else status
+        return cls(status, says, code, kind, parameter or _place(inner), text)
 
     @classmethod
     def inside(cls, data: Any, scrub: Callable[[str], str] = str) -> Refusal | None:
@@ -172,7 +181,7 @@ def _words(error: Mapping[str, Any]) -> str:
     """What an error says of itself, and what a router was told by the provider behind it; not what it repeats
     of the request, whose words are the prompt's."""
     if found := _found(error):
-        said = ([each.get("type"), *_loc(each), each.get("msg")] for each in found)
+        said = ([each.get("type"), *_loc(each), each.get("msg") or each.get("message")] for each in found)
         return "; ".join(" ".join(str(part) for part in parts if part is not None) for parts in said)
     behind = error["metadata"].get("raw") if isinstance(error.get("metadata"), dict) else None
     words = ECHO.split(str(next((error[name] for name in SAYS if error.get(name)), None) or dict(error)))[0]
@@ -181,7 +190,7 @@ def _words(error: Mapping[str, Any]) -> str:
 
 def _found(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """What pydantic found wrong in a request."""
-    detail = error.get("detail")
+    detail = error.get("detail") or error.get("errors")
     return detail if isinstance(detail, list) and all(isinstance(each, dict) for each in detail) else []
 
 
@@ -227,15 +236,15 @@ def concern(refusal: Refusal, body: Mapping[str, Any]) -> Concern:
         return Concern("model")
     if status == 401 or (status < 500 and KEY.search(says)):
         return Concern("key")
-    if status == 403:
-        return Concern("unsure", "key")
     if feature := _feature(refusal, body):
         return feature
+    if status == 403:
+        return Concern("unsure", "key")
     if refusal.heals:
         return Concern("heals")
     if status == 404 or refusal.parameter == "model" or MODEL.search(says):
         return Concern("model")
-    if status == 413:
+    if status in (413, 451):
         return Concern("prompt")
     name = _named(refusal, body)
     return Concern("parameter", name) if name else Concern("unsure")
@@ -268,7 +277,7 @@ def _feature(refusal: Refusal, body: Mapping[str, Any]) -> Concern | None:
     roles = [message["role"] for message in body.get("messages", ())]
     if "system" in roles and SYSTEM.search(says):
         return Concern("feature", "system", "user")
-    if refusal.status >= 500:
+    if refusal.status >= 500 and not UNABLE.search(refusal.says):
         return None
     name = _named(refusal, body)
     other = OTHER_NAME.get(name, "")
@@ -289,9 +298,9 @@ def _named(refusal: Refusal, body: Mapping[str, Any]) -> str:
     for name in names:
         as_name = name.replace("_", "_?")  # or topP
         pattern = rf"(?:(?<![\w.])|(?<=config\.)|(?<=body\.)){as_name}(?!\w)"
-        pattern = rf"['\"`\[]{name}['\"`\]]" if name in WORDS else pattern
+        pattern = rf"['\"`\[]{name}['\"`\]]|\b{name} ?(=|value|must)" if name in WORDS else pattern
         for number, sentence in enumerate(SENTENCE.split(refusal.says)):
-            match = re.search(pattern, sentence, re.IGNORECASE)
+            match = re.search(pattern, sentence, re.IGNORECASE | re.ASCII)
             if match and (REFUSES.search(sentence) or BOTH.search(sentence)):
                 found.setdefault(name, (number, match.start()))
     if len(found) > 1 and BOTH.search(refusal.says):

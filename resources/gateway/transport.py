@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import gc
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 CONNECT = 15.0  # seconds for a connection to come about
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 OVERLOADED = (429, 503, 529)
+WANTS = re.compile(r"\b(\w+) must be set to (\w+)")  # Alibaba, of enable_thinking
 GATEWAY = (502, 503, 504)  # of the endpoint, or of what stands before it
 _lock = threading.Lock()
 
@@ -243,7 +245,13 @@ class Connection:
                     f"{where} refused the parameter {about.name!r} ({status}: {says}). Give another value, "
                     f"or leave it out: `parameters: {{{about.name}: null}}` under {name!r} in models.yaml."
                 )
-        return f"{where} refused a request to {name!r} ({status}): {says}"
+        wants = WANTS.search(says)
+        fix = (
+            f". Write `parameters: {{{wants[1]}: {wants[2]}}}` under {name!r} in models.yaml."
+            if wants
+            else ""
+        )
+        return f"{where} refused a request to {name!r} ({status}): {says}{fix}"
 
     def unreachable(self, trouble: Trouble) -> UserError:
         """What a person is told when nobody answers."""

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from synth_assets.resources.gateway.request import Request
 
 MOST_TOKENS = 10**8  # of a call: ten times what the largest models read
-# in the body of a refusal: Google's field, and the words of OpenAI and Groq
-DELAY = re.compile(r"(?:retryDelay\W+|try again in )((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)")
+# in the body of a refusal: Google's field, and the words of OpenAI, Groq, Azure, Moonshot
+DELAY = re.compile(
+    r"(?:retryDelay\W+|try again (?:in|after) |retry (?:in|after) )((?:\d+(?:\.\d+)? ?[a-z]+)+)"
+)
+UNITS = re.compile(r" ?(ms|h|m|s)[a-z]*")
 
 
 def body_of(
@@ -155,7 +158,7 @@ def retry_after(headers: Mapping[str, str], body: Any = None) -> float:
     milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after", "")
     if not milliseconds and not value:
         delay = DELAY.search(str(body))
-        return duration(delay[1]) if delay else headroom(headers)
+        return duration(UNITS.sub(r"\1", delay[1])) if delay else headroom(headers)
     try:
         return max(0.0, float(milliseconds) / 1000 if milliseconds else float(value or 0))
     except ValueError:

@@ -9,16 +9,39 @@ from typing import NamedTuple
 
 from synth_assets.core.asking import Message
 
-# beginning and end, as models write them, in capitals or not: DeepSeek, Qwen and most others; Magistral; Kimi
-TAGS = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("◁think▷", "◁/think▷"))
-OTHERS = (  # which a prompt may ask for as well, and which older versions left in the answer
-    *((f"<{name}>", f"</{name}>") for name in ("thinking", "thought", "reasoning", "seed:think")),
-    ("<|START_THINKING|>", "<|END_THINKING|>"),  # Command A
-    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),  # gpt-oss
+# patterns of beginning and end, in capitals or not: DeepSeek, Qwen and most others; Magistral; Kimi
+TAGS = ((r"<think(?:\s[^<>]*)?>", r"</think\s*>"), (r"\[THINK\]", r"\[/THINK\]"), ("◁think▷", "◁/think▷"))
+# patterns of others, which a prompt may ask for as well, and which older versions left in the answer
+OTHERS = (
+    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),  # Command A
+    (  # gpt-oss
+        r"<\|channel\|>(?:analysis|commentary)[^<]*<\|message\|>",
+        r"<\|channel\|>final[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>",
+    ),
+    (r"<\|channel>thought\s", r"<channel\|>"),  # Gemma 4
+    (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),  # OpenThinker
+    (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),  # Apertus
+    (r"<\|think\|>", r"<\|content\|>"),  # Solar
 )
-# other signs of a model that its server left, where an answer begins with one
-SIGNS = re.compile(r"<\|(?:start_response|end_response|start|end|return)\|>(?:assistant)?", re.IGNORECASE)
-
+# and of other names of the tag: <thinking>, <thought>, <reasoning>, <seed:think>, <longcat_think>
+NAMED = re.compile(r"</?([\w:]*(?:think|thought|reasoning)[\w:]*|analysis|scratchpad|reflection)\b", re.I)
+# thoughts and answer in plain words: gpt-oss, where the server took its signs off; Granite
+SPOKEN = re.compile(
+    r"\s*(?:analysis(.*?)assistantfinal|here(?:'s| is) my thought process:(.*?)here(?:'s| is) my response:)",
+    re.DOTALL | re.IGNORECASE,
+)
+# other signs of a model that its server left, where its answer or its thoughts have some
+SIGNED = re.compile(r"\s*<\||.*<\|end_thinking\|>", re.DOTALL | re.IGNORECASE)
+SIGNS = re.compile(
+    r"<\|(?:(?:start|end)_response|(?:begin|end)_of_solution|start|begin|end|return)\|>(?:assistant)?",
+    re.IGNORECASE,
+)
+# what some models put around an answer behind their thoughts: Hunyuan, ERNIE; GLM
+AROUND = re.compile(
+    r"\s*(<(answer|response|output)>|<\|begin_of_box\|>)((?:(?!</\2>|<\|end_of_box\|>).)*)"
+    r"(?:</\2>|<\|end_of_box\|>)?\s*",
+    re.DOTALL | re.IGNORECASE,
+)
 MARKED = re.compile(r"[<\[◁]")
 
 
@@ -34,12 +57,15 @@ def apart(text: str, asked: Sequence[Message] | None = None) -> Apart:
     """Takes off the blocks that the text begins with, or all up to a lone end: the prompt templates of some
     models hold the beginning. A block inside the text is the author's own, and stays; so does one of OTHERS
     whose tag the prompt (`asked`) has, or where the prompt is not known."""
+    prompt = "\n".join(message["content"] for message in asked or ())
+    if asked is not None and (spoken := SPOKEN.match(text)):
+        return Apart(text[spoken.end() :].lstrip(), (spoken[1] or spoken[2] or "").strip())
     if not MARKED.search(text):
         return Apart(text)
-    said = SIGNS.sub("", text) if text.lstrip().startswith("<|") else text
-    prompt = "\n".join(message["content"] for message in asked or ()).lower()
-    others = [tags for tags in OTHERS if asked is not None and tags[0].lower() not in prompt]
-    for begin, end in map(_compiled, (*TAGS, *others)):
+    said = SIGNS.sub("", text).rstrip() if SIGNED.match(text) else text
+    others = [_named(name) for name in dict.fromkeys(NAMED.findall(said))]
+    others = [tags for tags in (*OTHERS, *others) if not re.search(tags[0], prompt, re.IGNORECASE)]
+    for begin, end in map(_compiled, (*TAGS, *(others if asked is not None else ()))):
         inside, ended, rest = _cut(said, end)
         leads = begin.match(inside.lstrip())
         if not leads and (begin.search(inside) or not ended):
@@ -48,13 +74,21 @@ def apart(text: str, asked: Sequence[Message] | None = None) -> Apart:
         while ended and begin.match(rest.lstrip()):
             more, ended, rest = _cut(begin.sub("", rest.lstrip(), count=1), end)
             thoughts.append(more)
+        around = AROUND.fullmatch(rest)
+        if asked is not None and around and around[1].lower() not in prompt.lower():
+            rest = around[3].rstrip()
         return Apart(rest.lstrip(), "\n\n".join(each.strip() for each in thoughts), ended)
     return Apart(text)
 
 
+def _named(name: str) -> tuple[str, str]:
+    """The tags of this name, the first with or without attributes."""
+    return rf"<{name}(?:\s[^<>]*)?>", rf"</{name}\s*>"
+
+
 @cache
 def _compiled(tags: tuple[str, str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    begin, end = (re.compile(re.escape(tag), re.IGNORECASE) for tag in tags)
+    begin, end = (re.compile(tag, re.IGNORECASE) for tag in tags)
     return begin, end
 
 

@@ -60,6 +60,32 @@ SHAPES = {
         ),
         thoughts=THOUGHTS,
     ),
+    **{
+        f"{name}, thoughts in the text": Shape(message(text), thoughts=THOUGHTS)
+        for name, text in {
+            "Gemini": f"<thought>\n{THOUGHTS}\n</thought>\n{TEXT}",
+            "LongCat": f"<longcat_think>{THOUGHTS}</longcat_think>{TEXT}",
+            "a tag with an attribute": f'<think time="3">{THOUGHTS}</think>{TEXT}',
+            "Gemma 4": f"<|channel>thought\n{THOUGHTS}\n<channel|>{TEXT}",
+            "OpenThinker": f"<|begin_of_thought|>{THOUGHTS}<|end_of_thought|>\n\n"
+            f"<|begin_of_solution|>\n{TEXT}\n<|end_of_solution|>",
+            "Apertus": f"<|inner_prefix|>{THOUGHTS}<|inner_suffix|>{TEXT}",
+            "Solar": f"<|think|>{THOUGHTS}<|end|><|begin|>assistant<|content|>{TEXT}<|end|>",
+            "Command A, whose template holds the beginning": f"{THOUGHTS}<|END_THINKING|>"
+            f"<|START_RESPONSE|>{TEXT}<|END_RESPONSE|>",
+            "gpt-oss, JSON": f"<|channel|>analysis<|message|>{THOUGHTS}<|end|><|start|>assistant"
+            f"<|channel|>final <|constrain|>json<|message|>{TEXT}",
+            "gpt-oss, a comment": f"<|channel|>commentary<|message|>{THOUGHTS}<|end|>"
+            f"<|channel|>final<|message|>{TEXT}",
+            "gpt-oss, without its signs": f"analysis{THOUGHTS}assistantfinal{TEXT}",
+            "Granite": f"Here is my thought process:\n\n{THOUGHTS}\n\nHere is my response:\n\n{TEXT}",
+            "Hunyuan": f"<think>\n{THOUGHTS}\n</think>\n<answer>\n{TEXT}\n</answer>",
+            "GLM": f"<think>{THOUGHTS}</think><|begin_of_box|>{TEXT}<|end_of_box|>",
+        }.items()
+    },
+    "Gemma 4, thoughts without an end": Shape(
+        message(f"<|channel>thought\n{THOUGHTS}"), "truncated", "", THOUGHTS, "left no answer"
+    ),
     "a list whose text holds the thoughts": Shape(
         message([{"type": "text", "text": f"<think>{THOUGHTS}</think>{TEXT}"}]), thoughts=THOUGHTS
     ),
@@ -126,12 +152,28 @@ SHAPES = {
         {**message("My card was refused at the sho", "error"), "error": {"code": 502, "message": "upstream"}},
         *("provider_error", "My card was refused at the sho", None, "502: upstream"),
     ),
+    **{
+        f"broken off with {reason}": Shape(message(TEXT, reason), "provider_error", error="ended with")
+        for reason in (
+            "server_error",
+            "overloaded",
+            "rate_limit",
+            "insufficient_system_resource",
+            "not_finished",
+        )
+    },
     "vLLM, aborted": Shape(message("My", "abort"), "provider_error", "My", None, "ended with 'abort'"),
     **{
         f"ended with {reason}": Shape(message(TEXT, reason), outcome)
         for outcome, reasons in {
-            "truncated": ("length", "max_tokens", "MAX_TOKENS", "model_length", "token_limit", OUT_OF_ROOM),
-            "refused": ("content_filter", "content-filter", "refusal", "safety", "SAFETY", "RECITATION"),
+            "truncated": (
+                *("length", "max_tokens", "MAX_TOKENS", "model_length", "token_limit", OUT_OF_ROOM),
+                *("maxTokens", "length_limit", "context_length_exceeded", "ERROR_LIMIT"),
+            ),
+            "refused": (
+                *("content_filter", "content-filter", "refusal", "safety", "SAFETY", "RECITATION"),
+                *("contentFilter", "blocked", "ERROR_TOXIC", "content_filter: PROHIBITED_CONTENT"),
+            ),
             "ok": ("stop", "STOP", "end_turn", "eos", "COMPLETE", "a word that nobody knows", None),
         }.items()
         for reason in reasons

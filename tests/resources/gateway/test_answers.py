@@ -38,6 +38,20 @@ def test_an_answer_is_taken_apart(name: str) -> None:
     assert part["finish_reason"] == (reason["type"] if isinstance(reason, dict) else reason)
 
 
+HIDDEN = {"total_tokens": 35, "completion_tokens": 0}, {"completion_tokens_details": {"reasoning_tokens": 30}}
+
+
+@pytest.mark.parametrize("counts", HIDDEN, ids=["Gemini", "OpenAI"])
+def test_thoughts_that_a_provider_keeps_to_itself_and_that_used_all_tokens(counts: dict[str, Any]) -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 30, **counts}
+    for finish, outcome in {"length": "truncated", "stop": "provider_error"}.items():
+        (part,) = read({"choices": [message("", finish)], "usage": usage}, request(), Model("m"))
+        assert (part["outcome"], part["thoughts"]) == (outcome, None)
+        assert "thinking used 30 of 30 tokens and left no answer: raise max_tokens" in part["error"]
+    (part,) = read({"choices": [message("", "length")], "usage": USAGE}, request(), Model("m"))
+    assert (part["outcome"], part["error"]) == ("truncated", None)
+
+
 def test_json_is_looked_for_behind_the_thoughts_and_in_the_call_of_a_tool() -> None:
     schema, answer = Schema.of({"text": "text"}), json.dumps({"text": TEXT})
     tool = {"tool_calls": [{"type": "function", "function": {"name": "answer", "arguments": answer}}]}
@@ -77,6 +91,12 @@ def test_log_probabilities_are_those_of_the_answer() -> None:
     choice = {**message("<think>so</think>yes"), "logprobs": {"content": tokens}}
     (part,) = read({"choices": [choice]}, request(), Model("m"))
     assert [t.token for t in part["logprobs"]] == ["yes"]
+    tokens = [
+        {"token": t, "logprob": -1.0} for t in ("<think>", "so", "</think>", "<answer>", "yes", "</answer>")
+    ]
+    choice = {**message("<think>so</think><answer>yes</answer>"), "logprobs": {"content": tokens}}
+    (part,) = read({"choices": [choice]}, request(), Model("m"))
+    assert (part["text"], part["logprobs"][0].token) == ("yes", "yes")
     for broken in ({"content": [{"token": 1}]}, {"content": [{"token": "a", "logprob": "x"}]}, [], 7):
         (part,) = read({"choices": [{**message(TEXT), "logprobs": broken}]}, request(), Model("m"))
         assert (part["outcome"], part["logprobs"]) == ("ok", None)
@@ -143,3 +163,7 @@ def test_a_block_that_the_prompt_asks_for_is_the_answers_own() -> None:
     asked = [{"role": "user", "content": "Think in <reasoning>, then write."}]
     assert apart(text, [{"role": "user", "content": "Write."}]) == ("A good film.", "It is a film.", True)
     assert apart(text, asked) == apart(text) == (text, None, True)  # as in logs of older versions
+    around = "<think>So.</think><answer>A good film.</answer>"
+    assert apart(around, [{"role": "user", "content": "Write in <answer>."}]).text.startswith("<answer>")
+    said = "Analysis of the film: a final word."
+    assert apart(said, [{"role": "user", "content": "Write."}]) == (said, None, True)

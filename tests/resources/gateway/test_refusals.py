@@ -76,6 +76,25 @@ OTHERS = [  # status, words, what they concern
     (446, "The guardrail checks defined in the config failed", "prompt"),
     (400, "length of prompt_tokens (40000) must be less than max_seq_len (32768).", "prompt"),
     (400, "InputTextSensitiveContentDetected", "prompt"),
+    (451, "Unavailable", "prompt"),
+    (400, "Prompt tokens exceed the limit", "prompt"),
+    (400, "Too many requests, please wait before trying again.", "heals"),
+    (0, "rate limit exceeded(RPM)", "heals"),
+    (429, "Your team has used all available credits or reached its spending limit", "account"),
+    (400, "Your team has reached its monthly spending limit.", "account"),
+    (400, "Unable to access non-serverless model x.", "model"),
+    (403, "You are not allowed to request logprobs from this model", "feature logprobs"),
+    (501, "logprobs are not implemented", "feature logprobs"),
+    (500, "Sampler got an unexpected keyword argument 'seed'", "feature seed"),
+    (422, "body -> seed\n  Extra inputs are not permitted (type=extra_forbidden)", "feature seed"),
+    (400, "top_p参数非法。请检查文档。", "feature top_p"),
+    (400, "API 调用参数有误：temperature", "feature temperature"),
+    (400, "Invalid n value (currently only n = 1 is supported)", "feature n"),
+    (400, "`max_tokens` must be <= 8192, which is less than the `context_window`", "parameter max_tokens"),
+    (404, "No endpoints found that can handle the requested parameters.", "feature schema"),
+    (400, "output_format: this model does not take it", "feature schema"),
+    (400, "'system' is not one of ['user', 'assistant'] - 'messages.0.role'", "feature system"),
+    (400, "Conversation must start with a user message", "feature system"),
     (429, "Limit 6000, Used 5034, Requested 1443. Please try again in 4.77s.", "heals"),
     (429, "This would exceed 20,000 input tokens per minute. Please reduce the prompt length", "heals"),
     (429, "Your account is not active, please check your billing details", "account"),
@@ -135,7 +154,7 @@ OTHERS = [  # status, words, what they concern
 @pytest.mark.parametrize(("status", "words", "about"), OTHERS)
 def test_what_other_words_concern(status: int, words: str, about: str) -> None:
     sampling = {**SAMPLING, "top_p": 0.9}
-    sent = body_of(Model("m"), Request(request("Write.").messages, sampling, schema=SCHEMA), 7)
+    sent = body_of(Model("m"), Request(request("Write.").messages, sampling, schema=SCHEMA), 7, 2)
     found = concern(Refusal.said(status, {"error": {"message": words}}, str), sent)
     assert f"{found.kind} {found.name}".strip() == about
 
@@ -145,6 +164,9 @@ def test_where_an_error_names_the_parameter_no_words_are_needed() -> None:
     for error in ({"param": "seed"}, {"message": {"detail": [{"loc": ["body", "seed"], "msg": "no"}]}}):
         refusal = Refusal.said(400, {"error": {"message": "computer says no", **error}}, str)
         assert concern(refusal, sent) == ("feature", "seed", None)
+    role = {"type": "literal_error", "loc": ["body", "messages", 0, "role"], "msg": "Input should be 'user'"}
+    for field in ("detail", "errors"):
+        assert concern(Refusal.said(422, {field: [role]}, str), sent) == ("feature", "system", "user")
     refusal = Refusal.said(400, {"error": {"message": "no provider has it", "param": "model"}}, str)
     assert concern(refusal, sent).kind == "model"
 
@@ -280,6 +302,23 @@ def test_what_a_provider_found_to_be_no_json_is_an_answer_that_does_not_fit(aske
     asked.endpoint.play = lambda _: Played(400, refused.body)
     (answer,) = asked([request("another")])
     assert (answer.outcome, answer.text) == ("invalid", '{"text": ')
+
+
+def test_a_limit_that_is_told_with_status_200_is_waited_for_and_a_wanted_parameter_can_be_written(
+    lm: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "BACKOFF", 0.01)
+    busy = {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit exceeded(RPM)"}}
+    wants = {"error": {"message": "parameter.enable_thinking must be set to false for non-streaming calls"}}
+    with Endpoint() as endpoint:
+        endpoint.play = lambda _: busy if len(endpoint.requests) <= 5 else None
+        (answer,) = lm.complete(Model("m", base_url=endpoint.url), [request("q", None)])
+        assert (answer.outcome, answer.attempts) == ("ok", 6)
+        endpoint.play = lambda body: None if body.get("enable_thinking") is False else Played(400, wants)
+        with pytest.raises(UserError, match=r"Write `parameters: \{enable_thinking: false\}` under 'm'"):
+            lm.complete(Model("m", base_url=endpoint.url), [request("another", None)])
+        model = Model("m", base_url=endpoint.url, parameters={"enable_thinking": False})
+        assert lm.complete(model, [request("another", None)])[0].outcome == "ok"
 
 
 UNSURE = {400: "words that nobody knows", 403: "a web page that says no"}

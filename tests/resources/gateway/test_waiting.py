@@ -55,6 +55,8 @@ def test_when_it_may_be_tried_again() -> None:
     assert retry_after({"retry-after": "2"}, QUOTA) == 2
     assert retry_after({}, None) == 0
     assert retry_after({}, {"error": "Rate limit reached. Please try again in 1m7.5s. Visit us."}) == 67.5
+    assert retry_after({}, "Please retry after 20 seconds.") == 20
+    assert retry_after({}, "please try again after 2 minutes") == 120
     assert retry_after({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "6m0s"}) == 360
     in_a_minute = time.time() + 60
     assert 55 < retry_after({"retry-after": formatdate(in_a_minute, usegmt=True)}) <= 60
