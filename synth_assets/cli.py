@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from synth_assets.commands.options import COMMANDS, module_of, said_of
 from synth_assets.commands.output import Output, failed, nobody_listens, protect
-from synth_assets.core.errors import SYSTEMS, Mistake, UserError
+from synth_assets.core.errors import SYSTEMS, Mistake, UserError, reasons
 from synth_assets.core.signals import stopping
 
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE)
@@ -110,12 +110,12 @@ def _refused(error: BaseException) -> BaseException | None:
     """What the system refused in the first place, where a library such as Dagster says something else."""
     import sqlite3
 
-    found, at = None, error.__cause__ or error.__context__
-    while at is not None:
+    found = None
+    for at in reasons(error):
         full = isinstance(at, OSError) and at.errno in REFUSALS
-        if full or (isinstance(at, sqlite3.Error) and at.sqlite_errorname.startswith(SQLITE_REFUSALS)):
+        name = getattr(at, "sqlite_errorname", "") if isinstance(at, sqlite3.Error) else ""
+        if full or name.startswith(SQLITE_REFUSALS):
             found = at
-        at = at.__cause__ or at.__context__
     return found
 
 

@@ -10,7 +10,7 @@ from shlex import quote
 
 import dagster as dg
 
-from synth_assets.core.errors import UserError
+from synth_assets.core.errors import UserError, reasons
 
 DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 FILES = {  # pattern in the home -> what goes with it
@@ -39,7 +39,7 @@ def readable(folder: Path) -> Iterator[dg.DagsterInstance]:
 
 def _damage(folder: Path, error: BaseException) -> UserError | None:
     """Which file is damaged, where that is the reason of an error."""
-    names = [getattr(e, "sqlite_errorname", "") for e in _reasons(error) if isinstance(e, sqlite3.Error)]
+    names = [getattr(e, "sqlite_errorname", "") for e in reasons(error) if isinstance(e, sqlite3.Error)]
     if not any(name.startswith(DAMAGED) for name in names):
         return None
     for file, lost in ((file, lost) for pattern, lost in FILES.items() for file in folder.glob(pattern)):
@@ -54,20 +54,11 @@ def _damage(folder: Path, error: BaseException) -> UserError | None:
 
 def _of_settings(folder: Path, error: BaseException) -> UserError | None:
     """What is wrong with the settings, where neither the system nor a database refused anything."""
-    if any(isinstance(each, OSError | sqlite3.Error) for each in _reasons(error)):
+    if any(isinstance(each, OSError | sqlite3.Error) for each in reasons(error)):
         return None
     says = " ".join(str(error).split())[:200] or type(error).__name__
     fix = "correct it, or delete it: the next command writes it anew"
     return UserError(f"{folder / 'dagster.yaml'} cannot be used ({says}): {fix}.", "damaged")
-
-
-def _reasons(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what is behind it; one that was raised in two contexts may be behind itself."""
-    seen = set[int]()
-    while error is not None and id(error) not in seen:
-        yield error
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
 
 
 def _is_whole(file: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -115,6 +115,15 @@ def together(errors: Iterable[UserError]) -> UserError:
     """One error of several."""
     found = list(errors)
     return UserError("\n".join(map(str, found)), mistakes=[m for error in found for m in error.mistakes])
+
+
+def reasons(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and what is behind it; one that was raised in two contexts may be behind itself."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        yield error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
 
 
 class NotInstalled(UserError):

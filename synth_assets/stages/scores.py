@@ -110,7 +110,8 @@ def unread(run: Run, name: str, rows: Table) -> str:
     calls = calls[calls["call_id"].isin({call for of_row in rows[column] for call in of_row})]
     words, answers = run.recipe.task.verbalizers(), list[Answer]()
     for call in calls.drop_duplicates("call_id").itertuples():
-        tokens = [TokenLogprob(*token) for token in json.loads(call.logprobs or "[]")]
+        said = call.logprobs if isinstance(call.logprobs, str) else "[]"  # NaN, where no call has any
+        tokens = [TokenLogprob(*token) for token in json.loads(said)]
         answer = Answer(call.call_id, call.outcome, call.text, logprobs=tokens)
         answers += [answer] if annotators.read(answer, words) is None else []
     return annotators.why_unread(answers, words)
