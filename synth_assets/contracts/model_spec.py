@@ -22,10 +22,8 @@ LEFT_OUT = ("seed", "n", "logprobs")  # of these, what null may leave out
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-KEY = re.compile(
-    r"(?:sk|pk|rk|gsk|csk|hf|xai|nvapi|r8|tgp|fw|pplx|ghp|glpat)[-_]|AIza|eyJ|Bearer", re.IGNORECASE
-)
-LOG_IN = re.compile(r"(?:Bearer|Basic|Token)\s+\S{8}", re.IGNORECASE)
+KEY = re.compile(r"(?:sk|pk|rk|gsk|csk|hf|xai|nvapi|r8|tgp|fw|pplx|ghp|glpat)[-_]|AIza|eyJ", re.IGNORECASE)
+LOG_IN = re.compile(r"(?:Bearer|Basic|Token)\s+\S{16,}", re.IGNORECASE)
 # no parameters of a model: what a client of its own would take for headers and keys
 OF_CALLS = (
     *("extra-headers", "extra-query", "default-headers", "headers", "authorization", "proxy-authorization"),
@@ -188,7 +186,11 @@ def _has_secret(value: Any) -> bool:
         return any(str(name).lower() in OF_CALLS or _has_secret(inside) for name, inside in value.items())
     if isinstance(value, list | tuple):
         return any(map(_has_secret, value))
-    return isinstance(value, str) and bool(LOG_IN.match(value) or (KEY.match(value) and len(value) >= 16))
+    if not isinstance(value, str):
+        return False
+    return bool(
+        LOG_IN.fullmatch(value) or (KEY.match(value) and len(value) >= 16 and not re.search(r"\s", value))
+    )
 
 
 def _spec(value: Any) -> Any:

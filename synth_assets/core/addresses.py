@@ -23,17 +23,18 @@ def check_address(url: str) -> None:
 
 def without_login(url: str) -> str:
     """The address without user and password, whatever signs are in them, and without the query."""
-    scheme, slashes, rest = url.partition("://")
-    rest = rest.rpartition("@")[2] if has_login(url) else rest
-    return f"{scheme}{slashes}{rest}".partition("?")[0]
+    scheme, slashes, _ = url.partition("://")
+    if has_login(url):
+        url = f"{scheme}{slashes}" * bool(slashes) + url.rpartition("@")[2]
+    return url.partition("?")[0]
 
 
 def has_login(url: str) -> bool:
     """Whether a user or a password is in it; one with a slash in it makes the port none."""
-    rest = url.partition("://")[2]
+    _, slashes, rest = url.partition("://")
     with suppress(ValueError):
         _ = urlsplit(f"http://{rest}").port
-        return "@" in re.split("[/?#]", rest)[0]
+        return "@" in (re.split("[/?#]", rest)[0] if slashes else url)
     return "@" in rest
 
 

@@ -27,6 +27,10 @@ WRONG = {
     "https://api.openai.com/v1/chat/completions": "https://api.openai.com/v1",
     "http://h/d/completions?api-version=1": "http://h/d with the same query",
     "htp://me:hidden@h/v1?key=hidden": "http://h/v1",
+    "me:hidden@models.test/v1": "https://models.test/v1",
+    "https//me:hidden@models.test/v1": "https://models.test/v1",
+    "http:/me:hid/hidden@h/v1": "http://h/v1",
+    "htp://me:a/hidden@h/v1": "http://h/v1",
 }
 
 

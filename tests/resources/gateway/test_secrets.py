@@ -72,7 +72,8 @@ def test_a_key_in_an_entry_is_refused_and_not_repeated(said: dict[str, Any], fix
     "variable", ["OPENAI_API_KEY", "my_key_2", "AZURE_OPENAI_API_KEY_EUROPE1", "HF_TOKEN"]
 )
 def test_the_names_of_variables_are_no_secrets(variable: str) -> None:
-    NamedModel(name="m", key_env=variable, headers={"api-key": variable}, parameters={"max_tokens": 5})
+    beside = {"max_tokens": 5, "stop": ["Bearer of bad news", "Basic instructions"], "user": "sk-8"}
+    NamedModel(name="m", key_env=variable, headers={"api-key": variable}, parameters=beside)
 
 
 @pytest.mark.parametrize(
