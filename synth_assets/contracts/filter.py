@@ -114,8 +114,6 @@ class Filter(Section):
     @model_validator(mode="after")
     def _possible(self) -> Filter:
         for bound in BOUNDS:
-            if not math.isfinite(getattr(self, bound) or 0):
-                raise ValueError(f"{bound} is a number: leave it out where there is no bound")
             self._reachable(bound)
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(f"at_least {self.at_least} is above at_most {self.at_most}: no row could pass")
