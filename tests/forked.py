@@ -7,11 +7,13 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 
 class Forked:
@@ -106,3 +108,18 @@ def exit_code(call: Callable[[], Any]) -> int:
     with suppress(OSError, ValueError):
         sys.stdout.flush()
     return code or 0
+
+
+def still_there(processes: Iterable[psutil.Process], seconds: float = 60) -> list[psutil.Process]:
+    """Those that have not ended after this time. One that nobody has asked how it ended (a zombie) has."""
+    left, end = list(processes), time.monotonic() + seconds
+    while (left := [each for each in left if not _has_ended(each)]) and time.monotonic() < end:
+        time.sleep(0.05)
+    return left
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

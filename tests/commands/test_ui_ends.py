@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.forked import still_there
+
 # what it starts in the place of Dagster: a process that starts another, and neither heeds SIGTERM
 LEADER = """
 import sys
@@ -35,5 +37,4 @@ def test_nothing_is_left_of_what_it_started(told: signal.Signals, tmp_path: Path
     assert len(started) >= 3
     leader.send_signal(told)
     assert leader.wait(timeout=60) == (-told if told == signal.SIGKILL else 0)
-    _, left = psutil.wait_procs(started, timeout=60)
-    assert left == []
+    assert still_there(started) == []

@@ -14,6 +14,7 @@ import pytest
 from synth_assets.core.asking import Result
 from synth_assets.resources.sandbox import confined
 from synth_assets.resources.sandbox.python import REASONS, layers, run_many, run_python
+from tests.forked import still_there
 
 HONEST = "print(sum(int(n) for n in '1 2 3'.split()))"
 
@@ -206,5 +207,4 @@ def test_a_program_does_not_outlive_who_started_it() -> None:
         while not (inside := here.children()) or filters(str(inside[0].pid)) == filters("self"):
             time.sleep(0.02)
         started.kill()
-    _, left = psutil.wait_procs(inside, timeout=20)
-    assert left == []
+    assert still_there(inside) == []
