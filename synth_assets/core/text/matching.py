@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 SECONDS = 1.0  # of processor time, of one text: on a busy machine no row is lost
 MEMORY_MIB = 2048
+BATCH = 256  # texts that are looked at before what came of them is told
 FOUND = {ord("1"): True, ord("0"): False, ord("?"): None}
 # In a process of its own: the pattern on each text, and a sign that says what came of it.
 WORKER = """
@@ -19,21 +20,25 @@ def too_long(*_):
     raise TimeoutError
 
 signal.signal(signal.SIGVTALRM, too_long)
-seconds, mib = float(sys.argv[1]), int(sys.argv[2])
+seconds, mib, batch = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 pattern, texts = json.load(sys.stdin)
 matches = re.compile(pattern).fullmatch
 try:
     resource.setrlimit(resource.RLIMIT_AS, (mib * 2**20,) * 2)
 except ValueError:  # macOS knows the limit, and refuses to set it
     pass
-for text in texts:
+
+def signs(texts):
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
-        sign = b"0" if matches(text) is None else b"1"
+        found = bytes([49 if matches(text) else 48 for text in texts])
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        return found
     except (TimeoutError, MemoryError):
-        sign = b"?"
-    os.write(1, sign)
+        return b"?" if len(texts) == 1 else b"".join(signs([text]) for text in texts)
+
+for start in range(0, len(texts), batch):
+    os.write(1, signs(texts[start : start + batch]))
 """
 
 
@@ -41,10 +46,12 @@ def whole_matches(pattern: str, texts: Sequence[str], seconds: float = SECONDS) 
     """(n,) whether the whole text matches; None where that was not found out in `seconds`, or in 2 GiB."""
     found: list[bool | None] = []
     command = [sys.executable, "-I", "-S", "-c", WORKER, str(seconds), str(MEMORY_MIB)]
+    batch = BATCH
     while len(found) < len(texts):
         given = json.dumps([pattern, list(texts[len(found) :])]).encode()
-        said = subprocess.run(command, input=given, capture_output=True, check=False).stdout
-        found += [FOUND[sign] for sign in said]
-        if len(found) < len(texts):  # the system ended it, over this text
-            found.append(None)
+        done = subprocess.run([*command, str(batch)], input=given, capture_output=True, check=False)
+        found += [FOUND[sign] for sign in done.stdout]
+        if len(found) < len(texts):  # the system ended it, over a text of this batch
+            found += [None] if batch == 1 else []
+            batch = 1
     return found
