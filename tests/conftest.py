@@ -70,6 +70,8 @@ filters:
 minimum_yield: 0.0
 schedule: "0 2 * * *"
 """
+# in the place of its `rows: 6`, where no student is the point
+QUICK = "rows: 6\nmetrics: {student: false, diversity: false, privacy: false, faithfulness: false}"
 
 
 # files, longest first

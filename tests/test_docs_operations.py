@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from synth_assets.cli import _parser, main
+from tests.conftest import QUICK
 from tests.endpoint import Endpoint
 from tests.test_docs import examples
 
@@ -26,8 +27,9 @@ COMPOSE, JOB = map(yaml.safe_load, examples("yaml", PAGE))
 
 
 @pytest.fixture
-def installed(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def installed(project: Path, edit, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project with a `synth` of its own and a file of keys, as the examples have it."""
+    edit("rows: 6", QUICK)
     synth = project / ".venv" / "bin" / "synth"
     synth.parent.mkdir(parents=True)
     root = Path(__file__).parents[1]

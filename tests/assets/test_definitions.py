@@ -18,6 +18,7 @@ from synth_assets.assets.factory import key
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from tests.assets.test_round import ROUND
+from tests.conftest import QUICK
 from tests.endpoint import Endpoint
 
 THEIRS = """
@@ -55,8 +56,9 @@ def dagster(project: Path, *arguments: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_round_is_made_beside_the_assets_of_others(project: Path, endpoint: Endpoint) -> None:
+def test_a_round_is_made_beside_the_assets_of_others(project: Path, endpoint: Endpoint, edit) -> None:
     """Who have a module `resources`, an IO manager, an executor and a group of the same name."""
+    edit("rows: 6", QUICK)
     (project / "resources.py").write_text(THEIRS, encoding="utf-8")
     (project / "project.py").write_text(PROJECT, encoding="utf-8")
     tags = json.dumps({"dagster/partition": ROUND})

@@ -17,11 +17,11 @@ import pytest
 from synth_assets.assets.dagster_internals import compute_logs
 from synth_assets.resources.call_log.log import CallLog
 from tests.assets.test_round import ROUND
+from tests.conftest import QUICK
 from tests.endpoint import Endpoint
 from tests.forked import Forked, command
 
 ROOT = Path(__file__).parents[2]
-QUICK = "rows: 6\nmetrics: {student: false, diversity: false, privacy: false, faithfulness: false}"
 RUN = [sys.executable, "-m", "synth_assets.cli", "run", "reviews", "--round", ROUND]
 
 
