@@ -6,6 +6,7 @@ A label's score is the log-probability mass of the tokens that can only begin it
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import exp, log
@@ -30,7 +31,8 @@ NO_LABEL = "the answer is no label"
 NO_ANSWER = "the call has no answer"
 FIXES = {
     NO_TOKEN: "Write `parameters: {logprobs: null}` into its entry in models.yaml: answers then are votes",
-    NO_LABEL: "Write verbalizers that it answers with, or take another annotator",
+    NO_LABEL: "Let it say more (`annotator: {max_tokens: 20}`), write verbalizers that it answers with, or "
+    "take another annotator",
     NO_ANSWER: "`synth sql --query failed_calls` has the reasons",
 }
 
@@ -84,7 +86,7 @@ def why_unread(answers: Sequence[Answer], words: Mapping[str, str]) -> str:
 def _why(answer: Answer, words: Mapping[str, str]) -> str:
     if answer.outcome not in ("ok", "truncated"):
         return NO_ANSWER
-    return NO_TOKEN if answer.logprobs and _label(answer.text or "", words) else NO_LABEL
+    return NO_TOKEN if answer.logprobs and _vote(answer.text or "", words) else NO_LABEL
 
 
 def _messages(text: str, task: Task, shown: pd.DataFrame, api: str) -> list[Message]:
@@ -115,7 +117,7 @@ def read(answer: Answer, words: Mapping[str, str]) -> LabelLogprobs | None:
         return None
     top = answer.logprobs[0].top if answer.logprobs else {}
     if not top:
-        voted = _label(answer.text or "", words)
+        voted = _vote(answer.text or "", words)
         return None if voted is None else {y: 0.0 if y == voted else -20.0 for y in words}
     mass: dict[str, float] = {}
     for token, logprob in top.items():
@@ -128,9 +130,23 @@ def read(answer: Answer, words: Mapping[str, str]) -> LabelLogprobs | None:
     return {y: log(mass[y]) if y in mass else least for y in words}
 
 
+def _vote(text: str, words: Mapping[str, str]) -> str | None:
+    """The label that an answer begins with, or the only one that it names: "**Negative**", "Intent: lost"."""
+    said, named = f" {_plain(text)} ", []
+    for label, word in words.items():
+        if f" {_plain(word)} " in said and f" not {_plain(word)} " not in said:
+            named.append(label)
+    return _label(text, words) or (named[0] if len(named) == 1 else None)
+
+
+def _plain(text: str) -> str:
+    """Small letters, and a blank for all that is neither a letter nor a digit."""
+    return re.sub(r"[\W_]+", " ", text.casefold()).strip()
+
+
 def _label(token: str, words: Mapping[str, str]) -> str | None:
     """The one label whose verbalizer begins with the token (or the token with it); None if not one."""
-    start = token.strip().casefold()
+    start = token.strip().lstrip("▁Ġ").casefold()  # signs of a blank, which some servers leave
     folded = {label: word.casefold() for label, word in words.items()}
     begun = [y for y, word in folded.items() if word.startswith(start) or start.startswith(word)]
     return begun[0] if start and len(begun) == 1 else None

@@ -110,15 +110,16 @@ def test_a_reasoning_model_generates_judges_and_labels(project: Path, endpoint: 
     edit("rows: 6", "rows: 6\nmodel: thinker\nannotator: {k: 4, max_tokens: 20}\nmetrics: {model_alone: 2}")
     edit("  duplicate: {}", "  judge: {at_least: 4, max_tokens: 30}\n  label_agreement: {}")
     edit("tone: [angry, calm, witty]", 'tone: {ask: "List {n} tones.", n: 2}')
-    names = ("OpenAI, limit", "OpenAI, temperature", "no log-probabilities", "Gemma's template")
+    names = ("OpenAI, limit", "OpenAI, temperature", "OpenAI, log-probabilities", "Gemma's template")
 
     def play(body: dict[str, Any]) -> Any:
         if answer := next(filter(None, (REFUSED[name](body) for name in names)), None):
             return answer
         asked = body["messages"][-1]["content"]
-        label = "negative" if "Sentiment:" in asked else "5" if "from 0 to 5" in asked else reviewer(body)
-        label = "- angry\n- calm" if asked.startswith("List") else label
-        return {"choices": [message(f"<think>- Is it positive, 1 or 2?\n- so</think>\n\n{label}")]}
+        label = "**Score (0-5):** 5" if "from 0 to 5" in asked else reviewer(body)
+        label = "Sentiment: **Negative**" if "Sentiment:" in asked else label
+        label = "Sure:\n1、angry\n2、calm" if asked.startswith("List") else label
+        return {"choices": [message(f"<thought>- Is it positive, 1 or 2?\n- so</thought>\n\n{label}")]}
 
     endpoint.play = play
     assert main(["run", "reviews", "--round", ROUND]) == 0

@@ -157,10 +157,16 @@ def test_an_answer_that_names_no_label_is_unknown() -> None:
     assert read(Said(None, "timed_out"), WORDS) is None
 
 
-def test_without_alternatives_the_answered_word_is_a_hard_vote() -> None:
-    found = read(Said(" Positive."), WORDS)
+SAID = (" Positive.", "pos", "**positive**", "Sentiment: positive", "Not negative, but positive")
+
+
+@pytest.mark.parametrize("text", SAID)
+def test_without_alternatives_the_answered_word_is_a_hard_vote(text: str) -> None:
+    found = read(Said(text), WORDS)
     assert found is not None
     assert max(found, key=found.__getitem__) == "positive"
+    for none in ("not positive", "either positive or negative"):
+        assert read(Said(none), WORDS) is None
 
 
 def test_labels_keep_their_source_and_former_value() -> None:

@@ -28,7 +28,8 @@ EQUATION = re.compile(  # of two numbers; neither the end nor the start of a lon
 )
 RATING = r"(-?\d+(?:\.\d+)?)"  # what a judge that was asked for a number has answered
 ALONE = re.compile(rf"\W*?{RATING}(?:\s*(?:/|out of)\s*\d+)?\W*")
-NAMED = re.compile(rf"(?:score|rating)\b[\W_]*?{RATING}", re.IGNORECASE)
+SCALE = r"(?:\s*[(（][^()（）]*[)）][\s*_]*[:：=])?"  # "(0-5):", before the number
+NAMED = re.compile(rf"(?:score|rating|评分|得分|打分)\b{SCALE}[\W_]*?{RATING}", re.IGNORECASE)
 
 
 class Annotation(NamedTuple):

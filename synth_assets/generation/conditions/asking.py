@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
 
 ROUNDS = 5  # times that a question is asked at most
-MARK = re.compile(r"(\s*)(?:[-*•–]|\(?\d+[.):]|[a-zA-Z]\))\s+(.*)")  # "- item", "3. item", "b) item"
+MARK = re.compile(  # "- item", "3. item", "b) item", "3、item"
+    r"(\s*)(?:(?:[-*•–—]|\(?\d+[.):]|[a-zA-Z]\))\s+|(?:[(（]?\d+[、．）]|[①-⑳])\s*)(.*)"
+)
 OF_LABEL = {"definition", "verbalizer"}
 TASK = {"role", "instruction", "text_type", "label_type", "definitions", "verbalizers"}
 
@@ -200,11 +202,11 @@ def parse_list(answer: str) -> list[str]:
     items = _json_items(answer)
     if items is None:
         lines = [line for line in answer.splitlines() if line.strip() and not line.lstrip().startswith("```")]
-        if marked := [found for line in lines if (found := MARK.fullmatch(line))]:
+        if marked := [found for line in lines if (found := MARK.fullmatch(line.replace("**", "")))]:
             least = min(len(found[1]) for found in marked)
             items = [found[2] for found in marked if len(found[1]) == least]
         elif len(lines) == 1:
-            items = re.split(r"\s*[,;]\s*(?:and\s+)?", re.sub(r"^[^,:]*:\s", "", lines[0]))
+            items = re.split(r"\s*[,;，、；]\s*(?:and\s+)?", re.sub(r"^[^,:，、：]*(?::\s|：)", "", lines[0]))
         else:
             items = [line for line in lines if not line.rstrip().endswith(":")]
     first: dict[str, str] = {}
@@ -218,6 +220,8 @@ def _json_items(answer: str) -> list[str] | None:
     import json
 
     body = re.sub(r"^\s*```\w*\s*|\s*```\s*$", "", answer).strip()
+    if found := re.search(r"^\s*(\[\s*\"[^\]]*\])\W*$", body, re.MULTILINE):  # with words before it
+        body = found[1]
     try:
         value = json.loads(body)
     except json.JSONDecodeError:

@@ -248,6 +248,10 @@ def test_passages_in_chinese_are_found_by_pairs_of_signs() -> None:
         ("Topics: rain, snow, and hail.", ["rain", "snow", "hail"]),
         ("Here they are:\nC\nC++\nC#\n", ["C", "C++", "C#"]),
         ('* "quoted"\n* \n', ["quoted"]),
+        ('Sure! Here:\n["angry", "calm"]\nEnjoy!', ["angry", "calm"]),
+        ("**1. angry**\n**2. calm**", ["angry", "calm"]),
+        ("好的：\n1、愤怒\n2、平静", ["愤怒", "平静"]),
+        ("语气：愤怒，平静、幽默", ["愤怒", "平静", "幽默"]),
         ("", []),
     ],
 )

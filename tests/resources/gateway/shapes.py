@@ -355,6 +355,12 @@ REFUSED = {
         *("feature", "temperature"),
     ),
     "no log-probabilities": Refused(400, _error("Logprobs is not enabled"), "feature", "logprobs"),
+    "OpenAI, log-probabilities": Refused(
+        403, _error("You are not allowed to request logprobs from this model"), "feature", "logprobs"
+    ),
+    "an old server, seed, as its own fault": Refused(
+        500, _error("generate() got an unexpected keyword argument 'seed'"), "feature", "seed"
+    ),
     "vLLM, fewer log-probabilities": Refused(
         400,
         _error("Requested sample logprobs of 20, which is greater than max allowed: 5"),
