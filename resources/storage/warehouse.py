@@ -217,7 +217,9 @@ def _nights(folder: Path) -> str:
     """What was found of each round when it was last looked at."""
     where = literal(f"{as_pattern(folder)}/*.json")
     columns = ", ".join(f"{name}: {literal(kind)}" for name, kind in COLUMNS.items())
-    return f"select * from read_json({where}, columns = {{{columns}}}, format = 'newline_delimited')"
+    # a file that is damaged has no line: the next look at its round writes it anew
+    options = f"columns = {{{columns}}}, format = 'newline_delimited', ignore_errors = true"
+    return f"select * from read_json({where}, {options})"
 
 
 def _json_of(stages: Mapping[str, pa.Schema], stage: str, other: str) -> str:

@@ -44,9 +44,11 @@ def _damage(folder: Path, error: BaseException) -> UserError | None:
         return None
     for file, lost in ((file, lost) for pattern, lost in FILES.items() for file in folder.glob(pattern)):
         if not _is_whole(file):
+            aside = quote(str(folder / "damaged"))
             words = (
-                f"{file} is damaged. It is Dagster's, and holds no rows and no calls: move it away "
-                f"(`mv {quote(str(file))} {quote(f'{file}.damaged')}`) and run again. With it goes {lost}."
+                f"{file} is damaged. It is Dagster's, and holds no rows and no calls: stop `synth ui` if it "
+                f"runs, move the file away with those beside it (`mkdir -p {aside} && mv {quote(str(file))}* "
+                f"{aside}`), and run again. With it goes {lost}."
             )
             return UserError(words, "damaged")
     return None
