@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.text.cells import bare
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 BETTER = {"first": 1.0, "tie": 0.5, "second": 0.0}  # the verdict about the first text of a pair
 PAIR = ("first_id", "second_id", "better")
+RANDOM, CHOSEN = "random", "chosen"  # how a row was drawn; `chosen by` may say what chose it
 Line = tuple[int, list[str]]  # of a file, with the values that are there
 
 
@@ -53,9 +55,12 @@ def read_verdicts(file: str) -> dict[tuple[str, str], float]:
     return verdicts
 
 
-def _read(place: str, file: str, wanted: str, *columns: Sequence[str]) -> tuple[Sequence[str], list[Line]]:
-    """Of the `columns`, the first ones that a CSV file has, and their values, with the lines on which rows
-    begin. UserError says that `place` wants a file with the columns `wanted`."""
+def _read(
+    place: str, file: str, wanted: str, *columns: Sequence[str], more: Sequence[str] = ()
+) -> tuple[Sequence[str], list[Line]]:
+    """Of the `columns`, the first ones that a CSV file has, and their values and those of `more` (empty where
+    it lacks them), with the lines on which rows begin. UserError says that `place` wants a file with the
+    columns `wanted`."""
     lines: list[Line] = []
     try:
         with Path(file).open(encoding="utf-8-sig", newline="") as opened:
@@ -66,7 +71,8 @@ def _read(place: str, file: str, wanted: str, *columns: Sequence[str]) -> tuple[
                 if None in row:
                     why = "more values than columns: put what has a comma into quotes"
                     raise UserError(f"{place}:{begin}: {why}.")
-                lines.append((begin, [bare((row[name] or "").strip()).strip() for name in read or ()]))
+                names = [*(read or ()), *more]
+                lines.append((begin, [bare((row.get(name) or "").strip()).strip() for name in names]))
                 begin = rows.line_num + 1
     except FileNotFoundError as error:
         raise UserError(f"{place}: there is no such file: write a CSV file with {wanted}.") from error
@@ -79,6 +85,13 @@ def _read(place: str, file: str, wanted: str, *columns: Sequence[str]) -> tuple[
     return read, lines
 
 
+class Draw(NamedTuple):
+    """How a row came to be labelled: only one that was drawn at random measures."""
+
+    how: str = CHOSEN
+    probability: float | None = None  # of being drawn, of a random one
+
+
 @dataclass(frozen=True)
 class HumanLabels:
     """Labels of a file, by the row's `row_id` or by its `text`."""
@@ -86,10 +99,25 @@ class HumanLabels:
     file: str
     column: str
     labels: Mapping[str, str]
+    draws: Mapping[str, Draw]
     lines: Mapping[str, int]
 
+    @property
+    def random(self) -> int:
+        """How many labels are of rows that were drawn at random."""
+        return sum(draw.how == RANDOM for draw in self.draws.values())
+
     def of(self, rows: pd.DataFrame) -> list[str | None]:
+        """A label or None for each row."""
         return [self.labels.get(value.strip()) for value in rows[self.column]]
+
+    def columns(self, rows: pd.DataFrame) -> dict[str, list[Any]]:
+        """How each of the rows was drawn, and how likely; None for those without a label."""
+        drawn = [self.draws.get(value.strip(), Draw("")) for value in rows[self.column]]
+        return {
+            "human_draw": [draw.how or None for draw in drawn],
+            "human_probability": [draw.probability for draw in drawn],
+        }
 
     def beyond(self, values: Collection[str]) -> list[str]:
         """What it labels that is not among these."""
@@ -110,23 +138,51 @@ class HumanLabels:
 
 
 def read_human(file: str, labels: Sequence[str]) -> HumanLabels:
-    """A CSV file with `row_id` or `text`, and `label`; a line whose label is empty is not labelled yet.
-    UserError names file, line and what is wrong."""
+    """A CSV file with `row_id` or `text`, and `label`; a line whose label is empty is not labelled yet. Of a
+    row with several lines, the label that most of them say. `draw` and `probability` may say how the row was
+    drawn: without them it counts as chosen. UserError names file, line and what is wrong."""
     place = f"labelled.human {file}"
-    wanted = "row_id (or text) and label"
-    (column, _), rows = _read(place, file, wanted, ("row_id", "label"), ("text", "label"))
-    label_of, lines = dict[str, str](), dict[str, int]()
-    for line, (value, label) in rows:
+    ways, more = (("row_id", "label"), ("text", "label")), ("draw", "probability")
+    (column, _), rows = _read(place, file, "row_id (or text) and label", *ways, more=more)
+    said, draws, lines = dict[str, Counter[str]](), dict[str, Draw](), dict[str, int]()
+    for line, (value, label, draw, probability) in rows:
         if not label:
             continue
         if not value:
             raise UserError(f"{place}:{line}: {label} is the label of no row: write the row's {column}.")
         if label not in labels:
             raise unknown("label", label, labels, f"{place}:{line}")
-        if label_of.setdefault(value, label) != label:
-            raise UserError(
-                f"{place}:{line}: {value[:60]!r} is {label}, and {label_of[value]} in line {lines[value]}: "
-                "a row has one label, take one of the lines out."
-            )
-        lines.setdefault(value, line)
-    return HumanLabels(file, column, label_of, lines)
+        said.setdefault(value, Counter())[label] += 1
+        drawn = _draw(f"{place}:{line}", draw, probability)
+        draws[value] = max(draws.get(value, drawn), drawn, key=lambda d: d.probability or 0)
+        lines[value] = line
+    label_of = {value: _majority(f"{place}:{lines[value]}", value, each) for value, each in said.items()}
+    return HumanLabels(file, column, label_of, draws, lines)
+
+
+def _draw(place: str, how: str, probability: str) -> Draw:
+    """What the line at `place` says of it. UserError where a random row lacks its probability."""
+    if how != RANDOM:
+        if how and how != CHOSEN and not how.startswith(f"{CHOSEN} by "):
+            raise unknown("draw", how, (RANDOM, CHOSEN, f"{CHOSEN} by ..."), place)
+        return Draw(how or CHOSEN)
+    try:
+        likely = float(probability)
+    except ValueError:
+        likely = 0.0
+    if not 0 < likely <= 1:
+        raise UserError(
+            f"{place}: {probability or 'nothing'} is the probability of a row that was drawn at random: "
+            "write how many rows were drawn over how many there were, such as 0.1 (or chosen as its draw)."
+        )
+    return Draw(RANDOM, likely)
+
+
+def _majority(place: str, value: str, said: Counter[str]) -> str:
+    (label, most), *others = said.most_common(2)
+    if others and others[0][1] == most:
+        raise UserError(
+            f"{place}: {value[:60]!r} is {label}, and as often {others[0][0]}: let one more person decide, "
+            "or take one of its lines out."
+        )
+    return label

@@ -211,7 +211,7 @@ def _encoder(recipe: Recipe) -> Said:
 def _of_people(recipe: Recipe) -> Said:
     if recipe.labelled.human:
         people = read_human(recipe.labelled.human, recipe.labels)
-        yield "human", f"{len(people.labels):,} labels in {people.file}"
+        yield "human", f"{len(people.labels):,} labels in {people.file}, {people.random:,} drawn at random"
 
 
 def _of_judge(recipe: Recipe) -> Said:

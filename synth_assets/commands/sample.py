@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from synth_assets.annotation.people import BETTER, pairs_to_judge
+from synth_assets.annotation.people import BETTER, CHOSEN, RANDOM, pairs_to_judge
 from synth_assets.commands.options import add_round, recipe_named
 from synth_assets.core.errors import UserError
 from synth_assets.core.text.cells import guarded
@@ -18,15 +18,37 @@ from synth_assets.stages.metrics import last_measured
 from synth_assets.stages.run import Run
 
 
-def sample_rows(run: Run, n: int, to: Path) -> Iterator[str]:
-    """Writes `n` of the round's rows (all, where there are fewer), drawn at random; what to do with them."""
-    rows = run.read("filtered", {"round": run.round})
-    ids = select_random(list(rows["row_id"]), n, run.recipe.seed, "faithfulness")
-    drawn = rows.set_index("row_id").loc[ids].reset_index()[["row_id", "text"]]
-    drawn.map(guarded).assign(label="").to_csv(to, index=False)
-    yield f"{len(ids):,} of {len(rows):,} rows of {run.round} are in {to}. Fill in their labels, and"
-    yield f"add to the recipe:\n    labelled: {{human: {to}}}"
-    yield "They override all other labels, and correct what the metrics say of the rest."
+def sample_rows(run: Run, n: int, least_sure: int, to: Path) -> Iterator[str]:
+    """Writes `n` of the round's rows (all, where there are fewer), drawn at random, and of the others those
+    whose label is least sure; what to do with them."""
+    rows, recipe = run.read("filtered", {"round": run.round}), run.recipe
+    ids = select_random(list(rows["row_id"]), n, recipe.seed, "faithfulness")
+    chosen = _least_sure(run, least_sure, ids) if least_sure else []
+    drawn = rows.set_index("row_id").loc[[*ids, *chosen]].reset_index()[["row_id", "text"]]
+    how = [RANDOM] * len(ids) + [f"{CHOSEN} by confidence"] * len(chosen)
+    likely = [f"{len(ids) / len(rows):.6g}"] * len(ids) + [""] * len(chosen)
+    drawn.map(guarded).assign(label="", draw=how, probability=likely).to_csv(to, index=False)
+    yield f"{len(drawn):,} of {len(rows):,} rows of {run.round} are in {to}. Fill in their labels, and"
+    if before := recipe.labelled.human:
+        yield f"add the lines of {before} that are to stay (one without a draw counts as chosen). Then"
+    yield f"write into the recipe:\n    labelled: {{human: {to}}}"
+    yield "They override all other labels."
+    if ids:
+        yield f"The {len(ids):,} drawn at random correct what the metrics say of the rest: label all of them."
+    if chosen:
+        yield f"The {len(chosen):,} chosen measure nothing."
+
+
+def _least_sure(run: Run, n: int, but: Collection[str]) -> list[str]:
+    """Rows whose label has the least confidence, of those that no person has labelled."""
+    rows = run.read("labelled", {"round": run.round}, columns=["row_id", "label_source", "confidence"])
+    if rows["confidence"].isna().all():
+        raise UserError(
+            f"{run.recipe.name}: no label of {run.round} has a confidence: write another way to label into "
+            "the recipe (`labelled: {by: label_agreement}` with that filter, say), and make the round again."
+        )
+    rows = rows[rows["label_source"].ne("human") & ~rows["row_id"].isin(but)].dropna(subset=["confidence"])
+    return list(rows.sort_values(["confidence", "row_id"])["row_id"][:n])
 
 
 def sample_pairs(run: Run, n: int, to: Path) -> Iterator[str]:
@@ -48,9 +70,15 @@ def sample_pairs(run: Run, n: int, to: Path) -> Iterator[str]:
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name")
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("-n", type=int, metavar="ROWS")
-    size.add_argument("--width", type=float, default=0.1, help="of the interval of the share of right ones")
-    parser.add_argument(
+    size.add_argument("-n", type=int, metavar="ROWS", help="so many, drawn at random: these measure")
+    size.add_argument(
+        "--width", type=float, help="as many as an interval of the share of right ones takes, 0.1 by default"
+    )
+    of = parser.add_mutually_exclusive_group()
+    of.add_argument(
+        "--least-sure", type=int, metavar="ROWS", help="so many whose label is least sure, for labels alone"
+    )
+    of.add_argument(
         "--pairs", action="store_true", help="pairs that the judge compares, for people: metrics.judge.people"
     )
     add_round(parser)
@@ -65,14 +93,23 @@ def command(options: argparse.Namespace) -> None:
         raise UserError(f"{options.to} exists: people may have filled in some of it. Choose another name.")
     if not options.to.absolute().parent.is_dir():
         raise UserError(f"--to {options.to}: there is no folder {options.to.parent}.")
-    if options.n is None and not 0 < options.width < 1:
-        raise UserError(f"--width {options.width}: it is between 0 and 1.")
-    if options.n is not None and options.n < 1:
-        raise UserError(f"-n {options.n}: people are shown one row or more.")
+    n, least_sure, width = options.n, options.least_sure, options.width
+    if width is None and n is None and least_sure is None:
+        width = 0.1
+    if width is not None and not 0 < width < 1:
+        raise UserError(f"--width {width}: it is between 0 and 1.")
+    for name, rows in {"-n": n, "--least-sure": least_sure}.items():
+        if rows is not None and rows < 1:
+            raise UserError(f"{name} {rows}: people are shown one row or more.")
     round_ = latest_round(recipe, "filtered", options.round)
-    n = sample_size(options.width) if options.n is None else options.n
+    n = sample_size(width) if width is not None else n or 0
     run = Run(recipe, home.lake(), home.encoder(), round_)
-    for line in (sample_pairs if options.pairs else sample_rows)(run, n, options.to):
+    told = (
+        sample_pairs(run, n, options.to)
+        if options.pairs
+        else sample_rows(run, n, least_sure or 0, options.to)
+    )
+    for line in told:
         print(line)
-    if options.n is None:
-        print(f"An interval of width {options.width:g} takes {n:,}.")
+    if width is not None:
+        print(f"An interval of width {width:g} takes {n:,}.")

@@ -54,7 +54,8 @@ class Labelling(Section):
     by: str = ""
     """The way to label."""
     human: str | None = None
-    """CSV file of labels by people, which override all: row_id or text, label."""
+    """CSV file of labels by people, which override all: row_id or text, label; draw and probability say which
+    rows were drawn at random, and only those measure."""
 
     @property
     def place(self) -> str:

@@ -49,11 +49,16 @@ def pairs(
     return [(places[a], places[b]) for a, b in both]
 
 
-def kappa(rows: Sequence[tuple[int, int]], power: int | None = None) -> Measured:
+def kappa(
+    rows: Sequence[tuple[int, int]], power: int | None = None, weights: Sequence[float] | None = None
+) -> Measured:
     """Cohen's kappa of pairs of classes. With a power the classes are levels in their order, and two labels
-    disagree by the distance of their levels to that power (1 linear, 2 quadratic: Cohen 1968)."""
+    disagree by the distance of their levels to that power (1 linear, 2 quadratic: Cohen 1968). `weights`:
+    for how many each row stands, where some were likelier drawn than others."""
 
     def statistic(cells: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        if weights is not None:
+            cells, counts = cells[:, :2], counts * cells[:, 2]
         first, second = one_hot(cells)
         levels = np.arange(first.shape[1])
         apart = np.abs(levels[:, None] - levels) ** (power or 1) if power else levels[:, None] != levels
@@ -62,7 +67,8 @@ def kappa(rows: Sequence[tuple[int, int]], power: int | None = None) -> Measured
         out = np.full(len(counts), np.nan)
         return 1 - np.divide(seen * counts.sum(axis=1), chance, out=out, where=chance > 0)
 
-    return bootstrap(rows, statistic, ONE_CLASS)
+    table = rows if weights is None else [(*ab, w) for ab, w in zip(rows, weights, strict=True)]
+    return bootstrap(table, statistic, ONE_CLASS)
 
 
 def by_order(
@@ -99,27 +105,34 @@ def ppi_mean(
     rest: Sequence[float],
     least: float = -math.inf,
     most: float = math.inf,
+    weights: Sequence[float] | None = None,
 ) -> Measured:
     """Prediction-powered mean (Angelopoulos et al. 2023): what a judge says of many rows, corrected by
     what people say of some. `people` and `judge` are of the same rows, `rest` is the judge's of all others.
 
     The judge counts by a power between 0 and 1 (PPI++, Angelopoulos, Duchi & Zrnic 2023), the less the worse
     it is and the fewer other rows it has seen: the mean has no bias however wrong it is, and its interval is
-    about as wide as that of people alone at the most.
+    about as wide as that of people alone at the most. The rows of people are a random sample of all;
+    `weights`, one over how likely each was drawn, where that differs (Hájek 1971).
     """
     n = len(people)
     if n == 0:
         return unknown("people have judged no row")
     said, judged, others = (np.asarray(rows, dtype=float) for rows in (people, judge, rest))
-    power = _power(said, judged, others)
-    gain = power * (others.mean() - judged.mean()) if power else 0.0
-    value = min(most, max(least, float(said.mean() + gain)))
+    if weights is None:
+        share, power = np.full(n, 1 / n), _power(said, judged, others)
+    else:  # the other rows are no fair picture of all rows, but together with those of people they are all
+        share, others = np.asarray(weights) / sum(weights), np.concatenate([judged, others])
+        power = _weighted_power(said, judged, share)
+    left = said - power * judged
+    mean = float(np.average(left, weights=weights)) + (power * float(others.mean()) if power else 0.0)
+    value = min(most, max(least, mean))
     if n == 1:
         return Measured(value, n=n, why=ONE_ROW)
-    left = said - power * judged
     if np.ptp(left) < 1e-12:
         return Measured(value, n=n, why="people say the same of all rows: no interval")
-    variance = left.var(ddof=1) / n + (power**2 * others.var(ddof=1) / len(others) if power else 0.0)
+    variance = n / (n - 1) * float((share**2) @ (left - share @ left) ** 2)
+    variance += power**2 * others.var(ddof=1) / len(others) if power else 0.0
     return with_error(value, math.sqrt(variance), n, least, most)
 
 
@@ -129,3 +142,9 @@ def _power(people: np.ndarray, judge: np.ndarray, rest: np.ndarray) -> float:
         return 0.0
     spread = (1 + len(people) / len(rest)) * float(np.concatenate([judge, rest]).var(ddof=1))
     return min(1.0, max(0.0, float(np.cov(people, judge)[0, 1]) / spread)) if spread else 0.0
+
+
+def _weighted_power(people: np.ndarray, judge: np.ndarray, share: np.ndarray) -> float:
+    apart = judge - share @ judge
+    spread = float(share @ apart**2)
+    return min(1.0, max(0.0, float(share @ (apart * people)) / spread)) if spread else 0.0

@@ -87,7 +87,7 @@ def _seeds(recipe: Recipe, said: Said) -> Any:
 
 def _labelled(recipe: Recipe, said: Said) -> Any:
     human = recipe.labelled.human
-    part = [said["labelled"], fingerprint(human)] if human else said["labelled"]
+    part = [said["labelled"], fingerprint(human), "draw/1"] if human else said["labelled"]
     return _plugged(part, type(recipe.labelled))
 
 

@@ -139,8 +139,8 @@ def _set(name: str) -> str:
 def _trust(metrics: Mapping[str, Values]) -> Section:
     """Whether labels are right, and what rows have in common with real ones."""
     truths = {n: f"{n.removeprefix('truth_').replace('_', ' ')}, against what is right" for n in metrics}
-    people = "People labelled some: the share of all labels is that of right ones, corrected by them."
-    more = [people] if "kappa" in metrics else []
+    people = "People labelled a random sample: the share of labels is that of right ones, corrected by them."
+    more = [people] if metrics.get("kappa", {}).get("filtered", NOTHING)[0] is not None else []
     return Section.of("trust", _listed(["", "rows"], metrics, truths | TRUST), *more)
 
 

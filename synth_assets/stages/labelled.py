@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from synth_assets.annotation import annotators
-from synth_assets.annotation.people import read_human
+from synth_assets.annotation.people import HumanLabels, read_human
 from synth_assets.core.errors import NotInstalled
 from synth_assets.core.text.pairs import both
 from synth_assets.recipe.recipe import Recipe
@@ -20,7 +20,10 @@ from synth_assets.stages.stage import ANSWERED, Chart, Made, Markdown, Stage, Ta
 def compute(run: Run, filtered: Table, seeds: Table | None = None) -> Made:
     """Labels with source, former value and confidence."""
     way = run.recipe.labelled
-    rows = _enhanced(run, filtered, seeds, _said_by_people(run, filtered))
+    people = _people(run, filtered)
+    rows = _enhanced(run, filtered, seeds, people.of(filtered) if people else ())
+    if people:
+        rows = rows.assign(**people.columns(filtered))
     unknown = int(rows["confidence"].isna().sum())
     if way.by != "condition" and 2 * unknown > len(rows):
         run.warn(
@@ -67,14 +70,14 @@ def with_target(recipe: Recipe, rows: Table) -> Table:
     return rows.assign(**{target.columns[0]: values})
 
 
-def _said_by_people(run: Run, rows: Table) -> Sequence[str | None]:
-    """A label or None for each row. The file is for all rounds: what it labels is a row of one of them."""
+def _people(run: Run, rows: Table) -> HumanLabels | None:
+    """What people said. The file is for all rounds: what it labels is a row of one of them."""
     if run.recipe.labelled.human is None:
-        return []
+        return None
     human = read_human(run.recipe.labelled.human, run.recipe.labels)
     if human.beyond(rows[human.column]):
         human.refuse(set(run.of_all("generations", human.column).dropna()))
-    return human.of(rows)
+    return human
 
 
 def _numbers(rows: Table) -> dict[str, Any]:

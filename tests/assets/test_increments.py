@@ -336,7 +336,13 @@ LINES = [
     Line(
         "label enhancement", "rows: 6", "rows: 6\nlabelled: {by: label_agreement}", {}, "labelled", free=True
     ),
-    Line("labels by people", "rows: 6", "rows: 6\nlabelled: {human: people.csv}", {}, "labelled"),
+    Line(
+        "labels by people, or how their rows were drawn",
+        "rows: 6",
+        "rows: 6\nlabelled: {human: people.csv}",
+        {},
+        "labelled",
+    ),
     Line("the encoder", "rows: 6", "rows: 6\nencoder: ./none", {}, "labelled, weighted, metrics", free=True),
     Line("the student", "model_alone: 3", "model_alone: 3, student: false", {}, "metrics", free=True),
     Line("an evaluation", "model_alone: 3", "model_alone: 4", every(1, "label"), "metrics"),

@@ -21,7 +21,7 @@ from synth_assets.evaluation.faithfulness import (
     sample_size,
 )
 from synth_assets.evaluation.resampling import bootstrap_mean
-from synth_assets.evaluation.round import faithfulness, right_share
+from synth_assets.evaluation.round import by_people, faithfulness, right_share
 from synth_assets.evaluation.usefulness import TrainingSet, predicted
 
 TRIALS = 2000
@@ -106,6 +106,36 @@ def test_the_share_of_right_labels_by_few_people_is_covered_near_one_too() -> No
         found.append(right_share(list(agrees), dict(enumerate(truth[:20]))))
     assert covers(iter(found), 0.95) == pytest.approx(0.95, abs=0.03)
     assert np.mean([m.value for m in found]) == pytest.approx(0.95, abs=0.01)
+
+
+@pytest.mark.parametrize("unequal", [False, True])
+def test_people_who_are_asked_about_the_least_sure_rows_first_leave_the_interval_true(unequal: bool) -> None:
+    """A queue of 1,000 rows: people label the 100 least sure ones, and 100 that were drawn at random (of the
+    less sure half three times as many, where the draw is unequal)."""
+    random, found, shares, chosen = np.random.default_rng(0), [], [], []
+    for _ in range(200):
+        sure = random.random(1000)
+        right = random.random(1000) < 0.4 + 0.6 * sure
+        agrees = np.where(random.random(1000) < 0.8, right, ~right)
+        likely = np.where(sure < 0.5, 0.15, 0.05) if unequal else np.full(1000, 0.1)
+        drawn = random.random(1000) < likely
+        rows = pd.DataFrame({"former_label": "a", "label": np.where(right, "a", "b")})
+        rows["human_draw"] = np.select([drawn, sure <= np.sort(sure)[99]], ["random", "chosen"], "")
+        rows["human_probability"] = np.where(drawn, likely, np.nan)
+        found.append(right_share(agrees, *by_people(rows)))
+        shares.append(right.mean())
+        chosen.append(right[np.argsort(sure)[:100]].mean())
+    assert np.mean([m.low <= share <= m.high for m, share in zip(found, shares, strict=True)]) >= 0.93
+    assert np.mean([m.value for m in found]) == pytest.approx(0.7, abs=0.01)
+    assert np.mean(chosen) == pytest.approx(0.43, abs=0.01)
+
+
+def test_rows_that_stand_for_two_count_twice() -> None:
+    rows = [(0, 0), (0, 1), (1, 1), (1, 1), (0, 0), (1, 0)]
+    twice = kappa([*rows, *rows[:3]]).value
+    weighed = kappa(rows, weights=[2, 2, 2, 1, 1, 1])
+    assert weighed.value == pytest.approx(twice)
+    assert weighed.low < twice < weighed.high
 
 
 def test_a_good_judge_narrows_the_interval_of_a_few_people() -> None:

@@ -234,8 +234,12 @@ def test_people_label_a_sample_and_correct_what_is_said_of_the_rest(
     assert main(["sample", "reviews", "--to", "nowhere/people.csv"]) == 2
     assert "there is no folder nowhere" in capsys.readouterr().err
     assert main(["sample", "reviews", "-n", "0", "--to", "none.csv"]) == 2
+    assert main(["sample", "reviews", "--least-sure", "4", "--to", "none.csv"]) == 2
+    assert "reviews: no label of 2026-11-19 has a confidence" in capsys.readouterr().err
     assert not Path("none.csv").exists()
     rows = pd.read_csv("people.csv")
+    assert {*rows["draw"]} == {"random"}
+    assert {*rows["probability"]} == {12 / 40}
     rows["label"] = ["negative" if "dull" in text else "positive" for text in rows["text"]]
     rows.loc[0, "label"] = {"negative": "positive", "positive": "negative"}[rows.loc[0, "label"]]
     rows.to_csv("people.csv", index=False)
@@ -248,6 +252,8 @@ def test_people_label_a_sample_and_correct_what_is_said_of_the_rest(
     ((kappa, n),) = ask("select value, n from reviews.metrics where name = 'kappa'")
     assert 0 < kappa < 1  # one label in twelve is another
     assert n == 12
+    drawn = "select human_draw, human_probability, count(*) from reviews.labelled group by all"
+    assert set(ask(drawn)) >= {("random", 12 / 40, 12)}
 
 
 def test_entities_are_looked_up_in_the_evidence_that_the_recipe_names(

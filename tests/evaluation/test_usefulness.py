@@ -178,18 +178,42 @@ def test_correctness_by_condition_and_corrected_by_people() -> None:
         "tone=angry": 1.0,
         "tone=calm": 0.0,
     }
-    by_people = made.assign(former_label=made["label"], label_source="condition")
-    by_people.loc[by_people.index[:20], "label_source"] = "human"  # who find that every label is right
+    source = ["human"] * 20 + ["condition"] * 20  # people find that every label is right
+    by_people = made.assign(former_label=made["label"], label_source=source, human_probability=0.5)
+    by_people["human_draw"] = ["random"] * 20 + [None] * 20
     corrected = evaluation_round.faithfulness(by_people, seeds, [], encode).set_index(["name", "slice"])[
         "value"
     ]
     assert corrected["correctness", "filtered"] == 1.0
     assert corrected["kappa", "filtered"] == 1.0
     assert corrected["correctness", "label=good"] == 1.0
-    by_people["label_source"] = by_people["tone"].map({"angry": "human", "calm": "condition"})
+    by_people["human_draw"] = by_people["tone"].map({"angry": "random", "calm": "chosen"})
     found = evaluation_round.faithfulness(by_people, seeds, ["tone"], encode).set_index("slice")
     assert found.loc["tone=angry", "value"] == 1.0
-    assert found.loc["tone=calm", "reason"] == "people have judged no row"
+    assert "`synth sample NAME -n 100 --to FILE` draws some" in found.loc["tone=calm", "reason"]
+
+
+def test_rows_that_were_chosen_for_people_measure_nothing() -> None:
+    seeds = rows(20, split="demonstration")
+    made = rows(40, prefix="s")
+    made = made.assign(former_label=made["label"], label_source="condition")
+    alone = evaluation_round.faithfulness(made, seeds, [], encode)
+    chosen = made.assign(
+        label=made["label"].where(made.index >= 20, "bad"),
+        label_source=["human"] * 20 + ["condition"] * 20,
+        human_draw=["chosen by confidence"] * 20 + [None] * 20,
+        human_probability=None,
+    )
+    kappa, *others = evaluation_round.faithfulness(chosen, seeds, [], encode).to_dict("records")
+    assert (kappa["name"], kappa["n"]) == ("kappa", 0)
+    assert "no row of it that was drawn at random" in kappa["reason"]
+    assert [r["value"] for r in others] == list(alone["value"])
+    random = {"human_draw": "random", "human_probability": 0.1, "label_source": "human"}
+    drawn = [made.assign(**random).iloc[[30, 31]], made.iloc[20:30]]
+    few = pd.concat([made[:20], *drawn])
+    more = pd.concat([chosen[:20], *drawn])
+    a, b = (evaluation_round.faithfulness(either, seeds, [], encode) for either in (few, more))
+    pd.testing.assert_frame_equal(a, b)
 
 
 def test_rounds_that_repeat_themselves_show_as_less_varied() -> None:

@@ -371,6 +371,23 @@ def test_a_persons_label_overrides_all_and_counts_as_certain(tmp_path: Path) -> 
     assert list(found["former_label"]) == list(rows["label"])
 
 
+def test_a_file_of_labels_says_how_each_row_was_drawn(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(
+        "row_id,label,draw,probability\n"
+        "r1,positive,chosen by confidence,\nr1,negative,random,0.1\nr1,negative,chosen,\n"  # three people
+        "r2,positive\nr3,,random,0.1\n",
+        encoding="utf-8",
+    )
+    human = read_human(str(file), LABELS)
+    assert human.labels == {"r1": "negative", "r2": "positive"}
+    assert human.columns(pd.DataFrame({"row_id": ["r1", "r2", "r3"]})) == {
+        "human_draw": ["random", "chosen", None],
+        "human_probability": [0.1, None, None],
+    }
+    assert human.random == 1
+
+
 @pytest.mark.parametrize(
     ("written", "told"),
     [
@@ -378,7 +395,12 @@ def test_a_persons_label_overrides_all_and_counts_as_certain(tmp_path: Path) -> 
         ('row_id,label\n"r\n1",positive\nr2,bad\n', r"labels.csv:4: unknown label 'bad'"),
         (
             "row_id,label\nr1,positive\nr1,negative\n",
-            r"labels.csv:3: 'r1' is negative, and positive in line 2",
+            r"labels.csv:3: 'r1' is positive, and as often negative: let one more person decide",
+        ),
+        ("row_id,label,draw\nr1,positive,radom\n", r"csv:2: unknown draw 'radom'. Did you mean 'random'"),
+        (
+            'row_id,label,draw,probability\nr1,positive,random,"0,1"\n',
+            r"labels.csv:2: 0,1 is the probability of a row that was drawn at random: write how many rows",
         ),
         (
             "row_id,label\nrow_two,positive\n",
@@ -475,6 +497,12 @@ def test_a_round_labelled_by_three_models_and_a_person(
     assert ask(
         "select count(*) from reviews.weighted where round(label_probabilities.negative, 2) = 0.67"
     ) == [(11,)]
+    assert main(["sample", "reviews", "-n", "2", "--least-sure", "3", "--to", "people.csv"]) == 0
+    drawn = pd.read_csv("people.csv", dtype={"probability": str})
+    assert list(drawn["draw"]) == ["random"] * 2 + ["chosen by confidence"] * 3
+    assert list(drawn["probability"].dropna()) == ["0.166667"] * 2
+    assert drawn["row_id"].is_unique
+    assert row not in set(drawn["row_id"][2:])  # a person has said what it is
     metadata = latest("labelled")
     assert metadata["changed_labels"].value == sum(
         metadata[name].value for name in metadata if name.startswith("changed_by/")
