@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from synth_assets.core.asking import Message
@@ -36,6 +36,8 @@ SIGNS = re.compile(
     r"<\|(?:(?:start|end)_response|(?:begin|end)_of_solution|start|begin|end|return)\|>(?:assistant)?",
     re.IGNORECASE,
 )
+# the end of a turn, which a server that does not know the model leaves behind its answer
+TURN = re.compile(r"\s*(<\|(?:im_end|eot_id|eom_id|end|endoftext|end_of_text|return)\|>|<end_of_turn>)\s*\Z")
 # what some models put around an answer behind their thoughts: Hunyuan, ERNIE; GLM
 AROUND = re.compile(
     r"\s*(<(answer|response|output)>|<\|begin_of_box\|>)((?:(?!</\2>|<\|end_of_box\|>).)*)"
@@ -56,19 +58,25 @@ class Apart(NamedTuple):
 def apart(text: str, asked: Sequence[Message] | None = None) -> Apart:
     """Takes off the blocks that the text begins with, or all up to a lone end: the prompt templates of some
     models hold the beginning. A block inside the text is the author's own, and stays; so does one of OTHERS
-    whose tag the prompt (`asked`) has, or where the prompt is not known."""
-    prompt = "\n".join(message["content"] for message in asked or ())
+    whose tag the prompt (`asked`) has, or where the prompt is not known. Signs of the model that its server
+    left go too."""
     if asked is not None and (spoken := SPOKEN.match(text)):
         return Apart(text[spoken.end() :].lstrip(), (spoken[1] or spoken[2] or "").strip())
     if not MARKED.search(text):
         return Apart(text)
+    prompt = "\n".join(message["content"] for message in asked or ())
+    while asked is not None and (turn := TURN.search(text, len(text) - 40)) and turn[1] not in prompt:
+        text = text[: turn.start()]
     said = SIGNS.sub("", text).rstrip() if SIGNED.match(text) else text
-    others = [_named(name) for name in dict.fromkeys(NAMED.findall(said))]
-    others = [tags for tags in (*OTHERS, *others) if not re.search(tags[0], prompt, re.IGNORECASE)]
-    for begin, end in map(_compiled, (*TAGS, *(others if asked is not None else ()))):
+    names = [*dict.fromkeys(NAMED.findall(said))][:8]  # a model has one or two
+    others = (*OTHERS, *map(_named, names)) if asked is not None else ()
+    for tags in (*TAGS, *others):
+        begin, end = _compiled(tags)
         inside, ended, rest = _cut(said, end)
         leads = begin.match(inside.lstrip())
         if not leads and (begin.search(inside) or not ended):
+            continue
+        if tags not in TAGS and begin.search(prompt):
             continue
         thoughts = [begin.sub("", inside.strip(), count=1) if leads else inside]
         while ended and begin.match(rest.lstrip()):
@@ -86,7 +94,7 @@ def _named(name: str) -> tuple[str, str]:
     return rf"<{name}(?:\s[^<>]*)?>", rf"</{name}\s*>"
 
 
-@cache
+@lru_cache(maxsize=64)
 def _compiled(tags: tuple[str, str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
     begin, end = (re.compile(tag, re.IGNORECASE) for tag in tags)
     return begin, end

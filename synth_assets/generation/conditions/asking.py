@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
 
 ROUNDS = 5  # times that a question is asked at most
+SILENT = 2  # answers without a word (refused, all of it thoughts), after which no other is paid for
 MARK = re.compile(  # "- item", "3. item", "b) item", "3、item"
     r"(\s*)(?:(?:[-*•–—]|\(?\d+[.):]|[a-zA-Z]\))\s+|(?:[(（]?\d+[、．）]|[①-⑳])\s*)(.*)"
 )
@@ -33,6 +34,7 @@ class _Question:
     found: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)  # named, but taken by another question
     error: str | None = None  # why an answer gave nothing
+    silent: int = 0  # answers without a word
 
 
 class Asked(Listed):
@@ -156,15 +158,18 @@ def tree(
 def _ask(
     questions: Sequence[_Question], n: int, model: Completes, sampling: Mapping[str, Any], taken: set[str]
 ) -> None:
-    """Ask the questions that have fewer than `n` values, round by round. `taken`: all values, normalised."""
+    """Ask the questions that have fewer than `n` values, round by round; one that brings nothing but silence
+    is given up. `taken`: all values, normalised."""
     for turn in range(ROUNDS):
-        if not (open_ := [q for q in questions if len(q.found) < n]):
+        open_ = [q for q in questions if len(q.found) < n and (q.found or q.silent < SILENT)]
+        if not open_:
             return
         asked = [templates.chat(_told(q, n), "") for q in open_]
         answers = model.complete(asked, sampling, [f"{q.replicate}/{turn}" for q in open_])
         for question, answer in zip(open_, answers, strict=True):
             whole = -1 if answer.outcome == "truncated" else None  # the last value was cut off
             spoken = (answer.text or "") if answer.outcome in ("ok", "truncated") else ""
+            question.silent += not spoken.strip()
             values = parse_list(spoken)[:whole]
             if not values:
                 why = "no list in its answer" if answer.outcome == "ok" else answer.outcome

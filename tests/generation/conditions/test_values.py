@@ -307,7 +307,8 @@ def test_no_value_at_all_is_an_error_with_the_reason():
     with pytest.raises(UserError, match="no list in its answer"):
         ask("List 2.", 2, Model(lambda *_: ""), {}, "kinds")
     with pytest.raises(UserError, match=r"no value to 'List 2.' \(refused\)"):
-        ask("List 2.", 2, Model(lambda *_: "- rain", outcome="refused"), {}, "kinds")
+        ask("List 2.", 2, (model := Model(lambda *_: "- rain", outcome="refused")), {}, "kinds")
+    assert len(model.asked) == asking.SILENT
 
 
 QUESTION = "{{ path | join('>') }} beside {{ siblings | join('+') }}: {{ breadth }} parts."

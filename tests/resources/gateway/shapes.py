@@ -89,6 +89,7 @@ SHAPES = {
     "a list whose text holds the thoughts": Shape(
         message([{"type": "text", "text": f"<think>{THOUGHTS}</think>{TEXT}"}]), thoughts=THOUGHTS
     ),
+    "Qwen, whose end of a turn the server left": Shape(message(f"{TEXT}<|im_end|>\n<|endoftext|>")),
     "empty thoughts twice": Shape(message(f"</think></think>{TEXT}")),
     "empty thoughts": Shape(message(f"<think>\n\n</think>\n\n{TEXT}")),
     "two blocks": Shape(message(f"<think>a</think>\n<think>b</think>\n{TEXT}"), thoughts="a\n\nb"),

@@ -165,5 +165,7 @@ def test_a_block_that_the_prompt_asks_for_is_the_answers_own() -> None:
     assert apart(text, asked) == apart(text) == (text, None, True)  # as in logs of older versions
     around = "<think>So.</think><answer>A good film.</answer>"
     assert apart(around, [{"role": "user", "content": "Write in <answer>."}]).text.startswith("<answer>")
+    said = "It ends with <|im_end|>"
+    assert apart(said, [{"role": "user", "content": "What is <|im_end|>?"}]) == (said, None, True)
     said = "Analysis of the film: a final word."
     assert apart(said, [{"role": "user", "content": "Write."}]) == (said, None, True)
