@@ -30,3 +30,6 @@ def started(script: str, *arguments: object, **streams: Any) -> Iterator[subproc
         with suppress(ProcessLookupError, PermissionError):  # all of it has ended already
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        for stream in filter(None, (process.stdin, process.stdout)):
+            with suppress(BrokenPipeError):  # of a query that was never read
+                stream.close()

@@ -74,8 +74,8 @@ def run_queries(
                 result = _result(answer, ordered) if answer else _ended(process, complained, timeout_s)
                 yield result
                 done += 1
-                if result.reason in ("timed_out", "out_of_memory"):
-                    break  # what is left of its memory belongs to nobody else's query
+                if answer is None or result.reason in ("timed_out", "out_of_memory"):
+                    break  # it is over, or what is left of its memory belongs to nobody else's query
 
 
 def result_key(rows: Sequence[Sequence[Any]], ordered: bool = False) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -34,7 +33,6 @@ MARKS = {  # byte order mark -> encoding; the longer ones first
 }
 DELIMITERS = ",;\t|"
 NAMED = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-TAG = re.compile(r"O|[BI]-\S+")
 SHOWN = 60  # characters of a line, in an error
 LONGEST = 2**31 - 1  # characters of a field
 
@@ -59,6 +57,7 @@ class Wrong(UserError):
 def table(part: Part, reading: Reading, wanted: Collection[str] | None = None) -> pd.DataFrame:
     """The rows of a part; of its columns those that are `wanted`, where a format can leave out others and all
     of these are there. What was found out of it is in `attrs["read"]`."""
+    wanted = None if reading.tokens else wanted  # of those columns others are made
     if part.suffix in DATABASES:
         return _tagged(_database(part, reading), reading)
     return _tagged(READERS[part.suffix](part, reading, wanted), reading)
@@ -72,14 +71,15 @@ def _tagged(found: pd.DataFrame, reading: Reading) -> pd.DataFrame:
         if column not in found:
             raise unknown("column", column, found.columns)
     sentences = []
-    for (where, number), *lists in zip(found.index, found[reading.tokens], found[reading.tags], strict=True):
-        words, tags = (json.loads(each) if isinstance(each, str) else list(each) for each in lists)
-        named = [reading.names[tag] if isinstance(tag, int) and reading.names else str(tag) for tag in tags]
-        if len(words) != len(named) or not all(map(TAG.fullmatch, named)):
+    for (where, number), words, tags in zip(
+        found.index, found[reading.tokens], found[reading.tags], strict=True
+    ):
+        if (sentence := marks.sentence(words, tags, reading.names)) is None:
             raise Wrong(
-                f"{where}{number}: a tag (O, B-kind, I-kind, or a place in `names`) a token is wanted"
+                f"{where}{number}: `{reading.tokens}` has to be a list of texts, and `{reading.tags}` a list "
+                "with a tag (O, B-kind, I-kind, or a place in `names`) for each of them"
             )
-        sentences.append((words, named))
+        sentences.append(sentence)
     return found.assign(**{n: _column(v, found.index) for n, v in marks.columns(sentences).items()})
 
 
@@ -218,7 +218,7 @@ def _conll(part: Part, reading: Reading, wanted: Collection[str] | None) -> pd.D
     sentence: list[tuple[int, str, str]] = []
     for number, line in enumerate([*text.splitlines(), ""], 1):
         fields = line.split()
-        tag = TAG.fullmatch(fields[-1]) if len(fields) > 1 else None
+        tag = marks.TAG.fullmatch(fields[-1]) if len(fields) > 1 else None
         if tag and fields[0] != "-DOCSTART-":
             sentence.append((number, fields[0], tag[0]))
         elif fields and not line.startswith(("#", "-DOCSTART-")):

@@ -24,7 +24,8 @@ def sample_rows(run: Run, n: int, least_sure: int, to: Path) -> Iterator[str]:
     rows, recipe = run.read("filtered", {"round": run.round}), run.recipe
     ids = select_random(list(rows["row_id"]), n, recipe.seed, "faithfulness")
     chosen = _least_sure(run, least_sure, ids) if least_sure else []
-    drawn = rows.set_index("row_id").loc[[*ids, *chosen]].reset_index()[["row_id", "text"]]
+    columns = ["row_id", *filter(None, [recipe.task.pair]), "text"]
+    drawn = rows.set_index("row_id").loc[[*ids, *chosen]].reset_index()[columns].fillna("")
     how = [RANDOM] * len(ids) + [f"{CHOSEN} by confidence"] * len(chosen)
     likely = [f"{len(ids) / len(rows):.6g}"] * len(ids) + [""] * len(chosen)
     drawn.map(guarded).assign(label="", draw=how, probability=likely).to_csv(to, index=False)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")  # not 007, which is a name
+DIGITS = 300  # of whole numbers that are compared exactly; Python reads none of more than 4,300
 
 
 def equal(said: Any, value: Any) -> bool:
@@ -35,7 +36,8 @@ def _key(value: Any) -> Any:
     if isinstance(value, str):
         lower = value.strip().lower()
         if NUMBER.fullmatch(lower):
-            return int(lower) if lower.lstrip("-").isdecimal() else float(lower)
+            whole = lower.lstrip("-").isdecimal() and len(lower) <= DIGITS
+            return int(lower) if whole else float(lower)
         return lower if lower in ("true", "false") else value
     try:
         return int(value) if hasattr(value, "__index__") else float(value)  # a float has 53 bits

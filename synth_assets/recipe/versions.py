@@ -49,7 +49,8 @@ def _part(recipe: Recipe, said: Said, section: str) -> Any:
         part = [part, written]  # enters a version once it is written
     if encoded(recipe, section):
         name = str(recipe.encoder)
-        part = [part, "encoder", Path(name).name, digest(Path(name).expanduser())]
+        folder = digest(Path(name).expanduser())  # None: a name on the hub, which is whole with its owner
+        part = [part, "encoder", Path(name).name if folder else name, folder]
     if section in OF_WORDS and special(json.dumps(said, ensure_ascii=False)):
         return [part, "words/2"]  # of such a script as the recipe itself is written in, words are cut anew
     return part

@@ -78,9 +78,10 @@ def looks(run: Run, seeds: Table | None = None) -> Context:
 
 
 def typed(recipe: Recipe) -> dict[str, Kind]:
-    """Fields that rows and seeds share, of the same type, which is not free text -> the type."""
+    """Fields that rows and seeds share, of the same type, which is not free text -> the type. The label is
+    what is learned of them."""
     rows, columns = recipe.row_columns, recipe.seeds.columns
-    shared = {n: k for n, k in recipe.seeds.kinds.items() if rows.get(n) == columns[n]}
+    shared = {n: k for n, k in recipe.seeds.kinds.items() if n != "label" and rows.get(n) == columns[n]}
     return {n: k for n, k in shared.items() if (len(k) > 1 if isinstance(k, tuple) else k != "text")}
 
 

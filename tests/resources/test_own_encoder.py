@@ -198,3 +198,4 @@ def test_the_encoder_is_in_the_versions_of_what_rests_on_it(tmp_path: Path) -> N
     assert versions(encoder=str(tmp_path / "else" / "small")) == own  # the same model, elsewhere
     write(tmp_path / "else" / "small" / "config.json", model_type="bert")
     assert versions(encoder=str(tmp_path / "else" / "small"))["filtered"] != own["filtered"]
+    assert versions(encoder="one/small")["filtered"] != versions(encoder="two/small")["filtered"]

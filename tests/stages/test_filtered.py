@@ -29,6 +29,9 @@ def recipe_of(**more: Any) -> Recipe:
 
 def test_fields_of_one_type_that_rows_and_seeds_share_are_typed() -> None:
     assert filtered.typed(recipe_of()) == {"age": "integer", "mood": ("calm", "angry")}
+    fields = {"age": "integer", "label": ["low", "high"]}
+    seeds = {"file": "a.csv", "label": "label", "fields": fields, "splits": {"demonstration": 60}}
+    assert filtered.typed(recipe_of(seeds=seeds)) == {"age": "integer"}
 
 
 def test_seeds_are_read_where_a_filter_may_learn_them() -> None:

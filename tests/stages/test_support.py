@@ -84,6 +84,7 @@ def test_fields_keep_what_the_file_says(seeds) -> None:
         (5, 5.0, True),
         (5, "5.0", True),
         (5, "05", False),
+        (5, "9" * 5_000, False),
         (9007199254740993, 9007199254740992, False),
         ("5", "5.0", False),
         (True, "TRUE", True),

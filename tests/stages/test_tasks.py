@@ -13,13 +13,16 @@ import pandas as pd
 import pytest
 
 from synth_assets.commands.export import export
+from synth_assets.commands.sample import sample_rows
 from synth_assets.contracts.filter import Context, Filter
+from synth_assets.contracts.reading import Reading
 from synth_assets.core.errors import UserError
 from synth_assets.core.registry import FILTERS
 from synth_assets.core.text.pairs import MARK
 from synth_assets.curation.keep import keep
 from synth_assets.recipe.load import inline
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.storage.sources import read_rows
 from synth_assets.stages.scores import scoring
 from synth_assets.stages.seeds import seed_rows, seeds_of
 from synth_assets.students.classifier import Student
@@ -78,6 +81,14 @@ def test_seeds_are_copies_if_both_texts_are(folder: Path) -> None:
     found = seeds_of(pairs(folder))
     assert sorted(found.rows["premise"][found.rows["text"] == "one is wet"]) == ["it rains", "it snows"]
     assert list(found.said) == ["1 row left out (there already): the first is pairs.csv:3: 'one is wet'"]
+
+
+def test_people_who_label_see_both(folder: Path) -> None:
+    rows = pd.DataFrame([{"row_id": "1", "text": "it is loud", "premise": "it thunders"}])
+    run: Any = SimpleNamespace(recipe=pairs(folder), round="2026-01-01", read=lambda *_: rows)
+    list(sample_rows(run, 5, 0, Path("people.csv")))
+    (row,) = csv.DictReader((folder / "people.csv").open(encoding="utf-8"))
+    assert (row["premise"], row["text"]) == ("it thunders", "it is loud")
 
 
 def test_the_annotator_is_asked_about_both_and_shown_both(folder: Path) -> None:
@@ -161,9 +172,18 @@ def test_columns_of_tokens_and_tags_are_read_as_conll(folder: Path) -> None:
     made = recipe({"predict": predict}, seeds={**seeds, "splits": {"demonstration": 2}}, steps=steps)
     rows = seed_rows(made).set_index("text")
     assert dict(rows["spans"]) == {"Ann Lee sings": ["Ann Lee"], "Oslo": ["Oslo"]}
-    (folder / "a.jsonl").write_text(json.dumps({"words": ["Ann"], "ner": []}), encoding="utf-8")
-    with pytest.raises(UserError, match=r"a.jsonl:1: a tag .* a token is wanted"):
-        seed_rows(made)
+    no_sentences = ([], None, "B-person", [1, 2], [7], [-100])
+    for wrong in [*({"words": ["Ann"], "ner": tags} for tags in no_sentences), {"words": [1], "ner": [1]}]:
+        (folder / "a.jsonl").write_text(json.dumps(wrong), encoding="utf-8")
+        with pytest.raises(UserError, match=r"a.jsonl:1: `words` .* a list of texts, and `ner` a list"):
+            seed_rows(made)
+
+
+def test_tokens_and_tags_are_read_of_a_file_that_has_the_text_too(folder: Path) -> None:
+    rows = {"text": ["Ann  sings", ""], "t": [["Ann", "sings"], []], "n": [[1, 0], []]}
+    pd.DataFrame(rows).to_parquet("a.parquet")
+    read = Reading(tokens="t", tags="n", names=["O", "B-person"])
+    assert list(read_rows("a.parquet", read, ["text"])["marked"]) == ["<person>Ann</person> sings", ""]
 
 
 def test_spans_go_out_as_tokens_with_tags_and_are_seeds_again(folder: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 MARK = re.compile(r"<(/?)(\w[\w-]*)>")
+TAG = re.compile(r"O|[BI]-\S+")
 TOKEN = re.compile(r"\w+(?:['’.-]\w+)*|[^\w\s]")
 
 
@@ -107,6 +109,19 @@ def columns(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> dict[st
         "spans": [[text[s.start : s.end] for s in spans] for text, spans in rows],
         "kinds": [[s.kind for s in spans] for _, spans in rows],
     }
+
+
+def sentence(tokens: Any, tags: Any, names: Sequence[str] = ()) -> tuple[list[str], list[str]] | None:
+    """Tokens and BIO tags of two lists, or their JSON, in which numbers may stand for `names`; None where
+    they are none."""
+    try:
+        words, said = (json.loads(each) if isinstance(each, str) else list(each) for each in (tokens, tags))
+        known = dict(enumerate(names))
+        named = [known[tag] if known and isinstance(tag, int) else str(tag) for tag in said]
+        whole = len(words) == len(named) and all(isinstance(word, str) for word in words)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+    return (words, named) if whole and all(map(TAG.fullmatch, named)) else None
 
 
 def of_tags(words: Sequence[str], tags: Sequence[str]) -> tuple[str, list[Span]]:

@@ -96,7 +96,7 @@ def _questions(recipe: Recipe, n: int, around: Around, round_: str, cell: str) -
     skipped = 0
     for question in range(n):
         for refused, turn in enumerate(range(question + skipped, question + skipped + most + 1)):
-            draws = max(2, ATTEMPTS >> refused)  # a rule that no row fits is not to cost minutes
+            draws = max(2, ATTEMPTS >> refused // 8)  # a rule that no row fits is not to cost minutes
             rows = (
                 _row(recipe, next(counted, {}), around, (*place, *again), (question, turn), cell)
                 for again in ([], *([f"attempt {attempt}"] for attempt in range(1, draws)))

@@ -66,6 +66,12 @@ def test_an_attack_ends_with_its_reason_and_the_query_behind_it_is_answered(base
     assert all(result.error for result in found[::2])
 
 
+@pytest.mark.parametrize("base", ["sqlite"], indirect=True)
+def test_a_query_that_ends_its_process_costs_no_other_one(base: Path) -> None:
+    found = list(run_queries(["select '\ud800'", HONEST], base))
+    assert [result.reason for result in found] == ["error", "ok"]
+
+
 def test_a_function_that_sees_no_interrupt_ends_all_the_same(base: Path) -> None:
     if base.suffix == ".sqlite":
         endless = "select zeroblob(999999) || zeroblob(999999) from town a, town b"
