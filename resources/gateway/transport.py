@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 CONNECT = 15.0  # seconds for a connection to come about
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 OVERLOADED = (429, 503, 529)
-WANTS = re.compile(r"([a-z_]+) ?(?:must be set to|必须设置为) ?([a-z0-9.]+)")  # Alibaba, of enable_thinking
+WANTS = re.compile(
+    r"([a-z_]+) ?(?:must be set to|必须设置为) ?([a-z0-9]+(?:\.\d+)?)"
+)  # Alibaba, of enable_thinking
 GATEWAY = (502, 503, 504)  # of the endpoint, or of what stands before it
 _lock = threading.Lock()
 

@@ -216,8 +216,8 @@ def _conll(part: Part, reading: Reading, wanted: Collection[str] | None) -> pd.D
     text, encoding = decoded(part.read(), part, reading)
     rows: list[tuple[int, Sequence[str], Sequence[str]]] = []
     sentence: list[tuple[int, str, str]] = []
-    for number, line in enumerate([*text.splitlines(), ""], 1):
-        fields = line.split()
+    for number, line in enumerate([*text.split("\n"), ""], 1):
+        fields = [field for field in line.strip("\r").replace("\t", " ").split(" ") if field]
         tag = marks.TAG.fullmatch(fields[-1]) if len(fields) > 1 else None
         if tag and fields[0] != "-DOCSTART-":
             sentence.append((number, fields[0], tag[0]))

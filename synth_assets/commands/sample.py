@@ -22,6 +22,8 @@ def sample_rows(run: Run, n: int, least_sure: int, to: Path) -> Iterator[str]:
     """Writes `n` of the round's rows (all, where there are fewer), drawn at random, and of the others those
     whose label is least sure; what to do with them."""
     rows, recipe = run.read("filtered", {"round": run.round}), run.recipe
+    if rows.empty:
+        raise UserError(f"{recipe.name}: no row of {run.round} was kept: there is nothing to label.")
     ids = select_random(list(rows["row_id"]), n, recipe.seed, "faithfulness")
     chosen = _least_sure(run, least_sure, ids) if least_sure else []
     columns = ["row_id", *filter(None, [recipe.task.pair]), "text"]

@@ -18,7 +18,7 @@ from synth_assets.contracts.filter import Context, Filter
 from synth_assets.contracts.reading import Reading
 from synth_assets.core.errors import UserError
 from synth_assets.core.registry import FILTERS
-from synth_assets.core.text.pairs import MARK
+from synth_assets.core.text.pairs import MARK, both
 from synth_assets.curation.keep import keep
 from synth_assets.recipe.load import inline
 from synth_assets.recipe.recipe import Recipe
@@ -89,6 +89,14 @@ def test_people_who_label_see_both(folder: Path) -> None:
     list(sample_rows(run, 5, 0, Path("people.csv")))
     (row,) = csv.DictReader((folder / "people.csv").open(encoding="utf-8"))
     assert (row["premise"], row["text"]) == ("it thunders", "it is loud")
+    run.read = lambda *_: rows.iloc[:0]
+    with pytest.raises(UserError, match="no row of 2026-01-01 was kept"):
+        list(sample_rows(run, 5, 0, Path("none.csv")))
+
+
+def test_a_row_without_the_other_text_has_its_own_alone() -> None:
+    rows = pd.DataFrame({"text": ["one", "two"], "premise": [float("nan"), None]})
+    assert list(both(rows, "premise")["text"]) == [f"one{MARK}", f"two{MARK}"]
 
 
 def test_the_annotator_is_asked_about_both_and_shown_both(folder: Path) -> None:
@@ -160,6 +168,8 @@ def test_conll_comes_in_as_marked_text(folder: Path) -> None:
         seed_rows(named(folder, CONLL.replace("B-person", "B-animal")))
     with pytest.raises(UserError, match=r"line 4 ends with no tag \(O, B-kind, I-kind\)"):
         seed_rows(named(folder, CONLL.replace("B-person", "")))
+    seeds = seed_rows(named(folder, CONLL.replace("Ann\t", "10\xa0000\t")))
+    assert "10\xa0000 Lee sings ." in set(seeds["text"])  # a token may have a blank that parts no word
 
 
 def test_columns_of_tokens_and_tags_are_read_as_conll(folder: Path) -> None:

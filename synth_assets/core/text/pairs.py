@@ -23,7 +23,9 @@ def both(rows: pd.DataFrame, second: str | None) -> pd.DataFrame:
     if second is None or second not in rows:
         return rows
     pairs = zip(rows["text"], rows[second], strict=True)
-    return rows.assign(text=[text and f"{text}{MARK}{other or ''}" for text, other in pairs])
+    return rows.assign(
+        text=[text and f"{text}{MARK}{other if isinstance(other, str) else ''}" for text, other in pairs]
+    )
 
 
 def parted(text: str) -> tuple[str, str]:

@@ -309,7 +309,7 @@ def test_a_limit_that_is_told_with_status_200_is_waited_for_and_a_wanted_paramet
 ) -> None:
     monkeypatch.setattr(sending, "BACKOFF", 0.01)
     busy = {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit exceeded(RPM)"}}
-    wants = {"error": {"message": "parameter.enable_thinking must be set to false for non-streaming calls"}}
+    wants = {"error": {"message": "parameter.enable_thinking must be set to false."}}
     with Endpoint() as endpoint:
         endpoint.play = lambda _: busy if len(endpoint.requests) <= 5 else None
         (answer,) = lm.complete(Model("m", base_url=endpoint.url), [request("q", None)])
