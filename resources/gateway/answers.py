@@ -25,9 +25,9 @@ from synth_assets.resources.gateway.request import LIMITS, Request, longest_answ
 FINISH = {
     "refused": r"filter|safety|refus|sensitive|recitation|prohibited|blocklist|blocked|spii|guardrail|toxic"
     r"|policy|moderat|unsafe|flagged|^language$",
-    "truncated": r"length|(?<!rate_)limit|max|context|incomplete",
-    "provider_error": r"error|abort|malformed|insufficient|unexpected|timeout|cancel|overload|rate|^load$"
-    r"|not_finished",
+    "truncated": r"length|(?<!rate)(?<!rate_)limit|max|context|incomplete",
+    "provider_error": r"error|abort|malformed|insufficient|unexpected|timeout|cancel|overload|^load$"
+    r"|rate_?limit|not_finished",
 }
 STOPPED = (  # it ended as it should: without a text, it is an empty one
     *("", "stop", "end_turn", "stop_sequence", "complete", "eos", "eos_token", "null"),

@@ -38,9 +38,8 @@ if TYPE_CHECKING:
 CONNECT = 15.0  # seconds for a connection to come about
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 OVERLOADED = (429, 503, 529)
-WANTS = re.compile(
-    r"([a-z_]+) ?(?:must be set to|必须设置为) ?([a-z0-9]+(?:\.\d+)?)"
-)  # Alibaba, of enable_thinking
+# what a provider wants to be sent: Alibaba, enable_thinking
+WANTS = re.compile(r"([a-z_]+) ?(?:must be set to|必须设置为) ?([a-z0-9]+(?:\.\d+)?)")
 GATEWAY = (502, 503, 504)  # of the endpoint, or of what stands before it
 _lock = threading.Lock()
 
@@ -248,11 +247,8 @@ class Connection:
                     f"or leave it out: `parameters: {{{about.name}: null}}` under {name!r} in models.yaml."
                 )
         wants = WANTS.search(says)
-        fix = (
-            f". Write `parameters: {{{wants[1]}: {wants[2]}}}` under {name!r} in models.yaml."
-            if wants
-            else ""
-        )
+        line = f"`parameters: {{{wants[1]}: {wants[2]}}}`" if wants else ""
+        fix = f". Write {line} under {name!r} in models.yaml." if line else ""
         return f"{where} refused a request to {name!r} ({status}): {says}{fix}"
 
     def unreachable(self, trouble: Trouble) -> UserError:

@@ -134,7 +134,8 @@ def _vote(text: str, words: Mapping[str, str]) -> str | None:
     """The label that an answer begins with, or the only one that it names: "**Negative**", "Intent: lost"."""
     said, named = f" {_plain(text)} ", []
     for label, word in words.items():
-        if f" {_plain(word)} " in said and f" not {_plain(word)} " not in said:
+        name = _plain(word)
+        if name and f" {name} " in said and f" not {name} " not in said:
             named.append(label)
     return _label(text, words) or (named[0] if len(named) == 1 else None)
 

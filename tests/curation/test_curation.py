@@ -165,6 +165,7 @@ def test_without_alternatives_the_answered_word_is_a_hard_vote(text: str) -> Non
     found = read(Said(text), WORDS)
     assert found is not None
     assert max(found, key=found.__getitem__) == "positive"
+    assert read(Said(""), {"positive": "+", "negative": "bad"}) is None
     for none in ("not positive", "either positive or negative"):
         assert read(Said(none), WORDS) is None
 
