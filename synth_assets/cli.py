@@ -17,7 +17,7 @@ from synth_assets.commands.output import Output, failed, nobody_listens, protect
 from synth_assets.core.errors import SYSTEMS, Mistake, UserError, reasons
 from synth_assets.core.signals import stopping
 
-REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE)
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE)
 SQLITE_REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
 
 
@@ -87,7 +87,15 @@ def _done(options: argparse.Namespace, out: Output) -> int:
         refused = error if isinstance(error, OSError) else _refused(error)
         if refused is None:
             return failed(out, _told_in_full(error), "unexpected")
-        return failed(out, f"{refused}. What was there before stays; mend this and run again.", "system")
+        where = "" if isinstance(refused, OSError) else f" (in Dagster's records of {_home()})"
+        words = f"{refused}{where}. What was there before stays; mend this and run again."
+        return failed(out, words, "system")
+
+
+def _home() -> str:
+    from synth_assets.resources.home import home
+
+    return str(home())
 
 
 def _told_in_full(error: Exception) -> str:

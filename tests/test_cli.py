@@ -79,7 +79,10 @@ def test_a_full_disk_under_a_library_is_one_line(
 
     monkeypatch.setattr(schema, "command", command)
     assert main(["schema"]) == 1
-    assert capsys.readouterr().err.startswith("error: database or disk is full. What was there before stays")
+    words = (
+        f"error: database or disk is full (in Dagster's records of {project}/.synth). What was there before"
+    )
+    assert capsys.readouterr().err.startswith(words)
 
 
 def test_no_color_is_kept_by_what_the_ui_starts(

@@ -6,6 +6,7 @@ what it shows has changed. Any DuckDB client can open it read-only. What it show
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from collections.abc import Collection, Mapping
@@ -129,6 +130,12 @@ class Warehouse:
             for name, parts in across.items():
                 query = " union all by name ".join(parts)
                 connection.execute(f"create view main.{identifier(name)} as {query}")
+            try:
+                connection.execute(
+                    "checkpoint"
+                )  # closing does it too, and says nothing where the disk is full
+            except duckdb.Error as error:
+                raise OSError(errno.EIO, str(error), str(self.path)) from error
         state = {"lake": str(self.lake), "views": shown, "troubles": troubles}
         files.write(self.path.with_suffix(".json"), json.dumps(state))
 

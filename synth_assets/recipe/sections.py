@@ -213,17 +213,14 @@ class Feedback(Section):
     """yield: a cell that keeps little is asked for more."""
 
 
-MOST = 1e15  # of a cap: whoever writes more means that there is none
-
-
 class Caps(Section):
     """The most that calls may take: in a round, in a day, and in all."""
 
-    round: float | None = Field(default=None, gt=0, le=MOST)
+    round: float | None = Field(default=None, gt=0)
     """The most in one round."""
-    day: float | None = Field(default=None, gt=0, le=MOST)
+    day: float | None = Field(default=None, gt=0)
     """The most in one day."""
-    recipe: float | None = Field(default=None, gt=0, le=MOST)
+    recipe: float | None = Field(default=None, gt=0)
     """The most in all."""
 
 

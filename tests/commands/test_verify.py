@@ -230,6 +230,23 @@ def test_a_warehouse_whose_building_is_killed_anywhere_shows_the_old_or_the_new_
     raise AssertionError("it never ended")
 
 
+def test_a_warehouse_that_the_disk_does_not_take_is_as_it_was(project: Path) -> None:
+    recipe = load(project / "recipes" / "reviews.yaml")
+    stages = tables.schemas(recipe), tables.stages(recipe)
+    warehouse = Warehouse(project / "warehouse.duckdb", project / "lake")
+    warehouse.show("old", *stages)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"warehouse\.duckdb"):
+            warehouse.show("new", *stages)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert warehouse.query(SCHEMAS).fetchall() == [("old",)]
+    warehouse.show("new", *stages)
+    assert len(warehouse.query(SCHEMAS).fetchall()) == 2
+
+
 def test_a_damaged_file_without_rows_is_made_again(project: Path) -> None:
     recipe = load(project / "recipes" / "reviews.yaml")
     warehouse = Warehouse(project / "warehouse.duckdb", project / "lake")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -202,6 +203,18 @@ def test_eight_processes_write_at_once(where: Path | str, log: CallLog) -> None:
     assert [process.wait(60) for process in processes] == [0] * 8
     written = Counter(identity for (identity,) in log.execute("SELECT identity FROM calls"))
     assert written == Counter(f"{p}-{i}-{n}" for p in range(8) for i in range(50) for n in range(3))
+
+
+def test_a_log_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
+    """SQLite itself does not wait where the way that a file is written changes."""
+    other = sqlite3.connect(tmp_path / "calls.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    other.execute("CREATE TABLE t (k)")
+    timer = Timer(0.5, other.execute, ["COMMIT"])
+    timer.start()
+    assert CallLog(tmp_path / "calls.sqlite").count() == 0
+    timer.join()
+    other.close()
 
 
 CLAIMER = """
