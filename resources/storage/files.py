@@ -31,8 +31,8 @@ END = 1 << 20  # bytes
 
 
 def private(folder: Path) -> None:
-    """Make a folder, and those above it that are not there, for this user alone: prompts, seeds and answers
-    are in it."""
+    """Make a home, and folders above it that are not there, for this user alone: prompts, seeds and answers
+    are in it. What is in it is as open as the umask says: who opens the home to others opens all of it."""
     if not folder.is_dir():
         private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -41,7 +41,7 @@ def private(folder: Path) -> None:
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """Where to write a file or a folder that takes the place of `path` when the block ends without error."""
-    private(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
     for left in leftovers(path.parent, path.name):
         _remove(left)
     written = path.with_name(f".{path.name}.{this_process()}.{threading.get_ident()}")
@@ -55,7 +55,7 @@ def beside(path: Path) -> Iterator[Path]:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """One process at a time holds this file's lock; when it is killed, the kernel lets go of it."""
-    private(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

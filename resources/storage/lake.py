@@ -55,6 +55,7 @@ class Lake:
         OSError when the disk does not take it: what was there stays."""
         import pyarrow as pa
 
+        files.private(self.root.parent)
         path = self.path(recipe, stage, partition)
         tables = iter([rows] if isinstance(rows, pa.Table) else rows)
         first = next(tables)
@@ -135,6 +136,7 @@ class Lake:
         """Keep what a version of a stage rests on, the first time that rows are made by it."""
         path = self._version(version)
         if not path.exists():
+            files.private(self.root.parent)
             files.write(path, json.dumps(made_from(), ensure_ascii=False, indent=1, default=str))
 
     def version(self, version: str) -> dict[str, Any] | None:

@@ -48,7 +48,7 @@ class Looks:
         """Where the looks of a recipe are; it is there from now on, with one file or more."""
         folder = self._root / recipe
         if not (folder / NONE).exists():
-            files.private(folder)
+            folder.mkdir(parents=True, exist_ok=True)
             (folder / NONE).touch()
         return folder
 

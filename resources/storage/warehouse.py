@@ -55,6 +55,7 @@ class Warehouse:
     def show_all(self, recipes: Mapping[str, Shown], keep: Collection[str] | None = None) -> bool:
         """Show these recipes, built once for all of them. The schemas of others stay, or only those of `keep`
         do; their files stay in any case."""
+        files.private(self.path.parent)
         new = {
             self._empty(name, stage, schema, cuts[stage])
             for name, (stages, cuts, _) in recipes.items()

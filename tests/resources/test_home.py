@@ -17,7 +17,6 @@ from synth_assets.cli import main
 from synth_assets.core.asking import Answer
 from synth_assets.report.views import current
 from synth_assets.resources import home
-from synth_assets.resources.storage import files
 from tests.resources.call_log.test_call_log import write
 
 ROOT = Path(__file__).parents[2]
@@ -117,7 +116,7 @@ def test_a_home_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert home.home() == Path("/home/me/data")
 
 
-@pytest.mark.parametrize("make", [home.made, lambda: files.write(home.home() / "lake" / "a" / "b", "x")])
+@pytest.mark.parametrize("make", [home.made, lambda: home.lake().note_version("v", dict)])
 def test_a_home_that_is_made_is_the_users_alone(
     make: Callable[[], object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -125,6 +124,10 @@ def test_a_home_that_is_made_is_the_users_alone(
     before = os.umask(0o022)
     try:
         make()
+        assert home.home().stat().st_mode & 0o777 == 0o700
+        home.home().chmod(0o755)  # others may read it: what comes with each night, too
+        home.lake().note_version("of the next night", dict)
     finally:
         os.umask(before)
-    assert home.home().stat().st_mode & 0o777 == 0o700
+    folders = [path for path in home.home().rglob("*") if path.is_dir()]
+    assert {path.stat().st_mode & 0o777 for path in [home.home(), *folders]} == {0o755}
