@@ -9,12 +9,14 @@ from __future__ import annotations
 import errno
 import json
 import re
-from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager, suppress
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
+from synth_assets.resources.machine import temporary
 from synth_assets.resources.storage import files
 from synth_assets.resources.storage.looks import COLUMNS, Looks
 from synth_assets.resources.storage.process import processors
@@ -112,7 +114,7 @@ class Warehouse:
 
         troubles: dict[str, str] = {}
         across: dict[str, list[str]] = {}
-        with files.beside(self.path) as written, duckdb.connect(str(written)) as connection:
+        with files.beside(self.path) as written, _new_database(written) as connection:
             for recipe, views in sorted(shown.items()):
                 connection.execute(f"create schema {identifier(recipe)}")
                 for name, query in views.items():
@@ -208,6 +210,18 @@ class Warehouse:
         if answer is not None:
             answer.execute()  # here, so that an error in the middle of the rows is raised here
         return answer
+
+
+@contextmanager
+def _new_database(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB takes what is behind a question mark for a query when it writes: then it writes elsewhere."""
+    import duckdb
+
+    place = temporary() / path.name if "?" in str(path) else path
+    with duckdb.connect(str(place)) as connection:
+        yield connection
+    if place != path:
+        shutil.move(place, path)
 
 
 def _steps(recipe: str, stages: Mapping[str, pa.Schema]) -> str:

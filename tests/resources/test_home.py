@@ -107,6 +107,8 @@ def test_a_home_whose_path_would_be_read_as_an_address(
     with dagster_instance() as instance:
         assert instance.get_runs() == []
     assert (project / name / "home" / "history" / "runs.db").exists()
+    current()
+    assert home.warehouse().query("select count(*) from reviews.weighted").fetchall() == [(0,)]
     assert {path.name for path in project.iterdir()} == {".synth", "recipes", "seeds.csv", name}
 
 
