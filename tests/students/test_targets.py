@@ -10,6 +10,7 @@ import pytest
 from synth_assets.core.text.marks import Span, unmarked
 from synth_assets.core.text.pairs import MARK, of_pairs
 from synth_assets.evaluation.targets import numbers
+from synth_assets.students import targets
 from synth_assets.students.classifier import Student
 from synth_assets.students.made import Made, texts_alone
 from synth_assets.students.targets import OfLabels, OfNumbers, OfSpans, decoded
@@ -30,6 +31,14 @@ def test_numbers_are_learned_and_weights_count(by: str, terms: bool) -> None:
     said = student.predict([f"a {word} one" for word in WORDS])
     assert said == sorted(said)
     assert said[0] < 1 < 3 < said[-1]
+
+
+def test_of_many_rows_some_find_the_penalty(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = OfNumbers(TERMS, "logistic").fit(TEXTS, STARS).predict(TEXTS)
+    monkeypatch.setattr(targets, "MANY", 40)
+    said = OfNumbers(TERMS, "logistic").fit(TEXTS, STARS).predict(TEXTS)
+    assert numbers(said, STARS)["rmse"].value < 0.2
+    assert np.abs(np.subtract(said, whole)).max() < 0.5
 
 
 def test_a_student_of_answers_knows_about_which_score_a_judge_gives_others() -> None:
