@@ -58,7 +58,10 @@ def export(
     places = [p for p in there if p.get("round") == round_ and p.get("cell", "all") in cells] or [{}]
     streamed = (part for place in places for part in lake().stream(recipe.name, stage, place, schema))
     rows: Counter[str] = Counter()
-    parts = _counted((_wanted(recipe, part, seeds) for part in streamed), stage, rows)
+    wanted = (_wanted(recipe, part, seeds) for part in streamed)
+    if kind == "conll":
+        wanted = (_with_spans(part, target) for part in wanted)
+    parts = _counted(wanted, stage, rows)
     with beside(to) as folder:
         file = folder / FILES[kind]
         file.parent.mkdir(parents=True)
@@ -104,14 +107,17 @@ def _write(file: Path, parts: Iterable[pa.Table], schema: pa.Schema, kind: Forma
 
 
 def _write_conll(file: Path, parts: Iterable[pa.Table], target: Any) -> None:
-    """A token and its BIO tag a line, an empty line after each row. A row whose spans cannot be read is left
-    out."""
+    """A token and its BIO tag a line, an empty line after each row."""
     with flushed(file) as out:
         for part in parts:
             for row in part.to_pylist():
-                if (spans := target.known_of(row)) is not None:
-                    pairs = zip(*marks.tagged(row["text"], spans), strict=True)
-                    out.write("".join(f"{word}\t{tag}\n" for word, tag in pairs).encode() + b"\n")
+                pairs = zip(*marks.tagged(row["text"], target.known_of(row)), strict=True)
+                out.write("".join(f"{word}\t{tag}\n" for word, tag in pairs).encode() + b"\n")
+
+
+def _with_spans(rows: pa.Table, target: Any) -> pa.Table:
+    """Without rows whose spans cannot be read."""
+    return rows.filter(pa.array([target.known_of(row) is not None for row in rows.to_pylist()], pa.bool_()))
 
 
 def options(parser: argparse.ArgumentParser) -> None:

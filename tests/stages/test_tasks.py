@@ -206,6 +206,10 @@ def test_spans_go_out_as_tokens_with_tags_and_are_seeds_again(folder: Path) -> N
     assert "- token-classification" in (folder / "out" / "README.md").read_text()
     again = set(seed_rows(named(folder, f"{CONLL}\n{out.read_text()}"))["marked"])
     assert "<place>New Oslo</place> is cold ." in again
+    other = {"text": {"tool": "normalise", "input": "{{ marked }}"}}
+    through(unread := named(folder, steps=other, rows=1), lambda *_: "", folder / ".synth")
+    counts = [export(unread, folder / kind, kind).total() for kind in ("jsonl", "conll")]
+    assert counts == [1, 0]  # spans that cannot be read are left out, and do not count
     with pytest.raises(UserError, match="--format conll is of spans"):
         export(pairs(folder), folder / "other", "conll")
 
