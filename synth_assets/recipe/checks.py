@@ -106,7 +106,7 @@ def predict(recipe: Recipe) -> Wrong:
         yield wrong("a row has a label, or this: leave out `classify` or `predict`", "task", "predict")
     seeds = recipe.seeds.columns
     for column in target.columns:
-        of_rows = {c: kind for c, kind in recipe.row_columns.items() if kind in target.types}
+        of_rows = [c for c, kind in recipe.row_columns.items() if kind in target.types and c != "text"]
         what = f"column ({' or '.join(target.types)})"
         yield from tried(one_of, what, column, of_rows, "task", "predict", target.word)
         if recipe.seeds.origin and seeds.get(column) not in target.types:

@@ -138,7 +138,10 @@ class TargetLabels(_Named):
         if _lacks(value):
             return None
         if isinstance(value, str) and value.lstrip().startswith("["):
-            value = json.loads(value)
+            try:
+                value = json.loads(value)
+            except (ValueError, RecursionError):
+                raise ValueError(f"{value[:60]!r} is no list in JSON") from None
         names = re.split("[\n;,]", value) if isinstance(value, str) else value
         return self.known(sorted({name for each in names if (name := str(each).strip())}))
 
@@ -177,8 +180,11 @@ class TargetSpans(_Named):
             return None
         if isinstance(value, str):  # as in all training sets
             plain, spans = marks.unmarked(value)
-            if plain != row["text"].strip():
+            text = row["text"]
+            if plain != text.strip():
                 raise ValueError("without its marks it is not the text")
+            blanks = len(text) - len(text.lstrip())
+            spans = [marks.Span(kind, start + blanks, end + blanks) for kind, start, end in spans]
         elif kinds is None or len(value) != len(kinds):
             raise ValueError(f"there are {len(value)} spans, and not as many kinds")
         elif sign := marks.MARK.search(row["text"]):

@@ -31,6 +31,7 @@ def recipe(task: dict[str, Any], **more: Any) -> Any:
         ({"ordered": True}, {}, "task.ordered", "write them as `task.classify`"),
         ({**LABELS, **NUMBER}, SCORED, "task.predict", "leave out `classify` or `predict`"),
         (NUMBER, {}, "task.predict.number", "unknown column"),
+        ({"predict": {**SPANS["predict"], "spans": "text"}}, {}, "task.predict.spans", "unknown column"),
         (
             {"predict": {"score": 3}},
             {},
@@ -83,6 +84,8 @@ def test_values_are_read_whatever_they_are_written_as() -> None:
     row = {"text": "Ann sings", "spans": ["Ann"], "kinds": ["person"]}
     assert spans.stored(row) == "<person>Ann</person> sings"
     assert spans.read({**row, "spans": spans.stored(row)}) == spans.read(row)
+    indented = {"text": " Ann sings", "spans": "<person>Ann</person> sings"}
+    assert spans.stored(indented) == " <person>Ann</person> sings"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,12 @@ def test_values_are_read_whatever_they_are_written_as() -> None:
     [
         (TargetNumber(number="score"), {"score": "many"}, "'many' is no number"),
         (TargetLabels(labels="topics", of=["a"]), {"topics": ["z"]}, "'z' is none of a"),
+        (TargetLabels(labels="topics", of=["a"]), {"topics": "[" * 9_999}, "is no list in JSON"),
+        (
+            TargetSpans(spans="m", kinds="k", of=["x"]),
+            {"text": "a", "m": [None], "k": ["x"]},
+            "None does not stand",
+        ),
         (TargetSpans(spans="m", of=["x"]), {"text": "a b", "m": "<x>a</x> c"}, "it is not the text"),
         (TargetSpans(spans="m", of=["x"]), {"text": "a", "m": "<y>a</y>"}, "'y' is none of x"),
         (

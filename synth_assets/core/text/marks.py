@@ -73,7 +73,7 @@ def found(text: str, listed: Iterable[tuple[str, str]]) -> list[Span]:
 
 
 def _places(text: str, words: str) -> Iterator[tuple[int, int]]:
-    if not words.strip():
+    if not (words and words.strip()):  # a list may hold nothing
         return
     whole = re.compile(rf"(?<!\w){re.escape(words.strip())}(?!\w)")
     for pattern in (whole, re.compile(re.escape(words.strip()))):
