@@ -62,9 +62,11 @@ WRITES = (
 
 
 def limit(seconds: int | None, memory_mib: int) -> None:
-    """Limits of the kernel for one process; a program cannot raise them again."""
-    limits = {"AS": memory_mib * 2**20, "FSIZE": FILE_BYTES} | ({"CPU": seconds} if seconds else {})
-    for name, value in {**limits, "NOFILE": 64, "NPROC": 64, "CORE": 0}.items():
+    """Limits of the kernel for one process; a program cannot raise them again. Without `seconds`, for a
+    process that keeps its own time: in a thread, which NPROC would keep from a user with other processes."""
+    limits = {"AS": memory_mib * 2**20, "FSIZE": FILE_BYTES}
+    limits |= {"CPU": seconds, "NPROC": 64} if seconds else {}
+    for name, value in {**limits, "NOFILE": 64, "CORE": 0}.items():
         number = getattr(resource, f"RLIMIT_{name}")
         hard = value + 1 if name == "CPU" else value  # the soft limit tells why, the hard one kills
         most = resource.getrlimit(number)[1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from synth_assets.core.asking import Result
 from synth_assets.core.errors import UserError
+from synth_assets.resources.sandbox import confined
 from synth_assets.resources.sandbox.sql import run_queries, run_sql
 
 HONEST = "select name from town where people > 120000"
@@ -64,6 +67,15 @@ def test_an_attack_ends_with_its_reason_and_the_query_behind_it_is_answered(base
     assert {q: r for q, r in reasons.items() if r not in ATTACKS[q]} == {}
     assert found[1::2] == [Result("ok", '[["Ulm"]]')] * len(ATTACKS)
     assert all(result.error for result in found[::2])
+
+
+def test_the_clock_of_a_query_starts_whatever_else_its_user_runs() -> None:
+    """A limit of processes counts all threads of a user who is not root."""
+    script = (
+        "import resource, sys; sys.path.insert(0, sys.argv[1]); import confined; of = resource.RLIMIT_NPROC\n"
+        "before = resource.getrlimit(of); confined.limit(None, 4096); assert resource.getrlimit(of) == before"
+    )
+    subprocess.run([sys.executable, "-c", script, str(Path(confined.__file__).parent)], check=True)
 
 
 @pytest.mark.parametrize("base", ["sqlite"], indirect=True)
