@@ -32,6 +32,7 @@ from synth_assets.resources.storage.process import this_process
 
 MAX_REQUESTS = 50_000  # of a file
 MAX_BYTES = 100_000_000
+DAMAGED = "its answer in the call log does not hold: `synth verify` names it"
 
 
 class Pending(Exception):
@@ -161,7 +162,7 @@ class _Submission:
         """Take the last answer in the log for what has failed for good."""
         failed = {row["identity"]: row for row in self.log.rows(row.asked for row in rows)}
         for row in rows:
-            last = failed[row.asked]
+            last = failed.get(row.asked, {"outcome": "provider_error", "error": DAMAGED})
             self._take(row, Answer(row.asked, last["outcome"], error=last["error"]))
 
     def _take(self, row: Row, answer: Answer) -> bool:
