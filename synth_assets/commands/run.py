@@ -55,6 +55,7 @@ def command(options: argparse.Namespace) -> int:
     from synth_assets.assets.rounds import RoundFailed
     from synth_assets.report.one_round import Round
     from synth_assets.report.round import summary
+    from synth_assets.report.views import show
     from synth_assets.resources.home import warehouse
 
     rounds = check_rounds(recipe, options.rounds or options.round)
@@ -69,6 +70,7 @@ def command(options: argparse.Namespace) -> int:
         print(f"stopped by a check:\n{failure}", file=sys.stderr)
         options.out.wrong(*failure.mistakes)
         return status_of(failure.mistakes)
+    show(recipe)  # where nothing was written, a damaged file under the views is not made again otherwise
     options.out.give(recipe=recipe.name, rounds=rounds, pending=pending)
     which = f"--rounds {options.rounds}" if options.rounds else f"--round {rounds[-1]}"
     rows = "" if options.rows is None else f" --rows {options.rows}"
