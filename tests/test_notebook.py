@@ -48,7 +48,7 @@ def test_a_set_is_looked_at_made_and_asked_about(project: Path, endpoint: Endpoi
     assert bank.rows("filtered", round=rows["round"][0]).equals(rows)
     with pytest.raises(UserError, match=r"unknown stage 'weigthed'\. Did you mean 'weighted'"):
         bank.rows("weigthed")
-    with pytest.raises(UserError, match=r"unknown format 'csv'\. Known: hf, jsonl, parquet"):
+    with pytest.raises(UserError, match=r"unknown format 'csv'\. Known: conll, hf, jsonl, parquet"):
         bank.export(project / "other", "csv")
 
 

@@ -120,6 +120,9 @@ def lives_here() -> dict[str, str]:
     return {PROCESS_TAG: this_process(), HEARD: f"{time.time():.0f}"}
 
 
+_made_here = set[str]()  # runs that are heard of
+
+
 @contextmanager
 def heard_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Meanwhile a run says every few seconds that its process lives: from another machine, or another
@@ -133,9 +136,11 @@ def heard_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
 
     thread = threading.Thread(target=say, name="heard", daemon=True)
     thread.start()
+    _made_here.add(run_id)
     try:
         yield
     finally:
+        _made_here.discard(run_id)
         ended.set()
         thread.join()
 
@@ -144,8 +149,10 @@ def end_dead_runs(instance: dg.DagsterInstance) -> None:
     """Runs whose process was killed are ended, by whatever they were started: they would look busy for ever,
     and keep their place in the pool."""
     for run in instance.get_runs(filters=UNFINISHED):
-        process = run.tags.get(PROCESS_TAG)
-        if process and _is_gone(process, run.tags.get(HEARD)):
+        process, heard = run.tags.get(PROCESS_TAG), run.tags.get(HEARD)
+        # a database of runs that lost its last words has runs of this process that are over
+        over = process == this_process() and heard and run.run_id not in _made_here
+        if process and (over or _is_gone(process, heard)):
             instance.add_run_tags(run.run_id, {KIND: "died", WHY: DIED})
             instance.report_run_failed(run, DIED)
 

@@ -14,7 +14,7 @@ from synth_assets.assets import alerts
 from synth_assets.assets import keeper as keeper_module
 from synth_assets.assets.code_location import build, stage_assets
 from synth_assets.assets.factory import COMPLETE, LANGUAGE_MODEL_POOL, PROCESS_TAG
-from synth_assets.assets.failures import HEARD, KIND, WHY, end_dead_runs
+from synth_assets.assets.failures import HEARD, KIND, WHY, end_dead_runs, heard_of
 from synth_assets.assets.in_process import dagster_instance, run_round
 from synth_assets.assets.keeper import Keeper, Night
 from synth_assets.assets.made_rounds import MadeRounds
@@ -317,6 +317,22 @@ def test_what_runs_is_not_started_twice_whoever_else_has_died(
     end_dead_runs(instance)
     assert [night.state for night in keeper(recipe, instance, now).due()] == ["making"]
     assert next_of(keeper(recipe, instance, now)) is None
+
+
+def test_a_run_of_this_process_that_it_does_not_make_is_over(
+    recipe: Recipe, instance: dg.DagsterInstance
+) -> None:
+    """As a database of runs says that has lost its last words."""
+    now = datetime.now(UTC)
+    tags = {PROCESS_TAG: this_process(), HEARD: f"{now.timestamp():.0f}"}
+    job = dg.GraphDefinition(f"{recipe.name}_round").to_job()
+    run = instance.create_run_for_job(job, tags={**tags, "dagster/partition": now.date().isoformat()})
+    instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", job.name, message=""), run.run_id)
+    with heard_of(instance, run.run_id):
+        end_dead_runs(instance)
+        assert keeper(recipe, instance, now).due()[-1].state == "making"
+    end_dead_runs(instance)
+    assert keeper(recipe, instance, now).due()[-1].state == "failed"
 
 
 @pytest.mark.parametrize(("silent_s", "state"), [(5, "making"), (90, "failed")])

@@ -53,6 +53,7 @@ def test_materialize_all_makes_a_whole_round(scripted: Endpoint, page: Page) -> 
     page.write(f"{DIALOG}//input[@type = 'text']", f"[{YESTERDAY}...{TODAY}]")
     page.click(f"{DIALOG}//button[. = 'Launch backfill']")
     page.see("Created backfill")
+    page.leave()
     page.wait(lambda: materialized("films/report") == {YESTERDAY, TODAY}, "two rounds", seconds=600)
     page.open("/assets/films/feedback?view=partitions")
     page.see("Materialized (4)")
@@ -83,7 +84,10 @@ def test_jobs_make_a_cell_of_several_rounds_and_a_whole_round(page: Page) -> Non
     page.write(f"{DIALOG}//input[@type = 'text']", f"[{YESTERDAY}...{TODAY}]")
     page.click(f"{DIALOG}//*[contains(text(), 'Select a partition')]")
     page.click("//*[@title = 'negative']")
+    before = len(backfills())
     page.click(f"{DIALOG}//button[. = 'Launch backfill']")
+    page.wait(lambda: len(backfills()) > before, "the backfill to be there")
+    page.leave()
     negative = {cell_key(day, "negative") for day in (YESTERDAY, TODAY)}
     page.wait(lambda: materialized("books/scores") == negative, "one cell of two rounds", seconds=600)
     assert rows("books/scores") == 2 * 3
@@ -92,6 +96,8 @@ def test_jobs_make_a_cell_of_several_rounds_and_a_whole_round(page: Page) -> Non
     page.click("//button[contains(., 'Launch backfill')]")
     page.click(f"{DIALOG}//button[. = 'Latest']")
     page.click(f"{DIALOG}//button[contains(., 'Submit 1 run')]")
+    page.wait(lambda: len(backfills()) > before + 1, "the second backfill to be there")
+    page.leave()
     page.wait(lambda: materialized("books/report") == {TODAY}, "the round", seconds=600)
     assert rows("books/generations") == (1 + 2) * 3  # of today's, the other cell
     assert times_made("books/generations", f"negative|{TODAY}") == 1  # it was there

@@ -57,6 +57,7 @@ cold JJ O
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SYNTH_HOME", str(tmp_path / ".synth"))
     return tmp_path
 
 
