@@ -102,6 +102,7 @@ def test_jobs_make_a_cell_of_several_rounds_and_a_whole_round(page: Page) -> Non
     assert rows("books/generations") == (1 + 2) * 3  # of today's, the other cell
     assert times_made("books/generations", f"negative|{TODAY}") == 1  # it was there
 
+    page.wait(lambda: not at_work(), "the end of all runs", seconds=120)
     assert main(["run", "books", "--round", YESTERDAY]) == 0
     page.open("/overview/activity/timeline")
     page.see("books_cell", "books_round", "Jobless asset materializations")
@@ -166,9 +167,10 @@ def test_a_user_makes_one_cell_of_a_round_by_clicking(site: Path, page: Page) ->
 def test_all_that_it_started_ends_with_it(scripted: Endpoint, ui: UI) -> None:
     """Also a run that waits for a model. (That SIGTERM does the same: test_wheel.) The process that has read
     the recipes is started again where it was killed."""
-    (reader,) = readers(ui)
-    os.kill(reader, signal.SIGKILL)
-    wait_until(lambda: readers(ui) not in ([], [reader]) and not lost(ui.address), 120)
+    before = readers(ui)
+    for reader in before:
+        os.kill(reader, signal.SIGKILL)
+    wait_until(lambda: {*readers(ui)} - {*before} and not lost(ui.address), 120)
     scripted.requests.clear()
     scripted.delay_s = 60
     launch(ui.address, "books_round", BEFORE)
@@ -214,6 +216,11 @@ def times_made(asset: str, partition: str) -> int:
     wanted = dg.AssetRecordsFilter(key(asset), asset_partitions=[partition])
     with dagster_instance() as instance:
         return len(instance.fetch_materializations(wanted, limit=100).records)
+
+
+def at_work() -> list[str]:
+    with dagster_instance() as instance:
+        return [run.run_id for run in instance.get_runs() if not run.is_finished]
 
 
 def backfills() -> list[str]:
