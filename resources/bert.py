@@ -9,6 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synth_assets.core.text.utf8 import clean
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -56,8 +58,7 @@ class Bert:
         """(n, d) float32; texts of one length are computed together."""
         import numpy as np
 
-        # a lone surrogate is legal in Python's text but not in UTF-8, which the tokenizer takes
-        ids = [self.tokenizer.encode(text.encode("utf-8", "replace").decode()).ids for text in texts]
+        ids = [self.tokenizer.encode(clean(text)).ids for text in texts]
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         vectors = np.empty((len(ids), self.dimensions), dtype=np.float32)
         with self.pools.limit(limits=threads, user_api="blas"):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synth_assets.core.errors import NotInstalled, UserError
+from synth_assets.core.text.utf8 import clean
 from synth_assets.resources import bert
 from synth_assets.resources.encoder import MiniLM, Model
 
@@ -177,7 +178,7 @@ class _Onnx:
     def encode(self, texts: Sequence[str], threads: int) -> np.ndarray:
         import numpy as np
 
-        ids = [self._tokenizer.encode(text.encode("utf-8", "replace").decode()).ids for text in texts]
+        ids = [self._tokenizer.encode(clean(text)).ids for text in texts]
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))  # like lengths together: little padding
         found: dict[int, np.ndarray] = {}
         for begin in range(0, len(order), BATCH):

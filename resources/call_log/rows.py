@@ -12,6 +12,7 @@ from typing import Any
 from synth_assets.core.asking import Answer, TokenLogprob
 from synth_assets.core.identity import verify
 from synth_assets.core.text.thoughts import apart
+from synth_assets.core.text.utf8 import clean
 
 PLAIN = (  # columns that are fields of an Answer
     *("identity", "outcome", "text", "finish_reason", "prompt_tokens", "completion_tokens", "tokens_from"),
@@ -56,11 +57,6 @@ def row_of(entry: Entry, now: str) -> tuple[Any, ...]:
 _plain = attrgetter(*PLAIN)
 as_json = json.JSONEncoder(ensure_ascii=False, default=dict).encode
 _sorted_json = json.JSONEncoder(ensure_ascii=False, default=dict, sort_keys=True).encode
-
-
-def clean(text: str) -> str:
-    """`text` as UTF-8 can hold it: half an emoji (a lone surrogate) from a cut answer becomes `?`."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def answer_in(row: Sequence[Any]) -> Answer:

@@ -16,7 +16,7 @@ from typing import Any
 from synth_assets.core.answer_schema import Schema
 from synth_assets.core.asking import TokenLogprob
 from synth_assets.core.text.thoughts import apart
-from synth_assets.resources.call_log.rows import clean
+from synth_assets.core.text.utf8 import clean
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.refusals import Refusal, concern
 from synth_assets.resources.gateway.request import LIMITS, Request, longest_answer
@@ -33,9 +33,8 @@ STOPPED = (  # it ended as it should: without a text, it is an empty one
     *("", "stop", "end_turn", "stop_sequence", "complete", "eos", "eos_token", "null"),
     *("tool_calls", "tool_use", "function_call"),
 )
-PARTS: dict[
-    str | None, str
-] = {  # type of a part of a content -> what it holds, where it is no part of thoughts
+# type of a part of a content -> what it holds, where it is no part of thoughts
+PARTS: dict[str | None, str] = {
     **dict.fromkeys(("text", "output_text", "summary_text", "message", None), "text"),
     **dict.fromkeys(("thinking", "reasoning", "redacted_thinking", "reasoning_content"), "thoughts"),
     **dict.fromkeys(("reasoning.text", "reasoning.summary", "reasoning.encrypted"), "thoughts"),

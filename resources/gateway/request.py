@@ -10,7 +10,7 @@ from synth_assets.contracts.model_spec import Price
 from synth_assets.core.answer_schema import Schema, correction
 from synth_assets.core.asking import Answer, Message
 from synth_assets.core.identity import request_id
-from synth_assets.resources.call_log.rows import clean
+from synth_assets.core.text.utf8 import clean
 from synth_assets.resources.gateway.budget import Use, most
 from synth_assets.resources.gateway.models import Model
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.causes import Causes
 from synth_assets.core.errors import UserError
-from synth_assets.resources.call_log.rows import clean
+from synth_assets.core.text.utf8 import clean
 from synth_assets.resources.gateway import network
 from synth_assets.resources.gateway.models import ORGANIZATION, PROJECT, Model, held, key_of
 from synth_assets.resources.gateway.network import Trouble

@@ -167,6 +167,8 @@ def read_rows(
             raise UserError(
                 f"{field} {part.name if part else path}: {error}", error.code, error.fix
             ) from error
+        except RecursionError as error:
+            raise UserError(f"{field} {path}: its values are nested too deep.") from error
         except UNPACKING as error:
             raise UserError(f"{field} {path}: it cannot be unpacked ({error})") from error
     if sum(map(len, found)) == 0:

@@ -137,13 +137,15 @@ class HumanLabels:
             )
 
 
-def read_human(file: str, labels: Sequence[str]) -> HumanLabels:
-    """A CSV file with `row_id` or `text`, and `label`; a line whose label is empty is not labelled yet. Of a
-    row with several lines, the label that most of them say. `draw` and `probability` may say how the row was
-    drawn: without them it counts as chosen. UserError names file, line and what is wrong."""
+def read_human(file: str, labels: Sequence[str], pairs: bool = False) -> HumanLabels:
+    """A CSV file with `row_id` or `text` (of `pairs`, whose first texts may stand in several, `row_id`), and
+    `label`; a line whose label is empty is not labelled yet. Of a row with several lines, the label that most
+    of them say. `draw` and `probability` may say how the row was drawn: without them it counts as chosen.
+    UserError names file, line and what is wrong."""
     place = f"labelled.human {file}"
-    ways, more = (("row_id", "label"), ("text", "label")), ("draw", "probability")
-    (column, _), rows = _read(place, file, "row_id (or text) and label", *ways, more=more)
+    ways, more = [("row_id", "label"), *([] if pairs else [("text", "label")])], ("draw", "probability")
+    wanted = "row_id and label" if pairs else "row_id (or text) and label"
+    (column, _), rows = _read(place, file, wanted, *ways, more=more)
     said, draws, lines = dict[str, Counter[str]](), dict[str, Draw](), dict[str, int]()
     for line, (value, label, draw, probability) in rows:
         if not label:

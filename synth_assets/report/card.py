@@ -142,7 +142,8 @@ def _front_matter(recipe: Recipe, kind: Format, rows: int, schema: pa.Schema) ->
         ],
         "size_categories": [size],
         "tags": ["synthetic"],
-        "configs": [{"config_name": "default", "data_files": files}],
+        # which the hub loads; CoNLL it does not
+        **({} if kind == "conll" else {"configs": [{"config_name": "default", "data_files": files}]}),
         "dataset_info": {"features": [_feature(field, kind) for field in schema]},
     }
     return yaml.safe_dump(front, sort_keys=False, allow_unicode=True)

@@ -74,7 +74,7 @@ def _people(run: Run, rows: Table) -> HumanLabels | None:
     """What people said. The file is for all rounds: what it labels is a row of one of them."""
     if run.recipe.labelled.human is None:
         return None
-    human = read_human(run.recipe.labelled.human, run.recipe.labels)
+    human = read_human(run.recipe.labelled.human, run.recipe.labels, bool(run.recipe.task.pair))
     if human.beyond(rows[human.column]):
         human.refuse(set(run.of_all("generations", human.column).dropna()))
     return human

@@ -12,6 +12,7 @@ from tokenizers import Encoding, Tokenizer
 
 from synth_assets.core.errors import UserError
 from synth_assets.core.text.pairs import MARK, parted
+from synth_assets.core.text.utf8 import clean
 from synth_assets.students import softmax
 from synth_assets.students.crossfit import Labels, Weights, shares
 
@@ -84,7 +85,7 @@ def word_pieces(folder: Path, texts: Sequence[str] | np.ndarray, ends: bool = Tr
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
-    whole = [text.encode("utf-8", "replace").decode() for text in texts]  # no lone surrogates
+    whole = list(map(clean, texts))
     return tokenizer.encode_batch([parted(t) if MARK in t else t for t in whole], add_special_tokens=ends)
 
 
@@ -102,7 +103,8 @@ class _Network:
         config = json.loads((folder / "config.json").read_text())
         if (kind := config.get("model_type", "bert")) != "bert":
             raise UserError(
-                f"student.by: transformer tunes a bert, and the encoder is a {kind}: take another."
+                f"student.by: transformer tunes a bert, and the encoder is a {kind}: take another encoder, "
+                "or another student."
             )
         self._layers, self._heads = config["num_hidden_layers"], config["num_attention_heads"]
         self._epsilon = config["layer_norm_eps"]

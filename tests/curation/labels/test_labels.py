@@ -423,6 +423,15 @@ def test_what_is_wrong_in_a_persons_file_is_told_with_its_line(
         read_human(str(file), LABELS).refuse({"r1", "r\n1", "r2", "row_2"})
 
 
+def test_a_pair_is_labelled_by_its_row_since_several_have_its_first_text(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("text,label\na,positive\n", encoding="utf-8")
+    with pytest.raises(UserError, match="wanted the columns row_id and label"):
+        read_human(str(file), LABELS, pairs=True)
+    file.write_text("row_id,text,label\nr1,a,positive\n", encoding="utf-8")
+    assert read_human(str(file), LABELS, pairs=True).labels == {"r1": "positive"}
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -497,12 +506,7 @@ def test_a_round_labelled_by_three_models_and_a_person(
     assert ask(
         "select count(*) from reviews.weighted where round(label_probabilities.negative, 2) = 0.67"
     ) == [(11,)]
-    assert main(["sample", "reviews", "-n", "2", "--least-sure", "3", "--to", "people.csv"]) == 0
-    drawn = pd.read_csv("people.csv", dtype={"probability": str})
-    assert list(drawn["draw"]) == ["random"] * 2 + ["chosen by confidence"] * 3
-    assert list(drawn["probability"].dropna()) == ["0.166667"] * 2
-    assert drawn["row_id"].is_unique
-    assert row not in set(drawn["row_id"][2:])  # a person has said what it is
+    a_sample_has_no_row_that_a_person_has_labelled(row)
     metadata = latest("labelled")
     assert metadata["changed_labels"].value == sum(
         metadata[name].value for name in metadata if name.startswith("changed_by/")
@@ -512,6 +516,15 @@ def test_a_round_labelled_by_three_models_and_a_person(
     file.write_text("row_id,label\nnobody,positive\n", encoding="utf-8")
     assert main(["run", "reviews", "--round", ROUND]) != 0
     assert "labels.csv:2: no row has the row_id 'nobody'" in capsys.readouterr().err
+
+
+def a_sample_has_no_row_that_a_person_has_labelled(row: str) -> None:
+    assert main(["sample", "reviews", "-n", "2", "--least-sure", "3", "--to", "people.csv"]) == 0
+    drawn = pd.read_csv("people.csv", dtype={"probability": str})
+    assert list(drawn["draw"]) == ["random"] * 2 + ["chosen by confidence"] * 3
+    assert list(drawn["probability"].dropna()) == ["0.166667"] * 2
+    assert drawn["row_id"].is_unique
+    assert row not in set(drawn["row_id"][2:])  # a person has said what it is
 
 
 def mixed() -> Callable[[dict[str, Any]], str]:

@@ -145,6 +145,7 @@ def test_a_sheet_of_excel(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": "a"}\n["b"]\n', "line 2 is no object"),
         ("a.parquet", b"PAR1", "no Parquet file that can be read"),
         ("a.zip", b"PK", "cannot be unpacked"),
+        ("a.json", b'[{"text": ' + b"[" * 99_999, "nested too deep"),
         ("a.csv.gz", gzip.compress(b"text\na\n" * 99, mtime=0)[:10] + b"\xff" * 40, "cannot be unpacked"),
         ("a.txt", b"text\n", "unknown format of a seeds file '.txt'"),
         ("a.json", b"3", "no list of objects"),
