@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 TYPES := .venv/types/synth_assets
 
+unexport PYTHONDONTWRITEBYTECODE  # each of the processes that tests start would compile everything anew
+
 .PHONY: demo ui test check docs bench chaos clean
 
 demo: .venv/ready

@@ -1,10 +1,15 @@
-"""A process of its own, without the seconds in which a new interpreter imports everything: a fork."""
+"""A process of its own, without the seconds in which a new interpreter imports everything: a fork of one that
+has."""
 
 from __future__ import annotations
 
+import faulthandler
+import functools
+import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +20,11 @@ from typing import Any
 
 import psutil
 
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(
+    ["tests.clean_fork"]
+)  # a fork of this process could wait for locks of its threads
+
 
 class Forked:
     """What `call` does with these arguments, as the command line gives them; what it prints goes into a file.
@@ -24,40 +34,28 @@ class Forked:
         self,
         call: Callable[[], Any],
         arguments: Sequence[str],
-        prints: Path = Path(os.devnull),
+        prints: Path | None = None,
         folder: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self.prints = prints
-        self.returncode: int | None = None  # below 0 where a signal ended it
-        self.pid = os.fork()
-        if not self.pid:
-            code = 70
-            try:
-                with prints.open("w", buffering=1, encoding="utf-8") as file:
-                    sys.stdout = sys.stderr = file
-                    sys.argv = [*arguments]
-                    settle(folder or Path.cwd(), env or os.environ.copy())
-                    code = exit_code(call)
-            finally:
-                os._exit(code)
+        self.prints = prints or Path(tempfile.mkdtemp(), "printed")
+        place = (self.prints.absolute(), folder or Path.cwd(), dict(env or os.environ))
+        self.process = context.Process(target=run, args=(call, [*arguments], *place))
+        self.process.start()
+        assert self.process.pid
+        self.pid = self.process.pid
 
     def poll(self) -> int | None:
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.returncode = os.waitstatus_to_exitcode(status)
-        return self.returncode
+        """Below 0 where a signal ended it."""
+        return self.process.exitcode
 
     def wait(self, timeout: float = 600) -> int:
-        deadline = time.monotonic() + timeout
-        while (code := self.poll()) is None:
-            if time.monotonic() > deadline:
-                self.kill()
-                raise TimeoutError(self.said())
-            time.sleep(0.01)
+        self.process.join(timeout)
+        if (code := self.poll()) is None:
+            self.send_signal(signal.SIGUSR1)  # it prints where each of its threads stands
+            time.sleep(0.5)
+            self.kill()
+            raise TimeoutError(self.said())
         return code
 
     def send_signal(self, told: int) -> None:
@@ -78,7 +76,18 @@ def command(words: Sequence[str], *place: Path, env: Mapping[str, str] | None = 
 
 def python(code: str, *arguments: str) -> Forked:
     """`python -c CODE ARGUMENTS`."""
-    return Forked(lambda: exec(code, {"__name__": "__main__"}), ["-c", *arguments])
+    return Forked(functools.partial(exec, code, {"__name__": "__main__"}), ["-c", *arguments])
+
+
+def run(
+    call: Callable[[], Any], arguments: list[str], prints: Path, folder: Path, env: dict[str, str]
+) -> None:
+    with prints.open("w", buffering=1, encoding="utf-8") as file:
+        sys.stdout = sys.stderr = file
+        faulthandler.register(signal.SIGUSR1, file)
+        sys.argv = arguments
+        settle(folder, env)
+        os._exit(exit_code(call))
 
 
 def settle(folder: Path, env: Mapping[str, str]) -> None:
