@@ -18,6 +18,7 @@ from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.call_log.mending import mend
 from synth_assets.resources.call_log.postgres import is_url
+from synth_assets.resources.decisions import Decisions
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.machine import temporary
 from synth_assets.resources.storage import disk, files
@@ -27,7 +28,9 @@ from synth_assets.resources.storage.warehouse import Warehouse
 if TYPE_CHECKING:
     from synth_assets.resources.gateway.language_model import LanguageModel
 
-WRITTEN = ("lake", "lake/*", "looks", "calls.sqlite", "history", "schedules")  # in place, not put in it whole
+WRITTEN = (  # in place, not put in it whole
+    *("lake", "lake/*", "looks", "calls.sqlite", "reviews.sqlite", "history", "schedules"),
+)
 
 
 def home() -> Path:
@@ -176,6 +179,11 @@ def call_log(mends: bool = True) -> CallLog:
 def mended(where: Path | str, rows: Lake) -> CallLog:
     """A call log that has what it lost from these rows."""
     return CallLog(where, lambda log, sure: mend(log, rows, sure))
+
+
+def decisions() -> Decisions:
+    """What people decided about rows."""
+    return Decisions(home() / "reviews.sqlite")
 
 
 def language_model() -> LanguageModel:

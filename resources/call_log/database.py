@@ -43,6 +43,7 @@ class Database(ABC):
     """Opened at the first use, safe for many threads and processes, also for the child of a fork. UserError,
     naming the database, for whatever it or the disk says."""
 
+    what = "call log"  # for people
     begin: str  # the statement that starts a transaction, and waits for that of another process
     clock: str = ""  # a query: seconds since 1970 as all who share it see them; empty: this machine's
     names: str  # a query: what there is, tables and indexes, and each column as `table.column`
@@ -106,7 +107,7 @@ class Database(ABC):
         """What the database or the disk says, with its name and what to do."""
         says = " ".join(str(error).split())
         code = "damaged" if self._is_damage(error) else "mistake"
-        return UserError(f"call log {self.name}: {says}; {self._fix(error)}.", code)
+        return UserError(f"{self.what} {self.name}: {says}; {self._fix(error)}.", code)
 
     def damage(self) -> str:
         """What is wrong with it as a whole, in words; empty: nothing, as far as this can be known."""
@@ -137,6 +138,8 @@ class SQLite(Database):
     """One file; any SQLite client can read it while others write."""
 
     begin = "BEGIN IMMEDIATE"
+    synchronous = "NORMAL"  # survives kill -9; a power cut may cost the last rows
+    damaged = DAMAGED
     shrinks = ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)")
     names = (
         "SELECT name FROM sqlite_master UNION ALL SELECT t.name || '.' || c.name "
@@ -149,19 +152,18 @@ class SQLite(Database):
 
     def _open(self) -> sqlite3.Connection:
         try:
-            if self._is_only_to_read():
+            if self.is_only_to_read():
                 return self._opened_to_read()
             private(self._path.parent)
             connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             connection.execute(f"PRAGMA busy_timeout = {WAIT_S * 1000:.0f}")
             _in_time(lambda: connection.execute("PRAGMA journal_mode = WAL"))
-            # survives kill -9; a power cut may cost the last rows
-            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA synchronous = {self.synchronous}")
         except (sqlite3.Error, OSError) as error:
             raise self._named(error) from error
         return connection
 
-    def _is_only_to_read(self) -> bool:
+    def is_only_to_read(self) -> bool:
         """Whether it is somebody else's. SQLite writes beside the file too."""
         places = (self._path, self._path.parent)
         return self._path.exists() and not all(os.access(place, os.W_OK) for place in places)
@@ -193,7 +195,7 @@ class SQLite(Database):
             if error.code != "damaged":
                 raise
             return str(error)
-        return "" if says == "ok" else f"call log {self.name}: {' '.join(says.split())}; {DAMAGED}."
+        return "" if says == "ok" else f"{self.what} {self.name}: {' '.join(says.split())}; {self.damaged}."
 
     def _is_damage(self, error: Exception) -> bool:
         return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
@@ -204,7 +206,7 @@ class SQLite(Database):
 
     def _fix(self, error: Exception) -> str:
         if self._is_damage(error):
-            return DAMAGED
+            return self.damaged
         full = "full" in str(error) or "No space left" in str(error)
         return FULL if full else "check the file and its folder"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 PARTS = {  # folder or file of the data home -> what it is called
     "lake": "lake",
     "calls.sqlite": "call log",
+    "reviews.sqlite": "reviews",
     "history": "Dagster's history",
     "storage": "output of stages",
     "schedules": "Dagster's ticks",
@@ -20,7 +21,7 @@ def taken(home: Path) -> dict[str, int]:
     found = dict.fromkeys((*PARTS.values(), "other"), 0)
     for file in home.rglob("*"):
         name = file.relative_to(home).parts[0]
-        name = "calls.sqlite" if name.startswith("calls.sqlite-") else name  # what is on its way into it
+        name = name.removesuffix("-wal").removesuffix("-shm")  # what is on its way into a database
         with suppress(FileNotFoundError):  # a run that is at work has moved it
             found[PARTS.get(name, "other")] += file.stat().st_size if file.is_file() else 0
     return {name: size for name, size in found.items() if size}

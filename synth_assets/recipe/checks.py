@@ -11,6 +11,7 @@ from synth_assets.contracts.provider import Listed, Provider
 from synth_assets.contracts.section import as_wrong, one_of, wrong
 from synth_assets.core import templates
 from synth_assets.core.registry import made_of
+from synth_assets.recipe import review
 from synth_assets.recipe.columns import OF_ROWS
 from synth_assets.recipe.sections import GOLD
 
@@ -365,7 +366,16 @@ CHECKS = (
         cells,
         values_above,
     ),
-    *(names_of_steps, chain, filter_names, output_names, filter_columns, measured_columns, in_context),
+    *(
+        names_of_steps,
+        chain,
+        filter_names,
+        output_names,
+        filter_columns,
+        measured_columns,
+        in_context,
+        review.fits,
+    ),
 )
 
 

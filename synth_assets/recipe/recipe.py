@@ -22,6 +22,7 @@ from synth_assets.recipe import sections
 from synth_assets.recipe.checks import all_checked
 from synth_assets.recipe.columns import RESERVED
 from synth_assets.recipe.measuring import Metrics, Student
+from synth_assets.recipe.review import Review
 from synth_assets.recipe.seeds import Seeds
 from synth_assets.recipe.short_forms import AnyFilter, AnyStep, AnyValues
 from synth_assets.resources.home import recipes
@@ -74,6 +75,8 @@ class Recipe(Strict):
     """Whose label a row carries on."""
     weights: sections.Weights = Field(default={}, validate_default=True)
     """What a row weighs in the training set."""
+    review: Review | None = None
+    """What people are asked about the rows, and what their answers decide; none where it is left out."""
     encoder: str | None = Field(default=None, exclude=True)
     """Texts to vectors: a folder of sentence-transformers or of ONNX, or a name on the hub; default:
     all-MiniLM-L6-v2, which reads English."""
