@@ -36,7 +36,7 @@ class Review(Section):
     double: float = Field(default=0.1, ge=0, le=1)
     """Share of rows that a second person is given, for agreement between people."""
     gold: float = Field(default=0.05, ge=0, lt=1)
-    """Share of seeds in the queue, whose label is known and hidden."""
+    """Share of seeds in the queue, whose label is known and not shown."""
     minutes: float | None = Field(default=None, gt=0)
     """A person's time; default: no limit."""
     by_people: Literal["majority", "dawid_skene"] = "majority"

@@ -48,7 +48,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, section: str, why: str) ->
 
 
 def test_labels_are_asked_where_rows_have_some(tmp_path: Path) -> None:
-    text = 'steps: {text: "a text"}\nrows: 3\n'
+    text = 'task: {text: post}\nsteps: {text: "a text"}\nrows: 3\n'
     with pytest.raises(UserError, match=r"review\.ask: rows have no label: write `ask: rating`"):
         recipe(tmp_path, "review: {}", text)
     assert recipe(tmp_path, "review: {ask: rating}", text).review.ask == "rating"

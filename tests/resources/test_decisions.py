@@ -75,7 +75,7 @@ def test_nobody_corrects_what_another_decided(store: Decisions) -> None:
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        ({"kind": "labl"}, "unknown kind of decision 'labl'.*Did you mean label"),
+        ({"kind": "labl"}, "unknown kind of decision 'labl'.*Did you mean 'label'"),
         ({"draw": "randm"}, "unknown draw 'randm'"),
         ({"draw": "random"}, "nothing is the probability"),
         ({"kind": "undo"}, "undo of nothing"),
