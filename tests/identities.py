@@ -61,6 +61,7 @@ NEW = {  # columns that stages have had since the golden files were made
     **dict.fromkeys(("nights", "training_set"), re.compile(".*")),  # views
 }
 NONE = re.compile("(?!)")
+OF_PEOPLE = {"review", "reviews", "by_people", "agreement"}  # of a recipe that asks people, and of no other
 SMALL = {  # a round of three rows teaches no student, and few of its rows may be left
     r", (influence|variability): \{[^}]*\}": "",
     r"student_(agreement|confidence): \{[^}]*\}, ": "",
@@ -152,7 +153,8 @@ def sections(path: Path) -> dict[str, str]:
     recipe = load(path)
     steps = [f"steps.{name}" for name in recipe.steps]
     said = set(recipe.model_dump(mode="json")) - {"name"}  # `seeds` of both is the part's
-    return {name: recipe.version(name) for name in sorted({*said, *PARTS, *steps})}
+    without = OF_PEOPLE if recipe.review is None else set()
+    return {name: recipe.version(name) for name in sorted({*said, *PARTS, *steps} - without)}
 
 
 def assets() -> dict[str, Any]:
