@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -16,13 +15,7 @@ from math import isfinite
 from typing import Any, SupportsFloat
 
 from synth_assets.core.errors import Mistake, UserError, status_of
-
-# What moves the cursor, renames the window, colours or answers in the user's name (control characters but tab
-# and line end), and what turns the order of signs around or hides among them.
-OBEYED = re.compile(
-    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u206f\\ufff9-\\ufffb"
-    "\\U000e0000-\\U000e007f]"
-)
+from synth_assets.core.text.signs import OBEYED
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,48 @@
+"""`synth review`: let people answer what a recipe asks about its rows, on a page in their browser."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+from contextlib import suppress
+
+from synth_assets.commands.options import add_round, recipe_named
+
+TOKEN = "SYNTH_REVIEW_TOKEN"
+PORT = 3100
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name")
+    add_round(parser)
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument(
+        "--host", default="127.0.0.1", help=f"0.0.0.0 for other machines, which {TOKEN} lets in"
+    )
+    parser.add_argument("--person", help="your name beside your answers; the page lets each say another")
+
+
+def command(options: argparse.Namespace) -> None:
+    from synth_assets.review.opened import opened
+    from synth_assets.review.server import Site, listening, serve
+
+    recipe = recipe_named(options.name)
+    desk = opened(recipe, options.round)
+    token = os.environ.get(TOKEN) or None
+    with listening(options.host, options.port, token) as listens:
+        here = "127.0.0.1" if options.host == "0.0.0.0" else options.host
+        print(f"{recipe.name}, {desk.rows.round}: {desk.queue.left:,} rows to look at.")
+        print(
+            f"http://{here}:{listens.getsockname()[1]} (Ctrl-C ends it; each answer is stored at once)",
+            flush=True,
+        )
+        with suppress(KeyboardInterrupt):
+            serve(Site(desk, token, options.person or _user()).app(), [listens])
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "me"

@@ -1,0 +1,1 @@
+"""The review page: people answer what a recipe asks about its rows, one row at a time."""
