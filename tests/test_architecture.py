@@ -80,9 +80,10 @@ MAY_IMPORT: dict[str, set[str]] = {  # room -> rooms, imports inside functions a
     "stages": DATA | METHODS,
     "planning": DATA | METHODS | {"resources", "stages"},
     "report": DATA | METHODS | {"resources", "stages"},
+    "review": DATA | {"annotation", "evaluation", "resources", "stages", "report"},
     "assets": BELOW_ASSETS | {"partitions"},
-    "commands": BELOW_ASSETS | {"partitions", "assets"},
-    "notebook": BELOW_ASSETS | {"partitions", "assets", "commands"},
+    "commands": BELOW_ASSETS | {"partitions", "assets", "review"},
+    "notebook": BELOW_ASSETS | {"partitions", "assets", "review", "commands"},
     "code_location": {"core", "recipe", "assets", "resources"},
     "cli": {"core", "commands", "resources"},
 }

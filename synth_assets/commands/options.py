@@ -22,7 +22,7 @@ WITHOUT = "Until then, what rests on it is unknown: students that read its vecto
 
 COMMANDS = (  # as `synth --help` lists them
     *("new", "setup", "check", "try", "run", "plan", "sample", "tune", "show", "sql", "trace", "verify"),
-    *("nights", "report", "compare", "export", "clean", "ui", "context", "schema", "install-skill"),
+    *("nights", "report", "compare", "review", "export", "clean", "ui", "context", "schema", "install-skill"),
 )
 
 

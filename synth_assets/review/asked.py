@@ -13,12 +13,12 @@ from synth_assets.recipe.recipe import Recipe
 KEYS = "1234567890abcdghijklopqrtvwxyz"
 SPANS = 1000  # of a text, at the most
 RATINGS = {  # the four levels of Self-Instruct (Wang et al. 2023), the best first
-    "4": "good: right, and all that was asked for",
-    "3": "acceptable: small mistakes",
-    "2": "poor: to the point, but with big mistakes",
-    "1": "wrong: beside the point, or of no use",
+    "4": ("good", "right, and all that was asked for"),
+    "3": ("acceptable", "with small mistakes"),
+    "2": ("poor", "to the point, but with big mistakes"),
+    "1": ("wrong", "beside the point, or of no use"),
 }
-SIDES = {"first": "the first is better", "second": "the second is better", "tie": "equally good"}
+SIDES = {"first": "first", "second": "second", "tie": "equal"}
 
 
 class Choice(NamedTuple):
@@ -26,7 +26,8 @@ class Choice(NamedTuple):
 
     value: str
     key: str
-    meaning: str
+    name: str
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def asked(recipe: Recipe) -> Asked:
     assert recipe.review is not None
     task, ask = recipe.task, recipe.review.ask
     if ask == "rating":
-        rated = tuple(Choice(level, level, meaning) for level, meaning in RATINGS.items())
+        rated = [Choice(level, level, *words) for level, words in RATINGS.items()]
         return Asked("rating", f"How good is this {task.text}?", rated)
     if ask == "pair":
         sides = [Choice(side, key, words) for (side, words), key in zip(SIDES.items(), "123", strict=True)]
@@ -95,6 +96,6 @@ def asked(recipe: Recipe) -> Asked:
 def _choices(meanings: Mapping[str, str]) -> list[Choice]:
     keys = [*KEYS, *[""] * len(meanings)]
     return [
-        Choice(name, key, "" if meaning == name else meaning)
+        Choice(name, key, name, "" if meaning == name else meaning)
         for (name, meaning), key in zip(meanings.items(), keys, strict=False)
     ]

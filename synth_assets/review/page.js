@@ -76,7 +76,9 @@ document.addEventListener("keydown", (event) => {
     const found = main().querySelector(`[data-key="${CSS.escape(name)}"]`);
     if (!found) return;
     event.preventDefault();
-    if (!busy && !event.repeat) found.matches("input[type=search]") ? found.focus() : found.click();
+    if (busy || event.repeat) return;
+    found.matches("input[type=search]") ? found.focus() : found.click();
+    enter(found.closest("details")); // at once: the next key is meant for it
   }
 });
 
@@ -88,12 +90,13 @@ document.addEventListener("click", (event) => {
   send("GET", link.getAttribute("href"));
 });
 
-document.addEventListener("toggle", (event) => { // what was opened is written into
-  const field = event.target.open && event.target.querySelector("textarea, input:not([type=hidden])");
-  if (!field) return;
+function enter(details) { // what was opened is written into
+  const field = details?.open && details.querySelector("textarea, input:not([type=hidden])");
+  if (!field || field === document.activeElement) return;
   field.focus();
   field.setSelectionRange(field.value.length, field.value.length);
-}, true);
+}
+document.addEventListener("toggle", (event) => enter(event.target), true);
 
 document.addEventListener("input", (event) => {
   if (event.target.id !== "find") return;
@@ -139,6 +142,7 @@ function mark(kind) {
   const start = place(startContainer, startOffset) + lead;
   const end = (text.contains(endContainer) ? place(endContainer, endOffset) : Infinity) - tail;
   if (!(start < end && end < Infinity)) return notice("Select some words of the text.");
+  chosen.collapseToEnd();
   set([...spans().filter(([from, to]) => to <= start || from >= end), [start, end, kind]]);
   notice(`Marked as ${kind}: ${said.trim()}`);
 }
