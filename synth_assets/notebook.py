@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from synth_assets.contracts.section import NAME
 from synth_assets.core import strict_yaml
 from synth_assets.core.errors import UserError, unknown
+from synth_assets.recipe.annotate import ALL
 from synth_assets.recipe.load import load as load_file
 from synth_assets.recipe.load import parsed
 from synth_assets.resources import home
@@ -111,7 +112,8 @@ class DataSet:
         self.recipe, self.name, self._path = recipe, recipe.name, path
 
     def __repr__(self) -> str:
-        cells = f"{len(self.recipe.cells)} cells of {self.recipe.rows:,} rows a round"
+        rows = "all texts" if self.recipe.rows == ALL else f"{self.recipe.rows:,} rows a round"
+        cells = f"{len(self.recipe.cells)} cells of {rows}"
         return f"{self.name}: {cells}; steps {', '.join(self.recipe.steps)}"
 
     def check(self) -> Text:
@@ -330,7 +332,8 @@ def _length(recipe: Recipe) -> int:
 
     cut, cells = stages(recipe), len(recipe.cells)
     partitions = sum(cells if "cell" in cut[stage.name] else 1 for stage in graph(recipe))
-    return partitions + cells * recipe.rows * len(recipe.steps)
+    rows = 0 if recipe.rows == ALL else recipe.rows  # nobody has looked yet how many texts there are
+    return partitions + cells * rows * len(recipe.steps)
 
 
 class _Bar:

@@ -61,7 +61,7 @@ def label_logprobs(
     """
     words = task.verbalizers()
     each = shown if isinstance(shown, list) else [shown] * len(texts)
-    prompts = (_messages(text, task, rows, model.api) for text, rows in zip(texts, each, strict=True))
+    prompts = (messages_of(text, task, rows, model.api) for text, rows in zip(texts, each, strict=True))
     sampling = {**SAMPLING, "max_tokens": max_tokens}
     found = []
     for answer in model.complete(prompts, sampling, ["annotate"] * len(texts)):
@@ -86,10 +86,11 @@ def why_unread(answers: Sequence[Answer], words: Mapping[str, str]) -> str:
 def _why(answer: Answer, words: Mapping[str, str]) -> str:
     if answer.outcome not in ("ok", "truncated"):
         return NO_ANSWER
-    return NO_TOKEN if answer.logprobs and _vote(answer.text or "", words) else NO_LABEL
+    return NO_TOKEN if answer.logprobs and label_in(answer.text or "", words) else NO_LABEL
 
 
-def _messages(text: str, task: Task, shown: pd.DataFrame, api: str) -> list[Message]:
+def messages_of(text: str, task: Task, shown: pd.DataFrame, api: str) -> list[Message]:
+    """What is asked about a text, behind the rows that are shown."""
     words = task.verbalizers()
     kind, label = task.text.capitalize(), task.label.capitalize()
     head = f"Each {task.text} below is followed by its {task.label}: {' or '.join(words.values())}."
@@ -117,7 +118,7 @@ def read(answer: Answer, words: Mapping[str, str]) -> LabelLogprobs | None:
         return None
     top = answer.logprobs[0].top if answer.logprobs else {}
     if not top:
-        voted = _vote(answer.text or "", words)
+        voted = label_in(answer.text or "", words)
         return None if voted is None else {y: 0.0 if y == voted else -20.0 for y in words}
     mass: dict[str, float] = {}
     for token, logprob in top.items():
@@ -130,7 +131,7 @@ def read(answer: Answer, words: Mapping[str, str]) -> LabelLogprobs | None:
     return {y: log(mass[y]) if y in mass else least for y in words}
 
 
-def _vote(text: str, words: Mapping[str, str]) -> str | None:
+def label_in(text: str, words: Mapping[str, str]) -> str | None:
     """The label that an answer begins with, or the only one that it names: "**Negative**", "Intent: lost"."""
     said, named = f" {_plain(text)} ", []
     for label, word in words.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from itertools import chain as flat_of
 from pathlib import Path
@@ -20,8 +20,9 @@ from synth_assets.core.errors import NotInstalled, UserError, together
 from synth_assets.curation.filters.language import spoken
 from synth_assets.generation.conditions.asking import questions
 from synth_assets.generation.conditions.knowledge import retrieve
-from synth_assets.generation.conditions.table import design
+from synth_assets.generation.conditions.table import design, of_texts
 from synth_assets.generation.steps import chain
+from synth_assets.recipe.annotate import ALL
 from synth_assets.recipe.load import placed
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.gateway import probe
@@ -32,6 +33,7 @@ from synth_assets.resources.home import encoder, lake, language_model
 from synth_assets.resources.own_encoder import chosen
 from synth_assets.stages.generations import check_steps
 from synth_assets.stages.seeds import seeds_of
+from synth_assets.stages.texts import texts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,8 +155,11 @@ def _cell(recipe: Recipe, cell: str, seeds: pd.DataFrame) -> Said:
     around = Around(
         {"seeds": seeds}, chosen(recipe.encoder, encoder()).encode, lambda name, given: [f"<{name}>"]
     )
-    row = design(recipe, seeds, round_=today(recipe.timezone), cell=cell, rows=1, around=around)
-    yield "cell", f"{cell}: {recipe.rows:,} rows a round; the first prompt is"
+    if recipe.task.annotate:
+        row = yield from _texts(recipe, cell, seeds, around)
+    else:
+        row = design(recipe, seeds, round_=today(recipe.timezone), cell=cell, rows=1, around=around)
+        yield "cell", f"{cell}: {recipe.rows:,} rows a round; the first prompt is"
     first = next(iter(recipe.steps))
     for name, step in recipe.steps.items():
         try:
@@ -166,6 +171,21 @@ def _cell(recipe: Recipe, cell: str, seeds: pd.DataFrame) -> Said:
         if name != first:
             yield "", f"and of {name}, without the answers before it,"
         yield PROMPT, text
+
+
+def _texts(recipe: Recipe, cell: str, seeds: pd.DataFrame, around: Around) -> Generator[Any, None, Any]:
+    """What there is to annotate; the conditions of the first text."""
+    found, annotated = texts_of(recipe, seeds), recipe.task.annotate
+    assert annotated
+    if cell == recipe.cells[0]:
+        yield "texts", f"{len(found.rows):,} of {annotated.texts.origin} ({found.read})"
+        for words in found.said:
+            yield "note", words
+    if found.rows.empty:
+        raise UserError(f"task.annotate: {annotated.file} has no text that is no seed: add some.")
+    most = "" if recipe.rows == ALL else f", at most {recipe.rows:,} a round"
+    yield "cell", f"{cell}: the texts that no round has{most}; the first prompt is"
+    return of_texts(recipe, found.rows.head(1), round_=today(recipe.timezone), cell=cell, around=around)
 
 
 def _steps(recipe: Recipe) -> Said:

@@ -37,7 +37,8 @@ class Work:
     suffix: str = ""  # of its replicates: tells this step's samples from those of other steps
     model: Completes | None = None
     user: Completes | None = None  # of a dialogue
-    tools: RunsTools | None = None
+    tools: RunsTools | None = None  # None: this is a plan
+    of: Any = None  # the task itself, as the recipe has it
 
     def fields(self) -> Iterator[dict[str, Any]]:
         """What the templates of each row are filled with."""
@@ -69,6 +70,7 @@ class StepBase(Strict):
     words: ClassVar[tuple[str, ...]] = ()  # in the place of `name`, where there are several
     asks: ClassVar[bool] = False  # a model
     columns: ClassVar[Mapping[str, str]] = {}  # what its table has besides the text -> type
+    fills: ClassVar[frozenset[str]] = frozenset()  # columns of the platform that are its to fill
     votes: ClassVar[bool] = False  # whether it needs the rows of a question side by side
     in_turns: ClassVar[bool] = False  # whether its prompts need earlier answers: none is made before the run
     inside: ClassVar[Mapping[str, Any]] = {}  # what its templates know besides -> an example of it

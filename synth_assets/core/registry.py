@@ -161,4 +161,6 @@ LABELS = Registry("way to label", "labels", f"{OURS}.curation.labels")
 WEIGHTS = Registry("way to weigh", "weights", f"{OURS}.curation.weights")
 METRICS = Registry("metric", "metrics", f"{OURS}.evaluation")
 TOOLS = Registry("tool", "tools", f"{OURS}.generation.steps.tools", TOOL_STEPS)
-STEPS = Registry("step", "steps", f"{OURS}.generation.steps")
+STEPS = Registry(
+    "step", "steps", f"{OURS}.generation.steps", {"annotate": f"{OURS}.annotation.asking:AnnotateStep"}
+)

@@ -12,6 +12,7 @@ from synth_assets.contracts.section import as_wrong, one_of, wrong
 from synth_assets.core import templates
 from synth_assets.core.registry import made_of
 from synth_assets.recipe import review
+from synth_assets.recipe.annotate import annotated
 from synth_assets.recipe.columns import OF_ROWS
 from synth_assets.recipe.sections import GOLD
 
@@ -47,7 +48,7 @@ Wrong = Iterator[ValueError]
 def labels(recipe: Recipe) -> Wrong:
     """Labels that other sections name are labels of the task, and can stand in the name of a partition."""
     labels = set(recipe.task.classify)
-    for label in filter(NO_CELL.search, recipe.task.classify):
+    for label in filter(NO_CELL.search, recipe.task.classify if recipe.of_labels else ()):
         yield ValueError(f"label {label!r} names a partition: leave out | , [ ] quotes and ...")
     for why in _same_in_sql("label", recipe.task.classify):
         fix = (
@@ -133,7 +134,7 @@ def within(recipe: Recipe) -> Wrong:
     if shown and shown.within:
         place = ("demonstrations", "within")
         yield from tried(one_of, "field of the seeds", shown.within, [*recipe.seeds.fields, "label"], *place)
-        known = [*recipe.attributes, *(["label"] if recipe.labels else [])]
+        known = [*recipe.attributes, *(["label"] if recipe.of_labels else [])]
         if shown.within.casefold() not in known:
             why = (
                 f"it needs a condition of that name: `{shown.within.casefold()}: {{column: {shown.within}}}`"
@@ -219,7 +220,7 @@ def _rests(recipe: Recipe, section: str, rests: Callable[[Recipe], bool]) -> Wro
 
 def cells(recipe: Recipe) -> Wrong:
     """What cuts a round is one thing."""
-    if recipe.labels:
+    if recipe.of_labels:
         for field in ("cell",) if recipe.cell else ("shards",) if recipe.shards > 1 else ():
             yield wrong("the labels cut a round: leave it out", field)
     elif recipe.cell:
@@ -294,7 +295,7 @@ def output_names(recipe: Recipe) -> Wrong:
     taken |= dict.fromkeys(recipe.attributes, "the conditions")
     for step, spec in recipe.steps.items():
         for name in spec.columns_of(recipe):
-            if name in taken:
+            if name in taken and name not in spec.fills:
                 why = f"{name} is a column of {taken[name]}: choose another name"
                 yield wrong(why, "steps", step, spec.columns_in, name)
 
@@ -356,6 +357,7 @@ CHECKS = (
         fields_of_seeds,
         pair,
         predict,
+        annotated,
         order,
         within,
         filters_needed,

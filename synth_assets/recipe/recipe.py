@@ -19,6 +19,7 @@ from synth_assets.contracts.model_spec import ModelSpec, NamedModel
 from synth_assets.contracts.provider import Listed, Provider
 from synth_assets.contracts.section import NAME, Strict, all_wrong, wrong
 from synth_assets.recipe import sections
+from synth_assets.recipe.annotate import filled
 from synth_assets.recipe.checks import all_checked
 from synth_assets.recipe.columns import RESERVED
 from synth_assets.recipe.measuring import Metrics, Student
@@ -101,6 +102,12 @@ class Recipe(Strict):
     seed: int = 0
     """Another number changes every draw."""
     _key_prefix: tuple[str, ...] = PrivateAttr(default_factory=lambda: usual_prefix())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _annotates(cls, value: Any) -> Any:
+        task = value.get("task") if isinstance(value, Mapping) else None
+        return filled(value) if isinstance(task, Mapping) and task.get("annotate") else value
 
     @field_validator("steps", mode="before")
     @classmethod
@@ -211,6 +218,11 @@ class Recipe(Strict):
         return list(self.task.classify)
 
     @property
+    def of_labels(self) -> bool:
+        """Whether rows are asked for by their label, which then cuts rounds: not where labels are answers."""
+        return bool(self.labels) and not self.task.annotate
+
+    @property
     def row_columns(self) -> dict[str, str]:
         """What a row has besides its place: column -> type."""
         texts = ["text", *(["label"] if self.labels else [])]
@@ -236,11 +248,14 @@ class Recipe(Strict):
         """What cuts a round: the labels, the values of an attribute, or numbers."""
         cut = self.attributes.get(self.cell) if self.cell else None
         by_number = [str(n) for n in range(1, self.shards + 1)]
-        return self.labels or (list(cut) if isinstance(cut, dict) else by_number)
+        return self.labels if self.of_labels else list(cut) if isinstance(cut, dict) else by_number
 
     @property
     def attributes(self) -> dict[str, dict[str, float] | Provider]:
-        """Condition attributes other than the label: values with their weights, or where they come from."""
+        """Condition attributes other than the label: values with their weights, or where they come from. Of
+        rows that are annotated: their text and its fields."""
+        if self.task.annotate:
+            return dict(self.task.annotate.columns)
         return {n: v for n, v in self.conditions.items() if v != "labels"}
 
     @property

@@ -40,6 +40,7 @@ KINDS: tuple[tuple[Registry, type[BaseModel]], ...] = (
 )
 PLACE = {"type": "string", "pattern": "^[^:]+:[^:]+$"}  # package.module:Class
 OWN_WORDS = ("between", "filter", "source", "step")  # of sections of several kinds: said where they stand
+WRITTEN = ("steps", "rows")  # what only a recipe that annotates may leave out
 NAMED = f"^{NAME.pattern}$"
 SCALAR = {"type": ["string", "number", "boolean"]}
 
@@ -63,7 +64,10 @@ def schema() -> Schema:
     whole = defs.pop(places[Recipe, "validation"]["$ref"].rpartition("/")[2])
     fields = whole["properties"]
     del fields["name"]
-    whole["required"] = [name for name in whole["required"] if name != "name"]
+    left_out = {"name", *WRITTEN}
+    whole["required"] = [name for name in whole["required"] if name not in left_out]
+    whole |= {"if": {"not": {"properties": {"task": {"required": ["annotate"]}}}}}
+    whole |= {"then": {"required": [*WRITTEN]}}
     for name in ("filters", "conditions", "steps"):
         fields[name]["type"] = "object"
     fields["filters"] |= _filters(of["filters"], defs)

@@ -16,6 +16,7 @@ from synth_assets.contracts.weighing import Weighing
 from synth_assets.core import cron
 from synth_assets.core.errors import UserError
 from synth_assets.core.registry import LABELS, WEIGHTS, Registry
+from synth_assets.recipe.annotate import Annotate
 from synth_assets.recipe.seeds import Split
 from synth_assets.recipe.target import Predict
 from synth_assets.selection.select import METHODS
@@ -43,7 +44,7 @@ class Task(Section):
     """Task specification: what the model is told before any condition (role, codebook, text type), and what
     is learned of a row."""
 
-    newer = ("ordered", "pair", "predict")
+    newer = ("ordered", "pair", "predict", "annotate")
 
     classify: dict[str, Label] = {}
     """The codebook, label: definition; without it rows have no label."""
@@ -53,6 +54,8 @@ class Task(Section):
     """The column with the other text of a pair, of seeds and rows; students and comparisons read both."""
     predict: Predict = None
     """What is learned of a row in the place of one label: a number, several labels, or spans of the text."""
+    annotate: Annotate | None = None
+    """Your own rows that have no label yet: they are the rows of the set, and a model says what they are."""
     text: str = "text"
     """What one row is called in prompts: review, question (the text type of GPT3Mix, Yoo et al. 2021)."""
     label: str = "label"

@@ -93,6 +93,9 @@ def _labelled(recipe: Recipe, said: Said) -> Any:
 
 
 def _conditions(recipe: Recipe, said: Said) -> Any:
+    if annotated := recipe.task.annotate:
+        of = [recipe.task.pair, recipe.shards, fingerprint(annotated.file)]
+        return [{name: value for name, value in said["task"]["annotate"].items() if name != "shown"}, *of]
     files = [path for v in recipe.attributes.values() if isinstance(v, Provider) for path in v.files()]
     written = recipe.model_fields_set & {"constraints", "design", "cell", "shards"}
     extra = {name: said[name] for name in written}
@@ -121,6 +124,14 @@ def _step(recipe: Recipe, name: str) -> Any:
     asked = [what_answers(model) for model in recipe.models_of(name)]
     part = [said, *asked, recipe.task.told_by(step)]
     part += [file and fingerprint(file) for file in step.works_with]
+    if annotated := recipe.task.annotate:
+        part.append(
+            [
+                recipe.task.predict and recipe.task.predict.model_dump(mode="json"),
+                recipe.task.pair,
+                annotated.shown,
+            ]
+        )
     if step.votes or recipe.shared(name):
         part.append({"samples": recipe.samples})
     return _plugged(part, *step.methods)
@@ -179,8 +190,8 @@ OF_TASK: Mapping[str, tuple[str, ...]] = {  # section -> what it rests on of the
 OF_WORDS = ("scorers", "filters", "metrics", "weights")
 PARTS: Mapping[str, Callable[[Recipe, Said], Any]] = {
     "seeds": _seeds,
-    "labels": lambda recipe, said: recipe.cells,
-    "codebook": lambda recipe, said: said["task"]["classify"],
+    "labels": lambda recipe, said: [recipe.cells, recipe.labels] if recipe.task.annotate else recipe.cells,
+    "codebook": lambda recipe, said: said["task"]["classify"] if not recipe.task.annotate else {},
     "samples": lambda recipe, said: recipe.samples,
     "model": lambda recipe, said: what_answers(recipe.model),
     "conditions": _conditions,

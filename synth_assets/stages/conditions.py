@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from synth_assets.core.errors import UserError
-from synth_assets.generation.conditions.table import design
+from synth_assets.generation.conditions.table import design, of_texts
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import Made, Stage, Table
+from synth_assets.stages.texts import of_round
 from synth_assets.stages.values import around
 
 SECTIONS = ["codebook", "conditions", "demonstrations", "rows", "samples", "seed", "feedback"]
@@ -29,6 +30,9 @@ def first(run: Run, seeds: Table, n: int) -> Table:
 def drawn(run: Run, seeds: Table, rows: int) -> Table:
     """So many rows of the run's cell."""
     looks = around(run, seeds)
+    if run.recipe.task.annotate:
+        texts = of_round(run, seeds, rows)
+        return of_texts(run.recipe, texts, round_=run.round, cell=run.cell, around=looks)
     return design(run.recipe, seeds, round_=run.round, cell=run.cell, rows=rows, around=looks)
 
 

@@ -22,6 +22,8 @@ def compute(run: Run, filtered: Table, seeds: Table | None = None) -> Made:
     way = run.recipe.labelled
     people = _people(run, filtered)
     rows = _enhanced(run, filtered, seeds, people.of(filtered) if people else ())
+    if run.recipe.task.annotate:
+        rows = _annotated(rows, filtered)
     if people:
         rows = rows.assign(**people.columns(filtered))
     unknown = int(rows["confidence"].isna().sum())
@@ -36,7 +38,8 @@ def compute(run: Run, filtered: Table, seeds: Table | None = None) -> Made:
 def asks(run: Run, filtered: Table | None, seeds: Table | None = None) -> None:
     """Of rows that are not there yet, any may be in doubt."""
     if filtered is None:
-        run.expect(run.model(), run.recipe.rows * len(run.recipe.cells))
+        asked = [run.made.get(("conditions", cell)) for cell in run.recipe.cells]
+        run.expect(run.model(), sum(run.recipe.rows if rows is None else len(rows) for rows in asked))
     else:
         _enhanced(run, filtered, seeds)
 
@@ -60,6 +63,12 @@ def _enhanced(run: Run, rows: Table, seeds: Table | None, human: Sequence[str | 
         run.warn(f"{way.place} is unknown, rows keep the label that was asked for: {error}")
         made = enhance(read, Condition(by="condition"), **given)
     return with_target(recipe, made.assign(text=list(rows["text"])))
+
+
+def _annotated(rows: Table, filtered: Table) -> Table:
+    """The rows, whose label nobody asked for: the annotator gave it, and is as sure as its answers say."""
+    source = rows["label_source"].replace("condition", "annotator")
+    return rows.assign(label_source=source, confidence=rows["confidence"].fillna(filtered["confidence"]))
 
 
 def with_target(recipe: Recipe, rows: Table) -> Table:

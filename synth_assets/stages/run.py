@@ -143,5 +143,14 @@ class Run:
         rows = self.lake.read(self.recipe.name, stage, places, pa.schema([(column, pa.string())]))
         return rows[column]
 
+    def ids(self, stage: str) -> dict[str, set[str]]:
+        """Round -> the ids of its rows of a stage, in the cells that the recipe still has."""
+        found: dict[str, set[str]] = {}
+        for place in self.lake.partitions(self.recipe.name, stage, tables.stages(self.recipe)[stage]):
+            if place["cell"] in self.recipe.cells:
+                rows = self.read(stage, place, columns=["row_id"])
+                found.setdefault(place["round"], set()).update(rows["row_id"])
+        return found
+
     def expect(self, model: Completes, calls: int) -> None:
         """So many calls at the most, of what cannot be asked yet. For those who only count."""

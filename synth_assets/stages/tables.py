@@ -37,6 +37,7 @@ def columns(recipe: Recipe, stage: str) -> dict[str, str]:
         "*chain": {"stage": "string"} if len(recipe.steps) > 1 else {},
         "*task": recipe.task.columns,
         "*raw": {c: t for f in recipe.filters.values() for c, t in f.raw.items()},
+        "*annotated": {"entropy": "double"} if recipe.task.annotate else {},
         "*drawn": {"human_draw": "string", "human_probability": "double"} if recipe.labelled.human else {},
         "*weighed": dict.fromkeys(recipe.weights.columns_needed(), "double"),
         "*calls": {f"{name}_calls": "list<string>" for name, f in recipe.filters.items() if f.asks},

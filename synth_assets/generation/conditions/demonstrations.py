@@ -61,7 +61,7 @@ def _pool(recipe: Recipe, around: Around, name: str, row: Mapping[str, Any], k: 
     if "split" in pool:
         pool = pool[pool["split"] == "demonstration"]
     where = ""
-    if recipe.labels and shown.label == "same":
+    if recipe.of_labels and shown.label == "same":
         pool, where = pool[pool["label"] == row["label"]], f" labelled {row['label']!r}"
     if shown.within:
         value = row[shown.within.casefold()]  # as conditions are written

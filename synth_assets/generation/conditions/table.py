@@ -29,6 +29,7 @@ from synth_assets.contracts.provider import Around, Draw, Pool, Provider
 from synth_assets.core import templates
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import row_id
+from synth_assets.core.values import plain
 from synth_assets.generation.conditions.demonstrations import demonstrations_of
 from synth_assets.selection.select import pick, ranked
 
@@ -51,8 +52,6 @@ def design(
     sets, but for the `samples` rows of one question, which stand together. Raises UserError when there are
     fewer than `k` demonstrations, or no values that the constraints allow.
     """
-    import pandas as pd
-
     label = cell if recipe.labels else None
     of_label = recipe.task.of_label(label)
     around = around or Around(rows={"seeds": seeds})
@@ -77,10 +76,32 @@ def design(
                 "demonstration_ids": shown[question][1],
             }
         )
-    made = pd.DataFrame(table)
+    return _typed(recipe, table)
+
+
+def of_texts(recipe: Recipe, texts: pd.DataFrame, *, round_: str, cell: str, around: Around) -> pd.DataFrame:
+    """The condition table of texts that are annotated, in their order. Each keeps its id, and what it is
+    shown, whichever others there are."""
+    task = recipe.task.fields()
+    place, table = (recipe.seed, round_, cell), []
+    for i, row in enumerate(texts.to_dict("records")):
+        of_it = plain({name: row[name] for name in recipe.attributes})
+        number = int(row["row_id"][:6], 16)
+        turn, ids = demonstrations_of(recipe, around, number, {**task, "label": None, **of_it}, place)
+        own = {"row_id": row["row_id"], "round": round_, "cell": cell, "replicate": i, "label": None, **of_it}
+        told = {"definition": None, "verbalizer": None, "demonstration_set": turn, "demonstration_ids": ids}
+        table.append({**own, **told})
+    return _typed(recipe, table)
+
+
+def _typed(recipe: Recipe, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """As a table, in which whole numbers stay whole beside a row without one."""
+    import pandas as pd
+
+    made = pd.DataFrame(rows)
     for name, kind in recipe.condition_columns.items():
-        if kind != "string" and table:  # whole numbers stay whole beside a row without one
-            made[name] = pd.Series([row[name] for row in table], dtype=object)
+        if kind != "string" and rows:
+            made[name] = pd.Series([row[name] for row in rows], dtype=object)
     return made
 
 

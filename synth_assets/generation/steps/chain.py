@@ -28,7 +28,7 @@ DROPPED = ["replicate", "demonstration_set", "demonstration_ids"]  # of the cond
 
 def fields(recipe: Recipe) -> list[str]:
     """The names that the template of the first step may use."""
-    of_label = ["label", "definition", "verbalizer"] if recipe.labels else []
+    of_label = ["label", "definition", "verbalizer"] if recipe.of_labels else []
     return [*recipe.task.fields(), *of_label, "demonstrations", *recipe.attributes]
 
 
@@ -52,7 +52,7 @@ def check(recipe: Recipe) -> None:
 
 def shown(recipe: Recipe, step: str, conditions: pd.DataFrame, seeds: pd.DataFrame) -> list[str]:
     """What a step is asked, or works on, for the first row, with placeholders for the answers before it."""
-    work = Work(conditions, seeds, recipe.task.fields(), placeholders(recipe, conditions))
+    work = Work(conditions, seeds, recipe.task.fields(), placeholders(recipe, conditions), of=recipe.task)
     return list(recipe.steps[step].shown(work))
 
 
@@ -91,7 +91,7 @@ def run(
     said = {recipe.step_stages[s]: _said(recipe.steps[recipe.step_stages[s]], t) for s, t in before.items()}
     suffix, asked = "" if name == "text" else f"/{name}", conditions[~conditions["row_id"].isin(gone)]
     told = recipe.task.fields()
-    work = Work(asked, seeds, told, said, recipe.samples, suffix, model, user, tools)
+    work = Work(asked, seeds, told, said, recipe.samples, suffix, model, user, tools, recipe.task)
     if said and not step.in_turns:
         gone |= {row: {**why, "stage": stage} for row, why in _unasked(step, work)}
         work = replace(work, rows=work.rows[~work.rows["row_id"].isin(gone)])
