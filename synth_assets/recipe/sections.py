@@ -23,7 +23,8 @@ from synth_assets.selection.select import METHODS
 
 GOLD: tuple[Split, ...] = ("validation", "demonstration")  # what weights are learned from: the first there is
 SHOWN = 10_000  # rows in a prompt, at the most
-BY = {name: needs for name, needs in METHODS.items() if name != "vote_k"}  # which needs a model's confidence
+OF_A_MODEL = ("vote_k", "entropy", "least_confidence", "margin")  # need what a model says of each row
+BY = {name: needs for name, needs in METHODS.items() if name not in OF_A_MODEL}
 QUERIED = [name for name, needs in BY.items() if "query" in needs]
 SCORED = [name for name, needs in BY.items() if "scores" in needs]
 

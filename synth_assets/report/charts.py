@@ -175,8 +175,31 @@ def sweep(points: Sequence[Any], figure: Any) -> float:
     return 4.2
 
 
+def front(values: Mapping[str, Sequence[tuple[str, float, float, float, float, bool]]], figure: Any) -> float:
+    """What costs how much and is worth what: under the name of the cost, points (name, cost, value, low,
+    high, whether no other one beats it). Those that none beats are joined, the first and the last of them
+    named."""
+    ((of, points),) = values.items()
+    axes = figure.subplots()
+    for _, cost, value, low, high, best in points:
+        colour = ACCENT if best else SOFT
+        axes.plot([cost, cost], [low, high], color=colour, linewidth=1, alpha=0.5)
+        axes.plot([cost], [value], "o", color=colour, markersize=4)
+    kept = [point for point in points if point[-1]]
+    axes.plot(
+        [cost for _, cost, *_ in kept], [value for _, _, value, *_ in kept], color=ACCENT, linewidth=1.4
+    )
+    for name, cost, value, *_ in dict.fromkeys([*kept[:1], *kept[-1:]]):
+        near = {"xytext": (0, -12), "textcoords": "offset points", "ha": "center", "fontsize": 8}
+        axes.annotate(_short(name), (cost, value), **near)
+    axes.set_xlabel(of)
+    axes.margins(x=0.12, y=0.15)
+    axes.grid()
+    return 2.9
+
+
 OF_STAGES: dict[str, Callable[..., float]] = {
-    **{"bars": bars, "histogram": histogram, "panels": panels, "places": places},
+    **{"bars": bars, "histogram": histogram, "panels": panels, "places": places, "front": front},
     "intervals": partial(intervals, numbered=True),
 }
 

@@ -76,21 +76,24 @@ def k_medoids(vectors: np.ndarray, k: int, seed: int) -> list[int]:
     return medoids
 
 
-def fast_vote_k(vectors: np.ndarray, k: int, neighbours: int) -> list[int]:
-    """k rows for which many others vote that do not yet vote for a chosen one (Su et al. 2023)."""
-    return Votes(neighbour_graph(vectors, neighbours)).elect(k)
+def fast_vote_k(vectors: np.ndarray, k: int, neighbours: int, taken: Sequence[int] = ()) -> list[int]:
+    """k rows for which many others vote that do not yet vote for a chosen one (Su et al. 2023), or for one
+    that was `taken` before."""
+    return Votes(neighbour_graph(vectors, neighbours), taken).elect(k)
 
 
-def vote_k(vectors: np.ndarray, scores: Sequence[float | None], k: int, neighbours: int) -> list[int]:
+def vote_k(
+    vectors: np.ndarray, scores: Sequence[float | None], k: int, neighbours: int, taken: Sequence[int] = ()
+) -> list[int]:
     """The first max(1, k // 10) rows of fast vote-k; then the rest of the rows, from the least confident on
     and without the most confident tenth, in equal bins: of each the row with the highest score.
 
     Scores are confidences. Rows of unknown confidence stand with the most confident, of whom so many stay in
     as the bins need.
     """
-    votes = Votes(neighbour_graph(vectors, neighbours))
+    votes = Votes(neighbour_graph(vectors, neighbours), taken)
     chosen = votes.elect(min(k, max(1, k // 10)))
-    first, bins = set(chosen), k - len(chosen)
+    first, bins = {*chosen, *taken}, k - len(chosen)
     if not bins:
         return chosen
     rest = [i for i in by_score(scores, highest=False) if i not in first]
@@ -120,7 +123,7 @@ class Votes:
     Exact, however often a vote is discounted: a score is whole numbers of DIGITS digits, the highest first.
     """
 
-    def __init__(self, graph: np.ndarray) -> None:
+    def __init__(self, graph: np.ndarray, taken: Sequence[int] = ()) -> None:
         n, m = graph.shape
         self.graph = graph
         self._times = np.zeros(n, dtype=np.int64)  # t of each row
@@ -129,6 +132,8 @@ class Votes:
         counts = np.bincount(graph.ravel(), minlength=n)
         self._ends = np.cumsum(counts)
         self._score = counts[None] * 10 ** (DIGITS - 1)  # (numbers, n)
+        for row in taken:
+            self.discount(row)
 
     def elect(self, k: int) -> list[int]:
         """Choose k rows, each time the one with the highest score."""
@@ -169,9 +174,10 @@ class Votes:
         np.add.at(self._score, (place[:, None], self.graph[voters]), votes[:, None])
 
 
-def facility_location(vectors: np.ndarray, k: int) -> list[int]:
-    """k rows so that every row has a similar one among them: greedy for the sum over all rows of the highest
-    similarity to a chosen one, at least 1 - 1/e of the best sum above -n (Nemhauser et al. 1978).
+def facility_location(vectors: np.ndarray, k: int, taken: Sequence[int] = ()) -> list[int]:
+    """k rows so that every row has a similar one among them (and those `taken` before): greedy for the sum
+    over all rows of the highest similarity to a chosen one, at least 1 - 1/e of the best sum above -n
+    (Nemhauser et al. 1978).
 
     Lazy (Minoux 1978): a row's gain never grows, so that only rows whose last known gain is above the best
     new one are looked at again.
@@ -180,10 +186,14 @@ def facility_location(vectors: np.ndarray, k: int) -> list[int]:
     covered = np.full(n, -1.0, dtype=np.float32)  # highest similarity to a chosen row; -1 is the lowest
     # gains of the first row, without comparing pairs; float64, or the gains of 20,000 rows are off by 0.001
     bound = n + vectors @ vectors.sum(axis=0, dtype=np.float64)
+    for row in taken:
+        covered = np.maximum(covered, vectors @ vectors[row])
+    gone = [*taken]
+    bound[gone] = -np.inf
     chosen: list[int] = []
     for _ in range(k):
-        new = np.full(n, not chosen)
-        new[chosen] = True
+        new = np.full(n, not (chosen or gone))
+        new[[*gone, *chosen]] = True
         while not new[best := int(bound.argmax())]:
             stale = np.flatnonzero(~new & (bound >= bound[new].max(initial=-np.inf)))
             stale = stale[np.argsort(-bound[stale], kind="stable")][: max(1, BLOCK_ENTRIES // n)]
@@ -209,6 +219,28 @@ def dissimilar(vectors: np.ndarray, against: np.ndarray | None, k: int) -> list[
         closest = np.maximum(closest, vectors @ vectors[chosen[-1]])
         closest[chosen] = np.inf
     return chosen
+
+
+def entropy(probabilities: np.ndarray, k: int) -> list[int]:
+    """The k rows whose label is least clear: with the highest entropy of their (n, K) probabilities."""
+    return top(entropies(probabilities), k)
+
+
+def least_confidence(probabilities: np.ndarray, k: int) -> list[int]:
+    """The k rows whose likeliest label is the least likely."""
+    return bottom(probabilities.max(axis=1), k)
+
+
+def margin(probabilities: np.ndarray, k: int) -> list[int]:
+    """The k rows whose two likeliest labels are nearest to each other (Scheffer et al. 2001)."""
+    second, first = np.sort(probabilities, axis=1)[:, -2:].T
+    return bottom(first - second, k)
+
+
+def entropies(probabilities: np.ndarray) -> np.ndarray:
+    """(n,) in bits, of (n, K) probabilities or shares of votes; NaN where they are not known."""
+    p = np.asarray(probabilities, dtype=float)
+    return -(p * np.log2(np.where(p > 0, p, 1.0))).sum(axis=1)
 
 
 def top(scores: Sequence[float | None], k: int) -> list[int]:

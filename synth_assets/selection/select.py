@@ -6,7 +6,7 @@ or scores (see methods.py) looks at the rows in the order of their ranks, whatev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from inspect import signature
 from math import log1p
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,9 @@ METHODS: Mapping[str, tuple[str, ...]] = {  # functions of methods.py, and what 
     "fast_vote_k": ("vectors",),
     "facility_location": ("vectors",),
     "dissimilar": ("vectors",),
+    "entropy": ("probabilities",),
+    "least_confidence": ("probabilities",),
+    "margin": ("probabilities",),
     "top": ("scores",),
     "bottom": ("scores",),
 }
@@ -67,7 +70,9 @@ def select(
     query: np.ndarray | None = None,
     against: np.ndarray | None = None,
     scores: Sequence[float | None] | None = None,
+    probabilities: np.ndarray | None = None,
     groups: Sequence[str] | None = None,
+    taken: Collection[str] = (),
     neighbours: int = 150,
     nearest_first: bool = False,
 ) -> list[str]:
@@ -75,30 +80,35 @@ def select(
     which a prompt shows them.
 
     vectors (n, d) of the ids and query (d,), all of length 1; `dissimilar` keeps away from `against` (m, d)
-    as well. scores: of the ids, None if unknown (for vote_k, a model's confidence). The nearest stand last
-    (KATE, Liu et al. 2022) or first. `parts` fix what is random. UserError for an unknown `by`; ValueError
-    where something that it needs is missing.
+    as well. scores: of the ids, None if unknown (for vote_k, a model's confidence). probabilities (n, K) of
+    their labels. `taken`: ids that are not chosen, and in whose place nothing like them is wanted. The
+    nearest stand last (KATE, Liu et al. 2022) or first. `parts` fix what is random. UserError for an unknown
+    `by`; ValueError where something that it needs is missing.
     """
     from synth_assets.selection import methods
 
     if by not in METHODS:
         raise unknown("way to select", by, METHODS)
-    given = {"vectors": vectors, "query": query, "scores": scores}
+    given = {"vectors": vectors, "query": query, "scores": scores, "probabilities": probabilities}
     if missing := [name for name in METHODS[by] if given[name] is None]:
         raise ValueError(f"select by {by} needs {' and '.join(missing)}")
     order = sorted(range(len(ids)), key=lambda i: tagged_hash("rank/1", [*parts, ids[i]]))
-    chosen: list[str] = []
+    chosen, gone = list[str](), {*taken}
+    wants = signature(getattr(methods, by)).parameters if by != "random" else {}
     for group in sorted(set(groups)) if groups is not None else [None]:
         places = [i for i in order if groups is None or groups[i] == group]
-        few = min(k, len(places))
+        there = [i for i in places if ids[i] not in gone]
+        places = places if "taken" in wants else there
+        few = min(k, len(there))
         if by == "random" or not few:
-            chosen += [ids[i] for i in places[:few]]
+            chosen += [ids[i] for i in there[:few]]
             continue
         of: dict[str, Any] = {"k": few, "seed": seed_from(*parts, "select"), "neighbours": neighbours}
         of |= {"query": query, "against": against, "vectors": None if vectors is None else vectors[places]}
         of |= {"scores": None if scores is None else [scores[i] for i in places]}
-        method = getattr(methods, by)
-        found = method(**{name: of[name] for name in signature(method).parameters})
+        of |= {"probabilities": None if probabilities is None else probabilities[places]}
+        of |= {"taken": [at for at, i in enumerate(places) if ids[i] in gone]}
+        found = getattr(methods, by)(**{name: of[name] for name in wants})
         last = "query" in METHODS[by] and not nearest_first
         chosen += [ids[places[i]] for i in (found[::-1] if last else found)]
     return chosen

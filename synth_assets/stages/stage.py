@@ -51,7 +51,7 @@ class Verdict(NamedTuple):
 class Chart(NamedTuple):
     """Numbers that are best looked at; whoever shows them draws them (see report/charts.py)."""
 
-    kind: Literal["bars", "histogram", "panels", "intervals", "places"]
+    kind: Literal["bars", "histogram", "panels", "intervals", "places", "front"]
     title: str
     values: Any
 

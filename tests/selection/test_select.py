@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from synth_assets.core.errors import UserError
 from synth_assets.evaluation.similarity import pairwise_similarity
-from synth_assets.selection.methods import Votes, fast_vote_k
+from synth_assets.selection.methods import Votes, entropies, fast_vote_k
 from synth_assets.selection.select import METHODS, select, select_mixed, select_random
 
 GOLD = Path(__file__).parents[3] / "shared/data/gold_text"
@@ -24,6 +24,10 @@ GOLD = Path(__file__).parents[3] / "shared/data/gold_text"
 def unit_rows(n: int, d: int = 6, seed: int = 0) -> np.ndarray:
     rows = np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def shares(n: int) -> np.ndarray:
+    return np.random.default_rng(4).dirichlet([1, 1, 1], size=max(1, n))
 
 
 def bunches(size: int, count: int = 4) -> tuple[list[str], np.ndarray, list[str]]:
@@ -44,6 +48,8 @@ def test_every_way_gives_k_different_rows_whatever_their_order(by: str, data: st
     ids = [f"r{i}" for i in range(n)]
     vectors = unit_rows(different)[np.arange(n) % different]
     scores = data.draw(st.lists(st.none() | st.integers(0, 3), min_size=n, max_size=n))
+    probabilities = shares(n)[np.arange(n) % different]
+    taken = [f"r{i}" for i in data.draw(st.sets(st.integers(0, 24), max_size=n)) if i < n]
     shuffled = data.draw(st.permutations(range(n)))
 
     def chosen(at: list[int]) -> list[str]:
@@ -56,12 +62,14 @@ def test_every_way_gives_k_different_rows_whatever_their_order(by: str, data: st
             query=unit_rows(1, seed=2)[0],
             against=unit_rows(3, seed=3),
             scores=[scores[i] for i in at],
+            probabilities=probabilities[at],
+            taken=taken,
             neighbours=4,
         )
 
     first = chosen(list(range(n)))
-    assert len(first) == len(set(first)) == min(k, n)
-    assert set(first) <= set(ids)
+    assert len(first) == len(set(first)) == min(k, n - len(taken))
+    assert set(first) <= set(ids) - set(taken)
     assert chosen(shuffled) == first
 
 
@@ -69,8 +77,26 @@ def test_every_way_gives_k_different_rows_whatever_their_order(by: str, data: st
 def test_with_groups_it_is_k_of_each(by: str) -> None:
     ids, vectors, bunch = bunches(10)
     extra: dict[str, Any] = {"vectors": vectors, "query": vectors[0], "scores": range(40)}
-    chosen = select(ids, 3, by, groups=bunch, **extra)
+    chosen = select(ids, 3, by, probabilities=shares(40), groups=bunch, **extra)
     assert sorted(bunch[ids.index(i)] for i in chosen) == sorted("0123" * 3)
+
+
+def test_a_row_is_unsure_by_the_entropy_the_top_or_the_first_two_of_its_probabilities() -> None:
+    p = np.array([[0.5, 0.5, 0.0], [0.4, 0.3, 0.3], [0.45, 0.44, 0.11], [1.0, 0.0, 0.0]])
+    assert entropies(p).tolist() == pytest.approx([1.0, 1.571, 1.39, 0.0], abs=1e-3)
+    first = {by: select(["a", "b", "c", "d"], 2, by, probabilities=p) for by in ("entropy", "margin")}
+    assert first == {"entropy": ["b", "c"], "margin": ["a", "c"]}
+    assert select(["a", "b", "c", "d"], 3, "least_confidence", probabilities=p) == ["b", "c", "a"]
+
+
+@pytest.mark.parametrize("by", ["fast_vote_k", "facility_location"])
+def test_rounds_that_know_what_was_taken_go_on_where_the_one_before_ended(by: str) -> None:
+    ids, vectors, _ = bunches(10)
+    at_once = select(ids, 12, by, vectors=vectors, neighbours=5)
+    taken: list[str] = []
+    for _ in range(3):
+        taken += select(ids, 4, by, vectors=vectors, neighbours=5, taken=taken)
+    assert taken == at_once
 
 
 def test_random_is_by_rank() -> None:
