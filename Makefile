@@ -15,7 +15,7 @@ ui: .venv/ready
 	$(BIN)/synth ui
 
 test: .venv/ready check
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # mypy looks for a package in one place: there all folders of ours are inside synth_assets, as when installed
 check: .venv/ready

@@ -108,7 +108,17 @@ def empty_files() -> dict[str, bytes]:
 
 
 # events that the UI shows, and that neither Dagster nor the platform reads again
-UNREAD = ("STEP_INPUT", "STEP_OUTPUT", "LOADED_INPUT", "HANDLED_OUTPUT", "ENGINE_", "LOGS_", "RESOURCE_INIT_")
+UNREAD = (
+    "STEP_INPUT",
+    "STEP_OUTPUT",
+    "STEP_START",
+    "STEP_SUCCESS",
+    "LOADED_INPUT",
+    "HANDLED_OUTPUT",
+    "ENGINE_",
+    "LOGS_",
+    "RESOURCE_INIT_",
+)
 
 
 @functools.lru_cache(maxsize=64)

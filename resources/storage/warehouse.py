@@ -6,6 +6,7 @@ what it shows has changed. Any DuckDB client can open it read-only. What it show
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
 import re
@@ -47,6 +48,15 @@ class Warehouse:
     def __init__(self, path: Path, lake: Path, empty: Path | None = None) -> None:
         """`empty`: where the files without rows are, if not in the lake: it may be somebody else's."""
         self.path, self.lake, self.empty = Path(path), Path(lake), Path(empty or lake)
+        self._keeps = False
+        self._kept: tuple[tuple[int, int], duckdb.DuckDBPyConnection] | None = None
+
+    def held(self) -> Warehouse:
+        """The same for many questions one after the other: its connection stays as long as it does. To open
+        one takes longer than most of the answers."""
+        held = copy.copy(self)
+        held._keeps = True
+        return held
 
     def show(
         self, recipe: str, stages: Mapping[str, pa.Schema], cuts: Cuts, only: Only | None = None
@@ -201,15 +211,25 @@ class Warehouse:
         raise AssertionError("the last attempt returns or raises")
 
     def _ask(self, sql: str, parameters: Mapping[str, Any] | None) -> duckdb.DuckDBPyRelation:
-        import duckdb
-
         if not self.path.exists():
             raise UserError(f"{self.path} does not exist yet: `synth run NAME` makes it.")
-        connection = duckdb.connect(str(self.path), read_only=True, config={"threads": processors()})
-        answer = connection.sql(sql, params=dict(parameters or {}))
+        answer = self._connection().sql(sql, params=dict(parameters or {}))
         if answer is not None:
             answer.execute()  # here, so that an error in the middle of the rows is raised here
         return answer
+
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        import duckdb
+
+        stat = self.path.stat()
+        of = stat.st_ino, stat.st_mtime_ns
+        if self._kept and self._kept[0] == of:
+            return self._kept[1].cursor()
+        # files are replaced while it is open: none of them is kept in memory
+        config: dict[str, Any] = {"threads": processors(), "enable_external_file_cache": False}
+        connection = duckdb.connect(str(self.path), read_only=True, config=config)
+        self._kept = (of, connection) if self._keeps else None
+        return connection
 
 
 @contextmanager

@@ -75,10 +75,14 @@ def stage_assets(recipe: Recipe, scheduled: Collection[str] = ()) -> factory.Ass
 
 
 def recipe_definitions(
-    recipe: Recipe, scheduled: Collection[str] = (), automation: bool = True
+    recipe: Recipe,
+    scheduled: Collection[str] = (),
+    automation: bool = True,
+    stages: factory.Assets | None = None,
 ) -> dg.Definitions:
-    """The asset graph of one recipe and its jobs; with `automation` its nightly schedule and its sensors."""
-    stages, job = stage_assets(recipe, scheduled), nightly.cells_job(recipe)
+    """The asset graph of one recipe and its jobs; with `automation` its nightly schedule and its sensors.
+    `stages`: see `stage_assets`."""
+    stages, job = stages or stage_assets(recipe, scheduled), nightly.cells_job(recipe)
     whole = rounds.job(recipe, stages)
     assets = [*stages, training_set.build(recipe), plan.build(recipe, stages), report.build(recipe)]
     schedules: list[dg.ScheduleDefinition] = []
@@ -100,11 +104,16 @@ def build(
     found: Mapping[str, Recipe], scheduled: Collection[str] = (), automation: bool = True
 ) -> dg.Definitions:
     """Definitions of these recipes, on the data home of this process. `scheduled`: see `stage_assets`."""
+    each = [recipe_definitions(recipe, scheduled, automation) for recipe in found.values()]
+    return with_resources(found, *each)
+
+
+def with_resources(found: Mapping[str, Recipe], *made: dg.Definitions) -> dg.Definitions:
+    """Definitions of these recipes, with what they share in this process."""
     prepare(home.home())
     shared, known = _shared(home.home(), home.place_of_calls())
     known |= found
-    each = (recipe_definitions(recipe, scheduled, automation) for recipe in found.values())
-    return dg.Definitions.merge(dg.Definitions(resources=shared), *each)
+    return dg.Definitions.merge(dg.Definitions(resources=shared), *made)
 
 
 @cache  # what is merged must have the same resources, and not only such that are alike

@@ -175,9 +175,8 @@ def last_verdict(
     instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition: str
 ) -> dg.AssetCheckEvaluation | None:
     """What the check of a partition found last; None where it was never evaluated."""
-    history = instance.event_log_storage.get_asset_check_execution_history(
-        check, limit=1, partition_filter=PartitionKeyFilter(key=partition)
-    )
+    storage, of = instance.event_log_storage, PartitionKeyFilter(key=partition)
+    history = storage.get_asset_check_execution_history(check, limit=1, partition_filter=of)
     return history[0].evaluation if history else None
 
 
@@ -209,16 +208,20 @@ class _Resolver(CachingStaleStatusResolver):
         idle: Collection[dg.AssetKey],
     ) -> None:
         super().__init__(instance, graph, loading_context=view)
-        self._idle = idle
+        self._idle, self._made = idle, instance
+        self._partitions = dict(partitions)  # that are not looked up yet
         self._latest: dict[Any, Any] = {}  # AssetKeyPartitionKey -> record of its materialization, or None
-        for asset, names in partitions.items():
-            self._latest |= dict.fromkeys((AssetKeyPartitionKey(asset, name) for name in names), None)
-            ids = instance.event_log_storage.get_latest_storage_id_by_partition(
-                asset, dg.DagsterEventType.ASSET_MATERIALIZATION, set(names)
-            )
-            wanted = dg.AssetRecordsFilter(asset, storage_ids=list(ids.values()))
-            for record in instance.fetch_materializations(wanted, limit=len(ids)).records if ids else ():
-                self._latest[AssetKeyPartitionKey(asset, record.partition_key)] = record
+
+    def _look_up(self, asset: dg.AssetKey) -> None:
+        """All partitions of an asset at once, before the first of them is asked for."""
+        if not (names := self._partitions.pop(asset, ())):
+            return
+        self._latest |= dict.fromkeys((AssetKeyPartitionKey(asset, name) for name in names), None)
+        happened = dg.DagsterEventType.ASSET_MATERIALIZATION
+        ids = self._made.event_log_storage.get_latest_storage_id_by_partition(asset, happened, set(names))
+        wanted = dg.AssetRecordsFilter(asset, storage_ids=list(ids.values()))
+        for record in self._made.fetch_materializations(wanted, limit=len(ids)).records if ids else ():
+            self._latest[AssetKeyPartitionKey(asset, record.partition_key)] = record
 
     def _get_stale_causes_materialized(self, key: AssetKeyPartitionKey) -> Iterator[Any]:
         for cause in super()._get_stale_causes_materialized(key=key):
@@ -226,9 +229,11 @@ class _Resolver(CachingStaleStatusResolver):
                 yield cause
 
     def _get_latest_data_version_record(self, key: AssetKeyPartitionKey) -> Any:
+        self._look_up(key.asset_key)
         return self._latest[key] if key in self._latest else super()._get_latest_data_version_record(key=key)
 
     def _is_dep_updated(self, provenance: Any, dep_key: AssetKeyPartitionKey) -> bool:
+        self._look_up(dep_key.asset_key)
         latest, read = self._latest.get(dep_key), provenance.input_storage_ids[dep_key.asset_key]
         if latest is not None and latest.storage_id == read:
             return False

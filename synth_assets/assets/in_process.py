@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets import records
-from synth_assets.assets.code_location import build, stage_assets
+from synth_assets.assets.code_location import recipe_definitions, stage_assets, with_resources
 from synth_assets.assets.dagster_internals import hold, note_input
 from synth_assets.assets.factory import FIRST, LANGUAGE_MODEL_POOL, PROCESS_TAG
 from synth_assets.assets.failures import UNFINISHED, end_dead_runs
@@ -76,16 +76,17 @@ def run_round(
             for model in recipe.models_of(step):
                 check(resolve_model(model))
 
+    stages = stage_assets(recipe)
+
     def job() -> dg.JobDefinition:
-        found = dg.Definitions.merge(
-            build({recipe.name: recipe}), dg.Definitions(loggers={"console": terminal(quiet)})
-        )
-        return found.resolve_implicit_global_asset_job_def()
+        made = recipe_definitions(recipe, stages=stages)
+        told = dg.Definitions(loggers={"console": terminal(quiet)})
+        return with_resources({recipe.name: recipe}, made, told).resolve_implicit_global_asset_job_def()
 
     world = World(
         instance,
         job,
-        stage_assets(recipe),
+        stages,
         home.lake(),
         home.language_model(),
         home.encoder(),

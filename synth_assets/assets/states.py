@@ -38,9 +38,10 @@ class DagsterStates:
     ) -> None:
         self._recipe, self._round, self._lake = recipe, round_, lake
         self._encoder: Encoder = chosen(recipe.encoder, encoder)
+        of_round = {key(recipe, stage.name): [round_] for stage in cut_by(recipe, "round")}
         cells = [str(cell_key(round_, cell)) for cell in recipe.cells]
-        by_cell = {key(recipe, stage.name): cells for stage in cut_by(recipe, "round", "cell")}
-        self._resolver = staleness(instance, [*assets, *others(recipe)], by_cell, idle=[key(recipe, "plan")])
+        parts = of_round | {key(recipe, stage.name): cells for stage in cut_by(recipe, "round", "cell")}
+        self._resolver = staleness(instance, [*assets, *others(recipe)], parts, idle=[key(recipe, "plan")])
         self._sections = {n: stage.sections for stage in graph(recipe) for n in (stage.name, *stage.also)}
         self._changed: dict[str | None, str] = {}  # cell (None: a whole round) -> what changes first
 

@@ -21,6 +21,7 @@ METRICS = "select * from {recipe}.metrics where round = $round"
 
 def brought(recipe: Recipe, warehouse: Warehouse, round_: str) -> dict[str, Any]:
     """`made` and `changed` in words, rows that were kept, and dollars; None is what is not known."""
+    warehouse = warehouse.held()
     there = next(iter(ask(warehouse, recipe.name, COUNTS, round=round_)), None)
     if there is None:
         return NOTHING

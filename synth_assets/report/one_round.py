@@ -24,7 +24,7 @@ class Round:
     """One round of a recipe, as the warehouse has it."""
 
     def __init__(self, recipe: Recipe, warehouse: Warehouse, round_: str) -> None:
-        self.recipe, self.day, self._warehouse = recipe, round_, warehouse
+        self.recipe, self.day, self._warehouse = recipe, round_, warehouse.held()
         (self.counts,) = self.ask("select * from {recipe}.rounds where round = $round")
 
     def ask(self, sql: str, **given: Any) -> list[dict[str, Any]]:

@@ -143,7 +143,11 @@ def stale(recipe: Recipe) -> set[str]:
     """Stages with stale partitions in the round; `stage cell` where only some cells are."""
     found: set[str] = set()
     with dagster_instance() as instance:
-        resolver = staleness(instance, [*(recipe_definitions(recipe).assets or ()), *others(recipe)])
+        cells = [str(cell_key(ROUND, cell)) for cell in recipe.cells]
+        partitions = {key(recipe, stage): cells for stage in BY_CELL}
+        partitions |= {key(recipe, stage): [ROUND] for stage in BY_ROUND}
+        assets = [*(recipe_definitions(recipe).assets or ()), *others(recipe)]
+        resolver = staleness(instance, assets, partitions)
 
         def is_stale(stage: str, partition: str | None) -> bool:
             return resolver.get_status(key(recipe, stage), partition).value == "STALE"
