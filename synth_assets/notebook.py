@@ -209,12 +209,14 @@ class DataSet:
         stage: str = "weighted",
         round: Day = None,
         seeds: bool = False,
+        unreleased: bool = False,
     ) -> Path:
-        """Write the set into a new folder, with its dataset card; `seeds`: with those of the training set."""
+        """Write the set into a new folder, with its dataset card; `seeds`: with those of the training set;
+        `unreleased`: also where people do not agree with the labels so far."""
         from synth_assets.commands.export import export
 
         folder = Path(to).expanduser().absolute()
-        export(self.recipe, folder, format, stage, _day(round), seeds)
+        export(self.recipe, folder, format, stage, _day(round), seeds, unreleased)
         return folder
 
     def _warehouse(self) -> Warehouse:

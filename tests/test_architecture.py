@@ -45,6 +45,7 @@ LATE = {
     "evaluation.diversity",
     "evaluation.faithfulness",
     "evaluation.huggingface",
+    "evaluation.people",
     "evaluation.preference",
     "evaluation.privacy",
     "evaluation.resampling",
@@ -97,6 +98,7 @@ MODULES_TOO = {  # single modules of rooms that are closed otherwise
     "commands": {"commands.options", "commands.output"},
 }
 RUN = {  # what `stages.run` hands to the stages: the one door to the world
+    "resources.home",
     "resources.sandbox.python",
     "resources.sandbox.tools",
     "resources.storage.lake",

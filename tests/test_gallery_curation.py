@@ -16,7 +16,9 @@ import pytest
 
 from synth_assets.annotation import annotators
 from synth_assets.annotation.people import read_human
+from synth_assets.annotation.votes import together
 from synth_assets.contracts.weighing import WeighContext
+from synth_assets.curation.labels import aggregation
 from synth_assets.curation.labels.enhance import enhance
 from synth_assets.curation.weights.weigh import weigh
 from synth_assets.stages.seeds import seed_rows
@@ -161,13 +163,15 @@ def test_people_say_the_last_word_on_what_a_model_labelled(project: Path) -> Non
 
     made = make("human_labels", coder(), rows=60, annotate=annotate)
     people = read_human(made.recipe.labelled.human or "", made.recipe.labels)
-    rows = labelled(made, human=people.of(made.kept))
+    said = together(people.votes(made.kept), made.recipe.labels, "label", aggregation.majority)
+    rows = labelled(made, human=[said[i].value if i in said else None for i in made.kept["row_id"]])
     assert not people.beyond(rows.index)
-    for text, label in people.labels.items():
+    labels = {vote.row_id: vote.value for vote in people.said}
+    for text, label in labels.items():
         found = rows.loc[text]
         assert (found["label"], found["label_source"], found["confidence"]) == (label, "human", 1)
-    assert any(rows.loc[text, "former_label"] != label for text, label in people.labels.items())
-    assert {text for text, source in rows["label_source"].items() if source == "human"} == set(people.labels)
+    assert any(rows.loc[text, "former_label"] != label for text, label in labels.items())
+    assert {text for text, source in rows["label_source"].items() if source == "human"} == set(labels)
 
 
 def test_llmaaa_learns_from_gold_rows_that_wrong_annotations_weigh_less(texts: list[str]) -> None:

@@ -33,7 +33,8 @@ VIEWS = Path(__file__).parents[2] / "sql" / "views"
 # where the empty file lies that gives a view its columns
 NEVER = {"round": "0001-01-01", "cell": "none", "used_by": "none"}
 ACROSS = {  # what has the same columns in every recipe
-    *("seeds", "rejected", "labelled", "weighted", "metrics", "feedback", "calls", "nights", "steps"),
+    *("seeds", "rejected", "reviews", "labelled", "weighted", "metrics", "feedback", "calls", "nights"),
+    "steps",
     *(path.stem for path in VIEWS.glob("*.sql")),
 }
 ATTEMPTS = 12  # to read while runs write

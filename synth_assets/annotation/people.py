@@ -8,8 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from synth_assets.annotation.votes import Draw, Vote
+from synth_assets.contracts.decision import BETTER, CHOSEN, NO_PROBABILITY, RANDOM, check_draw
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.text.cells import bare
 from synth_assets.selection.select import ranked
@@ -17,9 +19,7 @@ from synth_assets.selection.select import ranked
 if TYPE_CHECKING:
     import pandas as pd
 
-BETTER = {"first": 1.0, "tie": 0.5, "second": 0.0}  # the verdict about the first text of a pair
 PAIR = ("first_id", "second_id", "better")
-RANDOM, CHOSEN = "random", "chosen"  # how a row was drawn; `chosen by` may say what chose it
 Line = tuple[int, list[str]]  # of a file, with the values that are there
 
 
@@ -85,44 +85,36 @@ def _read(
     return read, lines
 
 
-class Draw(NamedTuple):
-    """How a row came to be labelled: only one that was drawn at random measures."""
-
-    how: str = CHOSEN
-    probability: float | None = None  # of being drawn, of a random one
-
-
 @dataclass(frozen=True)
 class HumanLabels:
     """Labels of a file, by the row's `row_id` or by its `text`."""
 
     file: str
     column: str
-    labels: Mapping[str, str]
-    draws: Mapping[str, Draw]
-    lines: Mapping[str, int]
+    said: Sequence[Vote]  # each line by itself; its row is what `column` has
+    lines: Mapping[str, int]  # value of the column -> the last line of it
+
+    @property
+    def labels(self) -> int:
+        """How many rows it labels."""
+        return len(self.lines)
 
     @property
     def random(self) -> int:
-        """How many labels are of rows that were drawn at random."""
-        return sum(draw.how == RANDOM for draw in self.draws.values())
+        """How many of these were drawn at random."""
+        return len({vote.row_id for vote in self.said if vote.draw.how == RANDOM})
 
-    def of(self, rows: pd.DataFrame) -> list[str | None]:
-        """A label or None for each row."""
-        return [self.labels.get(value.strip()) for value in rows[self.column]]
-
-    def columns(self, rows: pd.DataFrame) -> dict[str, list[Any]]:
-        """How each of the rows was drawn, and how likely; None for those without a label."""
-        drawn = [self.draws.get(value.strip(), Draw("")) for value in rows[self.column]]
-        return {
-            "human_draw": [draw.how or None for draw in drawn],
-            "human_probability": [draw.probability for draw in drawn],
-        }
+    def votes(self, rows: pd.DataFrame) -> list[Vote]:
+        """What each person says of each of the rows."""
+        ids: dict[str, list[str]] = {}
+        for value, row_id in zip(rows[self.column], rows["row_id"], strict=True):
+            ids.setdefault(value.strip(), []).append(row_id)
+        return [vote._replace(row_id=row) for vote in self.said for row in ids.get(vote.row_id, ())]
 
     def beyond(self, values: Collection[str]) -> list[str]:
         """What it labels that is not among these."""
         there = {value.strip() for value in values}
-        return [value for value in self.labels if value not in there]
+        return [value for value in self.lines if value not in there]
 
     def refuse(self, known: Collection[str]) -> None:
         """UserError for the first row that is not known."""
@@ -139,52 +131,49 @@ class HumanLabels:
 
 def read_human(file: str, labels: Sequence[str], pairs: bool = False) -> HumanLabels:
     """A CSV file with `row_id` or `text` (of `pairs`, whose first texts may stand in several, `row_id`), and
-    `label`; a line whose label is empty is not labelled yet. Of a row with several lines, the label that most
-    of them say. `draw` and `probability` may say how the row was drawn: without them it counts as chosen.
-    UserError names file, line and what is wrong."""
+    `label`; a line whose label is empty is not labelled yet. A row may have several
+    lines, of several people; `person` may say whose each is. `draw` and `probability` may say how the row was
+    drawn: without them it counts as chosen. UserError names file, line and what is wrong."""
     place = f"labelled.human {file}"
     ways, more = [("row_id", "label"), *([] if pairs else [("text", "label")])], ("draw", "probability")
     wanted = "row_id and label" if pairs else "row_id (or text) and label"
-    (column, _), rows = _read(place, file, wanted, *ways, more=more)
-    said, draws, lines = dict[str, Counter[str]](), dict[str, Draw](), dict[str, int]()
-    for line, (value, label, draw, probability) in rows:
+    (column, _), rows = _read(place, file, wanted, *ways, more=(*more, "person"))
+    said, lines, unnamed = dict[str, dict[str, Vote]](), dict[str, int](), set[str]()
+    for line, (value, label, draw, probability, person) in rows:
         if not label:
             continue
         if not value:
             raise UserError(f"{place}:{line}: {label} is the label of no row: write the row's {column}.")
         if label not in labels:
             raise unknown("label", label, labels, f"{place}:{line}")
-        said.setdefault(value, Counter())[label] += 1
-        drawn = _draw(f"{place}:{line}", draw, probability)
-        draws[value] = max(draws.get(value, drawn), drawn, key=lambda d: d.probability or 0)
-        lines[value] = line
-    label_of = {value: _majority(f"{place}:{lines[value]}", value, each) for value, each in said.items()}
-    return HumanLabels(file, column, label_of, draws, lines)
+        whose, lines[value] = person or f"line {line}", line
+        vote = Vote(value, whose, label, _draw(f"{place}:{line}", draw, probability))
+        before = said.setdefault(value, {}).setdefault(whose, vote)
+        if before.value != label:
+            why = f"{person} says {before.value} of {value[:60]!r}, and {label}"
+            raise UserError(f"{place}:{line}: {why}: take one of the lines out.")
+        unnamed |= {value} if not person else set()
+    for value in unnamed:
+        _check_divided(f"{place}:{lines[value]}", value, [vote.value for vote in said[value].values()])
+    return HumanLabels(file, column, [v for votes in said.values() for v in votes.values()], lines)
 
 
 def _draw(place: str, how: str, probability: str) -> Draw:
     """What the line at `place` says of it. UserError where a random row lacks its probability."""
-    if how != RANDOM:
-        if how and how != CHOSEN and not how.startswith(f"{CHOSEN} by "):
-            raise unknown("draw", how, (RANDOM, CHOSEN, f"{CHOSEN} by ..."), place)
-        return Draw(how or CHOSEN)
     try:
-        likely = float(probability)
+        share = float(probability) if how == RANDOM else None
     except ValueError:
-        likely = 0.0
-    if not 0 < likely <= 1:
-        raise UserError(
-            f"{place}: {probability or 'nothing'} is the probability of a row that was drawn at random: "
-            "write how many rows were drawn over how many there were, such as 0.1 (or chosen as its draw)."
-        )
-    return Draw(RANDOM, likely)
+        raise UserError(f"{place}: {NO_PROBABILITY.format(probability or 'nothing')}") from None
+    check_draw(place, how or CHOSEN, share)
+    return Draw(how or CHOSEN, share)
 
 
-def _majority(place: str, value: str, said: Counter[str]) -> str:
-    (label, most), *others = said.most_common(2)
+def _check_divided(place: str, value: str, said: Sequence[str]) -> None:
+    """UserError where as many lines say one label as another: of people who are not named, it may be a line
+    too many."""
+    (label, most), *others = Counter(said).most_common(2)
     if others and others[0][1] == most:
         raise UserError(
             f"{place}: {value[:60]!r} is {label}, and as often {others[0][0]}: let one more person decide, "
-            "or take one of its lines out."
+            "take one of the lines out, or say in a column `person` whose each is."
         )
-    return label

@@ -189,7 +189,7 @@ def _check_spec(recipe: Recipe, stage: str, name: str, check: Check) -> dg.Asset
         name,
         asset=key(recipe, stage),
         description=check.asks,
-        blocking=True,
+        blocking=check.stops,
         partitions_def=partitions_of(recipe, stage),
     )
 
@@ -204,7 +204,8 @@ def _results(
     if "answered" in verdicts:
         verdicts["answered"] = [*run.verdicts(), *verdicts["answered"]]
     checks = [check(recipe, stage, name, *looked_at) for name, looked_at in verdicts.items()]
-    tags = complete(checks, run.encoder.missing)
+    stopping = [checked for checked in checks if stage.checks[str(checked.check_name)].stops]
+    tags = complete(stopping, run.encoder.missing)
     if key(recipe, stage.name) in chosen:
         yield result(recipe, stage.name, made, run.numbers(), checks, tags)
     else:

@@ -193,7 +193,8 @@ class _Round:
 def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[Mistake]:
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         evaluation = entry.get_dagster_event().asset_check_evaluation_data
-        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+        stops = evaluation.blocking and evaluation.severity == dg.AssetCheckSeverity.ERROR
+        if stops and not evaluation.passed:
             asset, name = ".".join(evaluation.asset_key.path), evaluation.check_name
             words = f"{asset} {evaluation.partition or ''}: check {name}: {evaluation.description}"
             yield Mistake(words, "over_budget" if "not_sent" in evaluation.metadata else "check_failed")

@@ -231,7 +231,7 @@ def _encoder(recipe: Recipe) -> Said:
 def _of_people(recipe: Recipe) -> Said:
     if recipe.labelled.human:
         people = read_human(recipe.labelled.human, recipe.labels, bool(recipe.task.pair))
-        yield "human", f"{len(people.labels):,} labels in {people.file}, {people.random:,} drawn at random"
+        yield "human", f"{people.labels:,} labels in {people.file}, {people.random:,} drawn at random"
 
 
 def _of_judge(recipe: Recipe) -> Said:

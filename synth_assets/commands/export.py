@@ -33,11 +33,13 @@ def export(
     stage: str = "weighted",
     round_: str | None = None,
     seeds: bool = False,
+    unreleased: bool = False,
 ) -> Counter[str]:
     """Write the data set into the folder `to`, whole or not at all; returns how many rows are `synthetic` and
     how many `seed`. A training set is written without its seeds, which are somebody's, unless asked for.
 
-    UserError when there is something in the folder already, or nothing to export.
+    UserError when there is something in the folder already, or nothing to export, or people do not agree with
+    the labels as far as the recipe wants (unless it is to be written `unreleased`).
     """
     stages = tables.stages(recipe)
     if kind not in FILES:
@@ -53,6 +55,7 @@ def export(
         raise UserError(f"{to}: there is something already: remove it, or name another folder.")
     columns, schema, warehouse = stages[stage], tables.schema(recipe, stage), show(recipe)
     round_ = latest_round(recipe, stage, round_) if "round" in columns else None
+    people = _released(recipe, str(round_), unreleased) if stage == "weighted" else {}
     cells = (*recipe.cells, "all")  # that the recipe still has
     there = lake().partitions(recipe.name, stage, columns)
     places = [p for p in there if p.get("round") == round_ and p.get("cell", "all") in cells] or [{}]
@@ -69,12 +72,30 @@ def export(
             _write_conll(file, parts, target)
         else:
             _write(file, parts, schema, kind)
-        data = facts(recipe, warehouse, stage, round_, rows)
+        data = facts(recipe, warehouse, stage, round_, rows) | people
         write(folder / CARD, json.dumps(data, indent=2, ensure_ascii=False))
         write(folder / "README.md", "\n".join(card(recipe, kind, schema, data)))
     if rows["seed"] and not recipe.seeds.license:
         print(f"warning: {NO_LICENCE}", file=sys.stderr)
     return rows
+
+
+def _released(recipe: Recipe, round_: str, unreleased: bool) -> dict[str, str]:
+    """For the card, how far people agree with the labels; nothing where the recipe wants no agreement."""
+    from synth_assets.evaluation.people import released
+
+    if (at_least := recipe.released_at) is None:
+        return {}
+    there, place = lake(), {"round": round_}
+    measured = there.has(recipe.name, "metrics", place)
+    rows = there.table(recipe.name, "metrics", place).to_pylist() if measured else []
+    fine, words = released(at_least, rows, recipe.name)
+    if not fine and not unreleased:
+        raise UserError(
+            f"{recipe.name} {round_} is not released: {words} The recipe wants {at_least:.0%} "
+            "(review.agreement). To have it all the same, and the card say so: --unreleased"
+        )
+    return {"people": words if fine else f"**Not released.** {words}"}
 
 
 def _wanted(recipe: Recipe, rows: pa.Table, seeds: bool) -> pa.Table:
@@ -126,11 +147,14 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=list(FILES), default="hf")
     parser.add_argument("--stage", default="weighted")
     parser.add_argument("--seeds", action="store_true", help="with those seeds that the training set has")
+    parser.add_argument(
+        "--unreleased", action="store_true", help="also where people do not agree with the labels so far"
+    )
     add_round(parser)
 
 
 def command(options: argparse.Namespace) -> None:
     to = options.to.expanduser().absolute()
     recipe = recipe_named(options.name)
-    rows = export(recipe, to, options.format, options.stage, options.round, options.seeds)
+    rows = export(recipe, to, options.format, options.stage, options.round, options.seeds, options.unreleased)
     print(f"{rows.total():,} rows and their card are in {to}: {of_seeds(rows)}")

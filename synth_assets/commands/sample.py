@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from synth_assets.annotation.people import BETTER, CHOSEN, RANDOM, pairs_to_judge
+from synth_assets.annotation.people import pairs_to_judge
 from synth_assets.commands.options import add_round, recipe_named
+from synth_assets.contracts.decision import BETTER, CHOSEN, RANDOM
 from synth_assets.core.errors import UserError
 from synth_assets.core.text.cells import guarded
 from synth_assets.evaluation.judging import drawn_pairs

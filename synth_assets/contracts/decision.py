@@ -13,6 +13,11 @@ Kind = Literal["label", "labels", "spans", "rating", "choice", "text", "skip", "
 KINDS: tuple[str, ...] = get_args(Kind)
 ANSWERS = ("label", "labels", "spans", "rating", "choice")  # what people are asked for, of a row or a pair
 RANDOM, CHOSEN, GOLD = "random", "chosen", "gold"  # how a row was drawn; `chosen by ...` says what chose it
+BETTER = {"first": 1.0, "tie": 0.5, "second": 0.0}  # a choice -> the verdict about the first of a pair
+NO_PROBABILITY = (
+    "{} is the probability of a row that was drawn at random: write how many rows were drawn over how many "
+    "there were, such as 0.1 (or chosen as its draw)."
+)
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,7 @@ def check_draw(place: str, draw: str, probability: float | None) -> None:
         raise unknown("draw", draw, (RANDOM, CHOSEN, f"{CHOSEN} by ...", GOLD), place)
     if draw == RANDOM and not (probability is not None and 0 < probability <= 1):
         said = "nothing" if probability is None else probability
-        raise UserError(
-            f"{place}: {said} is the probability of a row that was drawn at random: write how many rows were "
-            "drawn over how many there were, such as 0.1 (or chosen as its draw)."
-        )
+        raise UserError(f"{place}: {NO_PROBABILITY.format(said)}")
 
 
 def current(decisions: Iterable[Decision]) -> list[Decision]:

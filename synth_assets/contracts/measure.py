@@ -81,6 +81,7 @@ class Look:
     retrieve: Callable[[str, str, int], Sequence[str]]  # file, query, k -> the passages that fit best
     passes: Passes
     verdicts: Callable[[str], Mapping[tuple[str, str], float]]  # file -> what people say of pairs of ids
+    reviews: pd.DataFrame | None = None  # what people decided, of a recipe that asks them
     shared: dict[str, Any] = field(default_factory=dict)  # what one metric works out and another needs
     told: dict[str, list[Sequence[str]]] = field(default_factory=dict)  # small tables for people
 

@@ -154,6 +154,7 @@ class Judge(Metric):
 
     def measure(self, look: Look) -> pd.DataFrame:
         """Nothing where no round was measured before. Pairs of which it is not sure are told to people."""
+        from synth_assets.evaluation.people import verdicts as chosen
         from synth_assets.evaluation.preference import route
 
         before, file = look.before(), self.wanted.people
@@ -164,8 +165,9 @@ class Judge(Metric):
         _, doubted = route([v.confidence for v in verdicts], at_least=1)
         if texts := [[row["text"] for row in pairs[i]] for i in doubted[:SHOWN]]:
             look.told["judge_not_sure"] = [["this round", "the round before"], *texts]
-        people = look.verdicts(file) if file else {}
-        said = [people.get((new["row_id"], old["row_id"])) for new, old in pairs] if file else None
+        people = {**(look.verdicts(file) if file else {}), **chosen(look.reviews)}
+        asked = bool(file or people)
+        said = [people.get((new["row_id"], old["row_id"])) for new, old in pairs] if asked else None
         return preference(verdicts, before.round, said)
 
     def ask(self, look: Look) -> None:

@@ -75,12 +75,12 @@ def right_share(
     rest = [bool(a) for i, a in enumerate(agrees) if i not in people]
     found = ppi_mean(list(people.values()), [bool(agrees[i]) for i in people], rest, weights=each)
     if found.value is None or found.high is None or not 0 < found.value < 1:
-        return _alone(list(people.values()), each)  # a mean sees no chance there
+        return share_of_sample(list(people.values()), each)  # a mean sees no chance there
     as_many = found.value * (1 - found.value) * (Z95 / (found.high - found.value)) ** 2
     return Measured(found.value, *wilson(found.value * as_many, as_many), found.n)
 
 
-def _alone(right: Sequence[bool], weights: Sequence[float] | None) -> Measured:
+def share_of_sample(right: Sequence[bool], weights: Sequence[float] | None = None) -> Measured:
     """The share that people found right, of as many rows as unequal ones are worth (Kish 1965)."""
     if weights is None:
         return proportion(right)

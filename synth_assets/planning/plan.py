@@ -98,9 +98,10 @@ class _Plan:
 
     def _foretold(self, run: Planned, stage: Stage, cell: str | None) -> tuple[Table | None, bool | None]:
         """The rows, and whether the lake has others; None for a stage that is not made to see."""
-        if not stage.foretold:
+        given = {name: self._rows(name, cell) for name in stage.reads} if stage.foretold else {}
+        if not stage.foretold or any(rows is None for rows in given.values()):
             return None, None
-        rows = stage.compute(run, **{name: self._rows(name, cell) for name in stage.reads}).rows
+        rows = stage.compute(run, **given).rows
         return rows, None if stage.given else self._differs(run, stage, rows)
 
     def _of(self, stage: Stage, cell: str | None = None) -> Iterator[Line]:

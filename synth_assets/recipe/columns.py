@@ -18,4 +18,6 @@ RESERVED = {  # what a condition cannot be called: columns of its table, and wha
     *("text", "label_type", "text_type", "role", "instruction"),
     *("definitions", "verbalizers", "demonstrations"),
 }
-OF_ROWS = {c for stage in COLUMNS.values() if "row_id" in stage for c in stage}  # whatever a recipe says
+OF_ROWS = {  # whatever a recipe says
+    c for stage, of in COLUMNS.items() if "row_id" in of and stage != "reviews" for c in of
+}

@@ -13,6 +13,7 @@ from synth_assets.contracts.filter import RULE
 from synth_assets.contracts.provider import Provider
 from synth_assets.recipe.versions import encoded
 from synth_assets.resources.gateway.models import address, what_answers
+from synth_assets.resources.home import decisions
 from synth_assets.resources.storage.sources import fingerprint
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "metrics": ("metrics", "student"),
     "scorers": ("filters",),
     "weights.columns": ("weights",),
+    "reviews": (),
+    "by_people": ("review.by_people",),
+    "agreement": ("review.agreement",),
 }
 TOLD = {"text_type": "text", "label_type": "label"}  # what a prompt calls it -> the field of the task
 
@@ -45,6 +49,8 @@ def made_from(recipe: Recipe, *sections: str) -> dict[str, Any]:
     for section in sections:
         for place in PLACES.get(section, (section,)):
             found |= dict(_flat(place, _at(said, place)))
+        if section == "reviews":
+            found["what people decided"] = decisions().fingerprint(recipe.name)
         if section == "annotator" and "max_tokens" in said["annotator"]:
             found["annotator.max_tokens"] = recipe.annotator.max_tokens
         if step := _step(recipe, section):
@@ -124,7 +130,7 @@ def _files(recipe: Recipe, section: str) -> list[str]:
 
 
 def _change(name: str, before: Any, now: Any) -> str:
-    if name.startswith("what stands in "):
+    if name.startswith(("what stands in ", "what people decided")):
         return f"{name} has changed"
     if isinstance(before, list) and isinstance(now, list):
         gone = [f"without {_words(v)}" for v in before if v not in now]

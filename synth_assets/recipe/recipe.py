@@ -285,6 +285,18 @@ class Recipe(Strict):
         return max(step.per_question for step in self.steps.values())
 
     @property
+    def by_people(self) -> bool:
+        """Whether what people decide is whose label a row carries on."""
+        return self.review is not None and self.review.ask == "label"
+
+    @property
+    def released_at(self) -> float | None:
+        """How far people have to agree with the labels before the set is released; None: without this."""
+        if self.review is None or not self.by_people or self.review.agreement is None:
+            return None
+        return self.review.agreement.at_least
+
+    @property
     def reviews(self) -> Path:
         """The folder of the files in which a person may edit the values that a model listed."""
         return recipes() / f"{self.name}.values"

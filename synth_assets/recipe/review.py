@@ -59,6 +59,8 @@ def fits(recipe: Recipe) -> Iterator[ValueError]:
     if (review := recipe.review) is None or review.ask != "label" or recipe.labels:
         return
     target = recipe.task.predict
+    if target and target.word == "spans" and review.by_people == "dawid_skene":
+        yield wrong("spans are no classes: leave it out, more than half decide", "review", "by_people")
     if target is None or target.word not in ("labels", "spans"):
         why = "rows have no label: write `ask: rating` or `ask: pair`, or `task.classify`"
         yield wrong(why, "review", "ask")

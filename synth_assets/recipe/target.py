@@ -63,6 +63,10 @@ class Target(Section):
         """What a training set has of the row, in the first of its columns; None where it cannot be read."""
         return self.known_of(row)
 
+    def given(self, text: str, value: Any) -> Any:
+        """The same of a value that people gave the text."""
+        return value
+
 
 class TargetNumber(Target):
     """A number, which a student learns by regression."""
@@ -198,6 +202,10 @@ class TargetSpans(_Named):
         """The marked text, whatever the columns have."""
         spans = self.known_of(row)
         return None if spans is None else marks.marked(row["text"], spans)
+
+    def given(self, text: str, value: Any) -> str:
+        """Marked, of (start, end, kind)."""
+        return marks.marked(text, [marks.Span(kind, start, end) for start, end, kind in value])
 
 
 def _by_word(value: Any) -> Any:

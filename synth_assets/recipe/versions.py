@@ -4,8 +4,9 @@ A stage turns stale only by what it uses, and so some names stand for a part of 
 stands in it. `labels` are the labels' names, `codebook` has their definitions too. `seeds` includes what
 stands in their file. `annotator` is what the annotator is told and who that is. `scorers` are the filters
 without their thresholds: moving one changes no score. `weights.columns` are those that weights are made of,
-and not how. `steps.NAME` is one step of the chain, with the models that it asks, its file, and what its
-templates say of the task (not of a label: see the conditions).
+and not how. `reviews` are the decisions of people, `by_people` and `agreement` what the section `review` says
+of them. `steps.NAME` is one step of the chain, with the models that it asks, its file, and what its templates
+say of the task (not of a label: see the conditions).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from synth_assets.recipe.measuring import Student
 from synth_assets.recipe.review_files import was_edited
 from synth_assets.recipe.sections import BY
 from synth_assets.resources.gateway.models import what_answers
+from synth_assets.resources.home import decisions
 from synth_assets.resources.storage.files import digest
 from synth_assets.resources.storage.sources import fingerprint
 
@@ -200,6 +202,9 @@ PARTS: Mapping[str, Callable[[Recipe, Said], Any]] = {
     "weights": _weights,
     "annotator": _annotator,
     "metrics": _metrics,
+    "reviews": lambda recipe, said: decisions().fingerprint(recipe.name),
+    "by_people": lambda recipe, said: said["review"]["by_people"],
+    "agreement": lambda recipe, said: said["review"]["agreement"],
     "filters": lambda recipe, said: _plugged(said["filters"], *map(type, recipe.filters.values())),
     "scorers": _scorers,
 }

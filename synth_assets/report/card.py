@@ -114,6 +114,8 @@ def card(recipe: Recipe, kind: Format, schema: pa.Schema, data: Mapping[str, Any
         "",
     )
     yield from (f"Exported from the stage {made} of the recipe `{recipe.name}`.", "")
+    if "people" in data:
+        yield from (data["people"], "")
     if data["labels"]:
         labels = Table(["label", "what it means"], list(data["labels"].items()))
         yield from markdown([Section("labels", "Labels", "", [labels])], "##", in_card)

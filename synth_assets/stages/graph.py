@@ -9,6 +9,7 @@ from synth_assets.stages import (
     generations,
     labelled,
     metrics,
+    reviews,
     scores,
     seeds,
     tables,
@@ -25,7 +26,9 @@ def graph(recipe: Recipe) -> list[Stage]:
         *([values.stage(recipe)] if recipe.listed else []),
         conditions.stage(recipe),
         *(generations.stage(recipe, name) for name in recipe.steps),
-        *(each.stage(recipe) for each in (scores, filtered, labelled, weighted, metrics)),
+        *(each.stage(recipe) for each in (scores, filtered)),
+        *([reviews.stage(recipe)] if recipe.review else []),
+        *(each.stage(recipe) for each in (labelled, weighted, metrics)),
     ]
 
 

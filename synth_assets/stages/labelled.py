@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from synth_assets.annotation import annotators
-from synth_assets.annotation.people import HumanLabels, read_human
+from synth_assets.annotation.people import read_human
+from synth_assets.annotation.votes import Vote, Word, together, votes_of
 from synth_assets.core.errors import NotInstalled
 from synth_assets.core.text.pairs import both
 from synth_assets.recipe.recipe import Recipe
@@ -17,22 +18,27 @@ from synth_assets.stages.splits import gold
 from synth_assets.stages.stage import ANSWERED, Chart, Made, Markdown, Stage, Table
 
 
-def compute(run: Run, filtered: Table, seeds: Table | None = None) -> Made:
+def compute(run: Run, filtered: Table, seeds: Table | None = None, reviews: Table | None = None) -> Made:
     """Labels with source, former value and confidence."""
     way = run.recipe.labelled
-    people = _people(run, filtered)
-    rows = _enhanced(run, filtered, seeds, people.of(filtered) if people else ())
+    filtered = edited(filtered, reviews)
+    words = _people(run, filtered, reviews)
+    said = [words.get(row) for row in filtered["row_id"]]
+    is_label = bool(run.recipe.labels)
+    rows = _enhanced(run, filtered, seeds, [word and word.value for word in said] if is_label else ())
     if run.recipe.task.annotate:
         rows = _annotated(rows, filtered)
-    if people:
-        rows = rows.assign(**people.columns(filtered))
+    if way.human or run.recipe.by_people:
+        rows = rows.assign(**_drawn(said))
+    if run.recipe.task.predict and run.recipe.by_people:
+        rows = _with_values(run.recipe, rows, said)
     unknown = int(rows["confidence"].isna().sum())
     if way.by != "condition" and 2 * unknown > len(rows):
         run.warn(
             f"{way.by} knows nothing of {unknown} of {len(rows)} rows, which keep the label "
             "that was asked for: do the annotators answer with the labels' words?"
         )
-    return Made(rows, _numbers(rows))
+    return Made(rows, {**_numbers(rows), **_divided(run, words)})
 
 
 def asks(run: Run, filtered: Table | None, seeds: Table | None = None) -> None:
@@ -79,14 +85,63 @@ def with_target(recipe: Recipe, rows: Table) -> Table:
     return rows.assign(**{target.columns[0]: values})
 
 
-def _people(run: Run, rows: Table) -> HumanLabels | None:
-    """What people said. The file is for all rounds: what it labels is a row of one of them."""
-    if run.recipe.labelled.human is None:
-        return None
-    human = read_human(run.recipe.labelled.human, run.recipe.labels, bool(run.recipe.task.pair))
-    if human.beyond(rows[human.column]):
-        human.refuse(set(run.of_all("generations", human.column).dropna()))
-    return human
+def edited(rows: Table, reviews: Table | None) -> Table:
+    """The rows with the texts that people made of them: the last one, of several."""
+    if reviews is None or not reviews["kind"].eq("text").any():
+        return rows
+    texts = dict(reviews.loc[reviews["kind"] == "text", ["row_id", "value"]].itertuples(index=False))
+    old = zip(rows["row_id"], rows["text"], strict=True)
+    return rows.assign(text=[texts.get(row, text) for row, text in old])
+
+
+def _people(run: Run, rows: Table, reviews: Table | None) -> dict[str, Word]:
+    """Row id -> what people say of it, in a file and on the review page. The file is for all rounds: what it
+    labels is a row of one of them."""
+    from synth_assets.curation.labels import aggregation
+
+    recipe, votes = run.recipe, list[Vote]()
+    if recipe.labelled.human is not None:
+        human = read_human(recipe.labelled.human, recipe.labels, bool(recipe.task.pair))
+        if human.beyond(rows[human.column]):
+            human.refuse(set(run.of_all("generations", human.column).dropna()))
+        votes += human.votes(rows)
+    kind = recipe.task.predict.word if recipe.task.predict else "label"
+    if reviews is not None and recipe.by_people:
+        texts = dict(zip(rows["row_id"], rows["text"], strict=True))
+        votes += votes_of(reviews.to_dict("records"), kind, texts)
+    way = aggregation.dawid_skene if recipe.review and recipe.review.by_people == "dawid_skene" else None
+    return together(votes, list(recipe.task.definitions), kind, way or aggregation.majority)
+
+
+def _drawn(said: Sequence[Word | None]) -> dict[str, list[Any]]:
+    """How each of the rows was drawn, and how likely; None for those of which people say nothing."""
+    return {
+        "human_draw": [word and word.draw.how for word in said],
+        "human_probability": [word and word.draw.probability for word in said],
+    }
+
+
+def _with_values(recipe: Recipe, rows: Table, said: Sequence[Word | None]) -> Table:
+    """What is learned of the rows, where that is no label, as people have it."""
+    target = recipe.task.predict
+    assert target is not None
+    values = [
+        target.given(row["text"], word.value) if word else row[target.columns[0]]
+        for row, word in zip(rows.to_dict("records"), said, strict=True)
+    ]
+    source = rows["label_source"].where([word is None for word in said], "human")
+    return rows.assign(**{target.columns[0]: values, "label_source": source})
+
+
+def _divided(run: Run, words: Mapping[str, Word]) -> dict[str, int]:
+    """How many rows people are divided about."""
+    divided = sum(word.divided for word in words.values())
+    if divided:
+        run.warn(
+            f"people are divided about {divided} of {len(words)} rows, of which the first one's word holds: "
+            "let one more person decide."
+        )
+    return {"people_divided": divided} if words else {}
 
 
 def _numbers(rows: Table) -> dict[str, Any]:
@@ -110,11 +165,17 @@ def _numbers(rows: Table) -> dict[str, Any]:
 def stage(recipe: Recipe) -> Stage:
     """The stage of a recipe."""
     pays, carries = recipe.labelled.asks, recipe.weights.columns_needed()
+    people = ["reviews"] if recipe.by_people else []
     return Stage(
         "labelled",
         compute,
-        reads=["filtered", *(["seeds"] if recipe.labelled.reads_gold else [])],
-        sections=["labelled", *(["annotator"] if pays else []), *(["weights.columns"] if carries else [])],
+        reads=["filtered", *(["seeds"] if recipe.labelled.reads_gold else []), *people],
+        sections=[
+            "labelled",
+            *(["annotator"] if pays else []),
+            *(["weights.columns"] if carries else []),
+            *(["by_people"] if people else []),
+        ],
         checks=ANSWERED if pays else {},
         asks=asks if pays else None,
         model=recipe.annotator_model if pays else None,

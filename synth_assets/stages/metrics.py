@@ -22,6 +22,7 @@ from synth_assets.stages.run import Run, passes
 from synth_assets.stages.stage import ANSWERED, Chart, Check, Made, Markdown, Stage, Table, Verdict, short
 from synth_assets.students import made
 
+READS = ["generations", "filtered", "labelled", "weighted", "seeds"]
 SECTIONS = ["labels", "metrics", "annotator", "feedback", "seed"]
 PLOTTED = (  # over the rounds
     *(
@@ -34,6 +35,8 @@ PLOTTED = (  # over the rounds
         "yield",
         "correctness",
         "kappa",
+        "people_agreement",
+        "people_alpha",
     ),
     *("contamination", "vendi_score"),
     *("quadratic_kappa", "mae", "rmse", "rmse_gain", "spearman", "micro_f1", "micro_f1_gain"),
@@ -73,12 +76,22 @@ CHECKS = {
         "synth tune {recipe}",
     ),
 }
+RELEASE = {
+    "people_agree": Check(
+        "Do people agree with the labels of rows drawn at random as far as review.agreement wants, with the "
+        "whole interval? (Until then `synth export` refuses; the round is none the worse for it.)",
+        ("review", "labelled", "filters"),
+        "synth report {recipe}",
+        stops=False,
+    ),
+}
 
 
 def compute(run: Run, **now: Table) -> Made:
     """All that the recipe measures, and the yield of each cell, which the next round is told."""
     import pandas as pd
 
+    from synth_assets.evaluation.people import of_people, released
     from synth_assets.evaluation.round import yields
 
     recipe, look = run.recipe, looking(run, **now)
@@ -86,13 +99,18 @@ def compute(run: Run, **now: Table) -> Made:
     of_cells = yields(now["generations"], now["filtered"])
     parts = [_measured(metric, pairs if metric.of_pairs else look) for metric in recipe.metrics.chosen()]
     own = {name for part in parts[len(parts) - len(recipe.metrics.others) :] for name in part["name"]}
+    if recipe.review:
+        parts.append(of_people(recipe, now["reviews"], now))
     rows = pd.concat([*parts, of_cells], ignore_index=True).assign(round=run.round)
     by_cell = of_cells.set_index("slice")["value"].to_dict()
     next_round = feedback.told({cell: by_cell[cell] for cell in recipe.cells}, recipe.rows, run.round)
     told = verdict.sentence(recipe, rows.to_dict("records"), run.round)
     lists = {name: _listed(*lines) for name, lines in look.told.items()}
     numbers = {"verdict": told, **_map(run, **now), **_numbers(rows, own), **lists}
-    return Made(rows, numbers, _verdicts(recipe, rows, look.before()), beside={"feedback": Made(next_round)})
+    verdicts = _verdicts(recipe, rows, look.before())
+    if (wanted := recipe.released_at) is not None:
+        verdicts["people_agree"] = [Verdict(*released(wanted, rows.to_dict("records"), recipe.name))]
+    return Made(rows, numbers, verdicts, beside={"feedback": Made(next_round)})
 
 
 def _measured(metric: Metric, look: Look) -> Table:
@@ -311,12 +329,13 @@ def _listed(columns: Sequence[str], *rows: Sequence[str]) -> Markdown:
 
 def stage(recipe: Recipe) -> Stage:
     """The stage of a recipe."""
+    gate = recipe.released_at is not None
     return Stage(
         "metrics",
         compute,
-        reads=["generations", "filtered", "labelled", "weighted", "seeds"],
-        sections=SECTIONS,
-        checks={**ANSWERED, **CHECKS},
+        reads=[*READS, *(["reviews"] if recipe.review else [])],
+        sections=[*SECTIONS, *(["agreement"] if gate else [])],
+        checks={**ANSWERED, **CHECKS, **(RELEASE if gate else {})},
         asks=asks,
         model=recipe.annotator_model,
         pays=any(metric.models() for metric in recipe.metrics.chosen()),

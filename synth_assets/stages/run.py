@@ -14,6 +14,7 @@ from synth_assets.stages import tables
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from synth_assets.contracts.decision import Decision
     from synth_assets.contracts.model_spec import NamedModel
     from synth_assets.contracts.reading import Reading
     from synth_assets.core.asking import Completes, Encode, RunsTools
@@ -48,6 +49,13 @@ def passes(programs: Sequence[str]) -> list[bool]:
     from synth_assets.resources.sandbox.python import run_many
 
     return [ran.reason == "ok" for ran in run_many(programs, to_its_end=True)]
+
+
+def decisions(recipe: str) -> list[Decision]:
+    """What people decided about rows of a recipe, as it holds."""
+    from synth_assets.resources import home
+
+    return home.decisions().current(recipe)
 
 
 class Encoder(Protocol):

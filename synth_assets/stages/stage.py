@@ -19,6 +19,7 @@ class Check(NamedTuple):
     asks: str
     moved_by: tuple[str, ...]
     shown_by: str
+    stops: bool = True  # what comes after, where it is red; else only a release waits for it
 
     def command(self, recipe: str) -> str:
         """The command, of a recipe."""

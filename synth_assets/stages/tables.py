@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
     from synth_assets.recipe.recipe import Recipe
 
+ONLY: dict[str, Callable[[Recipe], object]] = {  # stage -> whether a recipe has it
+    "values": lambda recipe: recipe.listed,
+    "reviews": lambda recipe: recipe.review,
+}
+DRAWN = {"human_draw": "string", "human_probability": "double"}
 MARK = b"synth"  # in the metadata of a file whose rows are not as they were made: see `marked`
 
 
@@ -23,7 +28,7 @@ def stages(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     """STAGES of a recipe: each step of its chain is one."""
     found: dict[str, tuple[str, ...]] = {}
     for stage, cut in STAGES.items():
-        if stage != "values" or recipe.listed:  # of a recipe that asks for some
+        if stage not in ONLY or ONLY[stage](recipe):
             found |= dict.fromkeys(recipe.step_stages if stage == "generations" else [stage], cut)
     return found
 
@@ -38,7 +43,8 @@ def columns(recipe: Recipe, stage: str) -> dict[str, str]:
         "*task": recipe.task.columns,
         "*raw": {c: t for f in recipe.filters.values() for c, t in f.raw.items()},
         "*annotated": {"entropy": "double"} if recipe.task.annotate else {},
-        "*drawn": {"human_draw": "string", "human_probability": "double"} if recipe.labelled.human else {},
+        "*drawn": DRAWN if recipe.labelled.human or recipe.by_people else {},
+        "*over": {"machine_label": "string"} if recipe.by_people and recipe.labels else {},
         "*weighed": dict.fromkeys(recipe.weights.columns_needed(), "double"),
         "*calls": {f"{name}_calls": "list<string>" for name, f in recipe.filters.items() if f.asks},
         "*scored": {c: t for f in recipe.filters.values() for c, t in f.columns.items()},

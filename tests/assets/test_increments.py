@@ -23,10 +23,11 @@ from synth_assets.assets.dagster_internals import staleness
 from synth_assets.assets.factory import key, others
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
+from synth_assets.contracts.decision import Decision
 from synth_assets.partitions import cell_key
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.home import home, warehouse
+from synth_assets.resources.home import decisions, home, warehouse
 from tests.assets.test_seeds_from_asset import a_round
 from tests.assets.test_seeds_from_asset import materialize as materialize_their_table
 from tests.conftest import SEEDS, forget
@@ -58,6 +59,7 @@ filters:
 minimum_yield: 0.0
 weights: {by: label_agreement, power: 2, seeds: 0.25}
 metrics: {model_alone: 3, diversity: false, privacy: false, faithfulness: false}
+review: {by_people: majority, control: 0.3}
 schedule: "0 2 * * *"
 """
 METHOD = """
@@ -77,7 +79,7 @@ judge: {{name: cheap, base_url: {url}}}
 another_judge: {{name: cheaper, base_url: {url}}}
 """
 BY_CELL = ("conditions", "generations_idea", "generations_draft", "generations", "scores")
-BY_ROUND = ("filtered", "labelled", "weighted", "metrics")
+BY_ROUND = ("filtered", "reviews", "labelled", "weighted", "metrics")
 
 
 def answer(body: dict[str, Any]) -> str:
@@ -347,6 +349,24 @@ LINES = [
         {},
         "labelled",
     ),
+    Line("a decision of people about a row", "", "", {}, "reviews", free=True),
+    Line(
+        "how several people's labels become one",
+        "by_people: majority",
+        "by_people: dawid_skene",
+        {},
+        "labelled",
+        free=True,
+    ),
+    Line(
+        "how far people have to agree with the labels",
+        "control: 0.3",
+        "control: 0.3, agreement: {at_least: 0.9}",
+        {},
+        "metrics",
+        free=True,
+    ),
+    Line("what people are shown, and in which order", "control: 0.3", "control: 0.4", free=True),
     Line("the encoder", "rows: 6", "rows: 6\nencoder: ./none", {}, "labelled, weighted, metrics", free=True),
     Line("the student", "model_alone: 3", "model_alone: 3, student: false", {}, "metrics", free=True),
     Line("an evaluation", "model_alone: 3", "model_alone: 4", every(1, "label"), "metrics"),
@@ -408,6 +428,8 @@ def test_edits_that_ask_nothing_make_again_what_the_table_says(
         edit(copy, line, monkeypatch)
         assert stale(recipe_of(copy)) == parts(line.stale), line.name
         (copy / line.file).write_text(before)
+        for file in (copy / ".synth").glob("reviews.sqlite*"):
+            file.unlink()
     for line in TOGETHER:
         edit(copy, line, monkeypatch)
     assert main(["run", "reviews", "--round", ROUND]) == 0
@@ -419,6 +441,9 @@ def edit(folder: Path, line: Line, patch: pytest.MonkeyPatch) -> None:
     patch.setattr("importlib.metadata.version", lambda _: "99.0")
     if line.name.startswith("the call log"):
         (folder / ".synth" / "calls.sqlite").unlink(missing_ok=True)
+    if line.name.startswith("a decision"):
+        ((row,),) = warehouse().query("select min(row_id) from reviews.filtered").fetchall()
+        decisions().append(Decision("d1", "reviews", row, ROUND, "ann", "label", "positive"))
     path = folder / line.file
     text = path.read_text()
     assert line.old in text

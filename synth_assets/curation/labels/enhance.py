@@ -25,10 +25,12 @@ def enhance(
     warn: Callable[[str], None] = lambda words: None,
     gold: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Rows with `label`, `former_label`, `label_source`, `confidence` and `label_probabilities`.
+    """Rows with `label`, `former_label`, `machine_label`, `label_source`, `confidence` and
+    `label_probabilities`.
 
     Where the way to label knows nothing, or finds two labels as likely, the former label stays. `human` has
-    a label or None for each row, and overrides all: it counts as certain. Confidence is the probability of
+    a label or None for each row, and overrides all: it counts as certain, and `machine_label` is the label
+    without it. Confidence is the probability of
     the label, or None. `labels`: those of the task, besides those of the rows. `gold`: seeds, whose labels
     are right. UserError where a student has too few rows.
     """
@@ -36,12 +38,14 @@ def enhance(
     known = (y for p in rows.get("label_probabilities", ()) if isinstance(p, Mapping) for y in p)
     classes = sorted({y for y in (*labels, *former, *known) if isinstance(y, str)})
     marks = _marks(rows, way, LabelContext(classes, encode, annotate, warn, gold)) if former else []
+    machine = [label for label, _, _ in marks]
     for i, label in enumerate(human):
         if label is not None:
             marks[i] = (label, "human", {y: float(y == label) for y in classes})
     return rows.assign(
         label=[label for label, _, _ in marks],
         former_label=former,
+        machine_label=machine,
         label_source=[source for _, source, _ in marks],
         confidence=[None if p is None else p[label] for label, _, p in marks],
         label_probabilities=[p for _, _, p in marks],

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pytest
 
 from synth_assets.annotation.people import read_human
+from synth_assets.annotation.votes import Draw, Word, together
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 from synth_assets.contracts.filter import Context
@@ -360,10 +361,11 @@ def test_a_persons_label_overrides_all_and_counts_as_certain(tmp_path: Path) -> 
     file.write_text("text,label,annotator\n a ,positive,ann\nb,negative,ann\nc,,ann\n", encoding="utf-8")
     p = {"negative": 0.9, "positive": 0.1}
     rows = pd.DataFrame({"text": list("abc"), "label": ["negative", "negative", "positive"]})
-    rows = rows.assign(label_probabilities=[p, p, p])
+    rows = rows.assign(label_probabilities=[p, p, p], row_id=["r1", "r2", "r3"])
     human = read_human(str(file), LABELS)
     human.refuse(set(rows["text"]))
-    found = labelled(rows, "label_agreement", labels=LABELS, human=human.of(rows))
+    said = together(human.votes(rows), LABELS, "label", aggregation.majority)
+    found = labelled(rows, "label_agreement", labels=LABELS, human=[said["r1"].value, said["r2"].value, None])
     assert list(found["label"]) == ["positive", "negative", "negative"]
     assert list(found["label_source"]) == ["human", "human", "label_agreement"]
     assert list(found["confidence"]) == [1.0, 1.0, 0.9]
@@ -380,12 +382,13 @@ def test_a_file_of_labels_says_how_each_row_was_drawn(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     human = read_human(str(file), LABELS)
-    assert human.labels == {"r1": "negative", "r2": "positive"}
-    assert human.columns(pd.DataFrame({"row_id": ["r1", "r2", "r3"]})) == {
-        "human_draw": ["random", "chosen", None],
-        "human_probability": [0.1, None, None],
+    rows = pd.DataFrame({"row_id": ["r1", "r2", "r3"]})
+    said = together(human.votes(rows), LABELS, "label", aggregation.majority)
+    assert said == {
+        "r1": Word("negative", Draw("random", 0.1)),
+        "r2": Word("positive", Draw("chosen")),
     }
-    assert human.random == 1
+    assert (human.labels, human.random) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -396,6 +399,10 @@ def test_a_file_of_labels_says_how_each_row_was_drawn(tmp_path: Path) -> None:
         (
             "row_id,label\nr1,positive\nr1,negative\n",
             r"labels.csv:3: 'r1' is positive, and as often negative: let one more person decide",
+        ),
+        (
+            "row_id,label,person\nr1,positive,ann\nr1,negative,bo\nr1,negative,ann\n",
+            r"labels.csv:4: ann says positive of 'r1', and negative: take one of the lines out",
         ),
         ("row_id,label,draw\nr1,positive,radom\n", r"csv:2: unknown draw 'radom'. Did you mean 'random'"),
         (
@@ -429,7 +436,8 @@ def test_a_pair_is_labelled_by_its_row_since_several_have_its_first_text(tmp_pat
     with pytest.raises(UserError, match="wanted the columns row_id and label"):
         read_human(str(file), LABELS, pairs=True)
     file.write_text("row_id,text,label\nr1,a,positive\n", encoding="utf-8")
-    assert read_human(str(file), LABELS, pairs=True).labels == {"r1": "positive"}
+    (vote,) = read_human(str(file), LABELS, pairs=True).said
+    assert (vote.row_id, vote.value) == ("r1", "positive")
 
 
 @pytest.mark.parametrize(
