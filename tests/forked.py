@@ -68,7 +68,7 @@ class Forked:
         return self.prints.read_text(encoding="utf-8")
 
 
-def command(words: Sequence[str], *place: Path, env: Mapping[str, str] | None = None) -> Forked:
+def command(words: Sequence[str], *place: Path | None, env: Mapping[str, str] | None = None) -> Forked:
     """A command of this environment; `place`: the file for what it prints, and the folder to work in."""
     (script,) = entry_points(group="console_scripts", name=words[0])
     return Forked(script.load(), words, *place, env=env)  # imported here, it is there the next time

@@ -7,6 +7,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing.connection import Listener
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ import yaml
 from synth_assets.cli import _parser, main
 from tests.conftest import QUICK
 from tests.endpoint import Endpoint
+from tests.forked import command as forked
 from tests.test_docs import examples
 
 PAGE, PLACE = "docs/operations.md", "/srv/reviews"
@@ -27,17 +32,41 @@ COMPOSE, JOB = map(yaml.safe_load, examples("yaml", PAGE))
 
 
 @pytest.fixture
-def installed(project: Path, edit, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The project with a `synth` of its own and a file of keys, as the examples have it."""
+def installed(project: Path, edit, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The project with a `synth` of its own and a file of keys, as the examples have it. It is a fork of a
+    process that has imported everything."""
     edit("rows: 6", QUICK)
     synth = project / ".venv" / "bin" / "synth"
     synth.parent.mkdir(parents=True)
-    root = Path(__file__).parents[1]
-    synth.write_text(f'#!/bin/sh\nPYTHONPATH={root} exec {sys.executable} -m synth_assets.cli "$@"\n')
+    place = str(project / "forks")
+    synth.write_text(f"#!{sys.executable} -S\n{ASKS.replace('PLACE', place)}")
     synth.chmod(0o755)
     (project / "env").write_text("OPENAI_API_KEY=scripted\n")
     monkeypatch.setenv("PATH", f"{synth.parent}:{os.environ['PATH']}")
-    return project
+    with Listener(place, "AF_UNIX") as listener:
+        threading.Thread(target=answer, args=[listener], daemon=True).start()
+        yield project
+
+
+ASKS = """
+import os, sys
+from multiprocessing.connection import Client
+
+with Client("PLACE", "AF_UNIX") as fork:
+    fork.send((["synth", *sys.argv[1:]], os.getcwd(), dict(os.environ)))
+    code, said = fork.recv()
+print(said, end="")
+sys.exit(code)
+"""
+
+
+def answer(listener: Listener) -> None:
+    with suppress(OSError):  # it is closed
+        while True:
+            with listener.accept() as asked:
+                words, folder, env = asked.recv()
+                done = forked(words, None, Path(folder), env=env)
+                asked.send((done.wait(), done.said()))
 
 
 def sh(line: str, *, folder: Path) -> str:

@@ -208,8 +208,7 @@ class _Resolver(CachingStaleStatusResolver):
         idle: Collection[dg.AssetKey],
     ) -> None:
         super().__init__(instance, graph, loading_context=view)
-        self._idle, self._made = idle, instance
-        self._partitions = dict(partitions)  # that are not looked up yet
+        self._idle, self._made, self._partitions = idle, instance, dict(partitions)  # not looked up yet
         self._latest: dict[Any, Any] = {}  # AssetKeyPartitionKey -> record of its materialization, or None
 
     def _look_up(self, asset: dg.AssetKey) -> None:
