@@ -7,6 +7,7 @@ Prints the median over 200 keys, the time to the first page of 100,000 rows, and
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from itertools import islice
@@ -14,6 +15,8 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from synth_assets.resources import home
 from synth_assets.review.desk import Desk, Who

@@ -8,12 +8,14 @@ most valuable first, and do not. Both are mixed evenly: whoever stops early has 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from struct import Struct
 from typing import NamedTuple
 
 from synth_assets.annotation.people import CHOSEN, RANDOM
 
 GOLD = "gold"  # the draw of a hidden row whose answer is known
+HALVES = Struct(">QQ")
 LENT_S = 600.0  # a row that was shown to one is not shown to another so long, if it is not answered
 
 
@@ -34,29 +36,42 @@ def ordered(
     row's probability of being in it. `double`: the share of rows that two people answer."""
     if all(value is None for value in worth.values()):
         control = 1.0
-    drawn, chosen = [], []
+    drawn, chosen, how, numbers = [], [], f"{CHOSEN} by {by}", _numbers(seed)
     for row_id, value in worth.items():
-        at, twice = _numbers(seed, row_id)
+        at, twice = numbers(row_id)
         people = 2 if twice < double else 1
         if at < control:
             drawn.append((at, Place(row_id, RANDOM, control, people)))
         else:
             known = float("inf") if value is None else -value
-            chosen.append((known, at, Place(row_id, f"{CHOSEN} by {by}", None, people)))
+            chosen.append((known, at, Place(row_id, how, None, people)))
     return _mixed([place for *_, place in sorted(drawn)], [place for *_, place in sorted(chosen)])
 
 
-def _numbers(*parts: object) -> tuple[float, float]:
-    """Two numbers from 0 to 1, fixed by the parts: the first and the second half of a hash."""
-    words = "\n".join(map(str, ("queue/1", *parts)))
-    digest = hashlib.sha256(words.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64, int.from_bytes(digest[8:16], "big") / 2**64
+def _numbers(*parts: object) -> Callable[[object], tuple[float, float]]:
+    """Two numbers from 0 to 1 for whatever is named besides: both halves of a hash."""
+    begun = hashlib.sha256("\n".join(map(str, ("queue/1", *parts, ""))).encode("utf-8", "surrogatepass"))
+
+    def of(name: object) -> tuple[float, float]:
+        digest = begun.copy()
+        digest.update(str(name).encode("utf-8", "surrogatepass"))
+        first, second = HALVES.unpack(digest.digest()[:16])
+        return first / 2**64, second / 2**64
+
+    return of
 
 
 def _mixed(one: list[Place], other: list[Place]) -> list[Place]:
     """Both lists in their order, evenly spread over each other."""
-    at = [((i + 0.5) / len(part), part[i]) for part in (one, other) for i in range(len(part))]
-    return [place for _, place in sorted(at, key=lambda each: each[0])]
+    found, first, second = [], 0, 0
+    while first < len(one) and second < len(other):
+        if (2 * first + 1) * len(other) <= (2 * second + 1) * len(one):
+            found.append(one[first])
+            first += 1
+        else:
+            found.append(other[second])
+            second += 1
+    return found + one[first:] + other[second:]
 
 
 def hidden(person: str, answered: int, share: float) -> int:
@@ -66,7 +81,7 @@ def hidden(person: str, answered: int, share: float) -> int:
         return 0
     stretch = max(1, round(1 / share) - 1)
     whole, rest = divmod(answered, stretch)
-    return whole + (rest > int(_numbers(person, whole)[0] * stretch))
+    return whole + (rest > int(_numbers(person)(whole)[0] * stretch))
 
 
 def too_fast(text: str, seconds: float | None) -> bool:

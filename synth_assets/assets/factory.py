@@ -12,6 +12,7 @@ from synth_assets.partitions import cell_key, cells, columns, previous_round_sam
 from synth_assets.recipe.columns import MEANINGS
 from synth_assets.recipe.made_from import made_from
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.recipe.review import ADDRESS
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.batches.submit import Pending
 from synth_assets.resources.gateway.language_model import LanguageModel
@@ -102,7 +103,9 @@ def _decorated(
     if stage.also:
         told = {stage.name: doc, **stage.also}
         outs = {
-            name: dg.AssetOut(key=key(recipe, name), description=d, is_required=False, **each)
+            name: dg.AssetOut(
+                key=key(recipe, name), description=d, is_required=False, metadata=_page(recipe, name), **each
+            )
             for name, d in told.items()
         }
         # each can be launched alone: of what must go together, Dagster takes equal rounds for different ones
@@ -113,9 +116,17 @@ def _decorated(
         dagster_type=dg.Any,  # the return annotation would mean "no value"
         output_required=not stage.batches,
         freshness_policy=freshness_policy,
+        metadata=_page(recipe, stage.name),
         **common,
         **each,
     )
+
+
+def _page(recipe: Recipe, stage: str) -> dict[str, Any]:
+    """Where people look at the rows: what opens the page, and where it then is."""
+    if recipe.review is None or stage not in ("filtered", "reviews"):
+        return {}
+    return {"review": f"synth review {recipe.name}", "review_page": dg.MetadataValue.url(ADDRESS)}
 
 
 def others(*recipes: Recipe) -> list[dg.AssetSpec]:

@@ -8,18 +8,16 @@ import os
 from contextlib import suppress
 
 from synth_assets.commands.options import add_round, recipe_named
+from synth_assets.recipe.review import HOST, PORT
 
 TOKEN = "SYNTH_REVIEW_TOKEN"
-PORT = 3100
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name")
     add_round(parser)
     parser.add_argument("--port", type=int, default=PORT)
-    parser.add_argument(
-        "--host", default="127.0.0.1", help=f"0.0.0.0 for other machines, which {TOKEN} lets in"
-    )
+    parser.add_argument("--host", default=HOST, help=f"0.0.0.0 for other machines, which {TOKEN} lets in")
     parser.add_argument("--person", help="your name beside your answers; the page lets each say another")
 
 
@@ -31,7 +29,7 @@ def command(options: argparse.Namespace) -> None:
     desk = opened(recipe, options.round)
     token = os.environ.get(TOKEN) or None
     with listening(options.host, options.port, token) as listens:
-        here = "127.0.0.1" if options.host == "0.0.0.0" else options.host
+        here = HOST if options.host == "0.0.0.0" else options.host
         print(f"{recipe.name}, {desk.rows.round}: {desk.queue.left:,} rows to look at.")
         print(
             f"http://{here}:{listens.getsockname()[1]} (Ctrl-C ends it; each answer is stored at once)",

@@ -12,6 +12,9 @@ from synth_assets.contracts.section import Section, wrong
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
 
+HOST, PORT = "127.0.0.1", 3100  # of the page, where nobody says otherwise
+ADDRESS = f"http://{HOST}:{PORT}"
+
 
 class Agreement(Section):
     """How far the labels have to agree with people's, of rows drawn at random, before the set is released."""

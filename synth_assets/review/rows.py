@@ -93,12 +93,11 @@ class Rows:
         rows = self._of("labelled", ["row_id", "confidence", "label_source"])
         if rows is None:
             return {}
-        each = zip(*(rows[name].to_pylist() for name in rows.column_names), strict=True)
-        by_name = (dict(zip(rows.column_names, values, strict=True)) for values in each)
+        columns = (rows[name].to_pylist() for name in ("row_id", "confidence", "label_source"))
         return {
-            row["row_id"]: 1 - row["confidence"]
-            for row in by_name
-            if row["confidence"] is not None and row["label_source"] != "human" and row["row_id"] in self._at
+            i: 1 - p
+            for i, p, source in zip(*columns, strict=True)
+            if p is not None and source != "human" and i in self._at
         }
 
     def _influence(self) -> Worth:
