@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,7 @@ class Rows:
     def _columns(self) -> list[str]:
         task, wanted = self.recipe.task, ["row_id", "text", "label", "explanation", *self._around()]
         wanted += [*filter(None, [task.pair]), *(task.predict.columns if task.predict else [])]
+        wanted += ["answers", "confidence"] if task.annotate else []
         return [*wanted, "annotator_labels", "label_agreement"]
 
     def _around(self) -> list[str]:
@@ -79,18 +80,21 @@ class Rows:
     def _disagreement(self) -> Worth:
         """The share of annotators that say something else than most of them; of one alone, how little likely
         it holds the row's label."""
-        there = self._table.column_names
-        if "annotator_labels" in there:
-            each = self._table["annotator_labels"].to_pylist()
-            return {i: _split(said) for i, said in zip(self._at, each, strict=True)}
-        if "label_agreement" in there:
-            each = self._table["label_agreement"].to_pylist()
-            return {i: None if p is None else 1 - p for i, p in zip(self._at, each, strict=True)}
+        for several in ("annotator_labels", "answers"):
+            if several in self._table.column_names:
+                return {i: _split(said) for i, said in self._column(several)}
+        if "label_agreement" in self._table.column_names:
+            return {i: _less(p) for i, p in self._column("label_agreement")}
         return self._unsure()
 
+    def _column(self, name: str) -> Iterator[tuple[str, Any]]:
+        return zip(self._at, self._table[name].to_pylist(), strict=True)
+
     def _unsure(self) -> Worth:
-        """How unlikely the label is, as `labelled` has it; people's own are left out."""
+        """How unlikely the label is, by `labelled` or the annotator; those that people gave are left out."""
         rows = self._of("labelled", ["row_id", "confidence", "label_source"])
+        if rows is None and "confidence" in self._table.column_names:
+            return {i: _less(p) for i, p in self._column("confidence")}
         if rows is None:
             return {}
         columns = (rows[name].to_pylist() for name in ("row_id", "confidence", "label_source"))
@@ -181,6 +185,10 @@ class Pairs(Rows):
         """The pair of these ids, in the order in which it is shown."""
         texts = self._pairs.get(row_id)
         return texts and Item(row_id, texts, {})
+
+
+def _less(likely: float | None) -> float | None:
+    return None if likely is None else 1 - likely
 
 
 def _split(said: list[str | None] | None) -> float | None:

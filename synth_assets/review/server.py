@@ -181,7 +181,8 @@ class Site:
         return HTMLResponse(TEMPLATES.get_template("page.html.j2").render(shown), status)
 
     def _who(self, notice: str, status: int, person: str = "") -> Response:
-        given = {"notice": notice, "person": person or self._person, "token": self._token is not None}
+        usual = "" if self._token else self._person  # strangers are not told who works here
+        given = {"notice": notice, "person": person or usual, "token": self._token is not None}
         html = TEMPLATES.get_template("who.html.j2").render(given, name=self.desk.recipe.name)
         return HTMLResponse(html, status)
 
