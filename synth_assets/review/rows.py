@@ -126,7 +126,16 @@ class Rows:
         row = {name: self._table[name][at].as_py() for name in self._table.column_names}
         around = {name: str(row[name]) for name in self._around() if row.get(name) not in (None, "")}
         suggestion = self._value(row) if self.recipe.review and self.recipe.review.ask == "label" else None
+        suggestion = self._machine.get(row_id, suggestion)
         return Item(row_id, self._texts(row), around, suggestion, row.get("explanation") or "")
+
+    @cached_property
+    def _machine(self) -> dict[str, str | None]:
+        """Row id -> the label that `labelled` gives it without people, where that was made."""
+        rows = self._of("labelled", ["row_id", "machine_label"]) if self.recipe.labels else None
+        if rows is None or "machine_label" not in rows.column_names:
+            return {}
+        return dict(zip(rows["row_id"].to_pylist(), rows["machine_label"].to_pylist(), strict=True))
 
     def _texts(self, row: Mapping[str, Any]) -> tuple[str, ...]:
         pair = self.recipe.task.pair

@@ -18,21 +18,11 @@ BEFORE = "2026-11-20"
 def rows(section: str, **columns: list[object]) -> Rows:
     """Two rows, of which `labelled` and `weighted` have these columns."""
     of = recipe(section)
-    ids = [
-        {"row_id": "a", "text": "one", "label": "negative"},
-        {"row_id": "b", "text": "two", "label": "positive"},
-    ]
+    ids = [{"row_id": name, "text": name, "label": "negative"} for name in "ab"]
     write(of, "filtered", ids, round=ROUND)
     for stage in ("labelled", "weighted") if columns else ():
-        write(
-            of,
-            stage,
-            [
-                {**row, **dict(zip(columns, each, strict=False))}
-                for row, each in zip(ids, zip(*columns.values(), strict=False), strict=False)
-            ],
-            round=ROUND,
-        )
+        each = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        write(of, stage, [row | more for row, more in zip(ids, each, strict=True)], round=ROUND)
     return Rows(of, home.lake(), ROUND)
 
 
@@ -44,6 +34,13 @@ def test_what_is_least_sure_is_worth_most_and_people_s_own_labels_are_left_out()
     assert rows("{by: disagreement}", **sure).worth() == {"a": None, "b": pytest.approx(0.4)}
 
 
+def test_what_the_row_has_is_its_label_without_people() -> None:
+    made = {"machine_label": ["positive", "negative"], "label": ["negative", "negative"]}
+    item = rows("{}", **made).item("a")
+    assert item is not None
+    assert item.suggestion == "positive"
+
+
 def test_without_anything_known_no_row_is_worth_more() -> None:
     for by in ("confidence", "disagreement", "influence"):
         assert rows(f"{{by: {by}}}").worth() == {"a": None, "b": None}
@@ -52,10 +49,8 @@ def test_without_anything_known_no_row_is_worth_more() -> None:
 def test_pairs_are_of_two_rounds_and_their_sides_are_drawn() -> None:
     of = recipe("{ask: pair}")
     for round_ in (ROUND, BEFORE):
-        texts = [
-            {"row_id": f"{round_}-{n}", "text": f"{n} of {round_}", "cell": "negative"} for n in range(20)
-        ]
-        write(of, "filtered", texts, round=round_)
+        texts = [{"row_id": f"{round_}-{n}", "text": f"{n} of {round_}"} for n in range(20)]
+        write(of, "filtered", [{**row, "cell": "negative"} for row in texts], round=round_)
     pairs = Pairs(of, home.lake(), ROUND, BEFORE)
     new_first = 0
     for row_id in pairs.worth():
@@ -66,9 +61,7 @@ def test_pairs_are_of_two_rounds_and_their_sides_are_drawn() -> None:
     assert 0 < new_first < 20
     desk = Desk(of, pairs, home.decisions())
     assert {place.draw for place in desk.queue.places} == {"random"}
-    with pytest.raises(
-        UserError, match="no round before 2026-11-21 that was measured: pairs are of two rounds"
-    ):
+    with pytest.raises(UserError, match="no round before 2026-11-21 that was measured"):
         opened(of)
 
 
