@@ -18,7 +18,7 @@ from synth_assets.core.asking import TokenLogprob
 from synth_assets.curation.filters.students import OfStudents
 from synth_assets.curation.keep import keep
 from synth_assets.generation.conditions.asking import answers, questions
-from synth_assets.generation.conditions.table import design
+from synth_assets.generation.conditions.table import design, of_texts
 from synth_assets.generation.steps import chain
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
@@ -26,6 +26,7 @@ from synth_assets.resources.sandbox import tools
 from synth_assets.stages.run import Run
 from synth_assets.stages.scores import scoring
 from synth_assets.stages.seeds import seed_rows
+from synth_assets.stages.texts import texts_of
 from synth_assets.students import LEAST
 
 ROUND = "2026-11-22"
@@ -130,9 +131,13 @@ def make(
     may_show = pd.concat(tables.values(), ignore_index=True)
     around = Around(tables, encode, lambda name, given: listed.get((name, given), ()))
     chain.check(recipe)
-    by_cell = [
-        design(recipe, seeds, round_=round_, cell=cell, rows=rows, around=around) for cell in recipe.cells
-    ]
+    if recipe.task.annotate:
+        texts = texts_of(recipe, seeds).rows.head(rows)
+        by_cell = [of_texts(recipe, texts, round_=round_, cell=recipe.cells[0], around=around)]
+    else:
+        by_cell = [
+            design(recipe, seeds, round_=round_, cell=cell, rows=rows, around=around) for cell in recipe.cells
+        ]
     steps: dict[str, list[pd.DataFrame]] = {stage: [] for stage in recipe.step_stages}
     for conditions in by_cell:
         before: dict[str, pd.DataFrame] = {}

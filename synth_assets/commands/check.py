@@ -51,6 +51,10 @@ SMALL = (
     "examples, not instructions: write `complete`, as `synth new NAME --model embedded` does, or name "
     "another model."
 )
+SMALL_ANNOTATOR = (
+    "steps.{0} asks the embedded model, which has 135 million parameters, in words: write `{0}: {{annotate: "
+    "logprobs}}`, which reads how likely each label is as the next word, or name another model."
+)
 UNMEASURED = (
     "the seeds have no test rows: nothing will tell whether the set is better than they are alone. Write "
     "`test: 40`, or more, into seeds.splits."
@@ -196,7 +200,7 @@ def _steps(recipe: Recipe) -> Said:
         for model in recipe.models_of(name):
             yield "model", f"{_model(recipe, model)}" + _of(recipe, name)
             if step.under_role and _is_small(model):
-                yield "warning", SMALL.format(name)
+                yield "warning", (SMALL_ANNOTATOR if step.name == "annotate" else SMALL).format(name)
         for tool in step.tools:
             yield "tool", f"{tool}" + _of(recipe, name)
     if recipe.mode == "batch":

@@ -105,7 +105,8 @@ def _wanted(recipe: Recipe, rows: pa.Table, seeds: bool) -> pa.Table:
         rows = rows.filter(pc.not_equal(rows["origin"], "seed"))
     places = ("cell", "label") if recipe.labels else ("cell",)
     place = next((name for name in places if name in rows.column_names), None)
-    return rows if place is None else rows.filter(pc.is_in(rows[place], pa.array([*recipe.cells, "all"])))
+    known = recipe.labels if place == "label" else [*recipe.cells, "all"]
+    return rows if place is None else rows.filter(pc.is_in(rows[place], pa.array(known)))
 
 
 def _counted(parts: Iterable[pa.Table], stage: str, rows: Counter[str]) -> Iterator[pa.Table]:

@@ -1,9 +1,11 @@
 """`synth new`: write a commented recipe to start from, with data, so that it runs as it is."""
 
 import argparse
+import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from synth_assets.core.errors import UserError, unknown
@@ -39,6 +41,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--like", metavar="SYSTEM", help="one of the gallery, such as attrprompt, with its data"
     )
+    parser.add_argument("--annotate", metavar="FILE", help="your own texts, which a model is to label")
     parser.add_argument(
         "--model",
         metavar="MODEL",
@@ -71,7 +74,12 @@ def command(options: argparse.Namespace) -> None:
     model = options.model or (CHAT if there else "embedded")
     if options.provider:
         model = _provider(options.provider, options.model)
-    text = _like(options.like, model) if options.like else _own(options.name, model)
+    if options.like and options.annotate:
+        raise UserError("--like and --annotate both say what to write: leave one of them out.", "usage")
+    if options.annotate:
+        text = _texts(options.annotate, model)
+    else:
+        text = _like(options.like, model) if options.like else _own(options.name, model)
     path.parent.mkdir(parents=True, exist_ok=True)
     save(path.parent)
     path.write_text(LINE + text, encoding="utf-8")
@@ -104,16 +112,44 @@ def _provider(provider: str, name: str | None) -> str:
 
 def _own(name: str, model: str) -> str:
     """The template, and rows to try it with."""
-    from synth_assets.core.days import timezone_here, today
-
-    small = model == "embedded" or model.endswith(".gguf")
     data = f"data/{name}.csv"
     _copy(HERE / "new_data.csv", data)
+    text = _written("new_recipe.yaml", {"DATA": data}, model)
+    return text.replace("STEP\n", STEPS["complete" if _small(model) else "prompt"])
+
+
+def _texts(file: str, model: str) -> str:
+    """The template for texts that are to be labelled; theirs is the column with the longest ones."""
+    from synth_assets.resources.storage.sources import read_rows
+
+    rows = read_rows(file)
+    lengths = {str(name): rows[name].astype(str).str.len().mean() for name in rows}
+    if not lengths:
+        raise UserError(f"{file} has no column: name a file with texts, one a row.")
+    text = max(lengths, key=lengths.__getitem__)
+    others = ", ".join(_quoted(name) for name in lengths if name != text) or "none"
+    how = "logprobs" if _small(model) else "answer"
+    words = {"FILE": _quoted(file), "TEXT": _quoted(text), "COLUMNS": others, "HOW": how}
+    return _written("new_annotation.yaml", words, model)
+
+
+def _quoted(name: str) -> str:
+    """As a flow mapping of YAML may have it."""
+    return name if re.fullmatch(r"[A-Za-z][\w./-]*", name) else json.dumps(name, ensure_ascii=False)
+
+
+def _small(model: str) -> bool:
+    return model == "embedded" or model.endswith(".gguf")
+
+
+def _written(template: str, words: Mapping[str, str], model: str) -> str:
+    """A template, with these words and those of the place."""
+    from synth_assets.core.days import timezone_here, today
+
     timezone = timezone_here()
-    words = {"DATA": data, "MODEL": model, "TODAY": today(timezone), "TIMEZONE": timezone}
-    text = (HERE / "new_recipe.yaml").read_text(encoding="utf-8")
-    text = re.sub("|".join(words), lambda found: words[found[0]], text)
-    return text.replace("STEP\n", STEPS["complete" if small else "prompt"])
+    words = {**words, "MODEL": model, "TODAY": today(timezone), "TIMEZONE": timezone}
+    text = (HERE / template).read_text(encoding="utf-8")
+    return re.sub("|".join(words), lambda found: words[found[0]], text)
 
 
 def _like(system: str, model: str) -> str:

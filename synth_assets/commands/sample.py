@@ -47,10 +47,11 @@ def _least_sure(run: Run, n: int, but: Collection[str]) -> list[str]:
     """Rows whose label has the least confidence, of those that no person has labelled."""
     rows = run.read("labelled", {"round": run.round}, columns=["row_id", "label_source", "confidence"])
     if rows["confidence"].isna().all():
-        raise UserError(
-            f"{run.recipe.name}: no label of {run.round} has a confidence: write another way to label into "
-            "the recipe (`labelled: {by: label_agreement}` with that filter, say), and make the round again."
-        )
+        fix = "write another way to label (`labelled: {by: label_agreement}` with that filter, say)"
+        if run.recipe.task.annotate:
+            fix = "write several ways to ask (`steps: {text: {annotate: answer, prompts: 5}}`)"
+        why = f"no label of {run.round} has a confidence"
+        raise UserError(f"{run.recipe.name}: {why}: {fix} into the recipe, and make the round again.")
     rows = rows[rows["label_source"].ne("human") & ~rows["row_id"].isin(but)].dropna(subset=["confidence"])
     return list(rows.sort_values(["confidence", "row_id"])["row_id"][:n])
 

@@ -131,6 +131,8 @@ class Faithfulness(Metric):
         attributes = [name for name, kind in columns if kind == "string" and name != recipe.task.pair]
         if not recipe.labels:
             return table([])
+        if recipe.task.annotate:  # the text, or an id, is of one row alone
+            attributes = [name for name in attributes if not look.filtered[name].is_unique]
         told = look.labelled.merge(look.filtered[["row_id", *attributes]], on="row_id")
         return faithfulness(told, look.seeds, attributes, look.encode, recipe.task.order)
 

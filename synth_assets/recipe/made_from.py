@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.filter import RULE
 from synth_assets.contracts.provider import Provider
-from synth_assets.recipe.versions import encoded
+from synth_assets.recipe.versions import asked_of, encoded, texts_of
 from synth_assets.resources.gateway.models import address, what_answers
 from synth_assets.resources.home import decisions
 from synth_assets.resources.storage.sources import fingerprint
@@ -51,11 +51,15 @@ def made_from(recipe: Recipe, *sections: str) -> dict[str, Any]:
             found |= dict(_flat(place, _at(said, place)))
         if section == "reviews":
             found["what people decided"] = decisions().fingerprint(recipe.name)
+        if section == "conditions" and recipe.task.annotate:
+            found |= dict(_flat("task", texts_of(recipe)))
         if section == "annotator" and "max_tokens" in said["annotator"]:
             found["annotator.max_tokens"] = recipe.annotator.max_tokens
         if step := _step(recipe, section):
             told = {TOLD.get(name, name): value for name, value in recipe.task.told_by(step).items()}
             found |= dict(_flat("task", told))
+            if section == "steps.text" and recipe.task.annotate:
+                found |= dict(_flat("task", asked_of(recipe)))
         if section == "scorers":
             found = {name: value for name, value in found.items() if name.rpartition(".")[2] not in RULE}
         for name, model in _models(recipe, section).items():
@@ -121,6 +125,7 @@ def _files(recipe: Recipe, section: str) -> list[str]:
             found = [recipe.labelled.human]
         case "conditions":
             found = [str(p) for v in recipe.attributes.values() if isinstance(v, Provider) for p in v.files()]
+            found += [recipe.task.annotate.file] if recipe.task.annotate else []
         case "metrics":
             judge, facts = recipe.metrics.judge, recipe.metrics.facts
             found = [judge.people if judge else None, facts.file if facts else None]

@@ -95,9 +95,8 @@ def _labelled(recipe: Recipe, said: Said) -> Any:
 
 
 def _conditions(recipe: Recipe, said: Said) -> Any:
-    if annotated := recipe.task.annotate:
-        of = [recipe.task.pair, recipe.shards, fingerprint(annotated.file)]
-        return [{name: value for name, value in said["task"]["annotate"].items() if name != "shown"}, *of]
+    if recipe.task.annotate:
+        return [texts_of(recipe), recipe.shards, fingerprint(recipe.task.annotate.file)]
     files = [path for v in recipe.attributes.values() if isinstance(v, Provider) for path in v.files()]
     written = recipe.model_fields_set & {"constraints", "design", "cell", "shards"}
     extra = {name: said[name] for name in written}
@@ -105,6 +104,20 @@ def _conditions(recipe: Recipe, said: Said) -> Any:
     if files or extra:
         part = [part, extra, [fingerprint(str(path)) for path in files]]
     return _plugged(part, *map(type, recipe.attributes.values()))
+
+
+def texts_of(recipe: Recipe) -> dict[str, Any]:
+    """What the task says of the texts that are annotated."""
+    assert recipe.task.annotate
+    annotate = recipe.task.annotate.model_dump(mode="json", exclude={"shown"})
+    return {"annotate": annotate, "pair": recipe.task.pair}
+
+
+def asked_of(recipe: Recipe) -> dict[str, Any]:
+    """What the task says of how they are asked, besides what prompts say of any task."""
+    assert recipe.task.annotate
+    predict = recipe.task.predict and recipe.task.predict.model_dump(mode="json")
+    return {"annotate": {"shown": recipe.task.annotate.shown}, "predict": predict, "pair": recipe.task.pair}
 
 
 def _values(recipe: Recipe, said: Said) -> Any:
@@ -126,14 +139,8 @@ def _step(recipe: Recipe, name: str) -> Any:
     asked = [what_answers(model) for model in recipe.models_of(name)]
     part = [said, *asked, recipe.task.told_by(step)]
     part += [file and fingerprint(file) for file in step.works_with]
-    if annotated := recipe.task.annotate:
-        part.append(
-            [
-                recipe.task.predict and recipe.task.predict.model_dump(mode="json"),
-                recipe.task.pair,
-                annotated.shown,
-            ]
-        )
+    if name == "text" and recipe.task.annotate:
+        part.append(asked_of(recipe))
     if step.votes or recipe.shared(name):
         part.append({"samples": recipe.samples})
     return _plugged(part, *step.methods)

@@ -13,6 +13,7 @@ import pytest
 
 from synth_assets.core.asking import TokenLogprob
 from synth_assets.core.errors import UserError
+from synth_assets.generation.steps import chain
 from synth_assets.recipe.load import inline
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.sandbox import tools
@@ -274,3 +275,69 @@ def test_log_probabilities_tell_how_sure_a_label_is_and_without_them_the_word_co
     assert rows["entropy"].iloc[0] == pytest.approx(1.106, abs=1e-3)
     sure.top = {"praise": -0.1, "refund": -3.0}  # of a word that begins like another label
     assert answered(of, say, model=sure)[0]["confidence"].isna().all()
+
+
+WRONG = {  # what is wrong -> what of the recipe is other, and words of the message
+    "nothing to say": ({"task": {"annotate": POOL}}, "write `classify` or `predict` beside it"),
+    "conditions": ({"conditions": {"tone": ["a", "b"]}}, "rows are your own texts: leave it out"),
+    "another step": ({"steps": {"text": "Label {{ item }}"}}, "leave `steps` out"),
+    "a step of no text": (
+        {"task": {"classify": CODEBOOK}, "steps": {"text": {"annotate": "answer"}}, "rows": 3},
+        "task: {annotate: {file: texts.csv}}",
+    ),
+    "too many ways": ({"steps": {"text": {"annotate": "answer", "prompts": 8}}}, "a number from 1 to 7"),
+    "logprobs twice": ({"steps": {"text": {"annotate": "logprobs", "samples": 2}}}, "is asked once"),
+    "logprobs of a number": (
+        {"task": {"annotate": POOL, "predict": {"number": "score"}}, "steps": LOGPROBS},
+        "they are of labels: write `annotate: answer`",
+    ),
+    "calibrated words": (
+        {"steps": {"text": {"annotate": "answer", "calibrate": True}}},
+        "of `annotate: logprobs`",
+    ),
+    "one word for two": (
+        {"task": {"annotate": POOL, "classify": {y: {"definition": y, "verbalizer": "w"} for y in NAMES}}},
+        "have the same verbalizer",
+    ),
+    "a template of nothing": (
+        {"steps": {"text": {"annotate": "answer", "prompts": ["{{ body }}"]}}},
+        "unknown field in the prompt 'body'",
+    ),
+    "agreeing with itself": ({"filters": {"label_agreement": {}}}, "use the filter `annotators`"),
+    "a column of the platform": (
+        {"task": {"annotate": {**POOL, "fields": ["label"]}, "classify": CODEBOOK}},
+        "label is",
+    ),
+    "shown, and not kept": (
+        {"task": {"annotate": {**POOL, "shown": ["tickets"]}, "classify": CODEBOOK}},
+        "Did you mean 'ticket'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_said_with_its_fix(folder: Path, name: str) -> None:
+    changes, words = WRONG[name]
+    with pytest.raises(UserError) as refused:
+        chain.check(
+            inline({"task": {"annotate": POOL, "classify": CODEBOOK}, "model": "a", **changes}, "wrong")
+        )
+    assert words in str(refused.value)
+
+
+def test_what_is_a_seed_or_stands_there_twice_is_not_asked(folder: Path) -> None:
+    """Texts and seeds may stand in one file."""
+    write([*TEXTS, TEXTS[0]])
+    lines = ["text,label", f"{TEXTS[3]},refund", f"{TEXTS[4]},bug"]
+    Path("seeds.csv").write_text("\n".join(lines), encoding="utf-8")
+    of = recipe(seeds={"file": "seeds.csv", "splits": {"test": 2}})
+    rows, _ = answered(of, right)
+    assert sorted(rows["text"]) == sorted({*TEXTS} - {TEXTS[3], TEXTS[4]})
+
+
+def test_a_row_whose_answers_cannot_be_read_is_rejected_and_says_why(folder: Path) -> None:
+    say = lambda prompt, *_: "no idea" if asked_of(prompt) == TEXTS[0] else right(prompt)  # noqa: E731
+    rows, _ = answered(recipe(minimum_yield=0), say)
+    (row,) = rows[~rows["accepted"]].to_dict("records")
+    assert (row["reason"], row["text"]) == ("invalid", "no idea")
+    assert "not one JSON object" in row["error"]

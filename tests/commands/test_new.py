@@ -62,6 +62,19 @@ def test_a_recipe_like_one_of_the_gallery_is_right(empty: Path, capsys: Printed,
     assert "mine is right." in out
 
 
+def test_texts_of_ones_own_are_a_recipe_once_their_labels_are_written(empty: Path, capsys: Printed) -> None:
+    rows = ['id,"Body, in full"', *(f"{n},the text of number {n}" for n in range(5))]
+    (empty / "my tickets.csv").write_text("\n".join(rows), encoding="utf-8")
+    assert main(["new", "tickets", "--annotate", "my tickets.csv"]) == 0
+    recipe = load(empty / "recipes" / "tickets.yaml")
+    assert (recipe.task.annotate.file, recipe.task.annotate.text) == ("my tickets.csv", "Body, in full")
+    assert recipe.steps["text"].annotate == "logprobs"  # the embedded model follows no instruction
+    assert "such as an id, of: id" in (empty / "recipes" / "tickets.yaml").read_text(encoding="utf-8")
+    assert main(["check", "tickets"]) == 0
+    assert "5 of file my tickets.csv" in capsys.readouterr().out
+    assert main(["new", "both", "--annotate", "x.csv", "--like", "ner"]) == 2
+
+
 def test_a_model_that_is_named_is_written(empty: Path, capsys: Printed) -> None:
     assert main(["new", "mine", "--like", "attrprompt", "--model", "some-model"]) == 0
     assert load(empty / "recipes" / "mine.yaml").model == "some-model"
