@@ -21,8 +21,10 @@ from synth_assets.evaluation.faithfulness import kappa, pairs
 from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.resampling import bootstrap, ratio
 from synth_assets.evaluation.round import share_of_sample
+from synth_assets.recipe.review import kind_asked
 
 AGREES = ("people_agreement", "labelled")  # name and slice of what the gate looks at
+RATINGS = ["1", "2", "3", "4"]
 ONE_VALUE = "people say the same of all rows: agreement by chance is complete"
 NO_TWO = (
     "no row that was drawn at random was decided on by two people without a suggestion: raise review.double "
@@ -74,16 +76,6 @@ def of_people(recipe: Any, reviews: pd.DataFrame, now: Mapping[str, pd.DataFrame
     if kind == "rating":
         found.append(row("people_rating", "filtered", _mean_rating(blind)))
     return table(found)
-
-
-RATINGS = ["1", "2", "3", "4"]
-
-
-def kind_asked(recipe: Any) -> str:
-    """The kind of decision that the recipe asks people for."""
-    if recipe.review.ask == "label":
-        return recipe.task.predict.word if recipe.task.predict else "label"
-    return {"rating": "rating", "pair": "choice"}[recipe.review.ask]
 
 
 def _between(blind: pd.DataFrame, order: Sequence[str] | None) -> Iterator[Row]:

@@ -67,3 +67,11 @@ def fits(recipe: Recipe) -> Iterator[ValueError]:
     if target is None or target.word not in ("labels", "spans"):
         why = "rows have no label: write `ask: rating` or `ask: pair`, or `task.classify`"
         yield wrong(why, "review", "ask")
+
+
+def kind_asked(recipe: Recipe) -> str:
+    """The kind of decision that people are asked for, by a recipe that asks them."""
+    assert recipe.review is not None
+    if recipe.review.ask == "label":
+        return recipe.task.predict.word if recipe.task.predict else "label"
+    return {"rating": "rating", "pair": "choice"}[recipe.review.ask]
