@@ -178,7 +178,7 @@ def call_log(mends: bool = True) -> CallLog:
 
 def mended(where: Path | str, rows: Lake) -> CallLog:
     """A call log that has what it lost from these rows."""
-    return CallLog(where, lambda log, sure: mend(log, rows, sure))
+    return CallLog(where, lambda log, why: mend(log, rows, why))
 
 
 def decisions() -> Decisions:

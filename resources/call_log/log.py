@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from synth_assets.core.asking import REUSABLE, Answer
 from synth_assets.resources.call_log.database import CHUNK, Database, Execute, chunks, marks
@@ -64,11 +64,13 @@ class Extent(NamedTuple):
 
     first: str  # the oldest call, and when that was
     last: int  # the number of the latest row
-    gaps: int  # numbers before it that no row has
+    rows: int  # up to it
     old: bool  # the oldest row has no digest
+    budget: dict[str, int]  # scope -> what is spent and reserved
 
 
-Mend = Callable[["CallLog", bool], None]  # see `mending.mend`
+Why = Literal["opened", "missing", "broken"]  # it was opened; it has no answer, or none that holds
+Mend = Callable[["CallLog", Why], None]  # see `mending.mend`
 
 
 class CallLog:
@@ -76,11 +78,12 @@ class CallLog:
     processes. UserError, naming the database, when it cannot be read or written."""
 
     def __init__(self, where: Path | str, mend: Mend | None = None) -> None:
-        """`mend` puts back what the log has lost: called at the first use and, with True, when an answer does
-        not hold."""
+        """`mend` puts back what the log has lost: called at the first use, when an answer is missing for the
+        first time, and when one does not hold."""
         self._database = open_database(where)
         self._mend, self._opening = mend, RLock()
-        self._is_open = self._mends = self._is_mended = False
+        self._is_open = self._mends = False
+        self._mended = set[Why]()  # what it was mended for
         self._told: set[str] = set()
         self._leases = Leases(self._open)
 
@@ -91,11 +94,13 @@ class CallLog:
 
     def find(self, identities: Iterable[str]) -> dict[str, Answer]:
         """The latest reusable answer of each identity that has one that holds."""
+        identities = list(dict.fromkeys(identities))
         found, broken = self._look_up(identities)
-        if broken and self._mend and not self._is_mended:
-            self._is_mended = True
-            self._mend(self, True)
-            again, broken = self._look_up(broken)
+        why: Why = "broken" if broken else "missing"
+        if self._mend and len(found) < len(identities) and why not in self._mended:
+            self._mended.add(why)
+            self._mend(self, why)
+            again, broken = self._look_up(identity for identity in identities if identity not in found)
             found |= again
         if new := broken - self._told:
             self._told |= new
@@ -207,12 +212,23 @@ class CallLog:
                     yield Mismatch(id_, row["identity"], expected, answer=True)
             last = rows[-1][0]
 
-    def extent(self) -> Extent:
-        """How far it goes."""
-        ((count, last),) = self.execute("SELECT count(*), coalesce(max(id), 0) FROM calls")
+    def extent(self, before: Extent | None = None) -> Extent:
+        """How far it goes. `before`: how far it went; only rows that came since are counted."""
+        ((last,),) = self.execute("SELECT coalesce(max(id), 0) FROM calls")
+        counted, rows = (before.last, before.rows) if before else (0, 0)
+        rows += self.execute("SELECT count(*) FROM calls WHERE id > ?", (counted,))[0][0]
         first = self.execute("SELECT identity, time, digest FROM calls ORDER BY id LIMIT 1")
         identity, time, seal = first[0] if first else ("", "", "")
-        return Extent(f"{identity} {time}".strip(), int(last), int(last) - int(count), seal is None)
+        budget = {scope: int(amount) for scope, amount in self.execute("SELECT scope, amount FROM budget")}
+        return Extent(f"{identity} {time}".strip(), int(last), int(rows), seal is None, budget)
+
+    def spent(self, budget: Mapping[str, int]) -> None:
+        """No sum of a budget is less than what is said here."""
+        with self.transaction() as execute:
+            for scope, amount in budget.items():
+                execute("INSERT INTO budget (scope, amount) VALUES (?, 0) ON CONFLICT DO NOTHING", (scope,))
+                more = "UPDATE budget SET amount = ? WHERE scope = ? AND amount < ?"
+                execute(more, (amount, scope, amount))
 
     def has(self, identities: Iterable[str]) -> bool:
         """Whether it has all of them, whatever became of them."""
@@ -264,9 +280,10 @@ class CallLog:
                 for id_, seal in pairs:
                     execute("UPDATE calls SET digest = ? WHERE id = ?", (seal, id_))
 
-    def count(self) -> int:
-        """Rows in the log, failed calls included."""
-        return int(self.execute("SELECT count(*) FROM calls")[0][0])
+    def count(self, until: int | None = None) -> int:
+        """Rows in the log, failed calls included; `until` this number."""
+        among = "" if until is None else " WHERE id <= ?"
+        return int(self.execute(f"SELECT count(*) FROM calls{among}", [until] if among else [])[0][0])
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows that a statement gives, committed when this returns. `?` stands for a value."""
@@ -293,7 +310,7 @@ class CallLog:
         self._mends = True
         try:
             if self._mend:
-                self._mend(self, False)
+                self._mend(self, "opened")
             self._is_open = True
         finally:
             self._mends = False

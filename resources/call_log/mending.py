@@ -1,8 +1,8 @@
 """The call log is as whole as the lake, which has a copy of every call behind its rows.
 
 What the log has lost, or holds otherwise than it was stored, comes back from there and is not paid again.
-How far the log goes is noted beside the rows of the lake as they are written. Only where it goes less far, or
-does not hold an answer, the two are compared.
+How far the log goes is noted beside the rows of the lake as they are written, and what of budgets is spent.
+Only where it goes less far, or does not hold an answer, the two are compared.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.database import chunks
-from synth_assets.resources.call_log.log import CallLog, Extent
+from synth_assets.resources.call_log.log import CallLog, Extent, Why
 from synth_assets.resources.call_log.rows import COLUMNS, digest, holds, identity_in
 from synth_assets.resources.storage import files
 from synth_assets.resources.storage.lake import Lake, Partition
@@ -74,13 +74,16 @@ def compare(log: CallLog, lake: Lake, recipe: str, place: Partition) -> Compared
     return found
 
 
-def mend(log: CallLog, lake: Lake, sure: bool = False, old: bool = False) -> None:
-    """Put back what the log has lost or holds otherwise, and say so. `sure`: it is known that something is
-    wrong. `old`: also rows without a digest that are others in the lake."""
-    if sure or _has_lost(log, lake):
+def mend(log: CallLog, lake: Lake, why: Why = "opened", old: bool = False) -> None:
+    """Put back what the log has lost or holds otherwise, and say so, if there is a reason to look: an answer
+    is broken, or the log goes less far than it did. Its rows are counted only where an answer is missing.
+    `old`: also rows without a digest that are others in the lake."""
+    then = _noted(lake)
+    if why == "broken" or _has_lost(log, lake, then, counted=why == "missing"):
         places = ((r, place) for r in lake.recipes() for place in lake.partitions(r, CALLS, PLACE))
         _say(log, sum(_mend(log, lake, recipe, place, old) for recipe, place in places))
-        note(log, lake)
+        log.spent(then.budget if then else {})
+        _write(log.extent(), lake)
 
 
 def mend_place(log: CallLog, lake: Lake, recipe: str, **only: str) -> None:
@@ -96,7 +99,7 @@ def mend_place(log: CallLog, lake: Lake, recipe: str, **only: str) -> None:
 def repair(log: CallLog, lake: Lake) -> None:
     """Mend the log, and take out of it what stands under another identity, where the call is there under its
     own."""
-    mend(log, lake, sure=True, old=True)
+    mend(log, lake, "broken", old=True)
     for wrong in list(log.verify()):
         if wrong.expected not in (None, wrong.identity) and log.has([wrong.expected]):
             log.remove(wrong.id)
@@ -118,28 +121,36 @@ def _say(log: CallLog, back: int) -> None:
 
 def note(log: CallLog, lake: Lake) -> None:
     """Write down how far the log goes by now."""
-    extent = log.extent()
-    if extent.last and _noted(lake) != extent and lake.root.is_dir():
+    then = _noted(lake)
+    if (now := log.extent(then)) != then:
+        _write(now, lake)
+
+
+def _write(extent: Extent, lake: Lake) -> None:
+    if extent.last and lake.root.is_dir():
         files.write(lake.root / NOTE, json.dumps(extent._asdict()))
 
 
-def _has_lost(log: CallLog, lake: Lake) -> bool:
+def _has_lost(log: CallLog, lake: Lake, then: Extent | None, counted: bool) -> bool:
     """Whether the log goes less far than it did, or is another one. Where nothing is noted: whether there is
     anything that it can have lost; a log that is older than notes has lost nothing if no row is missing."""
-    now, then = log.extent(), _noted(lake)
+    now = log.extent(then)
     if then is None:
-        if now.old and now.last and not now.gaps:
-            note(log, lake)
+        if now.old and now.last == now.rows > 0:
+            _write(now, lake)
             return False
         return True
-    return now.first != then.first or now.last < then.last or now.gaps > then.gaps
+    if now.first != then.first or now.last < then.last:
+        return True
+    return counted and log.count(then.last) < then.rows
 
 
 def _noted(lake: Lake) -> Extent | None:
     """What the last note says; None where there is none that can be read."""
     with suppress(OSError, ValueError, TypeError):
         said = Extent(**json.loads((lake.root / NOTE).read_text(encoding="utf-8")))
-        if [type(value) for value in said] == [str, int, int, bool]:
+        budget = [type(amount) for amount in dict(said.budget).values()]
+        if [*map(type, said), *budget] == [str, int, int, bool, dict, *[int] * len(budget)]:
             return said
     return None
 

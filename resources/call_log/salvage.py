@@ -58,7 +58,7 @@ def _move(path: Path, to: Path) -> None:
 
 def _not_kept(lost: Sequence[str]) -> str:
     return (
-        f"; {', '.join(lost)} could not be read: what was spent is counted anew" if "budget" in lost else ""
+        f"; {', '.join(lost)} could not be read: what was spent, the lake knows" if "budget" in lost else ""
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.call_log.mending import NOTE, compare, mend, mend_place, note, repair
 from synth_assets.resources.call_log.rows import COLUMNS, Entry
 from synth_assets.resources.call_log.salvage import salvage
+from synth_assets.resources.gateway.budget import Budget, Cap, Use
 from synth_assets.resources.home import mended
 from synth_assets.resources.storage.lake import Lake
 from tests.resources.call_log.test_call_log import PARAMETERS, QUESTION
@@ -93,6 +95,43 @@ def test_calls_that_are_gone_come_back_before_anybody_asks(
     again.close()
 
 
+def test_what_a_lost_log_knew_of_budgets_comes_back(where: Path | str, log: CallLog, lake: Lake) -> None:
+    budget = Budget(log, [Cap("reviews/all", 100, "tokens")])
+    budget.reserve(Use(0, 90))
+    write(log, lake, range(3))
+    for table in ("calls", "budget"):
+        log.execute(f"DELETE FROM {table}")
+    again = mended(where, lake)
+    assert Budget(again, budget.caps).reserve(Use(0, 20)) == "reviews/all is capped at 100 tokens"
+    assert Budget(again, budget.caps).reserve(Use(0, 5)) is None
+    note(again, lake)
+    mend(again, lake, "broken")
+    assert again.execute("SELECT scope, amount FROM budget") == [("reviews/all tokens", 95)]
+    again.close()
+
+
+def test_rows_are_counted_where_an_answer_is_missing(where: Path | str, log: CallLog, lake: Lake) -> None:
+    """And not at each opening; numbers that no row ever had (of a transaction that was taken back) are no
+    loss."""
+    identities = write(log, lake, range(9))
+    with suppress(ZeroDivisionError), log.transaction() as execute:
+        log.append([entry(20)], within=execute)
+        raise ZeroDivisionError
+    log.append([entry(21)])
+    asked = list[str]()
+    again = mended(where, lake)
+    execute = again._database.execute
+    again._database.execute = lambda words, *values: asked.append(words) or execute(words, *values)
+    assert len(again.find(identities)) == 9
+    counts = "SELECT count(*) FROM calls WHERE id <= ?"
+    assert counts not in asked
+    again.find(["x"])
+    again.find(["y"])
+    assert asked.count(counts) == 1
+    assert not [words for words in asked if "messages" in words]  # nothing was compared
+    again.close()
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -162,7 +201,7 @@ def test_a_log_without_hashes_goes_on_at_once_and_gets_them_where_the_lake_agree
     log.execute("UPDATE calls SET text = 'by hand' WHERE identity = ?", (identities[0],))
     found = compare(log, lake, "reviews", PLACE)
     assert (len(found.other), len(found.proven), found.missing, found.strange) == (1, 4, [], [])
-    mend(log, lake, sure=True)
+    mend(log, lake, "broken")
     assert log.execute("SELECT count(digest) FROM calls") == [(4,)]
     repair(log, lake)
     assert log.find(identities)[identities[0]].text == "é 0"
@@ -203,7 +242,7 @@ def test_calls_of_a_partition_come_back_before_it_is_made_again(log: CallLog, la
 
 def test_a_note_that_is_damaged_is_written_anew(where: Path | str, log: CallLog, lake: Lake) -> None:
     identities = write(log, lake, range(3))
-    for said in ("", "{", "[]", '{"first": 1, "last": "x", "gaps": 0, "old": false}'):
+    for said in ("", "{", "[]", '{"first": 1, "last": "x", "rows": 0, "old": false, "budget": 3}'):
         (lake.root / NOTE).write_text(said)
         log.execute("DELETE FROM calls WHERE id = (SELECT max(id) FROM calls)")
         again = mended(where, lake)
@@ -257,7 +296,7 @@ def test_a_damaged_file_is_salvaged_and_the_rest_comes_from_the_lake(
     assert list(log.verify()) == []
     assert {row[0] for row in content(log)} == {row[0] for row in before}
     if spoil is not half:
-        assert ("what was spent is counted anew" in words) == (spoil is other)
+        assert ("what was spent, the lake knows" in words) == (spoil is other)
     log.close()
 
 
