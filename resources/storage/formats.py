@@ -59,11 +59,11 @@ def table(part: Part, reading: Reading, wanted: Collection[str] | None = None) -
     of these are there. What was found out of it is in `attrs["read"]`."""
     wanted = None if reading.tokens else wanted  # of those columns others are made
     if part.suffix in DATABASES:
-        return _tagged(_database(part, reading), reading)
-    return _tagged(READERS[part.suffix](part, reading, wanted), reading)
+        return _tagged(_database(part, reading), part, reading)
+    return _tagged(READERS[part.suffix](part, reading, wanted), part, reading)
 
 
-def _tagged(found: pd.DataFrame, reading: Reading) -> pd.DataFrame:
+def _tagged(found: pd.DataFrame, part: Part, reading: Reading) -> pd.DataFrame:
     """With the columns of a CoNLL file, where `reading` says which columns have tokens and tags."""
     if reading.tokens is None or reading.tags is None:
         return found
@@ -76,8 +76,8 @@ def _tagged(found: pd.DataFrame, reading: Reading) -> pd.DataFrame:
     ):
         if (sentence := marks.sentence(words, tags, reading.names)) is None:
             raise Wrong(
-                f"{where}{number}: `{reading.tokens}` has to be a list of texts, and `{reading.tags}` a list "
-                "with a tag (O, B-kind, I-kind, or a place in `names`) for each of them"
+                f"{where.removeprefix(part.name).strip(' ,:') or 'line'} {number}: `{reading.tokens}` has to "
+                f"be a list of texts, `{reading.tags}` one of tags (O, B-kind, I-kind, a place in `names`)"
             )
         sentences.append(sentence)
     return found.assign(**{n: _column(v, found.index) for n, v in marks.columns(sentences).items()})

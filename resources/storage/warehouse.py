@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -274,6 +275,22 @@ def _json_of(stages: Mapping[str, pa.Schema], stage: str, other: str) -> str:
 def identifier(name: str) -> str:
     """A name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def plain(name: str) -> str:
+    """The same for people: without quotes, where SQL takes it so."""
+    return name if re.fullmatch("[a-z_][a-z0-9_]*", name) and name not in _reserved() else identifier(name)
+
+
+@cache
+def _reserved() -> frozenset[str]:
+    """Words that stand for no table or column unless they are quoted."""
+    import duckdb
+
+    kinds = "keyword_category in ('reserved', 'type_function')"
+    with duckdb.connect() as connection:
+        found = connection.execute(f"select keyword_name from duckdb_keywords() where {kinds}").fetchall()
+    return frozenset(name for (name,) in found)
 
 
 def as_pattern(path: Path) -> str:

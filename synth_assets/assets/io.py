@@ -13,7 +13,7 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.views import show
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.looks import Looks
-from synth_assets.resources.storage.warehouse import Warehouse, as_pattern
+from synth_assets.resources.storage.warehouse import Warehouse, as_pattern, plain
 from synth_assets.stages import tables
 from synth_assets.stages.seeds import not_here
 
@@ -39,7 +39,7 @@ class LakeIOManager(dg.IOManager):
         context.add_output_metadata(
             {
                 "path": dg.MetadataValue.path(str(path)),
-                "sql": f"select * from {name}.{stage}"
+                "sql": f"select * from {plain(name)}.{plain(stage)}"
                 + "".join(
                     f"{' and' if i else ' where'} {c} = '{v}'" for i, (c, v) in enumerate(partition.items())
                 ),

@@ -7,6 +7,7 @@ from synth_assets.assets.factory import IO_MANAGER, key
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.warehouse import plain
 from synth_assets.stages import tables
 
 NAME, STAGE = "training_set", "weighted"
@@ -33,7 +34,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
                 "round": place["round"],
                 "dagster/row_count": table.num_rows,
                 "path": dg.MetadataValue.path(str(synth_lake.path(recipe.name, STAGE, place))),
-                "sql": f"select * from {recipe.name}.{STAGE} where round = '{place['round']}'",
+                "sql": f"select * from {plain(recipe.name)}.{STAGE} where round = '{place['round']}'",
             },
         )
 

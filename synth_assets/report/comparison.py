@@ -17,6 +17,7 @@ import pandas as pd
 
 from synth_assets.core.asking import Encode
 from synth_assets.core.errors import UserError
+from synth_assets.core.text.pairs import both
 from synth_assets.evaluation import usefulness
 from synth_assets.evaluation.diversity import diversity
 from synth_assets.recipe.load import load
@@ -61,8 +62,9 @@ def compare(a: str, b: str, encoder: MiniLM) -> list[Section]:
     if first.labels != second.labels:
         tasks = [f"{s.name} has {', '.join(sorted(s.labels)) or 'no labels'}" for s in sides]
         raise UserError(f"{' and '.join(tasks)}: sets of different tasks cannot be compared.")
-    encoder = chosen(next((s.recipe.encoder for s in sides if s.recipe), None), encoder)
-    made = [_sets(sides), _funnel(sides), _cost(sides)]
+    encoders = [s.recipe.encoder for s in sides if s.recipe]
+    encoder = chosen(encoders[0] if encoders else None, encoder)
+    made = [_sets(sides, encoders), _funnel(sides), _cost(sides)]
     return [*made, _students(sides, encoder), _diversity(sides, encoder.encode), _metrics(sides)]
 
 
@@ -139,7 +141,7 @@ def _rows(file: str, columns: Collection[str], origin: str) -> str:
     return f"select {', '.join(read)} from {file}{' where accepted' if 'accepted' in columns else ''}"
 
 
-def _sets(sides: Sequence[Side]) -> Section:
+def _sets(sides: Sequence[Side], encoders: Sequence[str | None]) -> Section:
     names = {"generated": "rows asked for", "accepted": "rows accepted", "kept": "rows kept"}
     counts: dict[str, list[float | None]] = {
         "rows": [s.size for s in sides],
@@ -151,7 +153,15 @@ def _sets(sides: Sequence[Side]) -> Section:
     shares = map(share, counts["rows kept"], counts["rows asked for"])
     lines += [[name, *cells] for name, *cells in zip(["yield", "95 % interval"], *shares, strict=True)]
     columns = ["", *(f"{letter}: {s.name}" for letter, s in zip("AB", sides, strict=True))]
-    return Section("sets", "The sets", "", [Table(columns, lines)])
+    return Section("sets", "The sets", _whose(encoders), [Table(columns, lines)])
+
+
+def _whose(encoders: Sequence[str | None]) -> str:
+    """Which encoder reads both sets, where their recipes have two."""
+    if len({*encoders}) < 2:
+        return ""
+    a, b = (name or "the one that comes with it" for name in encoders)
+    return f"Texts of both sets are read by the encoder of A's recipe ({a}), and not by that of B's ({b})."
 
 
 def _funnel(sides: Sequence[Side]) -> Section:
@@ -199,7 +209,7 @@ def _students(sides: Sequence[Side], encoder: MiniLM) -> Section:
         why = "Both are folders, which have no test rows." if test is None else why
         return Section("students", title, why, [Table(["", "accuracy"], [["both", number(None)]])])
     student, why = _student(sides)
-    sets = {x: s.rows.dropna(subset=["label"]) for x, s in zip("AB", sides, strict=True)}
+    sets = {x: both(s.rows.dropna(subset=["label"]), None) for x, s in zip("AB", sides, strict=True)}
     made = build(student, encoder.encode, encoder.folder)
     predicted = usefulness.predictions(sets, test, made)
     right = {x: None if p is None else p.right for x, p in predicted.items()}
@@ -252,7 +262,7 @@ def _test_rows(sides: Sequence[Side]) -> pd.DataFrame | None:
     for other in others:
         test = test.merge(other[["text", "label"]], on=["text", "label"])
     trained = pd.concat([s.rows["text"] for s in sides])
-    return test[~test["text"].isin(trained)].reset_index(drop=True)
+    return both(test[~test["text"].isin(trained)].reset_index(drop=True), None)
 
 
 def _diversity(sides: Sequence[Side], encode: Encode) -> Section:

@@ -29,7 +29,7 @@ from synth_assets.report.rows import (
 )
 from synth_assets.resources.home import lake, warehouse
 from synth_assets.resources.storage import files
-from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.resources.storage.warehouse import Warehouse, plain
 
 
 def summary(recipe: Recipe, round_: str) -> Iterator[str]:
@@ -51,9 +51,11 @@ def main_parts(recipe: Recipe, round_: str) -> Iterator[str | Table]:
         yield from ("", part)
     for table in [*shown, *_cost(at)]:
         yield from ("", table) if isinstance(table, Table) else ()
-    columns = ", ".join(["text", *recipe.task.columns, *(["label"] if recipe.labels else []), "weight"])
-    sql = f"select {columns} from {recipe.name}.weighted where round = '{round_}' limit 5"
-    yield from ("", f"Files    {lake().folder(recipe.name)}", f'SQL      synth sql "{sql}"')
+    names = ["text", *recipe.task.columns, *(["label"] if recipe.labels else []), "weight"]
+    columns = ", ".join(map(plain, names))
+    sql = f"select {columns} from {plain(recipe.name)}.weighted where round = '{round_}' limit 5"
+    words = sql.replace('"', '\\"')  # a shell's
+    yield from ("", f"Files    {lake().folder(recipe.name)}", f'SQL      synth sql "{words}"')
     yield from (f"Report   synth report {recipe.name} --round {round_} --open", "UI       synth ui")
 
 

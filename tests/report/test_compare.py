@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from synth_assets.cli import main
+from synth_assets.report.comparison import _whose
 from tests.assets.test_round import ROUND, one_in
 from tests.conftest import settle
 from tests.endpoint import Endpoint
@@ -122,6 +123,12 @@ def test_the_student_is_the_one_that_both_recipes_ask_for(made: Path, compared: 
     shutil.copytree(lake / "reviews", lake / "others")
     said = compared("reviews", "others")
     assert "the fast one (by: logistic), as A's recipe asks for another (by: boosting" in said
+
+
+def test_whose_encoder_reads_both_sets_is_said() -> None:
+    assert _whose([]) == _whose([None]) == _whose(["a/b", "a/b"]) == ""
+    words = "read by the encoder of A's recipe (the one that comes with it), and not by that of B's (a/b)"
+    assert words in _whose([None, "a/b"])
 
 
 def test_metrics_that_are_missing_are_said_with_what_makes_them(

@@ -100,6 +100,12 @@ def test_a_row_without_the_other_text_has_its_own_alone() -> None:
     assert list(both(rows, "premise")["text"]) == [f"one{MARK}", f"two{MARK}"]
 
 
+def test_a_mark_in_a_text_makes_no_pair_of_it() -> None:
+    rows = pd.DataFrame({"text": [f"a{MARK}b", "c"], "premise": [f"d{MARK}e", None]})
+    assert list(both(rows, None)["text"]) == ["a b", "c"]
+    assert list(both(rows, "premise")["text"]) == [f"a b{MARK}d e", f"c{MARK}"]
+
+
 def test_the_annotator_is_asked_about_both_and_shown_both(folder: Path) -> None:
     made = pairs(folder, filters={"label_agreement": {}})
     model = Model(lambda *_: "yes")
@@ -186,7 +192,7 @@ def test_columns_of_tokens_and_tags_are_read_as_conll(folder: Path) -> None:
     no_sentences = ([], None, "B-person", [1, 2], [7], [-100])
     for wrong in [*({"words": ["Ann"], "ner": tags} for tags in no_sentences), {"words": [1], "ner": [1]}]:
         (folder / "a.jsonl").write_text(json.dumps(wrong), encoding="utf-8")
-        with pytest.raises(UserError, match=r"a.jsonl:1: `words` .* a list of texts, and `ner` a list"):
+        with pytest.raises(UserError, match=r"a.jsonl: line 1: `words` .* a list of texts, `ner` one of"):
             seed_rows(made)
 
 

@@ -19,13 +19,12 @@ MARK = "\x1f"
 
 def both(rows: pd.DataFrame, second: str | None) -> pd.DataFrame:
     """The rows, with the column `second` in their texts; as they are where rows are no pairs, or there is no
-    such column (of a recipe without seeds, seeds have none)."""
-    if second is None or second not in rows:
-        return rows
-    pairs = zip(rows["text"], rows[second], strict=True)
-    return rows.assign(
-        text=[text and f"{text}{MARK}{other if isinstance(other, str) else ''}" for text, other in pairs]
-    )
+    such column (of a recipe without seeds, seeds have none). A mark in a text parts nothing."""
+    texts = [text.replace(MARK, " ") if isinstance(text, str) else text for text in rows["text"]]
+    if second is not None and second in rows:
+        others = [text.replace(MARK, " ") if isinstance(text, str) else "" for text in rows[second]]
+        return rows.assign(text=[t and f"{t}{MARK}{other}" for t, other in zip(texts, others, strict=True)])
+    return rows.assign(text=texts) if any(MARK in text for text in rows["text"].dropna()) else rows
 
 
 def parted(text: str) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.storage import files
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.process import this_process
-from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.resources.storage.warehouse import Warehouse, plain
 from synth_assets.stages import tables
 
 SCHEMA = pa.schema([("round", pa.string()), ("cell", pa.string()), ("n", pa.int64())])
@@ -191,6 +191,16 @@ for i in range(12):
     if i == 0:
         print("ready", flush=True)
 """
+
+
+def test_a_name_is_quoted_where_sql_needs_it() -> None:
+    assert [plain(n) for n in ("text", "order", "left", "a b", "Ü")] == [
+        "text",
+        '"order"',
+        '"left"',
+        '"a b"',
+        '"Ü"',
+    ]
 
 
 def test_a_value_that_does_not_fit_is_refused(recipe: Recipe) -> None:

@@ -157,6 +157,13 @@ def test_what_cannot_be_read_names_the_line(tmp_path: Path, name: str, content: 
         read_rows(str(tmp_path / name))
 
 
+def test_wrong_tags_name_the_row_and_the_file_once(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"words": ["a"], "tags": ["O"]}\n{"words": ["b"], "tags": "O"}\n')
+    with pytest.raises(UserError, match="line 2: `words` has to be a list of texts, `tags`") as raised:
+        read_rows(str(tmp_path / "a.jsonl"), Reading(tokens="words", tags="tags"))
+    assert str(raised.value).count("a.jsonl") == 1
+
+
 def test_quotes_of_a_table_of_tabs_are_text_where_lines_would_merge(tmp_path: Path) -> None:
     rows = '"good" film\tpos\n"I liked it\tneg\nbad "\tpos\n'
     (tmp_path / "a.tsv").write_text(f"text\tlabel\n{rows}", encoding="utf-8")
