@@ -28,7 +28,7 @@ WITHIN = "synth/within"  # the run of a whole round that a run is a part of
 DIED = "The process ended before the run did; what was paid is in the call log."
 MOST = 1_000  # characters of a reason
 UNFINISHED = dg.RunsFilter(
-    statuses=[dg.DagsterRunStatus[name] for name in ("STARTED", "STARTING", "CANCELING")]
+    statuses=[dg.DagsterRunStatus[name] for name in ("NOT_STARTED", "STARTED", "STARTING", "CANCELING")]
 )
 
 

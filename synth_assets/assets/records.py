@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from shlex import quote
 
 import dagster as dg
+from dagster_shared.serdes import deserialize_value
 
+from synth_assets.assets.failures import RoundFailed
 from synth_assets.core.errors import UserError, reasons
 from synth_assets.resources.storage import files
 
@@ -19,6 +22,13 @@ FILES = {  # pattern in the home -> what goes with it
     "history/runs/index.db": "what was made when; `synth run` makes a round again from the call log",
     "schedules/schedules.db": "which schedules are on: switch them on again in the UI",
     "history/runs/*.db": "the log of one run",
+}
+# column -> what Dagster reads it with
+READ: Mapping[str, Callable[[str], object]] = {
+    "runs.status": dg.DagsterRunStatus,
+    **dict.fromkeys(("runs.run_body", "event_logs.event"), deserialize_value),
+    **dict.fromkeys(("asset_check_executions.evaluation_event", "job_ticks.tick_body"), deserialize_value),
+    **dict.fromkeys(("jobs.job_body", "instigators.instigator_body"), deserialize_value),
 }
 
 
@@ -40,12 +50,17 @@ def readable(folder: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def _damage(folder: Path, error: BaseException) -> UserError | None:
-    """Which file is damaged, where that is the reason of an error."""
-    names = [getattr(e, "sqlite_errorname", "") for e in reasons(error) if isinstance(e, sqlite3.Error)]
-    if not any(name.startswith(DAMAGED) for name in names):
+    """Which file is damaged, where that is the reason of an error: its database says so, or nobody has
+    foreseen it, and there is something in a file that cannot be read."""
+    databases = [e for e in reasons(error) if isinstance(e, sqlite3.Error)]
+    if any(getattr(e, "sqlite_errorname", "").startswith(DAMAGED) for e in databases):
+        is_whole = _is_whole
+    elif databases or isinstance(error, UserError | RoundFailed | OSError):
         return None
+    else:
+        is_whole = _is_read
     for file, lost in ((file, lost) for pattern, lost in FILES.items() for file in folder.glob(pattern)):
-        if not _is_whole(file):
+        if not is_whole(file):
             aside = quote(str(folder / "damaged"))
             words = (
                 f"{file} is damaged. It is Dagster's, and holds no rows and no calls: stop `synth ui` if it "
@@ -72,3 +87,22 @@ def _is_whole(file: Path) -> bool:
             return connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
     except sqlite3.DatabaseError:
         return False
+
+
+def _is_read(file: Path) -> bool:
+    """Whether each value of it is one that Dagster can have written: a flipped bit is a matter of no page."""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            columns = (
+                "SELECT t.name, c.name, c.type FROM sqlite_master AS t, pragma_table_info(t.name) AS c "
+                "WHERE t.type = 'table'"
+            )
+            for table, column, kind in connection.execute(columns).fetchall():
+                is_time = kind in ("DATETIME", "TIMESTAMP")
+                if read := datetime.fromisoformat if is_time else READ.get(f"{table}.{column}"):
+                    values = f'SELECT "{column}" FROM "{table}" WHERE "{column}" IS NOT NULL'
+                    for (value,) in connection.execute(values):
+                        read(value)
+    except Exception:  # whatever
+        return False
+    return True

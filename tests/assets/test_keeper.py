@@ -335,15 +335,19 @@ def test_a_run_of_this_process_that_it_does_not_make_is_over(
     assert keeper(recipe, instance, now).due()[-1].state == "failed"
 
 
-@pytest.mark.parametrize(("silent_s", "state"), [(5, "making"), (90, "failed")])
+@pytest.mark.parametrize(
+    ("silent_s", "began", "state"), [(5, True, "making"), (90, True, "failed"), (90, False, "failed")]
+)
 def test_a_run_of_another_container_ends_when_nothing_is_heard_of_it(
-    recipe: Recipe, instance: dg.DagsterInstance, silent_s: int, state: str
+    recipe: Recipe, instance: dg.DagsterInstance, silent_s: int, began: bool, state: str
 ) -> None:
+    """Also of one whose process died before it said that it begins."""
     now = datetime.now(UTC)
     tags = {PROCESS_TAG: "elsewhere:1@1", HEARD: f"{now.timestamp() - silent_s:.0f}"}
     job = dg.GraphDefinition(f"{recipe.name}_round").to_job()
     run = instance.create_run_for_job(job, tags={**tags, "dagster/partition": now.date().isoformat()})
-    instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", job.name, message=""), run.run_id)
+    if began:
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", job.name, message=""), run.run_id)
     end_dead_runs(instance)
     assert keeper(recipe, instance, now).due()[-1].state == state
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from synth_assets.assets.in_process import dagster_instance
@@ -34,6 +37,24 @@ def test_a_damaged_file_is_named_and_moved_away_all_goes_on(
     subprocess.run(advice[1], shell=True, check=True)
     assert len(list((project / ".synth" / "damaged").iterdir())) >= 1
     assert main(["verify", "reviews"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"ssetMaterialization", b"ssetMaterializatign"), (b"2026-", b"2x26-")]
+)
+def test_a_changed_bit_that_no_database_sees_is_damage_too(
+    project: Path, capsys: pytest.CaptureFixture, before: bytes, after: bytes
+) -> None:
+    with dagster_instance() as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization(["reviews", "seeds"]))
+    file = project / ".synth" / "history" / "runs" / "index.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = file.read_bytes()
+    assert before in content
+    file.write_bytes(content.replace(before, after))
+    assert main(["verify", "reviews"]) == 1
+    assert f"error: {file} is damaged" in capsys.readouterr().err
 
 
 def test_settings_that_are_none_are_named(project: Path, capsys: pytest.CaptureFixture) -> None:
