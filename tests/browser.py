@@ -28,6 +28,7 @@ FLAGS = (
 
 
 HURRIED = Path(__file__).parent / "hurried"
+PATIENCE_S = 600  # what is waited for comes at once, where nothing else runs
 
 
 def chrome() -> Any:
@@ -62,11 +63,11 @@ def serving(project: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         yield ui, f"http://127.0.0.1:{port}"
     finally:
         ui.terminate()
-        ui.wait(timeout=20)
+        ui.wait(timeout=120)
 
 
 def _wait_for_port(ui: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
@@ -115,9 +116,9 @@ def _fields(stat: Path) -> list[str]:
         return ["?", "0"]
 
 
-def wait_until(happens: Callable[[], Any], seconds: float) -> None:
+def wait_until(happens: Callable[[], Any]) -> None:
     """Wait for what happens by itself."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_S
     while not happens():
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -136,21 +137,21 @@ class Page:
         """To an empty page: one on which something turns takes half a processor."""
         self._driver.get("about:blank")
 
-    def shows_after_opening(self, path: str, text: str, seconds: float = 5) -> bool:
+    def shows_after_opening(self, path: str, text: str) -> bool:
         self.open(path)
-        end = time.monotonic() + seconds
+        end = time.monotonic() + 15
         while time.monotonic() < end:
             if text in self._driver.execute_script("return document.body.innerText"):
                 return True
             time.sleep(0.2)
         return False
 
-    def see(self, *texts: str, seconds: float = 30) -> None:
+    def see(self, *texts: str) -> None:
         def unseen() -> list[str]:
             shown = self._driver.execute_script("return document.body.innerText")
             return [text for text in texts if text not in shown]
 
-        self.wait(lambda: not unseen(), f"{texts} to be shown", seconds)
+        self.wait(lambda: not unseen(), f"{texts} to be shown")
 
     def click(self, xpath: str) -> None:
         """Click the first visible element that is there and enabled."""
@@ -184,11 +185,11 @@ class Page:
         plots = "[...document.querySelectorAll('[role=dialog] img[src^=\"data:image/png\"]')]"
         return self._driver.execute_script(f"return {plots}.map(image => image.naturalWidth)")
 
-    def wait(self, happens: Callable[[], Any], what: str, seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
+    def wait(self, happens: Callable[[], Any], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
         while not happens():
             if time.monotonic() > deadline:
                 picture = self._pictures / "failure.png"
                 self._driver.save_screenshot(str(picture))
-                pytest.fail(f"waited {seconds:g} s for {what} at {self._driver.current_url}; see {picture}")
+                pytest.fail(f"waited {PATIENCE_S} s for {what} at {self._driver.current_url}; see {picture}")
             time.sleep(0.2)

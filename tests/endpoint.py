@@ -82,6 +82,13 @@ class Endpoint:
         """The next `times` requests fail with this HTTP status (or RESET) and error message."""
         self.failures.extend([(status, headers or {}, message)] * times)
 
+    def settle(self) -> None:
+        """Wait until nobody is connected any more: what a client had on its way when it died has arrived."""
+        quiet = 0
+        while quiet < 5:
+            time.sleep(0.05)
+            quiet = 0 if self._server.connected else quiet + 1
+
     @property
     def prompts(self) -> list[str]:
         return [_prompt(body) for body in self.requests]
@@ -185,11 +192,21 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, *given: Any) -> None:
         self.accepted: list[socket.socket] = []
+        self.connected, self.lock = 0, threading.Lock()
         super().__init__(*given)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.accepted.append(request)
+        with self.lock:
+            self.connected += 1
         super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self.lock:
+                self.connected -= 1
 
     def server_close(self) -> None:
         """No connection is left: a client that keeps its own would go on asking this endpoint, when another

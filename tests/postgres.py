@@ -49,7 +49,7 @@ def postgres_server() -> Iterator[str]:
             yield url
         finally:
             process.send_signal(signal.SIGINT)  # whoever is connected is put out
-            process.wait(30)
+            process.wait(300)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def _free_port() -> int:
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
+    for _ in range(3_000):
         try:
             return psycopg.connect(url).close()
         except psycopg.OperationalError:

@@ -91,13 +91,13 @@ class Shell:
             for _ in range(240):
                 assert started.poll() is None
                 try:
-                    return urlopen(f"http://127.0.0.1:{port}/server_info", timeout=5).read().decode()
+                    return urlopen(f"http://127.0.0.1:{port}/server_info", timeout=60).read().decode()
                 except (URLError, OSError):
                     time.sleep(0.5)
             raise AssertionError("the UI does not answer")
         finally:
             os.killpg(started.pid, signal.SIGINT)
-            started.wait(60)
+            started.wait(300)
 
 
 @pytest.fixture

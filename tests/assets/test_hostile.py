@@ -109,7 +109,7 @@ def serve(send: Send) -> Iterator[str]:
 
     thread = threading.Thread(target=main, daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(120)
     try:
         yield f"http://127.0.0.1:{ready[0]}/v1"
     finally:

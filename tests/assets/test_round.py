@@ -125,7 +125,7 @@ def test_a_round_that_is_killed_goes_on_where_it_stopped(project: Path, endpoint
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
-    time.sleep(0.5)
+    endpoint.settle()
     asked = len(endpoint.requests)
     assert 20 <= asked < 80
     endpoint.delay_s = 0.0

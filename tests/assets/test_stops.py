@@ -106,7 +106,7 @@ def goes_on(
     again = then()
     while len(endpoint.requests) == in_flight and again.poll() is None:
         time.sleep(0.1)
-    assert time.monotonic() - began < 90  # a lease is a minute
+    assert time.monotonic() - began < 240  # a lease is a minute
     said = again.communicate(timeout=600)[1]
     assert again.returncode == 0, said
     assert len(endpoint.requests) <= 12 + in_flight  # rows of both cells

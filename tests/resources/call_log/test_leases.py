@@ -61,7 +61,7 @@ def test_a_process_renews_its_claims_while_it_has_any(
 
 
 def waits(until) -> None:
-    for _ in range(100):
+    for _ in range(1_200):
         if until():
             return
         leases.time.sleep(0.05)

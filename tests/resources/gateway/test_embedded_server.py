@@ -53,7 +53,7 @@ def url(client: subprocess.Popen[str]) -> str:
     return client.stdout.readline().strip()
 
 
-def gone(pid: int, within_s: float = 10) -> bool:
+def gone(pid: int, within_s: float = 60) -> bool:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         try:

@@ -87,7 +87,7 @@ def test_a_query_that_ends_its_process_costs_no_other_one(base: Path) -> None:
 def test_a_function_that_sees_no_interrupt_ends_all_the_same(base: Path) -> None:
     if base.suffix == ".sqlite":
         endless = "select zeroblob(999999) || zeroblob(999999) from town a, town b"
-        assert run_sql(endless, base, timeout_s=0.3).reason == "error"
+        assert run_sql(endless, base).reason == "error"
         return
     stuck = run_sql("select levenshtein(repeat('a', 300000), repeat('b', 300000))", base, timeout_s=0.3)
     assert (stuck.reason, stuck.error) == ("timed_out", "ran longer than 0.3 s")

@@ -44,7 +44,7 @@ def test_a_process_is_seen_to_end(python: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def is_gone_soon(name: str) -> bool:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while not is_gone(name) and time.monotonic() < until:
         time.sleep(0.01)
     return is_gone(name)

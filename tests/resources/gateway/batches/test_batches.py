@@ -148,7 +148,7 @@ def test_a_file_has_its_bounds(
 
 def run_and_die(code: str, *arguments: str) -> None:
     """Another process, which kills itself."""
-    assert python(code, *arguments).wait(timeout=60) == -signal.SIGKILL
+    assert python(code, *arguments).wait() == -signal.SIGKILL
 
 
 SUBMIT = """
@@ -252,7 +252,7 @@ def test_collectors_at_the_same_time_write_each_row_once(provider: BatchEndpoint
     provider.script(statuses={"q7": 500})
     partition.ask(*(f"q{i}" for i in range(200)))
     processes = [python(COLLECT, str(tmp_path)) for _ in range(4)]
-    assert [p.wait(timeout=60) for p in processes] == [0] * 4
+    assert [p.wait() for p in processes] == [0] * 4
     assert partition.rows() == {"ok": 189, "provider_error": 11}
     assert spent(partition) == pytest.approx(189 * 7 * 0.0005)
 
@@ -261,7 +261,7 @@ def test_processes_that_submit_at_the_same_time_pay_once(
     partition: Partition, provider: BatchEndpoint, tmp_path: Path
 ) -> None:
     processes = [python(SUBMIT, str(tmp_path), provider.url, "lives") for _ in range(4)]
-    assert [p.wait(timeout=60) for p in processes] == [0] * 4
+    assert [p.wait() for p in processes] == [0] * 4
     assert sum(map(len, provider.lines)) == 20
     partition.collect()
     assert partition.outcomes(*(f"q{i}" for i in range(20))) == ["ok"] * 20
