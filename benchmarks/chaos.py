@@ -1,193 +1,93 @@
-"""Bad luck, by seed: rounds against an endpoint that fails, while they are killed, run out of disk, run twice
-at once, and files of their home are damaged.
+"""Bad luck, by seed: rounds against an endpoint that fails, while they are killed, run out of disk, run two
+and three times at once, their clock moves, and files of their home are damaged; see tests/chaos.py.
 
     python benchmarks/chaos.py --seconds 300 --seed 7
 
-Each step makes the next round, which is disturbed; then one file of the home is damaged, and verified.
-After a repair and a run, the tables must be those of a home that nothing happened to, and nothing was asked
-twice but what was in flight when a process died. A step that fails is printed with its seed, and `--seed`
-replays it; what depends on time, as the moment of a kill, comes out a little otherwise.
+A step that fails is printed with its seed, and `--seed` replays it; what depends on time, as some of the
+kills, comes out a little otherwise. A full disk needs the right to mount one, and a moved clock a C compiler:
+else files are limited in their size, and the clock is left alone.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import re
-import resource
-import subprocess
+import shutil
 import sys
+import tempfile
 import time
 from argparse import ArgumentParser
-from collections import Counter
 from collections.abc import Callable
-from datetime import date, timedelta
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.commands.test_each_file import DAMAGES, RECIPE
-from tests.conftest import SEEDS
-from tests.endpoint import Endpoint, Played, reviewer
-
-FIRST, IN_FLIGHT = date(2026, 1, 1), 16
-NO_OUTCOME = ("Traceback", "It is a fault of synth-assets")
+from tests import forked
+from tests.chaos import Chaos, Disk, Memory, twice_paid
+from tests.endpoint import Endpoint, reviewer
+from tests.nights import Clock, compiler_there
 
 
-class Chaos:
-    """A home in which things go wrong, and one in which nothing does."""
+def disk(folder: Path, end: ExitStack) -> Disk:
+    """One that can be full, if this user may have it."""
+    try:
+        made = Memory(folder / "disk")
+    except OSError:
+        return Disk()
+    end.callback(made.close)
+    return made
 
-    def __init__(self, folder: Path, endpoint: Endpoint, seed: int) -> None:
-        self.folder, self.endpoint, self.seed = folder, endpoint, seed
-        self.lost = 0  # processes that died or were stopped while they asked
-        self.fails = False
-        self.did = ""  # in this step, in words
-        self.answered: Counter[str] = Counter()
-        endpoint.play, endpoint.logprobs, endpoint.delay_s = self.play, False, 0.05
-        (folder / "recipes").mkdir()
-        (folder / "seeds.csv").write_text(SEEDS)
-        (folder / "recipes" / "films.yaml").write_text(f"start: {FIRST}\n{RECIPE}")
 
-    def play(self, body: dict[str, Any]) -> Played | None:
-        if self.fails and random.random() < 0.1:
-            return Played(
-                random.choice([429, 500, 503]), {"error": {"message": "busy"}}, {"Retry-After": "0"}
-            )
-        self.answered[json.dumps(body, sort_keys=True)] += 1
+def clock(folder: Path) -> Callable[[int], None] | None:
+    """Sets the clock of all processes that are forked from now on, to so many seconds from now."""
+    if not compiler_there():
         return None
+    made, ahead = Clock(folder), 0
+    os.environ |= made.variables
 
-    def start(self, *given: str, home: str = "home", limit: int = 0) -> subprocess.Popen[str]:
-        def limited() -> None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    def move(seconds: int) -> None:
+        nonlocal ahead
+        made.forward(seconds - ahead)
+        ahead = seconds
 
-        env = {**os.environ, "SYNTH_MODEL": "scripted", "OPENAI_BASE_URL": self.endpoint.url}
-        command = [sys.executable, "-m", "synth_assets.cli", *given]
-        return subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=env | {"SYNTH_HOME": str(self.folder / home)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            preexec_fn=limited if limit else None,
-        )
-
-    def ends(self, process: subprocess.Popen[str], *allowed: int) -> str:
-        said, _ = process.communicate()
-        assert not any(words in said for words in NO_OUTCOME), said
-        assert process.returncode in allowed, f"status {process.returncode}: {said}"
-        return said
-
-    def tables(self, home: str) -> dict[str, bytes]:
-        lake = self.folder / home / "lake"
-        found = (path for path in lake.rglob("part.parquet") if "calls" not in path.parts)
-        return {str(path.relative_to(lake)): path.read_bytes() for path in found}
-
-    def step(self, number: int) -> str:
-        """What was done, in words. AssertionError when something did not hold."""
-        draw, day = random.Random(f"{self.seed}/{number}"), str(FIRST + timedelta(days=number))
-        run = ("run", "films", "--round", day)
-        self.fails = True
-        words = draw.choice(DISTURBANCES)(self, draw, run)
-        self.fails = False
-        for _ in range(3):  # what was asked too often, and is without an answer, is asked again
-            process = self.start(*run)
-            self.ends(process, 0, 75)
-            if not process.returncode:
-                break
-        calls, path = sum(self.answered.values()), draw.choice(self.files())
-        damage = draw.choice(DAMAGES)
-        self.did = f"{day} {words}; {damage.__name__} {path.relative_to(self.folder)}"
-        damage(path, draw)
-        said = self.mended()
-        named = str(path) in said
-        self.ends(self.start(*run), 0)
-        assert sum(self.answered.values()) == calls, f"{damage.__name__} {path} was paid for"
-        again = sum(n - 1 for n in self.answered.values())
-        assert again <= IN_FLIGHT * self.lost, f"{again} answers were paid twice"
-        before = self.answered.copy()
-        self.ends(self.start(*run, home="undisturbed"), 0)
-        self.answered = before
-        assert self.tables("home") == self.tables("undisturbed"), (
-            f"other tables after {damage.__name__} {path}"
-        )
-        return f"{self.did}{' (named)' if named else ''}"
-
-    def files(self) -> list[Path]:
-        return sorted(path for path in (self.folder / "home").rglob("*") if path.is_file())
-
-    def mended(self) -> str:
-        """All that is said until `synth verify` finds nothing any more."""
-        all_said = ""
-        for _ in range(5):
-            process = self.start("verify")
-            all_said += (said := self.ends(process, 0, 1))
-            if not process.returncode:
-                return all_said
-            if advice := re.search(r"`(mkdir [^`]+)`", said):
-                subprocess.run(advice[1], shell=True, check=True)
-            elif settings := re.search(r"error: (\S+) cannot be used .* delete it", said):
-                Path(settings[1]).unlink()
-            else:
-                self.ends(self.start("verify", "--repair"), 0, 1)
-        raise AssertionError(f"not mended: {said}")
-
-
-Disturbance = Callable[[Chaos, random.Random, tuple[str, ...]], str]
-
-
-def killed(chaos: Chaos, draw: random.Random, run: tuple[str, ...]) -> str:
-    process, seconds = chaos.start(*run), draw.uniform(1, 8)
-    time.sleep(seconds)
-    process.kill()
-    process.communicate()
-    chaos.lost += 1
-    return f"killed after {seconds:.1f} s"
-
-
-def out_of_disk(chaos: Chaos, draw: random.Random, run: tuple[str, ...]) -> str:
-    size = draw.randrange(20_000, 400_000)
-    chaos.ends(chaos.start(*run, limit=size), 0, 1, 2, 75)
-    chaos.lost += 1
-    return f"no file larger than {size:,} bytes"
-
-
-def twice(chaos: Chaos, draw: random.Random, run: tuple[str, ...]) -> str:
-    first, second = chaos.start(*run), chaos.start(*run)
-    time.sleep(draw.uniform(2, 8))
-    first.kill()
-    first.communicate()
-    chaos.ends(second, 0, 1, 75)
-    chaos.lost += 1
-    return "run twice at once, and one of them killed"
-
-
-DISTURBANCES: tuple[Disturbance, ...] = (killed, out_of_disk, twice)
+    return move
 
 
 def main() -> int:
     parser = ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--plain", action="store_true", help="Dagster as it is, and not as quick as in tests")
     given = parser.parse_args()
-    os.environ.setdefault("PYTEST_CURRENT_TEST", f"chaos/{given.seed}")  # its address depends on it
-    until, number = time.monotonic() + given.seconds, 0
-    with TemporaryDirectory() as folder, Endpoint(say=reviewer) as endpoint:
-        chaos = Chaos(Path(folder), endpoint, given.seed)
+    os.environ.setdefault("PYTEST_CURRENT_TEST", f"chaos/{given.seed}")  # says the endpoint's address
+    kind = "tests.imported" if given.plain else "tests.clean_fork"
+    forked.context.set_forkserver_preload([kind, "tests.chaos"])
+    until, folder = time.monotonic() + given.seconds, Path(tempfile.mkdtemp(prefix="chaos-"))
+    with ExitStack() as end:
+        endpoint = end.enter_context(Endpoint(say=reviewer))
+        chaos = Chaos(folder, endpoint, given.seed, disk(folder, end), clock(folder))
+        number = 0
         while time.monotonic() < until:
             try:
-                print(chaos.step(number), flush=True)
+                print(number, chaos.step(number), flush=True)
             except AssertionError as failure:
-                print(f"step {number}: {chaos.did}: {failure}\n\n--seed {given.seed} replays it")
+                end.pop_all()  # the home stays as it is
+                did = "; ".join(chaos.did)
+                print(f"step {number}: {did}: {failure}\n")
+                print(f"--seed {given.seed} replays it. Its home: {chaos.home}")
                 return 1
             number += 1
-        print(
-            f"{number} steps, seed {given.seed}: {sum(chaos.answered.values())} answers, all as it should be"
-        )
+    shutil.rmtree(folder)
+    print(f"{number} steps of seed {given.seed}, all as it should be: {figures(chaos)}")
     return 0
+
+
+def figures(chaos: Chaos) -> str:
+    """How often what happened, and what was paid."""
+    happened = ", ".join(f"{what} {times}" for what, times in sorted(chaos.happened.items()))
+    paid, again = chaos.paid + chaos.answered.total(), chaos.again + twice_paid(chaos.answered)
+    return f"{happened}; {paid:,} answers, {again} of them again, which were in flight"
 
 
 if __name__ == "__main__":

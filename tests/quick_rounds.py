@@ -13,8 +13,9 @@ import os
 import re
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -71,7 +72,11 @@ def patch_dagster(patch: pytest.MonkeyPatch) -> None:
     def create_engine(url: str, **_: Any) -> Any:
         path = Path(url.removeprefix("sqlite:///"))
         if empty and not path.exists():
-            path.write_bytes(empty.get(path.name, empty["of_a_run.db"]))
+            made = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+            made.write_bytes(empty.get(path.name, empty["of_a_run.db"]))
+            with suppress(FileExistsError):  # another process was quicker
+                os.link(made, path)
+            made.unlink()
         return engine(url)
 
     for module in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):  # one for each statement
