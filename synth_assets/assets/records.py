@@ -21,6 +21,7 @@ FILES = {  # pattern in the home -> what goes with it
     "history/runs.db": "the list of runs",
     "history/runs/index.db": "what was made when; `synth run` makes a round again from the call log",
     "schedules/schedules.db": "which schedules are on: switch them on again in the UI",
+    "history/runs/.db": "the log of what no run has said",
     "history/runs/*.db": "the log of one run",
 }
 # column -> what Dagster reads it with
@@ -49,26 +50,37 @@ def readable(folder: Path) -> Iterator[dg.DagsterInstance]:
             raise
 
 
+def check(folder: Path) -> None:
+    """UserError where a database is damaged that commands read or write. Logs of runs are only shown."""
+    for file in FILES:
+        if "*" not in file and (folder / file).exists() and not _is_whole(folder / file):
+            raise _said(folder, folder / file, FILES[file])
+
+
 def _damage(folder: Path, error: BaseException) -> UserError | None:
     """Which file is damaged, where that is the reason of an error: its database says so, or nobody has
     foreseen it, and there is something in a file that cannot be read."""
-    databases = [e for e in reasons(error) if isinstance(e, sqlite3.Error)]
-    if any(getattr(e, "sqlite_errorname", "").startswith(DAMAGED) for e in databases):
+    names = [e.sqlite_errorname for e in reasons(error) if hasattr(e, "sqlite_errorname")]
+    if any(name.startswith(DAMAGED) for name in names):
         is_whole = _is_whole
-    elif databases or isinstance(error, UserError | RoundFailed | OSError):
+    elif names or isinstance(error, UserError | RoundFailed | OSError):
         return None
     else:
         is_whole = _is_read
     for file, lost in ((file, lost) for pattern, lost in FILES.items() for file in folder.glob(pattern)):
         if not is_whole(file):
-            aside = quote(str(folder / "damaged"))
-            words = (
-                f"{file} is damaged. It is Dagster's, and holds no rows and no calls: stop `synth ui` if it "
-                f"runs, move the file away with those beside it (`mkdir -p {aside} && mv {quote(str(file))}* "
-                f"{aside}`), and run again. With it goes {lost}."
-            )
-            return UserError(words, "damaged")
+            return _said(folder, file, lost)
     return None
+
+
+def _said(folder: Path, file: Path, lost: str) -> UserError:
+    aside = quote(str(folder / "damaged"))
+    words = (
+        f"{file} is damaged. It is Dagster's, and holds no rows and no calls: stop `synth ui` if it runs, "
+        "move the file away with those beside it "
+        f"(`mkdir -p {aside} && mv {quote(str(file))}* {aside}`), and run again. With it goes {lost}."
+    )
+    return UserError(words, "damaged")
 
 
 def _of_settings(folder: Path, error: BaseException) -> UserError | None:
@@ -85,8 +97,8 @@ def _is_whole(file: Path) -> bool:
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             return connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
-    except sqlite3.DatabaseError:
-        return False
+    except sqlite3.DatabaseError as error:
+        return not getattr(error, "sqlite_errorname", "").startswith(DAMAGED)
 
 
 def _is_read(file: Path) -> bool:

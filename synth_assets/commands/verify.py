@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from synth_assets.assets import records
 from synth_assets.assets.code_location import stage_assets
 from synth_assets.assets.dagster_internals import rounds_at_work
 from synth_assets.assets.in_process import dagster_instance, planned, run_round
@@ -155,6 +156,8 @@ def command(options: argparse.Namespace) -> int:
     out.lines(wrong)
     out.lines([f"{count:,} calls in {log.name}, {len(wrong):,} do not hold what their identity stands for"])
     out.wrong(*(Mistake(words, "damaged", file=log.name) for words in wrong))
+    if home.is_writable():  # else its databases are read as copies
+        records.check(home.home())
     lost = {
         recipe.name: _verify_lake(recipe, log, options.repair, out) for recipe in recipes_named(options.name)
     }
