@@ -120,6 +120,15 @@ class Queue:
         self._skipped.setdefault(row_id, set()).add(person)
         self._lent.pop(row_id, None)
 
+    def taken_back(self, row_id: str, person: str) -> None:
+        """Neither holds any more of this person."""
+        n, people = self.at[row_id], self._answered.get(row_id, set())
+        if person in people:
+            self.left += len(people) == self.places[n].people
+            people.remove(person)
+        self._skipped.get(row_id, set()).discard(person)
+        self._from = {each: min(at, n) for each, at in self._from.items()}
+
     def lend(self, row_id: str, session: str, now: float) -> None:
         """It is shown there, and to others only when LENT_S are over."""
         self._lent[row_id] = session, now

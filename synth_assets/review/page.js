@@ -73,7 +73,7 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target.closest("button, summary, a")) return; // the browser presses it
     if (main().dataset.kind === "spans" && moved(event)) return event.preventDefault();
     const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const found = main().querySelector(`[data-key="${CSS.escape(name)}"]`);
+    const found = main().querySelector(`[aria-keyshortcuts="${CSS.escape(name)}"]`);
     if (!found) return;
     event.preventDefault();
     if (busy || event.repeat) return;
@@ -83,7 +83,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("click", (event) => {
-  const link = event.target.closest("a[data-key]"), kind = event.target.closest("[data-span]");
+  const link = event.target.closest("a[aria-keyshortcuts]"), kind = event.target.closest("[data-span]");
   if (kind) mark(kind.dataset.span);
   if (!link || busy) return;
   event.preventDefault();

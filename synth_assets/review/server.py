@@ -173,7 +173,8 @@ class Site:
         text = desk.text_of(session.who, item) if item else ""
         shown: dict[str, Any] = {
             **{"desk": desk, "asked": desk.asked, "session": session, "notice": notice, "item": item},
-            **{"progress": desk.progress(session.person), "decision_id": str(uuid4()), "text": text},
+            **{"mine": desk.held.people[session.person], "minutes": desk.minutes_left(session.person)},
+            **{"agreement": desk.held.agreement(session.person), "decision_id": str(uuid4()), "text": text},
             "texts": [text, *item.texts[1:]] if item else [],
             "suggestion": item.suggestion if item and desk.review.show == "suggestion" else None,
             "fold": None if whole else FOLD,

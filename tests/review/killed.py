@@ -59,8 +59,9 @@ def main(port: int) -> None:
 def serve(port: int, dies: str) -> None:
     """Dies where the second decision that it is given is stored."""
     recipe = load(Path("recipes/reviews.yaml"))
-    of = Desk(recipe, Rows(recipe, home.lake(), ROUND), home.decisions())
-    append, given = of.store.append, list[Any]()
+    store = home.decisions()
+    of = Desk(recipe, Rows(recipe, home.lake(), ROUND), store)
+    append, given = store.append, list[Any]()
 
     def appended(*decisions: Any) -> int:
         given.extend(decisions)
@@ -71,7 +72,7 @@ def serve(port: int, dies: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return new
 
-    of.store.append = appended  # type: ignore[method-assign]
+    store.append = appended  # type: ignore[method-assign]
     with serving(of, port):
         print("listens", flush=True)
         time.sleep(600)

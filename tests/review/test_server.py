@@ -154,7 +154,7 @@ def test_agreement_is_told_after_each_ten() -> None:
     for n in range(10):
         assert "Agrees" not in ana.page
         ana.answers("negative" if n < 3 else "positive")
-    assert "Agrees with the model in 7 of 10." in " ".join(ana.page.split())
+    assert "Agrees with the labels in 7 of 10." in " ".join(ana.page.split())
 
 
 def test_the_time_of_a_person_ends_and_too_fast_is_said_and_not_stopped() -> None:
@@ -273,3 +273,16 @@ def test_a_page_for_other_machines_needs_a_token_and_a_port_that_is_free() -> No
             UserError, match=rf"--port {port} of 127.0.0.1: Address already in use.* {port + 1}"
         ):
             listening("127.0.0.1", port, None)
+
+
+def test_of_two_new_texts_the_first_one_holds_again_when_the_second_is_taken_back() -> None:
+    of = site()
+    ana = Person(of)
+    for text in ("a new text", "a newer one"):
+        ana.send(do="text", value=text)
+    later = Person(site(), browser=ana)  # a server that was not there
+    assert "a newer one" in later.page
+    later.undoes()
+    assert "a new text" in later.page
+    later.undoes()
+    assert "review number" in later.page
