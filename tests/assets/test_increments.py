@@ -58,7 +58,7 @@ filters:
   own_methods:Lines: {at_most: 9}
 minimum_yield: 0.0
 weights: {by: label_agreement, power: 2, seeds: 0.25}
-metrics: {model_alone: 3, diversity: false, privacy: false, faithfulness: false}
+metrics: {model_alone: 3, student: false, diversity: false, privacy: false, faithfulness: false}
 review: {by_people: majority, control: 0.3}
 schedule: "0 2 * * *"
 """
@@ -368,7 +368,7 @@ LINES = [
     ),
     Line("what people are shown, and in which order", "control: 0.3", "control: 0.4", free=True),
     Line("the encoder", "rows: 6", "rows: 6\nencoder: ./none", {}, "labelled, weighted, metrics", free=True),
-    Line("the student", "model_alone: 3", "model_alone: 3, student: false", {}, "metrics", free=True),
+    Line("the student", "student: false, ", "", {}, "metrics", free=True),
     Line("an evaluation", "model_alone: 3", "model_alone: 4", every(1, "label"), "metrics"),
     Line("the schedule", "0 2 * * *", "0 3 * * *", free=True),
     Line(
