@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from synth_assets.recipe.annotate import UNSURE
 from synth_assets.selection.select import METHODS, ranked, select
 
 if TYPE_CHECKING:
@@ -13,10 +14,6 @@ if TYPE_CHECKING:
 
     from synth_assets.core.asking import Encode
     from synth_assets.students.made import Made
-
-UNSURE = ("entropy", "least_confidence", "margin", "vote_k")  # what a student says of the pool decides
-ALIKE = ("k_means", "fast_vote_k", "facility_location")  # vectors alone
-WAYS = ("random", *UNSURE, *ALIKE)
 
 
 def acquire(

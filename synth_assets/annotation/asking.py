@@ -13,7 +13,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from synth_assets.annotation import annotators
+from synth_assets.annotation.answers import wanted
 from synth_assets.annotation.asked import BLOCKS, Asked, ways
+from synth_assets.annotation.cascaded import COLUMNS, Cascade, cascaded
+from synth_assets.contracts.model_spec import NamedModel
 from synth_assets.contracts.section import wrong
 from synth_assets.contracts.step import Sampled, Work
 from synth_assets.core import templates
@@ -34,6 +37,7 @@ class AnnotateStep(Sampled):
     inside: ClassVar[Mapping[str, Any]] = {name: f"<{name}>" for name in BLOCKS}
     fills = frozenset(("label", "label_probabilities", "confidence"))
     columns_in = "annotate"
+    second = "cascade"
 
     annotate: Literal["answer", "explain", "logprobs"]
     """answer: what the text is, in JSON; explain: why, and then what, and why examples are what they are is
@@ -44,6 +48,8 @@ class AnnotateStep(Sampled):
     """Answers to each of them."""
     calibrate: bool = False
     """Of `logprobs`: without what the model says of any text. Labels have to be about equally frequent."""
+    cascade: Cascade | None = None
+    """A dear model is asked about the texts of which the step's model is not sure enough."""
 
     @field_validator("prompts", mode="before")
     @classmethod
@@ -84,7 +90,11 @@ class AnnotateStep(Sampled):
         of_it = {task.predict.columns[0]: task.predict.column_type} if task.predict else of_labels
         lists = dict.fromkeys(("answers", "answer_calls"), "list<string>")
         why = {"explanation": "string"} if self.annotate == "explain" else {}
-        return {**of_it, "confidence": "double", "entropy": "double", **why, **lists}
+        two = COLUMNS if self.cascade else {}
+        return {**of_it, "confidence": "double", "entropy": "double", **why, **lists, **two}
+
+    def models(self, default: str | NamedModel) -> list[str | NamedModel]:
+        return [*super().models(default), *([self.cascade.model] if self.cascade else [])]
 
     def check(self, recipe: Any, name: str) -> None:
         place, task = ("steps", name), recipe.task
@@ -102,6 +112,8 @@ class AnnotateStep(Sampled):
             raise wrong("it makes the row: it is the last step, and called text", *place)
         if task.predict and len(task.predict.columns) > 1:
             raise wrong("spans are written into the text as marks: leave it out", "task", "predict", "kinds")
+        if self.cascade:
+            self._check_cascade(recipe, *place)
         if self.annotate != "logprobs":
             if self.calibrate:
                 raise wrong("it is of `annotate: logprobs`: leave it out", *place, "calibrate")
@@ -111,6 +123,23 @@ class AnnotateStep(Sampled):
         for field in ("prompts", "samples"):
             if getattr(self, field) != 1:
                 raise wrong("the probability of a label is asked once: leave it out", *place, field)
+
+    def _check_cascade(self, recipe: Any, *place: str) -> None:
+        """How sure an answer is has to be known, and each model's answers have to rest on their text
+        alone."""
+        if self.annotate != "logprobs" and self.ways * self.samples == 1:
+            why = "of one answer nobody knows how sure it is: write `annotate: logprobs`, or `prompts: 3`"
+            raise wrong(why, *place, "cascade")
+        if self.calibrate:
+            raise wrong(
+                "it rests on the other texts, and the dear model sees some of them: leave it out",
+                *place,
+                "calibrate",
+            )
+        if recipe.shards > 1:
+            raise wrong("what it promises, it promises of a whole round: leave it out", "shards")
+        if recipe.mode == "batch":
+            raise wrong("a cascade asks in turns, each after the answers before: write online", "mode")
 
     def sampling(self) -> dict[str, Any]:
         """The likeliest answer, where one is asked for."""
@@ -123,7 +152,14 @@ class AnnotateStep(Sampled):
         yield from islice(texts, self.ways)
 
     def run(self, work: Work) -> Iterator[Mapping[str, Any]]:
-        """All answers of a row are asked one after the other."""
+        if self.cascade is None:
+            yield from self._says(work)
+        else:
+            times = 1 if self.annotate == "logprobs" else self.ways * self.samples
+            yield from cascaded(self.cascade, work, wanted(work.of).column, self._says, times)
+
+    def _says(self, work: Work) -> Iterator[Mapping[str, Any]]:
+        """The rows by one model. All answers of a row are asked one after the other."""
         model = work.model
         assert model is not None
         if self.annotate == "logprobs":

@@ -4,7 +4,7 @@ the steps before it. A step is one class with a `name`; docs/plugins.md has an e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -39,6 +39,7 @@ class Work:
     user: Completes | None = None  # of a dialogue
     tools: RunsTools | None = None  # None: this is a plan
     of: Any = None  # the task itself, as the recipe has it
+    maybe: Callable[[Completes, int], None] = lambda model, n: None  # of a plan: calls that may come, or not
 
     def fields(self) -> Iterator[dict[str, Any]]:
         """What the templates of each row are filled with."""
@@ -73,6 +74,7 @@ class StepBase(Strict):
     fills: ClassVar[frozenset[str]] = frozenset()  # columns of the platform that are its to fill
     votes: ClassVar[bool] = False  # whether it needs the rows of a question side by side
     in_turns: ClassVar[bool] = False  # whether its prompts need earlier answers: none is made before the run
+    second: ClassVar[str] = ""  # what its second model is asked for, in a plan
     inside: ClassVar[Mapping[str, Any]] = {}  # what its templates know besides -> an example of it
     columns_in: ClassVar[str] = "output"  # the field of its section that names its columns
 

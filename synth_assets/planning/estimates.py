@@ -47,7 +47,8 @@ class Line:
     cell: str | None
     state: str  # new, stale, unchanged, or orphaned
     why: str = ""
-    calls: int = 0  # to make
+    calls: int = 0  # to make, at the most
+    fewest: int = 0  # of them, those that are made whatever is answered
     from_log: int = 0
     tokens: Estimate = field(default_factory=Estimate)
     cost: Estimate = field(default_factory=Estimate)  # US dollars
@@ -64,6 +65,7 @@ def estimated(
     """The line for each question and model, with the calls and what they would take."""
     for (what, _), model in asked.items():
         counted = replace(line, calls=model.calls, from_log=model.from_log, what=what)
+        counted = replace(counted, fewest=model.calls - model.maybe)
         if not model.calls:
             yield replace(counted, tokens=NOTHING, cost=NOTHING, seconds=0.0)
             continue

@@ -28,6 +28,7 @@ class Foreseen:
         self._log, self.model, self._endpoint = log, model, model.endpoint
         self._bounds, self._seen = bounds, set[str]()
         self.calls = self.from_log = 0
+        self.maybe = 0  # of the calls, those that come only if answers are as they may be
         self.most = self.likely = NONE
         self.lines = 0
 
@@ -104,3 +105,7 @@ class Planned(Run):
 
     def expect(self, model: Any, calls: int) -> None:
         model.expect(calls)
+
+    def maybe(self, model: Any, calls: int) -> None:
+        model.expect(calls)
+        model.maybe += calls

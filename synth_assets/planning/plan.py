@@ -162,7 +162,7 @@ def report(lines: Sequence[Line]) -> Iterator[str]:
     """For the terminal."""
     yield f"{'stage':22}{'cell':18}{'state':12}{'calls':>8}{'in the log':>12}  why"
     for line in lines:
-        counted = f"{line.calls:>8,}{line.from_log:>12,}" if line.calls + line.from_log else " " * 20
+        counted = f"{_calls([line]):>8}{line.from_log:>12,}" if line.calls + line.from_log else " " * 20
         yield f"{line!s:22}{line.cell or '':18}{line.state:12}{counted}  {line.why}".rstrip()
     yield from ("", *sums(lines))
 
@@ -174,7 +174,7 @@ def sums(lines: Sequence[Line]) -> Iterator[str]:
         yield f"{name:22}{in_short([line for line in asking if str(line) == name])}"
     total = totals(lines)
     yield f"{'total':22}{in_short(lines)}"
-    yield f"{total['calls']:,} calls to make, {total['from_log']:,} answered by the log"
+    yield f"{_calls(lines)} calls to make, {total['from_log']:,} answered by the log"
     if total["calls"] and total["at_most_cost"] is None:
         yield "What has no price in models.yaml costs an unknown amount."
 
@@ -188,7 +188,13 @@ def in_short(lines: Sequence[Line]) -> str:
     tokens = Estimate(total["tokens"], most=total["at_most_tokens"]).words(count)
     time = "" if total["seconds"] is None else f", about {duration(total['seconds'])} at the last run's rate"
     pays = "free" if free else "of unknown cost" if cost == Estimate() else cost.words(dollars)
-    return f"{pays}, {total['calls']:,} calls, {tokens} tokens{time}"
+    return f"{pays}, {_calls(lines)} calls, {tokens} tokens{time}"
+
+
+def _calls(lines: Sequence[Line]) -> str:
+    """How many are to be made; where that depends on answers, the fewest and the most."""
+    fewest, most = (sum(getattr(line, name) for line in lines) for name in ("fewest", "calls"))
+    return f"{most:,}" if fewest == most else f"{fewest:,}-{most:,}"
 
 
 def totals(lines: Sequence[Line]) -> dict[str, Any]:
@@ -201,6 +207,7 @@ def totals(lines: Sequence[Line]) -> dict[str, Any]:
     asking = [line for line in lines if line.calls]
     return {
         "calls": sum(line.calls for line in lines),
+        "fewest_calls": sum(line.fewest for line in lines),
         "from_log": sum(line.from_log for line in lines),
         "tokens": known(line.tokens.value for line in asking),
         "cost": known(line.cost.value for line in asking),

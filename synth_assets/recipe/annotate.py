@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from synth_assets.contracts.provider import Provider
 from synth_assets.contracts.reading import Reading
@@ -18,6 +18,9 @@ from synth_assets.selection.select import METHODS
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
 
+UNSURE = ("entropy", "least_confidence", "margin", "vote_k")  # what a student says of the texts decides
+ALIKE = ("k_means", "fast_vote_k", "facility_location")  # vectors alone
+ACQUIRE = ("random", *UNSURE, *ALIKE)
 ITEM = "item"  # what prompts call the text
 ALL = 10_000_000  # rows of a round where nothing is said: all texts that there are
 STEP = "answer"  # how a model is asked where no step is written
@@ -28,6 +31,21 @@ OF_WRITTEN_ROWS = {
     "design": "it spreads conditions over rows",
     "cell": "it is one of the conditions",
 }
+
+
+class Acquire(Section):
+    """Which texts a round takes of those that no round has."""
+
+    by: str = Field(default="entropy", json_schema_extra={"enum": list(ACQUIRE)})
+    """random; entropy, least_confidence, margin, vote_k: of which a student of the labels so far is least
+    sure; k_means, fast_vote_k, facility_location: that stand for many others."""
+    candidates: int = Field(default=10_000, ge=1)
+    """Texts, drawn at random, that are looked at: each gets a vector, or what the student says of it."""
+
+    @model_validator(mode="after")
+    def _by(self) -> Acquire:
+        one_of("way to choose texts", self.by, ACQUIRE, "by")
+        return self
 
 
 class Annotate(Section):
@@ -45,6 +63,8 @@ class Annotate(Section):
     """Column -> value: only these rows."""
     read: Reading = Reading()
     """How the file is read, where it does not say so itself."""
+    acquire: Acquire | None = None
+    """Which texts come first, where `rows` takes some a round; default: at random."""
 
     @model_validator(mode="after")
     def _fields(self) -> Annotate:
@@ -101,6 +121,10 @@ def annotated(recipe: Recipe) -> Iterator[ValueError]:
     if recipe.steps["text"].name != "annotate":
         fix = "leave `steps` out, or write `text: {annotate: answer}` as the last one"
         yield wrong(f"the last step has to say what each text is: {fix}", "steps", "text")
+    if (acquire := recipe.task.annotate.acquire) and recipe.rows == ALL:
+        yield wrong("it chooses some of the texts: write `rows`, how many a round takes", *place, "acquire")
+    if acquire and acquire.by in UNSURE and not recipe.labels:
+        yield wrong(f"its student learns labels: write one of {', '.join(ALIKE)}", *place, "acquire", "by")
     if recipe.feedback.rows == "yield":
         yield wrong("there are no more texts than the file has: leave it out", "feedback", "rows")
     if recipe.demonstrations and recipe.demonstrations.label == "same" and recipe.labels:

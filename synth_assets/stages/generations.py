@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from synth_assets.core.text.words import count
 from synth_assets.generation.steps import chain
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run, check_tool
-from synth_assets.stages.stage import Chart, Check, Made, Stage, Table, Verdict, unique_ids
+from synth_assets.stages.stage import Chart, Check, Made, Markdown, Stage, Table, Verdict, unique_ids
 from synth_assets.stages.values import shown_rows
 
 CHECKS = {
@@ -28,10 +30,14 @@ def stage(recipe: Recipe, name: str) -> Stage:
     def make(run: Run, conditions: Table, **before: Table) -> Table:
         shown = shown_rows(run)
         earlier = {s: before[s] for s in stages if s in before}
-        asked = [run.model(spec) for spec in models]
+        asked = [run.model(spec, step.second if at else "") for at, spec in enumerate(models)]
         model, user = (asked[0], asked[-1]) if asked else (None, None)
-        rows = chain.run(run.recipe, of_step, conditions, shown, model, earlier, run.tools, user, run.seen)
-        return rows.assign(model=[model.name if model and one else None for one in rows["call_id"].notna()])
+        given = run.tools, user, run.seen, run.maybe
+        rows = chain.run(run.recipe, of_step, conditions, shown, model, earlier, *given)
+        names = {"dear": user and user.name} if "annotator" in rows else {}
+        by = rows["annotator"] if names else [None] * len(rows)
+        said = zip(by, rows["call_id"].notna(), strict=True)
+        return rows.assign(model=[names.get(who, model.name) if model and one else None for who, one in said])
 
     def compute(run: Run, conditions: Table, **before: Table) -> Made:
         """What the step made of each row: what a model answered or a tool gave, or why there is nothing."""
@@ -55,12 +61,26 @@ def _made(recipe: Recipe, rows: Table) -> Made:
     reasons = rows["reason"].fillna("accepted").value_counts()
     words = rows.loc[rows["accepted"], "text"].map(count)
     lengths = dict.fromkeys(rows["cell"].unique(), words)  # a partition has one cell
-    numbers = {
+    numbers: dict[str, Any] = {
         "outcomes": Chart("bars", "rows by outcome", reasons.to_dict()),
         "lengths": Chart("histogram", "words a row", lengths),
         "accepted": int(rows["accepted"].sum()),
     }
+    if "annotator" in rows:
+        numbers["cascade"] = _cascade(recipe, rows)
+        numbers["dear_share"] = round(float((rows["annotator"] == "dear").mean()), 4)
     return Made(rows, numbers, {"answered": _verdicts(recipe, rows)})
+
+
+def _cascade(recipe: Recipe, rows: Table) -> Markdown:
+    """What two models came to, and what is promised of it."""
+    promise: Any = recipe.steps["text"]
+    target, sure = promise.cascade.target, 1 - promise.cascade.delta
+    dear = int((rows["annotator"] == "dear").sum())
+    said = f"The dear model was asked about {dear:,} of {len(rows):,} texts."
+    return Markdown(
+        f"{said} Of all answers at least {target:.0%} are what it says or would say (probability {sure:.0%})."
+    )
 
 
 def check_steps(recipe: Recipe) -> None:

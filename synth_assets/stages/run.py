@@ -162,3 +162,7 @@ class Run:
 
     def expect(self, model: Completes, calls: int) -> None:
         """So many calls at the most, of what cannot be asked yet. For those who only count."""
+
+    def maybe(self, model: Completes, calls: int) -> None:
+        """So many calls that may come besides, or not: it depends on what is answered. For those who only
+        count."""

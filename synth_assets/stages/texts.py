@@ -9,7 +9,7 @@ from __future__ import annotations
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import row_id
 from synth_assets.core.text.pairs import both
-from synth_assets.recipe.annotate import ITEM
+from synth_assets.recipe.annotate import ITEM, UNSURE
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run, read_rows
 from synth_assets.stages.splits import REST
@@ -53,10 +53,48 @@ def of_round(run: Run, seeds: Table, n: int) -> Table:
     here = rounds.pop(run.round, set())
     free = own[~own["row_id"].isin(set().union(*rounds.values()) - here)]
     kept = free["row_id"].isin(here)
-    found = pd.concat([free[kept], free[~kept]]).head(n)
+    taken = own[own["row_id"].isin(set().union(*rounds.values()) | here)]
+    found = pd.concat([free[kept], _next(run, seeds, free[~kept], taken, n - int(kept.sum()))]).head(n)
     if found.empty:
         raise UserError(_none(recipe, len(rows), len(own)))
     return found.sort_values("row_id", ignore_index=True)
+
+
+def _next(run: Run, seeds: Table, free: Table, taken: Table, n: int) -> Table:
+    """The `n` texts that a round takes first of those that are free, as the recipe wants them chosen."""
+    recipe = run.recipe
+    way = recipe.task.annotate and recipe.task.annotate.acquire
+    if way is None or way.by == "random" or not 0 < n < len(free):
+        return free.head(max(0, n))
+    import pandas as pd
+
+    from synth_assets.annotation.acquisition import acquire
+    from synth_assets.students import made
+
+    pool = both(pd.concat([free, taken]).rename(columns={ITEM: "text"}), recipe.task.pair)
+    ids = acquire(
+        dict(zip(pool["row_id"], pool["text"], strict=True)),
+        n,
+        way.by,
+        parts=[recipe.seed, run.round, run.cell],
+        taken=list(taken["row_id"]),
+        labelled=_known(run, seeds) if way.by in UNSURE else ((), ()),
+        student=made.build(recipe.student, run.encode, lambda: run.encoder.folder()),
+        encode=run.encode,
+        candidates=way.candidates,
+    )
+    return free.set_index("row_id", drop=False).loc[ids]
+
+
+def _known(run: Run, seeds: Table) -> tuple[list[str], list[str]]:
+    """Texts whose label is known, and their labels: of earlier rounds, and of seeds."""
+    import pandas as pd
+
+    pair = run.recipe.task.pair
+    rows = run.before("labelled", ["text", "label", *([pair] if pair else [])])
+    rows = pd.concat([rows, seeds[seeds["split"] == "demonstration"]])
+    rows = rows[rows["label"].notna()]
+    return list(both(rows, pair)["text"]), list(rows["label"])
 
 
 def _none(recipe: Recipe, rows: int, own: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def answered(
 ) -> Any:
     """The rows of `generations`, and the model that was asked."""
     model, (lake, cell) = model or Model(say), place.split("/")
-    run = Asks(of, Lake(Path(lake)), Encoder, round_, cell, tools=tools.run, model_of=model)  # type: ignore
+    run = Named(of, Lake(Path(lake)), Encoder, round_, cell, tools=tools.run, model_of=model)  # type: ignore
     if not run.lake.has(of.name, "seeds", {}):
         from synth_assets.stages.seeds import seed_rows
 
@@ -128,25 +129,35 @@ def test_a_text_is_never_a_row_of_two_rounds_and_a_new_one_asks_itself_alone(fol
 
 
 class Noted(Model):
-    """Keeps what makes a call another one: the question, and the name of the sample."""
+    """Keeps what makes a call another one: the question, the name of the sample, and the model."""
 
-    calls: frozenset[tuple[str, str]] = frozenset()
+    def of(self, what: str) -> Any:
+        return replace(self, name=what) if what else self
 
     def complete(self, messages: Any, sampling: Any, replicates: Any, schema: Any = None) -> Any:
         questions, names = list(messages), list(replicates)
-        self.calls |= {(q[-1]["content"], n) for q, n in zip(questions, names, strict=True)}
+        of = "" if self.name == "scripted" else f" {self.name}"
+        NOTED.update((q[-1]["content"], n + of) for q, n in zip(questions, names, strict=True))
         return super().complete(questions, sampling, names, schema)
 
 
-LAKES = count()
+LAKES, NOTED = count(), set[tuple[str, str]]()
+
+
+class Named(Asks):
+    """A run that tells models apart by what they are asked for."""
+
+    def model(self, spec: Any = None, what: str = "", lines: int = 0) -> Any:
+        return self.model_of.of(what) if isinstance(self.model_of, Noted) else self.model_of
 
 
 def calls(of: Recipe, round_: str = "2026-11-22") -> frozenset[tuple[str, str]]:
     """What a first round of a recipe asks."""
     found, lake = Noted(right), f"lake{next(LAKES)}"
+    NOTED.clear()
     for cell in of.cells:
         answered(of, right, round_, found, f"{lake}/{cell}")
-    return found.calls
+    return frozenset(NOTED)
 
 
 def test_no_call_rests_on_round_cell_or_place(folder: Path) -> None:
@@ -180,7 +191,15 @@ EDITS: dict[str, tuple[Callable[[], Recipe], int]] = {  # line of the guide -> t
     ),
     "a seed that is shown": (lambda: nearest([SEEDS[0].replace("seed", "sead"), *SEEDS[1:]]), 1),
     "the number of rows a round": (lambda: recipe(rows=5), NONE),
+    "`acquire`": (lambda: recipe({"annotate": {**POOL, "acquire": {"by": "k_means"}}}, rows=9), NONE),
+    "a cascade added, with `annotate: logprobs`": (lambda: recipe(steps=two_models(0.95)), ALL),
+    "a cascade's `target` or `delta`": (lambda: recipe(steps=two_models(0.8)), NONE),
 }
+
+
+def two_models(target: float) -> dict[str, Any]:
+    """Nobody knows how sure the cheap one is: the dear one is asked about each text."""
+    return {"text": {"annotate": "logprobs", "cascade": {"model": "b", "target": target}}}
 
 
 def edited(texts: list[str]) -> Recipe:
@@ -196,8 +215,9 @@ def nearest(seeds: list[str]) -> Recipe:
 
 @pytest.mark.parametrize("line", EDITS)
 def test_an_edit_asks_again_what_the_guide_says(folder: Path, line: str) -> None:
-    of_seeds, likely = "seed" in line, "logprobs" in line
-    before = calls(nearest(SEEDS) if of_seeds else recipe(steps=LOGPROBS) if likely else recipe())
+    base = {"seed": lambda: nearest(SEEDS), "logprobs": lambda: recipe(steps=LOGPROBS)}
+    base["cascade's"] = lambda: recipe(steps=two_models(0.95))
+    before = calls(next((make() for word, make in base.items() if word in line), recipe()))
     edit, n = EDITS[line]
     again = calls(edit()) - before
     assert len(again) == n

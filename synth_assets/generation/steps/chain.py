@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
 
 Columns = Mapping[str, list[Any]]  # column -> a value a row
+Maybe = Callable[[Completes, int], None]  # a model, and how many calls to it there may be, or not
 Seen = Callable[[Mapping[str, Any]], None]  # is told a row as it comes: its `text`, or the `reason`
 CARRIED = ["row_id", "text", "reason", "error", "stage"]  # of a dropped row, to the stages after
 DROPPED = ["replicate", "demonstration_set", "demonstration_ids"]  # of the conditions
@@ -77,13 +78,14 @@ def run(
     tools: RunsTools | None = None,
     user: Completes | None = None,
     seen: Seen | None = None,
+    maybe: Maybe | None = None,
 ) -> pd.DataFrame:
     """One row a condition row, in the same order: `accepted`, or with a reason and the stage that dropped it.
 
     `before`: stage -> rows of each step before this one. What one of them dropped is carried on unasked; a
     row that is not there is a UserError. A step needs its `model`, `tools`, or in a dialogue, `user` if that
     is another model; without tools, what a step that asks nobody makes is foreseen. `seen` is told each row
-    as it comes.
+    as it comes, and `maybe` how many calls there may be besides, of a plan.
     """
     name = recipe.step_stages[stage]
     step, before = recipe.steps[name], before or {}
@@ -92,6 +94,7 @@ def run(
     suffix, asked = "" if name == "text" else f"/{name}", conditions[~conditions["row_id"].isin(gone)]
     told = recipe.task.fields()
     work = Work(asked, seeds, told, said, recipe.samples, suffix, model, user, tools, recipe.task)
+    work = replace(work, maybe=maybe) if maybe else work
     if said and not step.in_turns:
         gone |= {row: {**why, "stage": stage} for row, why in _unasked(step, work)}
         work = replace(work, rows=work.rows[~work.rows["row_id"].isin(gone)])
