@@ -133,7 +133,7 @@ def _values(recipe: Recipe, said: Said) -> Any:
 
 def _step(recipe: Recipe, name: str) -> Any:
     step = recipe.steps[name]
-    models = {"model": True, "user_model": True, "cascade": {"model"}}
+    models: dict[str, Any] = {"model": True, "user_model": True, "cascade": {"model"}}
     said = step.model_dump(mode="json", exclude={"samples": True, **models})
     if not said.get("logprobs"):  # enters a version once it is written
         said.pop("logprobs", None)

@@ -223,18 +223,18 @@ def dissimilar(vectors: np.ndarray, against: np.ndarray | None, k: int) -> list[
 
 def entropy(probabilities: np.ndarray, k: int) -> list[int]:
     """The k rows whose label is least clear: with the highest entropy of their (n, K) probabilities."""
-    return top(entropies(probabilities), k)
+    return top(entropies(probabilities).tolist(), k)
 
 
 def least_confidence(probabilities: np.ndarray, k: int) -> list[int]:
     """The k rows whose likeliest label is the least likely."""
-    return bottom(probabilities.max(axis=1), k)
+    return bottom(probabilities.max(axis=1).tolist(), k)
 
 
 def margin(probabilities: np.ndarray, k: int) -> list[int]:
     """The k rows whose two likeliest labels are nearest to each other (Scheffer et al. 2001)."""
     second, first = np.sort(probabilities, axis=1)[:, -2:].T
-    return bottom(first - second, k)
+    return bottom((first - second).tolist(), k)
 
 
 def entropies(probabilities: np.ndarray) -> np.ndarray:

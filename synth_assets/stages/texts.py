@@ -63,7 +63,7 @@ def of_round(run: Run, seeds: Table, n: int) -> Table:
 def _next(run: Run, seeds: Table, free: Table, taken: Table, n: int) -> Table:
     """The `n` texts that a round takes first of those that are free, as the recipe wants them chosen."""
     recipe = run.recipe
-    way = recipe.task.annotate and recipe.task.annotate.acquire
+    way = recipe.task.annotate.acquire if recipe.task.annotate else None
     if way is None or way.by == "random" or not 0 < n < len(free):
         return free.head(max(0, n))
     import pandas as pd
