@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_serializer
 
 from synth_assets.annotation import annotators
 from synth_assets.annotation.answers import wanted
@@ -60,6 +60,11 @@ class AnnotateStep(Sampled):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
             raise ValueError(f"write a number from 1 to {most}, or a list of templates of your own")
         return value
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: Any) -> Any:
+        """What is newer than the step enters a version once it is written."""
+        return {name: value for name, value in handler(self).items() if name != "cascade" or value}
 
     @property
     def own(self) -> Sequence[str]:

@@ -51,6 +51,8 @@ class Acquire(Section):
 class Annotate(Section):
     """Your own rows without a label: each text is a row of the set, and a model says what it is."""
 
+    newer = ("acquire",)
+
     file: str
     """A file, a folder or a pattern (docs/files.md)."""
     text: str = "text"

@@ -109,7 +109,7 @@ def _conditions(recipe: Recipe, said: Said) -> Any:
 def texts_of(recipe: Recipe) -> dict[str, Any]:
     """What the task says of the texts that are annotated."""
     assert recipe.task.annotate
-    annotate = recipe.task.annotate.model_dump(mode="json", exclude={"shown"})
+    annotate = recipe.task.annotate.model_dump(mode="json", exclude={"shown", "acquire"})
     return {"annotate": annotate, "pair": recipe.task.pair}
 
 
@@ -142,6 +142,8 @@ def _step(recipe: Recipe, name: str) -> Any:
     part += [file and fingerprint(file) for file in step.works_with]
     if name == "text" and recipe.task.annotate:
         part.append(asked_of(recipe))
+        if (times := getattr(step, "samples", 1)) > 1:  # here, answers that a row has
+            part.append({"samples": times})
     if step.votes or recipe.shared(name):
         part.append({"samples": recipe.samples})
     return _plugged(part, *step.methods)
