@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from synth_assets.assets.factory import build
-from synth_assets.stages import filtered
+from synth_assets.stages import filtered, reviews
 from tests.review.made_up import recipe
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -14,10 +14,12 @@ pytestmark = pytest.mark.usefixtures("project")
 
 def test_the_rows_of_a_recipe_that_asks_people_name_the_command_and_its_page() -> None:
     of = recipe()
-    assert metadata(build(of, filtered.stage(of)), "filtered") == {
+    named = {
         "review": "synth review reviews",
         "review_page": dg.UrlMetadataValue("http://127.0.0.1:3100"),
     }
+    assert metadata(build(of, filtered.stage(of)), "filtered") == named
+    assert metadata(build(of, reviews.stage(of)), "reviews") == named
     assert metadata(build(of, filtered.stage(of)), "rejected") == {}
     without = of.model_copy(update={"review": None})
     assert metadata(build(without, filtered.stage(without)), "filtered") == {}
