@@ -61,7 +61,13 @@ NEW = {  # columns that stages have had since the golden files were made
     **dict.fromkeys(("nights", "training_set"), re.compile(".*")),  # views
 }
 NONE = re.compile("(?!)")
-OF_PEOPLE = {"review", "reviews", "by_people", "agreement"}  # of a recipe that asks people, and of no other
+OF_PEOPLE = {
+    "review",
+    "reviews",
+    "by_people",
+    "agreement",
+    "shows_decided",
+}  # of a recipe that asks people, and of no other
 SMALL = {  # a round of three rows teaches no student, and few of its rows may be left
     r", (influence|variability): \{[^}]*\}": "",
     r"student_(agreement|confidence): \{[^}]*\}, ": "",

@@ -38,6 +38,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "reviews": (),
     "by_people": ("review.by_people",),
     "agreement": ("review.agreement",),
+    "shows_decided": ("review.demonstrations",),
 }
 TOLD = {"text_type": "text", "label_type": "label"}  # what a prompt calls it -> the field of the task
 

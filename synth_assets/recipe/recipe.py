@@ -271,6 +271,11 @@ class Recipe(Strict):
         return rows or bool(shown and (shown.pool == "kept" or "kept" in shown.mix))
 
     @property
+    def shows_decided(self) -> bool:
+        """Whether the rows of earlier rounds that people labelled are demonstrations."""
+        return self.by_people and self.review is not None and self.review.demonstrations
+
+    @property
     def annotator_model(self) -> str | NamedModel:
         return self.annotator.model or self.model
 

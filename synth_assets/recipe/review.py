@@ -58,7 +58,9 @@ class Review(Section):
 
 
 def fits(recipe: Recipe) -> Iterator[ValueError]:
-    """People are asked for labels where rows have some."""
+    """People are asked for labels where rows have some, and rows are shown where prompts show some."""
+    if recipe.shows_decided and recipe.demonstrations is None:
+        yield wrong("no prompt shows rows: write `demonstrations: {k: 4}`", "review", "demonstrations")
     if (review := recipe.review) is None or review.ask != "label" or recipe.labels:
         return
     target = recipe.task.predict

@@ -214,6 +214,7 @@ PARTS: Mapping[str, Callable[[Recipe, Said], Any]] = {
     "metrics": _metrics,
     "reviews": lambda recipe, said: decisions().fingerprint(recipe.name),
     "by_people": lambda recipe, said: said["review"]["by_people"],
+    "shows_decided": lambda recipe, said: recipe.shows_decided,
     "agreement": lambda recipe, said: said["review"]["agreement"],
     "filters": lambda recipe, said: _plugged(said["filters"], *map(type, recipe.filters.values())),
     "scorers": _scorers,

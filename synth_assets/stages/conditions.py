@@ -55,4 +55,5 @@ def quota(run: Run) -> int:
 def stage(recipe: Recipe) -> Stage:
     """The stage of a recipe."""
     after = ["feedback", "values"] if recipe.listed else ["feedback"]
-    return Stage("conditions", compute, reads=["seeds"], after=after, sections=SECTIONS, foretold=True)
+    sections = [*SECTIONS, *(["shows_decided"] if recipe.shows_decided else [])]
+    return Stage("conditions", compute, reads=["seeds"], after=after, sections=sections, foretold=True)

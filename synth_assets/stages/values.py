@@ -67,8 +67,22 @@ def around(run: Run, seeds: Table) -> Around:
     rows = {"seeds": seeds}
     if run.recipe.shows_kept:
         rows["kept"] = run.before("filtered")
+    if run.recipe.shows_decided:
+        import pandas as pd
+
+        rows["shown"] = pd.concat([seeds, decided(run)], ignore_index=True)
     listed = _there(run)
     return Around(rows, run.encode, lambda name, given: listed.get((name, given), ()), run.shared)
+
+
+def decided(run: Run) -> Table:
+    """Rows of earlier rounds whose labels are people's, as demonstrations that stand beside the seeds'."""
+    task = run.recipe.task
+    target = task.predict.columns[:1] if task.predict else []
+    said = run.before("labelled", ["row_id", "text", "label", "label_source", *target])
+    said = said[said["label_source"] == "human"].drop(columns=["label_source", "cell"])
+    rows = run.before("filtered").drop(columns=["text", "label", *target], errors="ignore")
+    return rows.merge(said, on="row_id").assign(split="demonstration")
 
 
 def shown_rows(run: Run) -> Table:
@@ -76,10 +90,10 @@ def shown_rows(run: Run) -> Table:
     conditions name those that are shown by what they say: a row that nobody is shown makes nothing stale."""
     import pandas as pd
 
-    seeds = run.read("seeds")
-    if not run.recipe.shows_kept:
-        return seeds
-    return pd.concat([seeds, run.before("filtered")], ignore_index=True)
+    recipe, parts = run.recipe, [run.read("seeds")]
+    parts += [run.before("filtered")] if recipe.shows_kept else []
+    parts += [decided(run)] if recipe.shows_decided else []  # last: a row has people's label
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
 
 def stage(recipe: Recipe) -> Stage:

@@ -47,6 +47,11 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, section: str, why: str) ->
         recipe(tmp_path, section)
 
 
+def test_what_people_decided_is_shown_where_prompts_show_rows(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"review\.demonstrations: no prompt shows rows"):
+        recipe(tmp_path, "review: {demonstrations: true}")
+
+
 def test_labels_are_asked_where_rows_have_some(tmp_path: Path) -> None:
     text = 'task: {text: post}\nsteps: {text: "a text"}\nrows: 3\n'
     with pytest.raises(UserError, match=r"review\.ask: rows have no label: write `ask: rating`"):

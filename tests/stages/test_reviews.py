@@ -159,6 +159,28 @@ def test_spans_and_labels_of_people_stand_where_the_machines_do(folder: Path) ->
     assert line(after, "people_agreement", "labelled")["value"] == 7 / 8
 
 
+SHOWS = "{% for d in demonstrations %}{{ d.text }}: {{ d.label }}\n{% endfor %}{{ label }}?"
+
+
+def test_what_people_labelled_is_shown_in_the_next_rounds_prompts(folder: Path) -> None:
+    shown = {
+        "steps": {"text": SHOWS},
+        "demonstrations": {"k": 5},
+        "seeds": {"file": "seeds.csv", "splits": {"demonstration": 10}},
+        "review": {"demonstrations": True},
+    }
+    recipe = inline({**RECIPE, **shown}, "bank")
+    people, rows = People(recipe), a_round(recipe, folder).rows("labelled")
+    asked = rows[rows["label"] == "positive"]["row_id"].iloc[0]
+    people.say(asked, "negative")
+    people.say(asked, "mended by a person", kind="text")
+    a_round(recipe, folder)
+    after = through(recipe, lambda *_: "new", folder, "2026-11-23")
+    told = [prompt for prompt in after.model.prompts if "mended by a person" in prompt]
+    assert told
+    assert all("mended by a person: negative" in prompt and prompt.endswith("negative?") for prompt in told)
+
+
 def test_ratings_measure_how_good_the_rows_are_and_choose_nothing(folder: Path) -> None:
     recipe = inline({**RECIPE, "review": {"ask": "rating"}}, "rated")
     people, rows = People(recipe), a_round(recipe, folder).rows("filtered")

@@ -57,7 +57,8 @@ def _pool(recipe: Recipe, around: Around, name: str, row: Mapping[str, Any], k: 
     """The rows that may be shown to a row. UserError when they are fewer than `k`."""
     shown, cell = recipe.demonstrations, row["label"] or "of all rows"
     assert shown is not None
-    pool = around.rows[name] if name in around.rows and len(around.rows[name]) else around.rows["seeds"]
+    seeds = around.rows.get("shown", around.rows["seeds"])
+    pool = around.rows[name] if name == "kept" and len(around.rows.get(name, ())) else seeds
     if "split" in pool:
         pool = pool[pool["split"] == "demonstration"]
     where = ""
