@@ -6,7 +6,7 @@ Any SQLite client can read it: `select person, count(*) from decisions group by 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,6 +20,7 @@ from synth_assets.core.text.utf8 import clean
 from synth_assets.resources.call_log.database import Execute, SQLite, chunks, marks
 
 COLUMNS = tuple(field.name for field in fields(Decision))
+NUMBERS = ("seconds", "probability")
 JSON = ("value", "suggestion")  # columns that hold it
 TABLES = (
     """CREATE TABLE IF NOT EXISTS decisions (
@@ -98,6 +99,27 @@ class Decisions:
         found = self._database.execute(LATEST, [recipe])
         return str(found[0][0]) if found else ""
 
+    def damage(self) -> str:
+        """What is wrong with the file, in words; empty: nothing. A digest goes over all decisions of a recipe
+        before it, so that none can be gone or other than it was stored."""
+        if not self._path.exists():
+            return ""
+        if says := self._database.damage():
+            return says
+        self._open()
+        asked = f"SELECT digest, {', '.join(COLUMNS)} FROM decisions ORDER BY n"
+        last: dict[str, str] = {}
+        for digest, *values in self._database.execute(asked):
+            recipe = values[COLUMNS.index("recipe")]
+            if digest != _digest(last.get(recipe, ""), values):
+                id_ = values[COLUMNS.index("decision_id")]
+                return (
+                    f"reviews {self._path}: decision {id_} of {recipe}, or one before it, is not as it was "
+                    f"stored: {self._database.damaged}."
+                )
+            last[recipe] = digest
+        return ""
+
     def close(self) -> None:
         """End this process's connection; the next use opens another."""
         self._database.close()
@@ -116,7 +138,10 @@ class _Reviews(SQLite):
 
     what = "reviews"
     synchronous = "FULL"
-    damaged = "put a copy of the file in its place, or import what was exported (`synth review --import`)"
+    damaged = (
+        "put a copy of it in its place; where there is none, move it away, and `synth verify --repair` has "
+        "back what the lake has"
+    )
 
 
 def _persons(execute: Execute, decisions: tuple[Decision, ...]) -> dict[str, tuple[str, str]]:
@@ -144,14 +169,21 @@ def _insert(execute: Execute, decision: Decision) -> None:
     now = decision.time or datetime.now(UTC).isoformat(timespec="milliseconds")
     values = [*_stored(replace(decision, time=now))]
     before = execute(LATEST, [decision.recipe])
-    digest = sha256(json.dumps([before[0][0] if before else "", *values]).encode()).hexdigest()[:32]
-    execute(INSERT, [*values, digest])
+    execute(INSERT, [*values, _digest(before[0][0] if before else "", values)])
+
+
+def _digest(before: str, values: Sequence[Any]) -> str:
+    return sha256(json.dumps([before, *values]).encode()).hexdigest()[:32]
 
 
 def _stored(decision: Decision) -> Iterator[Any]:
     for name, value in asdict(decision).items():
         if name in JSON:
             yield clean(json.dumps(value, ensure_ascii=False))
+        elif name in NUMBERS:
+            yield None if value is None else float(value)  # as it comes back
+        elif name == "saw_suggestion":
+            yield int(value)
         else:
             yield clean(value) if isinstance(value, str) else value
 

@@ -28,6 +28,7 @@ from synth_assets.resources.call_log.mending import compare
 from synth_assets.resources.call_log.mending import repair as repair_log
 from synth_assets.resources.call_log.salvage import salvage
 from synth_assets.resources.storage.lake import Lake, Partition
+from synth_assets.review.kept import lost as lost_decisions
 from synth_assets.stages import tables
 from synth_assets.stages.graph import graph
 
@@ -158,13 +159,35 @@ def command(options: argparse.Namespace) -> int:
     out.wrong(*(Mistake(words, "damaged", file=log.name) for words in wrong))
     if home.is_writable():  # else its databases are read as copies
         records.check(home.home())
-    lost = {
+    of_lake = {
         recipe.name: _verify_lake(recipe, log, options.repair, out) for recipe in recipes_named(options.name)
     }
-    missing = sum(calls for _, calls in lost.values())
+    reviews = sum(_verify_reviews(recipe, options.repair, out) for recipe in recipes_named(options.name))
+    missing = sum(calls for _, calls in of_lake.values())
     out.give(calls=count, wrong_calls=len(wrong), missing_calls=missing)
-    out.give(lost={name: partitions for name, (partitions, _) in lost.items()})
-    return 1 if wrong or any(map(any, lost.values())) else 0
+    out.give(lost={name: partitions for name, (partitions, _) in of_lake.items()})
+    return 1 if wrong or reviews or any(map(any, of_lake.values())) else 0
+
+
+def _verify_reviews(recipe: Recipe, repairs: bool, out: Output) -> int:
+    """How many decisions of people are not as they were stored, in the end."""
+    if recipe.review is None:
+        return 0
+    store, lake = home.decisions(), home.lake()
+    if damage := store.damage():
+        out.lines([damage])
+        out.wrong(Mistake(damage, "damaged", file=str(home.home() / "reviews.sqlite")))
+        return 1
+    gone = lost_decisions(recipe, lake, store)
+    if gone and repairs:
+        out.lines([f"{recipe.name}: {store.append(*gone):,} decisions of people are back from the lake"])
+        gone = lost_decisions(recipe, lake, store)
+    if gone:
+        fix = f"`synth verify {recipe.name} --repair` puts them back"
+        words = f"{recipe.name}: {len(gone):,} decisions of people are in the lake alone: {fix}"
+        out.lines([words])
+        out.wrong(Mistake(words, "damaged", file=str(home.home() / "reviews.sqlite")))
+    return len(gone)
 
 
 def _readable_log(repairs: bool, out: Output) -> CallLog:

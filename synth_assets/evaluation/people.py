@@ -6,6 +6,7 @@ known says why.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -117,11 +118,23 @@ def _right(recipe: Any, filtered: pd.DataFrame, drawn: pd.DataFrame) -> Iterator
 
 def _on_seeds(recipe: Any, said: pd.DataFrame, seeds: pd.DataFrame) -> Iterator[Row]:
     """How often each person says of a hidden seed what it is."""
-    known = seeds.set_index("row_id")
-    for person, rows in said[said["row_id"].isin(known.index)].groupby("person"):
-        right = [str(known.loc[r, "label"]) == v for r, v in zip(rows["row_id"], rows["value"], strict=True)]
-        if recipe.labels:
-            yield row("people_gold", str(person), proportion(right))
+    target = recipe.task.predict
+    by_id = {each["row_id"]: each for each in seeds.to_dict("records")}
+    for person, rows in said[said["row_id"].isin(by_id)].groupby("person"):
+        both = zip(rows["row_id"], rows["value"], strict=True)
+        told = [(by_id[at], value if target is None else json.loads(value)) for at, value in both]
+        right = [_known(target, seed) == value for seed, value in told]
+        yield row("people_gold", str(person), proportion(right))
+
+
+def _known(target: Any, seed: Mapping[str, Any]) -> Any:
+    """What a seed is, as decisions say it."""
+    if target is None:
+        return seed["label"]
+    known = target.known_of(seed)
+    if known is not None and target.word == "spans":
+        known = [[span.start, span.end, span.kind] for span in known]
+    return known and sorted(known)
 
 
 def _skipped(reviews: pd.DataFrame, kind: str) -> Iterator[Row]:

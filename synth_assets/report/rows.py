@@ -194,7 +194,8 @@ def changed_labels(round_: Round) -> Iterator[str | Table]:
     """How many labels were changed, from what to what, and how many rightly where `metrics.truth` says what
     is right; nothing where none could be."""
     recipe, kept = round_.recipe, round_.counts["kept"]
-    if not recipe.labels or not kept or (recipe.labelled.by == "condition" and not recipe.labelled.human):
+    people = recipe.labelled.human or recipe.by_people
+    if not recipe.labels or not kept or (recipe.labelled.by == "condition" and not people):
         return
     truth = recipe.metrics.truth.get("label")
     right = f"l.label = f.{identifier(truth.column)}::varchar" if truth else "null::boolean"

@@ -111,3 +111,14 @@ def test_many_write_at_once_and_each_decision_is_there_once(store: Decisions, tm
     for thread in threads:
         thread.join()
     assert len({each.decision_id for each in store.all("reviews")}) == len(store.all("reviews")) == 40
+
+
+def test_a_decision_that_was_changed_behind_its_back_is_named(store: Decisions, tmp_path: Path) -> None:
+    store.append(decision(1, seconds=2), decision(2, saw_suggestion=True), decision(3, row_id="é"))
+    assert store.damage() == ""
+    with sqlite3.connect(tmp_path / "reviews.sqlite") as other:
+        other.execute("DROP TRIGGER no_delete")
+        other.execute("DELETE FROM decisions WHERE decision_id = 'd2'")
+    assert "decision d3 of reviews, or one before it, is not as it was stored" in store.damage()
+    (tmp_path / "other.sqlite").write_bytes(b"no database" * 1000)
+    assert "is not a database; put a copy of it in" in Decisions(tmp_path / "other.sqlite").damage()

@@ -10,7 +10,7 @@ import pytest
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import inline
 from synth_assets.resources import home
-from synth_assets.review import files
+from synth_assets.review import files, kept
 from tests.gallery import ROUND
 from tests.stages.test_reviews import RANDOM, RECIPE, People, a_round, folder
 
@@ -77,3 +77,16 @@ def test_what_is_no_file_of_decisions_is_refused(folder: Path) -> None:
         list(files.take(recipe, folder / "a.csv"))
     with pytest.raises(UserError, match="CoNLL is of spans"):
         list(files.export(recipe, folder / "a.conll"))
+
+
+def test_a_store_that_is_lost_comes_back_from_the_lake(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = inline(RECIPE, "bank")
+    monkeypatch.setenv("SYNTH_HOME", str(folder))
+    rows = a_round(recipe, folder).rows("labelled")
+    People(recipe).say(rows["row_id"][0], "positive", **RANDOM, note="sure")
+    People(recipe).say(rows["row_id"][1], None, kind="skip", decision_id="d9")
+    a_round(recipe, folder)
+    said = home.decisions().all("bank")
+    assert kept.lost(recipe, home.lake(), home.decisions()) == []
+    (folder / "reviews.sqlite").unlink()
+    assert kept.lost(recipe, home.lake(), home.decisions()) == said

@@ -10,6 +10,7 @@ import pytest
 
 from synth_assets.contracts.decision import Decision, text_id
 from synth_assets.core.errors import UserError
+from synth_assets.evaluation.judging import drawn_pairs
 from synth_assets.recipe.load import inline
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
@@ -49,7 +50,7 @@ class People:
         self._recipe, self._count = recipe, count()
 
     def say(self, row_id: str, value: Any, person: str = "ann", kind: str = "label", **more: Any) -> str:
-        id_ = f"d{next(self._count)}"
+        id_ = more.pop("decision_id", f"d{next(self._count)}")
         home.decisions().append(Decision(id_, self._recipe.name, row_id, ROUND, person, kind, value, **more))
         return id_
 
@@ -193,6 +194,23 @@ def test_ratings_measure_how_good_the_rows_are_and_choose_nothing(folder: Path) 
     assert "people_agree" not in after.made["metrics"][0].verdicts
     assert set(after.rows("labelled")["label_source"]) == {"condition"}
     assert "human_draw" not in after.rows("labelled")
+
+
+def test_choices_of_people_tell_how_far_the_judge_says_the_same(folder: Path) -> None:
+    judged = OFF | {"faithfulness": False, "judge": {"rows": 4}}
+    recipe = inline({**RECIPE, "review": {"ask": "pair"}, "metrics": judged}, "bank")
+    numbers = count()
+
+    def say(prompt: str, *_: Any) -> str:
+        return "8 5" if "scores" in prompt else f"text {next(numbers) % 16}"  # of either order: a tie
+
+    old, new = (through(recipe, say, folder, day).rows("filtered") for day in ("2026-11-20", ROUND))
+    people = People(recipe)
+    for n, (one, other) in enumerate(drawn_pairs(new, old, 4)):
+        people.say(f"{one['row_id']}/{other['row_id']}", "tie" if n else "first", kind="choice", **RANDOM)
+    after = through(recipe, say, folder)
+    assert line(after, "judge_accuracy", "people, against 2026-11-20")["value"] == 3 / 4
+    assert len(after.rows("reviews")) == 4
 
 
 def test_a_file_of_several_people_counts_beside_the_page(folder: Path) -> None:
