@@ -15,7 +15,7 @@ import dagster as dg
 from synth_assets.assets.dagster_internals import failing
 from synth_assets.assets.factory import COMPLETE, key
 from synth_assets.assets.failures import unanswered
-from synth_assets.assets.states import DATA_VERSION
+from synth_assets.assets.states import CODE_VERSION, DATA_VERSION
 from synth_assets.assets.unchanged import MADE, Known, Unchanged
 from synth_assets.core.errors import UserError
 from synth_assets.partitions import cell_key
@@ -25,7 +25,7 @@ from synth_assets.stages.graph import graph
 from synth_assets.stages.stage import Stage
 
 MOST = 5_000  # partitions in one question
-CODE_VERSION, READ = "dagster/code_version", "dagster/input_data_version"
+READ = "dagster/input_data_version"
 
 
 class Event(NamedTuple):

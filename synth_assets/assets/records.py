@@ -19,7 +19,7 @@ from synth_assets.resources.storage import files
 DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 FILES = {  # pattern in the home -> what goes with it
     "history/runs.db": "the list of runs",
-    "history/runs/index.db": "what was made when; `synth run` makes a round again from the call log",
+    "history/runs/index.db": "what was made when: `synth verify` has it from the lake",
     "schedules/schedules.db": "which schedules are on: switch them on again in the UI",
     "history/runs/.db": "the log of what no run has said",
     "history/runs/*.db": "the log of one run",

@@ -21,7 +21,7 @@ from synth_assets.stages.run import Encoder
 
 DagsterInstance = dg.DagsterInstance  # for those who only hand it on
 NEWS = {"has a new data version": "has other rows", "has a new materialization": "was made again"}
-DATA_VERSION = "dagster/data_version"
+DATA_VERSION, CODE_VERSION = "dagster/data_version", "dagster/code_version"
 
 
 class DagsterStates:

@@ -13,6 +13,7 @@ from synth_assets.assets import records
 from synth_assets.assets.code_location import stage_assets
 from synth_assets.assets.dagster_internals import rounds_at_work
 from synth_assets.assets.in_process import dagster_instance, planned, run_round
+from synth_assets.assets.known_again import know_again
 from synth_assets.assets.made_rounds import MadeRounds
 from synth_assets.assets.rounds import RoundFailed
 from synth_assets.assets.states import DagsterInstance, versions
@@ -44,10 +45,19 @@ class Damage:
 
 
 def damages(recipe: Recipe, lake: Lake, instance: DagsterInstance) -> Iterator[Damage]:
-    """The recipe's partitions that are not on disk as they were made last."""
+    """The recipe's partitions that are not on disk as they were made last, or of which Dagster knows nothing
+    and that have changed since they were written."""
     asking = {stage.name for stage in graph(recipe) if stage.model is not None}
-    for stage in tables.stages(recipe):
-        for partition, version in versions(recipe, stage, instance):
+    for stage, cut in tables.stages(recipe).items():
+        known = versions(recipe, stage, instance)
+        told = {tuple(sorted(partition.items())) for partition, _ in known}
+        for place in lake.partitions(recipe.name, stage, cut) if stage != "calls" else ():
+            if (
+                tuple(sorted(place.items())) not in told
+                and place.get("cell", recipe.cells[0]) in recipe.cells
+            ):
+                yield from _look(recipe, lake, stage, place, None)
+        for partition, version in known:
             yield from _look(recipe, lake, stage, partition, version)
             if stage in asking and "round" in partition:
                 place = {"used_by": stage, "cell": "all", **partition}
@@ -206,6 +216,9 @@ def _verify_lake(recipe: Recipe, log: CallLog, repairs: bool, out: Output) -> tu
     call log as the lake has them, in the end."""
     lake = home.lake()
     with dagster_instance(reads=not repairs) as instance:
+        if again := know_again(recipe, lake, instance):
+            words = "were in the lake, and nothing said when they were made: Dagster knows of them again"
+            out.lines([f"{recipe.name}: {again:,} rounds {words}"])
         found, lost = _wrong(recipe, lake, instance, log)
         out.lines(damage.why for damage in found)
         if found and repairs:
