@@ -61,7 +61,9 @@ def in_short(name: str, part: str, value: float | None) -> bool:
         return False
     if name in ("weights_gain", *(f"{each}_gain" for each in COMPARED)):
         return True
-    return name.startswith("in_context_") or (name in SHORT and (name not in TRUST or part == "filtered"))
+    return name.startswith("in_context_") or (
+        name in SHORT and (name not in TRUST or part in ("filtered", "labelled"))
+    )
 
 
 def _bounded(value: Value) -> list[Number]:

@@ -47,6 +47,7 @@ def story(warehouse: Warehouse, row_id: str, of: Recipe | None = None) -> dict[s
         "filters": list(_verdicts(row, scores, _score_columns(recipe, of))),
         "label": row["final_label"],
         **{name: row[name] for name in ("former_label", "label_source", "confidence")},
+        "people": about(query("decided")) if _asks_people(recipe, of) else [],
         "training_sets": about(
             "select round, label, weight from {recipe}.weighted where row_id = $row_id order by round"
         ),
@@ -90,6 +91,13 @@ def _find(warehouse: Warehouse, given: str) -> tuple[str, str]:
         f"no row's id starts with {given!r}. Ids are the column row_id of every stage: "
         f'synth sql "select recipe, row_id, text from lineage"'
     )
+
+
+def _asks_people(recipe: str, of: Recipe | None) -> bool:
+    try:
+        return (of or load(recipes() / f"{recipe}.yaml")).review is not None
+    except UserError:
+        return False
 
 
 def _score_columns(recipe: str, of: Recipe | None) -> dict[str, str]:
@@ -149,7 +157,7 @@ def tell(row: Mapping[str, Any]) -> Iterator[str]:
         of = f", for {plain(call['filter'])}" if call["filter"] else ""
         yield from ("", f"{call['step']}: the annotator was asked{of}")
         yield from _call(call, width)
-    yield from _curation(row)
+    yield from _curation(row, width)
 
 
 def _call(step: Mapping[str, Any], width: int) -> Iterator[str]:
@@ -175,7 +183,7 @@ def _call(step: Mapping[str, Any], width: int) -> Iterator[str]:
     yield f"  call {step['call_id']}"
 
 
-def _curation(row: Mapping[str, Any]) -> Iterator[str]:
+def _curation(row: Mapping[str, Any], width: int) -> Iterator[str]:
     yield from ("", "filters")
     for verdict in row["filters"]:
         wanted = f", wanted {verdict['threshold']}" if verdict["threshold"] else ""
@@ -191,6 +199,12 @@ def _curation(row: Mapping[str, Any]) -> Iterator[str]:
         asked = "" if row["label"] == row["former_label"] else f", asked for {plain(row['former_label'])}"
         words = f"{plain(row['label'])}{asked}, says {row['label_source']}"
         yield from ("", "label", f"  {words}; confidence {valued(row['confidence'])}")
+    if row["people"]:
+        yield from ("", "people")
+    for said in row["people"]:
+        seen = ", saw a suggestion" if said["saw_suggestion"] else ""
+        words = f"{plain(said['value'] or said['kind'])}, drawn {plain(said['draw'])}{seen}; {said['time']}"
+        yield from block(words, width, f"  {plain(said['person'])[:22]:24}")
     yield from ("", "training sets")
     for held in row["training_sets"]:
         yield f"  {held['round']:24}weight {valued(held['weight'])}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from synth_assets.resources.home import decisions
 from tests.assets.test_round import ROUND, ask
 from tests.conftest import QUICK
 from tests.endpoint import Endpoint
+from tests.test_docs import examples
 
 
 def test_decisions_are_labels_and_metrics_and_nothing_is_paid_again(
@@ -50,6 +52,15 @@ def test_decisions_are_labels_and_metrics_and_nothing_is_paid_again(
     assert row == (15 / 16, 16)
     assert main(["export", "reviews", "--to", "set"]) == 0
     assert "People agree with 93.8% of the labels" in json.loads(Path("set/card.json").read_text())["people"]
+
+    for sql in examples("sql", "docs/people.md"):
+        assert ask(sql.replace("movie_reviews", "reviews"))
+    for line in examples("bash", "docs/people.md")[-1].splitlines():
+        command = shlex.split(line.replace("movie_reviews", "reviews"), comments=True)
+        assert (command[0], main(command[1:])) == ("synth", 0), line
+    capsys.readouterr()
+    assert main(["trace", rows[0][0]]) == 0
+    assert "people\n  ann                     " in capsys.readouterr().out
 
     decisions().append(*said)  # a retry
     capsys.readouterr()

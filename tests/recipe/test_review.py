@@ -9,6 +9,7 @@ import pytest
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
+from tests.test_docs import examples
 
 RECIPE = """
 task: {classify: {negative: bad, positive: good}}
@@ -32,6 +33,13 @@ def test_an_empty_section_has_good_defaults(tmp_path: Path) -> None:
     assert review.agreement is not None
     assert review.agreement.at_least == 0.8
     assert recipe(tmp_path, "review: {agreement: null}").review.agreement is None
+
+
+def test_the_guide_says_what_a_recipe_may_say(tmp_path: Path) -> None:
+    sections = examples("yaml", "docs/people.md")
+    assert len(sections) == 2
+    for section in sections:
+        assert recipe(tmp_path, section).review is not None
 
 
 @pytest.mark.parametrize(
