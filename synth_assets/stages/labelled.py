@@ -41,13 +41,13 @@ def compute(run: Run, filtered: Table, seeds: Table | None = None, reviews: Tabl
     return Made(rows, {**_numbers(rows), **_divided(run, words)})
 
 
-def asks(run: Run, filtered: Table | None, seeds: Table | None = None) -> None:
+def asks(run: Run, filtered: Table | None, seeds: Table | None = None, reviews: Table | None = None) -> None:
     """Of rows that are not there yet, any may be in doubt."""
     if filtered is None:
         asked = [run.made.get(("conditions", cell)) for cell in run.recipe.cells]
         run.expect(run.model(), sum(run.recipe.rows if rows is None else len(rows) for rows in asked))
     else:
-        _enhanced(run, filtered, seeds)
+        _enhanced(run, edited(filtered, reviews), seeds)
 
 
 def _enhanced(run: Run, rows: Table, seeds: Table | None, human: Sequence[str | None] = ()) -> Table:
@@ -165,7 +165,7 @@ def _numbers(rows: Table) -> dict[str, Any]:
 def stage(recipe: Recipe) -> Stage:
     """The stage of a recipe."""
     pays, carries = recipe.labelled.asks, recipe.weights.columns_needed()
-    people = ["reviews"] if recipe.by_people else []
+    people = ["reviews"] if recipe.review else []
     return Stage(
         "labelled",
         compute,
@@ -174,7 +174,7 @@ def stage(recipe: Recipe) -> Stage:
             "labelled",
             *(["annotator"] if pays else []),
             *(["weights.columns"] if carries else []),
-            *(["by_people"] if people else []),
+            *(["by_people"] if recipe.by_people else []),
         ],
         checks=ANSWERED if pays else {},
         asks=asks if pays else None,

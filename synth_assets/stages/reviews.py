@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from synth_assets.annotation.votes import written
@@ -21,9 +22,10 @@ def compute(run: Run, filtered: Table) -> Made:
     """What people decided about the rows, after corrections: a person, row and kind a line."""
     import pandas as pd
 
-    held = [each for each in decisions(run.recipe.name) if _is_of(each, run.round, {*filtered["row_id"]})]
+    ids = {*filtered["row_id"]}
+    held = [each for each in decisions(run.recipe.name) if _is_of(each, run.round, ids)]
     texts = read_as(run.recipe, filtered, held)
-    count = [each for each in held if why_not(run.recipe, each, texts) is None]
+    count = [each for each in held if counts(run.recipe, each, texts)]
     rows = [
         [written(each.kind, each.value) if name == "value" else getattr(each, name) for name in COLUMNS]
         for each in count
@@ -56,18 +58,21 @@ def read_as(recipe: Recipe, rows: Table, held: list[Decision]) -> dict[str, set[
     return found
 
 
-def why_not(recipe: Recipe, decision: Decision, texts: dict[str, set[str]]) -> str | None:
-    """Why a decision says nothing of a row as it is now; None where it does."""
+def counts(recipe: Recipe, decision: Decision, texts: Mapping[str, set[str]]) -> bool:
+    """Whether a decision says something of a row as it is now: of its text, in names that the task has."""
     read = texts.get(decision.row_id)
     if read is not None and decision.text_id and decision.text_id not in read:
-        return "the row has another text since"
-    said = {"label": [decision.value], "labels": decision.value, "spans": None}.get(decision.kind)
-    if decision.kind == "spans":
-        said = [kind for _, _, kind in decision.value]
-    known = recipe.task.definitions
-    if said is not None and known and not {*said} <= {*known}:
-        return f"the task has no {', '.join(sorted({*said} - {*known}))}"
-    return None
+        return False
+    match decision.kind:
+        case "label":
+            said = {decision.value}
+        case "labels":
+            said = {*decision.value}
+        case "spans":
+            said = {kind for _, _, kind in decision.value}
+        case _:
+            return True
+    return said <= {*recipe.task.definitions}
 
 
 def _numbers(count: list[Decision], other: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,36 @@ def test_spans_and_labels_of_people_stand_where_the_machines_do(folder: Path) ->
     assert line(after, "people_agreement", "labelled")["value"] == 7 / 8
 
 
+def test_spans_that_people_mark_are_marked_in_the_training_set(folder: Path) -> None:
+    spans = {
+        **{name: RECIPE[name] for name in ("rows", "review", "minimum_yield")},
+        "task": {"predict": {"spans": "marked", "of": ["person", "place"]}},
+        "steps": {"text": {"prompt": "write", "output": {"text": "text", "marked": "text"}}},
+        "metrics": OFF | {"faithfulness": False},
+    }
+    recipe = inline(spans, "spans")
+    people = People(recipe)
+
+    def say() -> Through:
+        numbers = count()
+
+        def row(*_: Any) -> str:
+            n = next(numbers)
+            return json.dumps({"text": f"Ann sings {n}", "marked": f"<person>Ann</person> sings {n}"})
+
+        return through(recipe, row, folder)
+
+    rows = say().rows("labelled")
+    for n, row in enumerate(rows["row_id"]):
+        people.say(row, [[0, 3, "place" if n < 2 else "person"]], kind="spans", **RANDOM)
+    after = say()
+    assert list(after.rows("labelled")["marked"])[1:3] == [
+        "<place>Ann</place> sings 1",
+        "<person>Ann</person> sings 2",
+    ]
+    assert line(after, "people_agreement", "labelled")["value"] == 6 / 8
+
+
 SHOWS = "{% for d in demonstrations %}{{ d.text }}: {{ d.label }}\n{% endfor %}{{ label }}?"
 
 
@@ -188,7 +219,9 @@ def test_ratings_measure_how_good_the_rows_are_and_choose_nothing(folder: Path) 
     for n, row in enumerate(rows["row_id"]):
         people.say(row, 1 + n % 4, kind="rating", **RANDOM)
         people.say(row, 1 + n % 4 if n else 2, person="bo", kind="rating", **RANDOM)
+    people.say(rows["row_id"][0], "mended", kind="text")
     after = a_round(recipe, folder)
+    assert after.rows("labelled")["text"][0] == "mended"
     assert line(after, "people_rating", "filtered")["value"] == pytest.approx(2.5 + 1 / 32)
     assert line(after, "people_alpha", "people")["value"] > 0.9
     assert "people_agree" not in after.made["metrics"][0].verdicts
