@@ -1,6 +1,10 @@
 # make demo: a real data set from a real model. make test: all tests. make ui: the Dagster UI on the same data.
 # make docs: the documents as pages, in build/site.
-PYTHON ?= python3
+# The system's Python, where it is new enough and can make environments: distributions build it with all
+# optimisations, which those that pyenv builds are without.
+SYSTEM := $(shell /usr/bin/python3 -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo /usr/bin/python3)
+PYTHON ?= $(or $(SYSTEM),python3)
 BIN := .venv/bin
 TYPES := .venv/types/synth_assets
 
