@@ -8,7 +8,8 @@ most valuable first, and do not. Both are mixed evenly: whoever stops early has 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import accumulate
 from struct import Struct
 from typing import NamedTuple
 
@@ -46,6 +47,13 @@ def ordered(
             known = float("inf") if value is None else -value
             chosen.append((known, at, Place(row_id, how, None, people)))
     return _mixed([place for *_, place in sorted(drawn)], [place for *_, place in sorted(chosen)])
+
+
+def within(places: Sequence[Place], answers: int) -> list[Place]:
+    """The first places, which so many answers pay for. Both strata end there: each row of the control had the
+    same chance as the others of it."""
+    before = accumulate((place.people for place in places), initial=0)
+    return [place for place, had in zip(places, before, strict=False) if had + place.people <= answers]
 
 
 def _numbers(*parts: object) -> Callable[[object], tuple[float, float]]:

@@ -39,6 +39,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "by_people": ("review.by_people",),
     "agreement": ("review.agreement",),
     "shows_decided": ("review.demonstrations",),
+    "costs": ("review.price", "review.dollars", "review.minutes"),
 }
 TOLD = {"text_type": "text", "label_type": "label"}  # what a prompt calls it -> the field of the task
 

@@ -42,6 +42,10 @@ class Review(Section):
     """Share of seeds in the queue, whose label is known and not shown."""
     minutes: float | None = Field(default=None, gt=0)
     """A person's time; default: no limit."""
+    price: float | None = Field(default=None, gt=0)
+    """US dollars of one label by a person: what `front` in the metrics counts with."""
+    dollars: float | None = Field(default=None, gt=0)
+    """The most for a round's labels by people, at that price: the queue then ends; default: no limit."""
     by_people: Literal["majority", "dawid_skene"] = "majority"
     """How the labels of several people become one."""
     agreement: Agreement | None = Agreement()
@@ -49,11 +53,18 @@ class Review(Section):
     demonstrations: bool = False
     """What people labelled is shown in the prompts of the next rounds, as seeds are."""
 
+    @property
+    def priced(self) -> bool:
+        """Whether it says what labels by people cost, in dollars or in time."""
+        return self.ask == "label" and bool(self.price or self.minutes)
+
     @model_validator(mode="after")
     def _goes_with(self) -> Review:
         for field in ("agreement", "by_people", "demonstrations"):
             if self.ask != "label" and getattr(self, field) and field in self.model_fields_set:
                 raise wrong("this is of labels: leave it out, or write `ask: label`", field)
+        if self.dollars and not self.price:
+            raise wrong("nobody knows what a label costs: write `price`, too", "dollars")
         return self
 
 

@@ -216,6 +216,7 @@ PARTS: Mapping[str, Callable[[Recipe, Said], Any]] = {
     "by_people": lambda recipe, said: said["review"]["by_people"],
     "shows_decided": lambda recipe, said: recipe.shows_decided,
     "agreement": lambda recipe, said: said["review"]["agreement"],
+    "costs": lambda recipe, said: {name: said["review"][name] for name in ("price", "dollars", "minutes")},
     "filters": lambda recipe, said: _plugged(said["filters"], *map(type, recipe.filters.values())),
     "scorers": _scorers,
 }

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
+from synth_assets.evaluation.front import front
 from synth_assets.evaluation.metric_rows import VARIED, Parts, parts_of
 from synth_assets.report import charts, pages
 from synth_assets.report.pages import Number, Picture, Section, Table, general, interval, number, text
@@ -21,6 +22,7 @@ TRUST, SHORT, SIZED = (WORDS[of] for of in ("trust", "short", "sized"))
 COMPARED = {"accuracy": "accuracy"} | {m: STUDENTS[m] for m in ("rmse", "micro_f1", "span_f1")}
 ANSWERED_FIRST = ("no rows", "seeds")  # baselines of a model that is shown rows
 BASELINES = ("seeds", "real", "word list", "model alone")
+FRONT = {"front": "right labels", "front_minutes": "minutes of people", "front_dollars": "US dollars"}
 LABELS = 30  # of the picture of a confusion
 LINES = 300  # of the table of other metrics
 PICTURES = 3  # of other metrics
@@ -46,6 +48,7 @@ def metric_sections(metrics: Metrics, labels: Sequence[str], parts: Parts | None
     yield _students(COMPARED[measure], scores, gain, change, taken(STUDENTS))
     yield _answers(taken(name for name in left if name.startswith("in_context_")))
     yield _trust(taken([*TRUST, *(name for name in left if name.startswith("truth_"))]))
+    yield _front(taken(FRONT))
     yield _diversity(taken(n for n, values in left.items() if len(values) > 1 and set(values) <= {*VARIED}))
     curves = (n for n, values in left.items() if all(parts[n, s].get("set_rows") for s in values))
     yield _curves(taken(curves), parts)
@@ -144,6 +147,34 @@ def _trust(metrics: Mapping[str, Values]) -> Section:
     people = "People labelled a random sample: the share of labels is that of right ones, corrected by them."
     more = [people] if metrics.get("kappa", {}).get("filtered", NOTHING)[0] is not None else []
     return Section.of("trust", _listed(["", "rows"], metrics, truths | TRUST), *more)
+
+
+def _front(metrics: Mapping[str, Values]) -> Section:
+    """What a set is worth and costs, the more of it people label: by minutes of people, and by dollars."""
+    parts: list[Table | Picture] = []
+    quality = {part: value for part, value in metrics.get("front", {}).items() if value[0] is not None}
+    costs = {name: values for name, values in metrics.items() if name != "front"}
+    if quality and costs:
+        rows = [
+            [text(part), *_bounded(value), *(general(each.get(part, NOTHING)[0]) for each in costs.values())]
+            for part, value in quality.items()
+        ]
+        names = [FRONT[name] for name in costs]
+        parts = [Table(["", "right labels", "95 % interval", *names], rows)]
+    for name, values in costs.items() if quality else ():
+        known = {
+            part: (values[part][0] or 0.0, _ends(value)) for part, value in quality.items() if part in values
+        }
+        drawing, of = partial(charts.front, {FRONT[name]: front(known)}), f"right labels by {FRONT[name]}"
+        parts.append(Picture(of, drawing, "The line joins the points that no cheaper one beats"))
+    return Section.of("front", parts)
+
+
+def _ends(value: Value) -> tuple[float, float, float]:
+    """A known value with its interval; itself, where it has none."""
+    known, low, high, _ = value
+    assert known is not None
+    return known, known if low is None else low, known if high is None else high
 
 
 def _answers(metrics: dict[str, dict[str, Value]]) -> Section:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from synth_assets.annotation.queue import Queue, hidden, ordered, too_fast
+from synth_assets.annotation.allocation import Budget, Cost, for_people
+from synth_assets.annotation.queue import Queue, hidden, ordered, too_fast, within
 from synth_assets.contracts.decision import Decision
 from synth_assets.review.asked import asked
 from synth_assets.review.held import Held
@@ -64,7 +65,11 @@ class Desk:
         self.recipe, self.rows, self.review, self._clock = recipe, rows, recipe.review, clock
         self.asked = asked(recipe)
         share = {"control": self.review.control, "double": self.review.double}
-        self.queue = Queue(ordered(rows.worth(), self.review.by, seed=recipe.seed, **share))
+        places = ordered(rows.worth(), self.review.by, seed=recipe.seed, **share)
+        if self.review.dollars and self.review.price:
+            budget, most = Budget(self.review.dollars), sum(place.people for place in places)
+            places = within(places, for_people(most, budget, Cost(self.review.price)))
+        self.queue = Queue(places)
         self.held = Held(rows, self.queue, store, self.asked.kind)
         self._shown: dict[str, str] = {}  # session -> row
         self._revealed: set[tuple[str, str]] = set()  # person and row

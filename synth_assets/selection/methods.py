@@ -237,10 +237,11 @@ def margin(probabilities: np.ndarray, k: int) -> list[int]:
     return bottom((first - second).tolist(), k)
 
 
-def entropies(probabilities: np.ndarray) -> np.ndarray:
-    """(n,) in bits, of (n, K) probabilities or shares of votes; NaN where they are not known."""
+def entropies(probabilities: np.ndarray | Sequence[float]) -> np.ndarray:
+    """(n,) in bits, of (n, K) probabilities or shares of votes (of one row, a number); NaN where they are not
+    known."""
     p = np.asarray(probabilities, dtype=float)
-    return -(p * np.log2(np.where(p > 0, p, 1.0))).sum(axis=1)
+    return -(p * np.log2(np.where(p > 0, p, 1.0))).sum(axis=-1)
 
 
 def top(scores: Sequence[float | None], k: int) -> list[int]:

@@ -17,7 +17,7 @@ from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.steps.prompt import parsed
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.target import Target
-from synth_assets.stages import feedback
+from synth_assets.stages import feedback, front
 from synth_assets.stages.run import Run, passes
 from synth_assets.stages.stage import ANSWERED, Chart, Check, Made, Markdown, Stage, Table, Verdict, short
 from synth_assets.students import made
@@ -94,19 +94,21 @@ def compute(run: Run, **now: Table) -> Made:
     from synth_assets.evaluation.people import of_people, released
     from synth_assets.evaluation.round import yields
 
-    recipe, look = run.recipe, looking(run, **now)
+    recipe, look, cost = run.recipe, looking(run, **now), dict[str, Any]()
     pairs = of_pairs(look)
     of_cells = yields(now["generations"], now["filtered"])
     parts = [_measured(metric, pairs if metric.of_pairs else look) for metric in recipe.metrics.chosen()]
     own = {name for part in parts[len(parts) - len(recipe.metrics.others) :] for name in part["name"]}
     if recipe.review:
         parts.append(of_people(recipe, now["reviews"], now))
+        lines, cost = front.of_round(recipe, now) if recipe.review.priced and recipe.labels else ([], {})
+        parts.append(table(lines))
     rows = pd.concat([*parts, of_cells], ignore_index=True).assign(round=run.round)
     by_cell = of_cells.set_index("slice")["value"].to_dict()
     next_round = feedback.told({cell: by_cell[cell] for cell in recipe.cells}, recipe.rows, run.round)
     told = verdict.sentence(recipe, rows.to_dict("records"), run.round)
     lists = {name: _listed(*lines) for name, lines in look.told.items()}
-    numbers = {"verdict": told, **_map(run, **now), **_numbers(rows, own), **lists}
+    numbers = {"verdict": told, **_map(run, **now), **_numbers(rows, own), **cost, **lists}
     verdicts = _verdicts(recipe, rows, look.before())
     if (wanted := recipe.released_at) is not None:
         verdicts["people_agree"] = [Verdict(*released(wanted, rows.to_dict("records"), recipe.name))]
@@ -330,11 +332,12 @@ def _listed(columns: Sequence[str], *rows: Sequence[str]) -> Markdown:
 def stage(recipe: Recipe) -> Stage:
     """The stage of a recipe."""
     gate = recipe.released_at is not None
+    priced = recipe.review is not None and recipe.review.priced
     return Stage(
         "metrics",
         compute,
         reads=[*READS, *(["reviews"] if recipe.review else [])],
-        sections=[*SECTIONS, *(["agreement"] if gate else [])],
+        sections=[*SECTIONS, *(["agreement"] if gate else []), *(["costs"] if priced else [])],
         checks={**ANSWERED, **CHECKS, **(RELEASE if gate else {})},
         asks=asks,
         model=recipe.annotator_model,

@@ -6,7 +6,7 @@ from statistics import mean
 
 import pytest
 
-from synth_assets.annotation.queue import LENT_S, Place, Queue, hidden, ordered, too_fast
+from synth_assets.annotation.queue import LENT_S, Place, Queue, hidden, ordered, too_fast, within
 
 WORTH: dict[str, float | None] = {f"r{n}": n / 2000 for n in range(2000)}
 
@@ -114,3 +114,11 @@ def test_faster_than_anybody_reads() -> None:
     assert not too_fast("one two three", 0.5)
     assert not too_fast("word " * 1000, 3.0)
     assert not too_fast("a text", None)
+
+
+def test_a_queue_ends_where_its_answers_are_paid_for_and_both_strata_end_there() -> None:
+    places = within(queue(double=0.2), 500)
+    assert 499 <= sum(place.people for place in places) <= 500
+    assert places == queue(double=0.2)[: len(places)]
+    drawn = sum(place.draw == "random" for place in places)
+    assert drawn / len(places) == pytest.approx(0.3, abs=0.03)

@@ -374,6 +374,14 @@ LINES = [
         "conditions",
         free=True,  # no earlier round has a row that people labelled
     ),
+    Line(
+        "what a label by people costs, or may cost",
+        "control: 0.3",
+        "control: 0.3, price: 0.1",
+        {},
+        "metrics",
+        free=True,
+    ),
     Line("what people are shown, and in which order", "control: 0.3", "control: 0.4", free=True),
     Line("the encoder", "rows: 6", "rows: 6\nencoder: ./none", {}, "labelled, weighted, metrics", free=True),
     Line("the student", "student: false, ", "", {}, "metrics", free=True),

@@ -7,7 +7,6 @@ import pytest
 from synth_assets.evaluation.front import NO_RANDOM, front, sweep
 from synth_assets.selection.select import ranked
 
-COST = {"dollars": 0.10, "minutes": 0.2, "model": 0.001}
 # AG News as CoAnnotating published it: entropy of the answers to several wordings -> rows up to it, and how
 # many of them the model labels right
 AG_NEWS = {
@@ -34,29 +33,29 @@ def ag_news() -> tuple[list[str], dict[str, bool]]:
 
 def test_a_set_is_worth_what_was_published_of_the_rows_that_stay_with_the_model() -> None:
     order, right = ag_news()
-    points = sweep(order, right, **COST)
+    points = sweep(order, right)
     assert points[0].quality.value == pytest.approx(0.9114, abs=0.001)  # all rows to the model
     for at, published in ((6, 0.9456), (15, 0.9793)):  # about 832 and 266 rows are left
         of_model = (points[at].quality.value - points[at].share) / (1 - points[at].share)
         assert of_model == pytest.approx(published, abs=0.012)
     last = points[-1]
     assert (last.people, last.share, last.quality.value) == (1154, 1, 1.0)
-    assert (last.dollars, last.minutes) == (pytest.approx(1154 * 0.101), pytest.approx(1154 * 0.2))
 
 
-def test_the_front_is_of_points_that_no_other_one_beats() -> None:
-    points = sweep(*ag_news(), **COST)
-    best = front(points)
-    assert (best[0].people, best[-1].quality.value) == (0, 1)
-    worth = [point.quality.value for point in best]
-    assert worth == sorted(set(worth))
-    at_random = sweep(ranked(ag_news()[0]), ag_news()[1], **COST)
+def test_the_front_is_of_points_that_no_cheaper_one_beats() -> None:
+    points = sweep(*ag_news())
+    drawn = front({f"{p.people}": (p.people * 0.1, (p.quality.value, 0, 1)) for p in reversed(points)})
+    assert [point.cost for point in drawn] == [pytest.approx(p.people * 0.1) for p in points]
+    best = [point.value for point in drawn if point.best]
+    assert (drawn[0].best, best[-1]) == (True, 1)
+    assert best == sorted(set(best))
+    at_random = sweep(ranked(ag_news()[0]), ag_news()[1])
     for by_entropy, other in zip(points[4:16], at_random[4:16], strict=True):
         assert by_entropy.quality.value > other.quality.value
 
 
 def test_without_a_random_label_of_people_nobody_knows_what_the_model_is_worth() -> None:
-    points = sweep(["a", "b"], {}, **COST)
+    points = sweep(["a", "b"], {})
     assert points[0].quality.value is None
     assert points[0].quality.why == NO_RANDOM
-    assert [point.people for point in front(points)] == [2]
+    assert points[-1].quality.value == 1
