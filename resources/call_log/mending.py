@@ -82,7 +82,8 @@ def mend(log: CallLog, lake: Lake, why: Why = "opened", old: bool = False) -> No
     if why == "broken" or _has_lost(log, lake, then, counted=why == "missing"):
         places = ((r, place) for r in lake.recipes() for place in lake.partitions(r, CALLS, PLACE))
         _say(log, sum(_mend(log, lake, recipe, place, old) for recipe, place in places))
-        log.spent(then.budget if then else {})
+        if then and then.budget:
+            log.spent(then.budget)
         _write(log.extent(), lake)
 
 
