@@ -215,8 +215,7 @@ class CallLog:
     def extent(self, before: Extent | None = None) -> Extent:
         """How far it goes. `before`: how far it went; only rows that came since are counted."""
         ((last,),) = self.execute("SELECT coalesce(max(id), 0) FROM calls")
-        counted, rows = (before.last, before.rows) if before else (0, 0)
-        rows += self.execute("SELECT count(*) FROM calls WHERE id > ?", (counted,))[0][0]
+        rows = before.rows + self.count(after=before.last) if before else self.count()
         first = self.execute("SELECT identity, time, digest FROM calls ORDER BY id LIMIT 1")
         identity, time, seal = first[0] if first else ("", "", "")
         budget = {scope: int(amount) for scope, amount in self.execute("SELECT scope, amount FROM budget")}
@@ -280,10 +279,15 @@ class CallLog:
                 for id_, seal in pairs:
                     execute("UPDATE calls SET digest = ? WHERE id = ?", (seal, id_))
 
-    def count(self, until: int | None = None) -> int:
-        """Rows in the log, failed calls included; `until` this number."""
-        among = "" if until is None else " WHERE id <= ?"
-        return int(self.execute(f"SELECT count(*) FROM calls{among}", [until] if among else [])[0][0])
+    def count(self, after: int | None = None) -> int:
+        """Rows in the log, failed calls included; `after`: with higher numbers."""
+        among = "" if after is None else " WHERE id > ?"
+        return int(self.execute(f"SELECT count(*) FROM calls{among}", [after] if among else [])[0][0])
+
+    def count_until(self, number: int) -> int:
+        """Rows up to this number. To count all takes an index; to count these, the whole table."""
+        count = "SELECT count(*) FROM calls"
+        return int(self.execute(f"SELECT ({count}) - ({count} WHERE id > ?)", (number,))[0][0])
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows that a statement gives, committed when this returns. `?` stands for a value."""

@@ -143,7 +143,7 @@ def _has_lost(log: CallLog, lake: Lake, then: Extent | None, counted: bool) -> b
         return True
     if now.first != then.first or now.last < then.last:
         return True
-    return counted and log.count(then.last) < then.rows
+    return counted and log.count_until(then.last) < then.rows
 
 
 def _noted(lake: Lake) -> Extent | None:
