@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 Way = Mapping[str, Any]
 BLOCKS = ("ask", "codebook", "examples", "row")  # of a prompt
+SHOWN = 60  # characters of an answer in a message
 READ = ("ok", "invalid", "truncated")  # outcomes of which there may be something to read
 PREFERRED = {"first": "second", "second": "first"}  # labels of which of two texts is the better one
 WHY = "Explain briefly why the {label} of this {text} is {answer}."
@@ -176,7 +177,8 @@ class Asked:
             return value
         if self.work.tools is None:  # of a plan: an answer that is not there yet
             return next(iter(words))
-        raise ValueError(annotators.why_unread([answer], words))
+        fix = "let it say more (`max_tokens: 30`), or write `annotate: answer`"
+        raise ValueError(f"{(answer.text or '')[:SHOWN]!r} is none of the labels: {fix}")
 
 
 def _sum(counts: Sequence[int | None]) -> int | None:

@@ -26,6 +26,7 @@ from synth_assets.students.calibration import batch_calibrated
 
 TOLD = "{# text_type label_type definitions verbalizers instruction #}"  # what the blocks say of the task
 MOST = 20  # templates
+WHOLE = 16  # tokens of an answer by which labels that begin with the same letter are told apart
 
 
 class AnnotateStep(Sampled):
@@ -203,8 +204,12 @@ class AnnotateStep(Sampled):
         """By the log-probabilities of the labels, where the endpoint gives some."""
         asked, model = Asked(self, work), work.model
         assert model is not None
-        questions = self._messages(asked, model.api)
-        answers = list(model.complete(questions, self.sampling(), ["annotate"] * len(asked.rows)))
+        first = [word.strip().casefold()[:1] for word in work.of.verbalizers().values()]
+        alike = {} if self.max_tokens or len({*first}) == len(first) else {"max_tokens": WHOLE}
+        sampling = {**self.sampling(), **alike}
+        answers = list(
+            model.complete(self._messages(asked, model.api), sampling, ["annotate"] * len(asked.rows))
+        )
         logs = [_trusted(answer, work.of.verbalizers()) for answer in answers]
         found = batch_calibrated(logs) if self.calibrate else [batch_calibrated([p])[0] for p in logs]
         for row, answer, p in zip(asked.rows, answers, found, strict=True):

@@ -158,4 +158,4 @@ def command(options: argparse.Namespace) -> None:
     to = options.to.expanduser().absolute()
     recipe = recipe_named(options.name)
     rows = export(recipe, to, options.format, options.stage, options.round, options.seeds, options.unreleased)
-    print(f"{rows.total():,} rows and their card are in {to}: {of_seeds(rows)}")
+    print(f"{rows.total():,} rows and their card are in {to}: {of_seeds(recipe, rows)}")

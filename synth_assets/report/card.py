@@ -46,15 +46,20 @@ SYNTHETIC = (
 )
 
 
+ANNOTATED = (
+    "**The texts are real**, and a language model said what they are: what it said may be wrong. They may "
+    "name people, and belong to somebody: find out whether they are free to use before this set goes on."
+)
 NO_LICENCE = (
     "The licence of the seeds is not stated. What comes of them may not be free to use: find out before this "
     "set goes on to others, and write seeds.license into the recipe."
 )
 
 
-def of_seeds(rows: Mapping[str, int]) -> str:
+def of_seeds(recipe: Recipe, rows: Mapping[str, int]) -> str:
     """How many rows are whose."""
-    return f"{rows['synthetic']:,} synthetic, {rows['seed']:,} of the user's own seeds"
+    made = "texts of the user's own, annotated by a model" if recipe.task.annotate else "synthetic"
+    return f"{rows['synthetic']:,} {made}, {rows['seed']:,} of the user's own seeds"
 
 
 def facts(
@@ -109,10 +114,8 @@ def card(recipe: Recipe, kind: Format, schema: pa.Schema, data: Mapping[str, Any
     made = f"`{data['stage']}`" + (f", round {data['round']}" if data["round"] else "")
     yield from ("---", _front_matter(recipe, kind, data["rows"], schema).rstrip(), "---", "")
     yield from (f"# {recipe.name}", "", in_card(data["verdict"]), "")
-    yield from (
-        f"{data['rows']:,} rows: {data['text']}{labelled}; {of_seeds(data['origins'])}. {SYNTHETIC}",
-        "",
-    )
+    whose, told = of_seeds(recipe, data["origins"]), ANNOTATED if recipe.task.annotate else SYNTHETIC
+    yield from (f"{data['rows']:,} rows: {data['text']}{labelled}; {whose}. {told}", "")
     yield from (f"Exported from the stage {made} of the recipe `{recipe.name}`.", "")
     if "people" in data:
         yield from (data["people"], "")
@@ -143,7 +146,11 @@ def _front_matter(recipe: Recipe, kind: Format, rows: int, schema: pa.Schema) ->
             CATEGORIES.get(recipe.task.predict.word if recipe.task.predict else "", CATEGORY)
         ],
         "size_categories": [size],
-        "tags": ["synthetic"],
+        **(
+            {"annotations_creators": ["machine-generated"]}
+            if recipe.task.annotate
+            else {"tags": ["synthetic"]}
+        ),
         # which the hub loads; CoNLL it does not
         **({} if kind == "conll" else {"configs": [{"config_name": "default", "data_files": files}]}),
         "dataset_info": {"features": [_feature(field, kind) for field in schema]},

@@ -63,7 +63,8 @@ def write(recipe: Recipe, warehouse: Warehouse, round_: str, to: Path) -> list[S
     """Write the page, whole or not at all; returns what it says."""
     at = Round(recipe, warehouse, round_)
     written = sections(at)
-    words = f"{text(recipe.task.text)}; synthetic rows, made by a language model and measured on real ones"
+    made = "texts of your own, annotated" if recipe.task.annotate else "synthetic rows, made"
+    words = f"{text(recipe.task.text)}; {made} by a language model and measured on real ones"
     title, words = f"{recipe.name}, round {round_}", f"{words}. Intervals are 95 %."
     files.write(to, pages.html(title, words, written, at.verdict()))
     return written

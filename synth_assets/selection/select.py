@@ -7,6 +7,7 @@ or scores (see methods.py) looks at the rows in the order of their ranks, whatev
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from inspect import signature
 from math import log1p
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,7 @@ def select(
     given = {"vectors": vectors, "query": query, "scores": scores, "probabilities": probabilities}
     if missing := [name for name in METHODS[by] if given[name] is None]:
         raise ValueError(f"select by {by} needs {' and '.join(missing)}")
-    order = sorted(range(len(ids)), key=lambda i: tagged_hash("rank/1", [*parts, ids[i]]))
+    order = _places(tuple(ids), tuple(parts))
     chosen, gone = list[str](), {*taken}
     wants = signature(getattr(methods, by)).parameters if by != "random" else {}
     for group in sorted(set(groups)) if groups is not None else [None]:
@@ -112,6 +113,12 @@ def select(
         last = "query" in METHODS[by] and not nearest_first
         chosen += [ids[places[i]] for i in (found[::-1] if last else found)]
     return chosen
+
+
+@lru_cache(maxsize=8)
+def _places(ids: tuple[str, ...], parts: tuple[object, ...]) -> tuple[int, ...]:
+    """The places of the ids in the order of their ranks, which many queries share."""
+    return tuple(sorted(range(len(ids)), key=lambda i: tagged_hash("rank/1", [*parts, ids[i]])))
 
 
 def select_mixed(pools: Mapping[str, Sequence[str]], sizes: Mapping[str, int], *parts: object) -> list[str]:

@@ -67,4 +67,6 @@ def test_a_plan_is_kept_a_new_text_asks_for_itself_and_a_set_has_all(
     assert found[0] == ("it broke 0", "fault", "T0", 1.0, 0.0, "annotator")
     assert {text.partition(" ")[0] for text, label, *_ in found if label == "refund"} == {"money"}
     assert main(["export", "tickets", "--to", "set"]) == 0
-    assert "7 rows" in (project / "set" / "README.md").read_text(encoding="utf-8")
+    card = (project / "set" / "README.md").read_text(encoding="utf-8")
+    assert "7 rows: ticket, with topic; 7 texts of the user's own, annotated by a model" in card
+    assert "written by a language model" not in card

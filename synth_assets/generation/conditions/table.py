@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 Values = Mapping[str, Mapping[str, float]]  # attribute -> value -> weight
 PLACE = 3  # seed, round, cell
+TOGETHER = 1_000  # texts that are encoded at once
 ATTEMPTS = 50  # draws of a question's values until the constraints allow them
 
 
@@ -82,15 +83,19 @@ def design(
 def of_texts(recipe: Recipe, texts: pd.DataFrame, *, round_: str, cell: str, around: Around) -> pd.DataFrame:
     """The condition table of texts that are annotated, in their order. Each keeps its id, and what it is
     shown, whichever others there are."""
-    task = recipe.task.fields()
-    place, table = (recipe.seed, round_, cell), []
-    for i, row in enumerate(texts.to_dict("records")):
-        of_it = plain({name: row[name] for name in recipe.attributes})
-        number = int(row["row_id"][:6], 16)
-        turn, ids = demonstrations_of(recipe, around, number, {**task, "label": None, **of_it}, place)
-        own = {"row_id": row["row_id"], "round": round_, "cell": cell, "replicate": i, "label": None, **of_it}
-        told = {"definition": None, "verbalizer": None, "demonstration_set": turn, "demonstration_ids": ids}
-        table.append({**own, **told})
+    place, task = (recipe.seed, round_, cell), {**recipe.task.fields(), "label": None}
+    own = [plain({name: row[name] for name in recipe.attributes}) for row in texts.to_dict("records")]
+    query = recipe.demonstrations.query if recipe.demonstrations else None
+    table = []
+    for i, (name, row) in enumerate(zip(texts["row_id"], own, strict=True)):
+        if query is not None and around.encode and i % TOGETHER == 0:  # the encoder remembers them
+            around.encode([templates.render(query, {**task, **each}) for each in own[i : i + TOGETHER]])
+        # the nearest have no draw in them; what is drawn goes by the text, and not by its place
+        number = int(name[:6], 16) if query is None else 0
+        turn, ids = demonstrations_of(recipe, around, number, {**task, **row}, place)
+        of_it = {"row_id": name, "round": round_, "cell": cell, "replicate": i, "label": None, **row}
+        shown = {"demonstration_set": turn, "demonstration_ids": ids}
+        table.append({**of_it, "definition": None, "verbalizer": None, **shown})
     return _typed(recipe, table)
 
 
