@@ -49,6 +49,12 @@ def ordered(
     return _mixed([place for *_, place in sorted(drawn)], [place for *_, place in sorted(chosen)])
 
 
+def drawn(ids: Iterable[str], seed: int = 0) -> list[str]:
+    """The rows in the order in which the control has them: as if all of them were in it."""
+    numbers = _numbers(seed)
+    return sorted(ids, key=lambda row_id: numbers(row_id)[0])
+
+
 def within(places: Sequence[Place], answers: int) -> list[Place]:
     """The first places, which so many answers pay for. Both strata end there: each row of the control had the
     same chance as the others of it."""

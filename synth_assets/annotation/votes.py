@@ -83,7 +83,7 @@ def together(
         blind = {person: vote for person, vote in said.items() if vote.draw.how == RANDOM}
         by_row[row_id] = blind or said
     draws = {row: max((v.draw for v in said.values()), key=_likely) for row, said in by_row.items()}
-    decided = _DECIDED[kind](by_row, classes, aggregate)
+    decided = _DECIDED[kind](by_row, classes, aggregate) if by_row else {}
     return {row: Word(value, draws[row], divided) for row, (value, divided) in decided.items()}
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from synth_assets.annotation.allocation import Budget, Cost, allocate, for_people
+from synth_assets.annotation.cascade import USUAL, Order, Promise, next_rows, ordered
+from synth_assets.annotation.queue import drawn
 from synth_assets.contracts.measure import Row, row
 from synth_assets.contracts.measured import Measured, unknown
 from synth_assets.evaluation.front import NO_RANDOM, Point, Value, front, sweep
@@ -36,7 +38,22 @@ def of_round(recipe: Recipe, now: Mapping[str, Table]) -> tuple[list[Row], dict[
             spent = {name: point.people * cost for name, point in points.items()}
             lines += [Row(f"front_{of}", name, value, n=points[name].people) for name, value in spent.items()]
             numbers[f"front_in_{of}"] = chart(of, spent, points)
+    lines.append(_taken(recipe, unsure, right))
     return lines, {**numbers, **_budget(recipe.review, len(order), each)}
+
+
+def _taken(recipe: Recipe, unsure: Mapping[str, float | None], right: Mapping[str, bool]) -> Row:
+    """The share of rows, the surest, whose labels may stand, if people label all others: so that the labels
+    agree with people's as far as the release wants it, as with a cascade of models
+    (annotation/cascade.py)."""
+    assert recipe.review is not None
+    wanted = recipe.review.agreement.at_least if recipe.review.agreement else USUAL.target
+    sure = {name: None if value is None or value != value else -value for name, value in unsure.items()}
+    order = Order(ordered(sure, recipe.seed).surest, drawn(unsure, recipe.seed))
+    found = next_rows(order, right, Promise(wanted))
+    share = len(found.taken) / len(unsure)
+    why = f"more may be: some {len(found.ask)} more rows drawn at random would tell" if found.ask else None
+    return Row("may_stand", f"of {wanted:.0%} as people", share, n=len(right), reason=why)
 
 
 def _budget(review: Review, n: int, each: Cost) -> dict[str, Any]:

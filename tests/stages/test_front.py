@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from synth_assets.annotation.queue import drawn
 from synth_assets.evaluation.front import NO_RANDOM
 from synth_assets.recipe.load import inline
 from synth_assets.recipe.recipe import Recipe
@@ -62,6 +63,20 @@ def test_the_page_of_a_round_shows_it_as_a_table_and_a_picture_for_each_cost() -
         "right labels by US dollars",
     ]
     assert pictures[0].svg.startswith("<svg")
+
+
+def test_what_may_stand_is_what_agrees_with_people_as_far_as_the_release_wants() -> None:
+    ids = [f"r{n}" for n in range(400)]
+    made = pd.DataFrame({"row_id": ids, "entropy": [n / 400 for n in range(400)]})
+    labels = pd.DataFrame({"row_id": ids, "machine_label": "a"})
+    labels["label"] = ["b" if n >= 200 and n % 2 else "a" for n in range(400)]  # a quarter is wrong
+    asked = {*drawn(ids)[:200]}
+    labels["human_draw"] = ["random" if row in asked else None for row in ids]
+    tables = {"filtered": made, "labelled": labels, "reviews": now()["reviews"]}
+    lines, _ = front.of_round(recipe(price=1, agreement={"at_least": 0.9}), tables)
+    (line,) = (line for line in lines if line.name == "may_stand")
+    assert line.slice == "of 90% as people"
+    assert 0.5 <= line.value <= 0.7
 
 
 @pytest.mark.parametrize("by", ["disagreement", "confidence"])
