@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from synth_assets.annotation.queue import ordered
 from synth_assets.evaluation.people import AGREES, NO_TWO, alpha, released, verdicts
+from synth_assets.evaluation.round import share_of_sample
 
 N = None
 # Krippendorff (2011), "Computing Krippendorff's alpha-reliability": observers A to D, units 1 to 12
@@ -76,3 +78,21 @@ def test_a_set_is_released_once_the_whole_interval_reaches_the_target(
     said, words = released(0.8, rows, "bank")
     assert said is fine
     assert re.search(told, words), words
+
+
+def test_a_queue_that_begins_with_doubtful_rows_measures_right_by_its_control_alone() -> None:
+    """Whoever stops after 100 of 1,000 rows, in 200 queues: the interval of the rows drawn at random has the
+    share of right labels as often as it should, and that of all rows that people saw does not."""
+    draw = np.random.default_rng(0)
+    right = draw.random(1000) < 0.73
+    doubt = dict(enumerate(draw.normal(size=1000) - 1.5 * right))  # wrong rows are mostly the doubtful ones
+    worth = {f"r{i}": value for i, value in doubt.items()}
+    of, hits = {f"r{i}": bool(r) for i, r in enumerate(right)}, []
+    for seed in range(200):
+        seen = ordered(worth, "confidence", control=0.3, double=0, seed=seed)[:100]
+        random = share_of_sample([of[place.row_id] for place in seen if place.draw == "random"])
+        everything = share_of_sample([of[place.row_id] for place in seen])
+        hits.append([found.low <= right.mean() <= found.high for found in (random, everything)])  # type: ignore[operator]
+    by_control, by_all = np.mean(hits, axis=0)
+    assert by_control >= 0.93
+    assert by_all < 0.05
