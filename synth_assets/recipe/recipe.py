@@ -59,9 +59,10 @@ class Recipe(Strict):
     demonstrations: sections.Demonstrations | None = None
     """Rows that the prompt shows; none where it is left out."""
     steps: dict[str, AnyStep] = Field(min_length=1)
-    """What makes a row, in order: a prompt, a tool, a vote or a dialogue. The last one is called text."""
+    """What makes a row, in order: a prompt, a tool, a vote or a dialogue. The last one is called text. Of
+    texts that are annotated, it may be left out."""
     rows: int = Field(ge=1, le=ROWS)
-    """Rows a label (or cell) and round."""
+    """Rows a label (or cell) and round; of texts that are annotated, all where it is left out."""
     model: ModelSpec = "embedded"
     """embedded, an alias of models.yaml, a model's name, or an entry as in models.yaml."""
     mode: Literal["online", "batch"] = "online"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -361,3 +362,33 @@ def test_a_row_whose_answers_cannot_be_read_is_rejected_and_says_why(folder: Pat
     (row,) = rows[~rows["accepted"]].to_dict("records")
     assert (row["reason"], row["text"]) == ("invalid", "no idea")
     assert "not one JSON object" in row["error"]
+
+
+def test_fields_keep_their_types_and_only_the_rows_that_are_wanted_are_asked(folder: Path) -> None:
+    lines = ["body,Ticket ID,stars,lang", "a bug,7,5,en", "ein bug,8,1,de", "a refund,,3,en"]
+    Path("tickets.csv").write_text("\n".join(lines), encoding="utf-8")
+    pool = {"file": "tickets.csv", "text": "body", "fields": {"Ticket ID": "text", "stars": "integer"}}
+    rows, model = answered(recipe({"annotate": {**pool, "where": {"lang": "en"}, "shown": ["stars"]}}), right)
+    found = rows.set_index("text")[["Ticket ID", "stars"]].to_dict("index")
+    assert found == {"a bug": {"Ticket ID": "7", "stars": 5}, "a refund": {"Ticket ID": "", "stars": 3}}
+    assert sorted(prompt.split("\n\n")[-1] for prompt in model.prompts) == [
+        "Stars: 3\nTicket: a refund",
+        "Stars: 5\nTicket: a bug",
+    ]
+
+
+def test_where_ways_to_ask_part_the_label_is_wrong_more_often(folder: Path) -> None:
+    """CoAnnotating: agreement with the truth falls with the entropy of seven answers of a noisy annotator."""
+    write([f"ticket {n} about a {NAMES[n % 3]}" for n in range(150)])
+    noise = Random(1)
+
+    def say(prompt: str, *_: Any) -> str:
+        number, label = int(asked_of(prompt).split()[1]), asked_of(prompt).split()[-1]
+        return json.dumps({"topic": noise.choice(NAMES) if noise.random() < number / 150 else label})
+
+    rows, _ = answered(recipe(steps={"text": {"annotate": "answer", "prompts": 7}}), say)
+    right_ = rows["label"] == rows["text"].str.split().str[-1]
+    third = rows["entropy"].rank(pct=True) * 3
+    low, middle, high = (right_[(third > n) & (third <= n + 1)].mean() for n in range(3))
+    assert low > middle > high
+    assert low > 0.95
