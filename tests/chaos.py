@@ -63,6 +63,8 @@ class Chaos:
         self.did = list[str]()  # in this step
         self.happened = Counter[str]()
         self.answered = Counter[str]()
+        self.luck = Draw(seed)  # of the endpoint
+        self.wanted = dict[str, tuple[dict[str, bytes], int, float]]()  # by round: see `without_luck`
         self.paid = self.again = 0  # in homes before this one
         self.lost = 0  # processes of this home that died or were stopped while they asked
         self.number, self.printed, self.fails = 0, 0, False
@@ -82,25 +84,23 @@ class Chaos:
     def done(self) -> Path:
         return self.folder / "done"
 
-    @property
-    def undisturbed(self) -> Path:
-        return self.home.with_name(f"undisturbed-{self.number // ROUNDS}")
+    def dies(self, draw: Draw, process: Forked) -> None:
+        """Kill it at a time that is drawn, unless it has ended."""
+        time.sleep(draw.uniform(0, self.takes_s))
+        with suppress(ProcessLookupError):
+            process.kill()
+        self.noted(process)
 
-    def dies(self, draw: Draw, process: Forked | None = None) -> None:
-        """Note that a process dies; this one at a time that is drawn, unless it has ended."""
-        if process:
-            time.sleep(draw.uniform(0, self.takes_s))
-            with suppress(ProcessLookupError):
-                process.kill()
-            if process.wait() >= 0:
-                return
-        self.happened["killed"] += 1
-        self.lost += 1
+    def noted(self, process: Forked) -> None:
+        """Whether it died, which costs what it had asked for and not been told."""
+        if process.wait() == -signal.SIGKILL:
+            self.happened["killed"] += 1
+            self.lost += 1
 
     def play(self, body: dict[str, Any]) -> Played | None:
         """A provider that is busy now and then."""
-        if self.fails and random.random() < 0.1:
-            status = random.choice([429, 500, 503])
+        if self.fails and self.luck.random() < 0.1:
+            status = self.luck.choice([429, 500, 503])
             return Played(status, {"error": {"message": "busy"}}, {"Retry-After": "0"})
         self.answered[json.dumps(body, sort_keys=True)] += 1
         return None
@@ -128,9 +128,9 @@ class Chaos:
                 shutil.rmtree(old)
         day = str(FIRST + timedelta(days=number % ROUNDS))
         run = ("run", "films", "--round", day)
-        wanted = self.without_luck(run)
+        wanted, self.does, self.takes_s = self.wanted.get(day) or self.without_luck(day, run)
         self.fails = True
-        for _ in range(draw.randint(1, 3)):
+        for _ in range(draw.randint(2, 5)):
             self.did.append(draw.choice(DISTURBANCES)(self, draw, run))
         self.fails = False
         self.made(run)
@@ -143,13 +143,14 @@ class Chaos:
         assert tables(self.home) == wanted, "other tables"
         return f"{day} {'; '.join(self.did)}"
 
-    def without_luck(self, run: Iterable[str]) -> dict[str, bytes]:
-        """The tables of this round and those before it as they come without any."""
-        before, began = self.answered.copy(), time.monotonic()
-        self.ends(self.start(*run, home=self.undisturbed), 0)
+    def without_luck(self, day: str, run: Iterable[str]) -> tuple[dict[str, bytes], int, float]:
+        """The tables of this round and those before it as they come without any; how much a process does for
+        that, and how long it takes."""
+        before, began, home = self.answered.copy(), time.monotonic(), self.folder / "undisturbed"
+        self.ends(self.start(*run, home=home), 0)
         self.answered = before
-        self.does, self.takes_s = int(self.done.read_text()), time.monotonic() - began
-        return tables(self.undisturbed)
+        self.wanted[day] = tables(home), int(self.done.read_text()), time.monotonic() - began
+        return self.wanted[day]
 
     def made(self, run: Iterable[str]) -> None:
         """Go on until the round is whole: what the provider was too busy for is asked again."""
@@ -164,7 +165,7 @@ class Chaos:
         are no cache."""
         files = [path for name in GROUPS for path in [group(self.home, name)] if path]
         of_group = draw.choice(files)
-        chosen = draw.sample(of_group, min(len(of_group), draw.choice([1, 1, 2, 3])))
+        chosen = draw.sample(of_group, min(len(of_group), draw.randint(1, 4)))
         for path in chosen:
             damage = draw.choice(DAMAGES)
             self.happened[damage.__name__] += 1
@@ -188,9 +189,10 @@ class Chaos:
                 Path(settings[1]).unlink()
             else:
                 if draw.random() < 0.2:
-                    self.happened["killed"] += 1
                     self.did.append("a repair was killed")
-                    self.ends(self.start("verify", "--repair", dies_at=draw.randint(1, 400)), 0, 1, -9)
+                    repair = self.start("verify", "--repair", dies_at=draw.randint(1, 400))
+                    self.ends(repair, 0, 1, -signal.SIGKILL)
+                    self.noted(repair)
                 self.ends(self.start("verify", "--repair"), 0, 1)
         raise AssertionError(f"not mended: {said}")
 
@@ -231,8 +233,8 @@ def twice_paid(answered: Counter[str]) -> int:
 
 def killed_at_a_step(chaos: Chaos, draw: Draw, run: Sequence[str]) -> str:
     at = draw.randint(1, chaos.does)
-    chaos.ends(chaos.start(*run, dies_at=at), 0, 75, -signal.SIGKILL)
-    chaos.dies(draw)
+    chaos.ends(process := chaos.start(*run, dies_at=at), 0, 75, -signal.SIGKILL)
+    chaos.noted(process)
     return f"killed at {at:,} of {chaos.does:,}"
 
 
