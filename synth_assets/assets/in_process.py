@@ -18,6 +18,7 @@ from synth_assets.assets.code_location import recipe_definitions, stage_assets, 
 from synth_assets.assets.dagster_internals import hold, note_input
 from synth_assets.assets.factory import FIRST, LANGUAGE_MODEL_POOL, PROCESS_TAG
 from synth_assets.assets.failures import UNFINISHED, end_dead_runs
+from synth_assets.assets.known_again import remember
 from synth_assets.assets.rounds import World, make
 from synth_assets.assets.states import DagsterStates
 from synth_assets.core.errors import UserError
@@ -77,6 +78,8 @@ def run_round(
                 check(resolve_model(model))
 
     stages = stage_assets(recipe)
+
+    remember(recipe, home.lake(), instance)
 
     def job() -> dg.JobDefinition:
         made = recipe_definitions(recipe, stages=stages)

@@ -15,6 +15,7 @@ from synth_assets.assets.dagster_internals import hold, running_schedules, sched
 from synth_assets.assets.factory import LANGUAGE_MODEL_POOL, Assets, key, partitions_of
 from synth_assets.assets.failures import end_dead_runs
 from synth_assets.assets.keeper import Keeper, Night
+from synth_assets.assets.known_again import remember
 from synth_assets.assets.morning import note
 from synth_assets.assets.unchanged import Known
 from synth_assets.recipe.recipe import Recipe
@@ -94,6 +95,7 @@ def keeps(recipe: Recipe, job: dg.JobDefinition, assets: Assets) -> dg.SensorDef
 
 def keep(recipe: Recipe, instance: dg.DagsterInstance, assets: Assets, now: datetime | None = None) -> Keeper:
     """The keeper of a recipe's rounds, over this data home."""
+    remember(recipe, home.lake(), instance)
     return Keeper(Known(recipe, instance, assets, home.lake(), home.call_log(), home.encoder()), now)
 
 

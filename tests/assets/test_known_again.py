@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from synth_assets.assets.code_location import stage_assets
+from synth_assets.assets.factory import key
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.assets.keeper import Keeper
+from synth_assets.assets.nightly import keep
 from synth_assets.assets.unchanged import Known
 from synth_assets.cli import main
 from synth_assets.recipe.load import load
@@ -36,6 +38,10 @@ def test_a_lost_index_comes_back_from_the_lake(
         of = Known(recipe, instance, stage_assets(recipe), home.lake(), home.call_log(), home.encoder())
         (night,) = Keeper(of).last(1)
         assert (night.state, night.why) == ("stale", "the recipe has changed")
+    shutil.rmtree(history / "runs")
+    with dagster_instance() as instance:
+        keep(recipe, instance, stage_assets(recipe))  # as a schedule's look does
+        assert instance.has_asset_key(key(recipe, "metrics"))
     table = next((lake / "metrics").rglob("part.parquet"))
     table.unlink()
     assert main(["verify"]) == 1
