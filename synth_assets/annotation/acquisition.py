@@ -38,18 +38,20 @@ def acquire(
         by = "fast_vote_k" if by == "vote_k" else "random"
     if by == "random" or len(free) <= k:
         return free[:k]
-    known: dict[str, Any] = {"parts": parts}
+    of_vectors = "vectors" in METHODS[by]
+    gone = (
+        [name for name in ranked(before, *parts, "acquire") if name in pool][:candidates]
+        if of_vectors
+        else []
+    )
+    ids, texts, known = [*free, *gone], [pool[name] for name in (*free, *gone)], dict[str, Any]()
     if by in UNSURE and student is not None:
-        p = _said(student, *labelled, [pool[name] for name in free])
-        known["probabilities" if by != "vote_k" else "scores"] = p if by != "vote_k" else p.max(axis=1)
-    if "vectors" in METHODS[by]:
-        gone = [name for name in ranked(before, *parts, "acquire") if name in pool][:candidates]
-        free += gone
+        p = _said(student, *labelled, texts)
+        known |= {"probabilities": p, "scores": p.max(axis=1).tolist()}
+    if of_vectors:
         assert encode is not None
-        known |= {"vectors": encode([pool[name] for name in free]), "taken": gone}
-        if "scores" in known:
-            known["scores"] = [*known["scores"], *[None] * len(gone)]
-    return select(free, k, by, **known)
+        known["vectors"] = encode(texts)
+    return select(ids, k, by, parts=parts, taken=gone, **known)
 
 
 def _said(student: Made, texts: Sequence[str], labels: Sequence[str], others: Sequence[str]) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 How unsure a model is of a row is the entropy of what it answers to several wordings of the question
 (CoAnnotating: Li et al. 2023, arXiv 2310.15638), or one minus its confidence in its label (Wang et al. 2021,
-arXiv 2108.13487)."""
+arXiv 2108.13487).
+"""
 
 from __future__ import annotations
 
@@ -20,9 +21,6 @@ class Cost(NamedTuple):
     minutes: float = 0.0
 
 
-FREE = Cost()
-
-
 class Budget(NamedTuple):
     """The most that the labels of a set may take; None: no limit."""
 
@@ -30,13 +28,10 @@ class Budget(NamedTuple):
     minutes: float | None = None
 
 
-def for_people(n: int, budget: Budget, person: Cost, model: Cost = FREE) -> int:
-    """Of n rows, as many as people can be given, where the model labels all: that comes first, to know
-    which."""
-    left = inf if budget.dollars is None else budget.dollars - n * model.dollars
-    minutes = inf if budget.minutes is None else budget.minutes
-    most = [n, *(part / each for part, each in ((left, person.dollars), (minutes, person.minutes)) if each)]
-    return max(0, floor(min(most) + 1e-9))
+def for_people(n: int, budget: Budget, each: Cost) -> int:
+    """Of n labels, as many as the budget is enough for."""
+    parts = [(budget.dollars, each.dollars), (budget.minutes, each.minutes)]
+    return floor(min([n, *(most / cost for most, cost in parts if most is not None and cost)]) + 1e-9)
 
 
 def allocate(unsure: Mapping[str, float | None], people: int, *parts: object) -> list[str]:

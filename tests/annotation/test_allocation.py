@@ -8,7 +8,7 @@ import pytest
 from synth_assets.annotation.allocation import Budget, Cost, allocate, for_people
 from synth_assets.selection.methods import entropies
 
-PERSON, MODEL = Cost(dollars=0.10, minutes=0.2), Cost(dollars=0.001)
+PERSON = Cost(dollars=0.10, minutes=0.2)
 
 
 @pytest.mark.parametrize(
@@ -16,13 +16,13 @@ PERSON, MODEL = Cost(dollars=0.10, minutes=0.2), Cost(dollars=0.001)
     [
         (Budget(), 1000),
         (Budget(minutes=60), 300),  # 12 seconds a label
-        (Budget(dollars=21), 200),  # 1 dollar is the model's, which labels all rows first
-        (Budget(dollars=21, minutes=30), 150),
-        (Budget(dollars=0.5), 0),  # not enough for the model alone
+        (Budget(dollars=20), 200),
+        (Budget(dollars=20, minutes=30), 150),
+        (Budget(dollars=0.05), 0),
     ],
 )
 def test_people_are_given_what_time_and_money_allow(budget: Budget, people: int) -> None:
-    assert for_people(1000, budget, PERSON, MODEL) == people
+    assert for_people(1000, budget, PERSON) == people
 
 
 def test_people_are_free_where_their_labels_cost_nothing() -> None:
