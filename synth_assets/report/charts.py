@@ -190,8 +190,8 @@ def front(values: Mapping[str, Sequence[tuple[str, float, float, float, float, b
         [cost for _, cost, *_ in kept], [value for _, _, value, *_ in kept], color=ACCENT, linewidth=1.4
     )
     for name, cost, value, *_ in dict.fromkeys([*kept[:1], *kept[-1:]]):
-        near = {"xytext": (0, -12), "textcoords": "offset points", "ha": "center", "fontsize": 8}
-        axes.annotate(_short(name), (cost, value), **near)
+        above = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center", "fontsize": 8}
+        axes.annotate(_short(name), (cost, value), **above)
     axes.set_xlabel(of)
     axes.margins(x=0.12, y=0.15)
     axes.grid()

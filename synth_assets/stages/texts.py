@@ -83,7 +83,7 @@ def _next(run: Run, seeds: Table, free: Table, taken: Table, n: int) -> Table:
         encode=run.encode,
         candidates=way.candidates,
     )
-    return free.set_index("row_id", drop=False).loc[ids]
+    return free[free["row_id"].isin(ids)]
 
 
 def _known(run: Run, seeds: Table) -> tuple[list[str], list[str]]:
