@@ -185,7 +185,7 @@ def _stored(decision: Decision) -> Iterator[Any]:
         elif name == "saw_suggestion":
             yield int(value)
         else:
-            yield clean(value) if isinstance(value, str) else value
+            yield None if value is None else clean(str(value))
 
 
 def _decision(row: tuple[Any, ...]) -> Decision:

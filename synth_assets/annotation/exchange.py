@@ -23,6 +23,7 @@ from synth_assets.core.text.cells import bare, guarded
 
 NAMES = tuple(each.name for each in fields(Decision) if each.name != "recipe")
 NUMBERS = ("seconds", "probability")
+TEXTS = ("row_id", "round", "person", "kind", "draw", "note", "corrects", "decision_id", "text_id")
 WORDS = ("value", "note", "text")  # of which blanks are a part
 TRUE = ("true", "1", "yes")
 RATINGS = range(1, 5)
@@ -81,12 +82,20 @@ def made(of: Of, given: Mapping[str, Any]) -> Decision:
     """A decision of what a file says, with what is known besides: the same line gives the same id. UserError
     for what cannot be one."""
     said = {name: given[name] for name in NAMES if given.get(name) is not None}
-    row = of.row(str(said.setdefault("row_id", "")))
+    said |= {name: str(said[name]) for name in TEXTS if name in said}
+    said["saw_suggestion"] = str(said.get("saw_suggestion", "")).lower() in TRUE
+    try:
+        said |= {name: float(said[name]) for name in NUMBERS if name in said}
+    except (TypeError, ValueError):
+        raise UserError(f"{' or '.join(NUMBERS)} is no number") from None
+    row = of.row(said.setdefault("row_id", ""))
     if row is None and "round" not in said:  # of a line that was exported, its row may be gone
-        raise UserError(f"there is no row {str(said['row_id'])[:60]!r}")
+        raise UserError(f"there is no row {said['row_id'][:60]!r}")
     said = {"kind": of.kind, "person": of.person, "round": row.round if row else "", **said}
     if not said["person"]:
         raise UserError("it does not say who decided: add a column person, or say --person NAME")
+    if said["kind"] == "rating" and isinstance(value := said.get("value"), float) and value.is_integer():
+        said["value"] = int(value)
     if "time" in said:
         said["time"] = moment(str(said["time"]))
     check(of, row, said["kind"], said.get("value"))
@@ -114,7 +123,7 @@ def check(of: Of, row: Row | None, kind: str, value: Any) -> None:
         _among("label", _list(value), of.names)
     elif kind == "spans":
         _check_spans(of, row.texts[0] if row else None, _list(value))
-    elif kind == "rating" and (isinstance(value, bool) or value not in RATINGS):
+    elif kind == "rating" and (type(value) is not int or value not in RATINGS):
         raise UserError(f"{value!r} is no rating: write 1, 2, 3 or 4")
     elif kind == "text" and not (isinstance(value, str) and value.strip()):
         raise UserError("an edited text is empty")
@@ -167,6 +176,7 @@ def _text(of: Of, decision: Decision) -> str | None:
 def of_csv(text: str, of: Of) -> Read:
     """Lines with at least `row_id` and `label` (or `value`); one without is not decided yet. UserError for a
     file without these columns."""
+    csv.field_size_limit(2**31 - 1)  # a text of a row may be long
     table = csv.DictReader(io.StringIO(text), strict=True)
     try:
         there, lines = list(table.fieldnames or ()), [(table.line_num, row) for row in table]
@@ -191,11 +201,9 @@ def _of_cells(cells: Mapping[str, str], of: Of) -> list[Decision]:
         said["value"] = said["value"].strip()
     try:
         said["value"] = read(kind, said["value"])
-        said |= {name: float(said[name]) for name in NUMBERS if name in said}
         said["suggestion"] = json.loads(said.get("suggestion", "null"))
     except ValueError as error:
         raise UserError(f"it cannot be read: {error}") from None
-    said["saw_suggestion"] = said.get("saw_suggestion", "").lower() in TRUE
     return _of_line(said, of)
 
 

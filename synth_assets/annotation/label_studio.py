@@ -117,7 +117,10 @@ def of_tasks(text: str, of: Of) -> Read:
 def _taken(task: Mapping[str, Any], said: Any, of: Of) -> list[Decision]:
     if not isinstance(said, dict) or not isinstance(task.get("data"), dict):
         raise UserError("it is no annotation of a task with `data`")
-    return list(_decisions(task, said, of))
+    try:
+        return list(_decisions(task, said, of))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"it cannot be read: {error!r}") from error
 
 
 def _decisions(task: Mapping[str, Any], said: Mapping[str, Any], of: Of) -> Iterator[Decision]:

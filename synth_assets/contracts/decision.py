@@ -13,6 +13,7 @@ Kind = Literal["label", "labels", "spans", "rating", "choice", "text", "skip", "
 KINDS: tuple[str, ...] = get_args(Kind)
 ANSWERS = ("label", "labels", "spans", "rating", "choice")  # what people are asked for, of a row or a pair
 RANDOM, CHOSEN, GOLD = "random", "chosen", "gold"  # how a row was drawn; `chosen by ...` says what chose it
+FOREVER = 1e9  # seconds
 BETTER = {"first": 1.0, "tie": 0.5, "second": 0.0}  # a choice -> the verdict about the first of a pair
 NO_PROBABILITY = (
     "{} is the probability of a row that was drawn at random: write how many rows were drawn over how many "
@@ -51,6 +52,8 @@ class Decision:
                 raise UserError(f"a decision without its {name}: give it one.")
         if self.kind not in KINDS:
             raise unknown("kind of decision", self.kind, KINDS, self.decision_id)
+        if self.seconds is not None and not 0 <= self.seconds < FOREVER:
+            raise UserError(f"{self.decision_id} took {self.seconds} seconds: leave them out.")
         check_draw(self.decision_id, self.draw, self.probability)
         if self.kind == "undo" and not self.corrects:
             raise UserError(f"{self.decision_id} is an undo of nothing: `corrects` names what it takes back.")

@@ -78,7 +78,7 @@ def take(recipe: Recipe, file: Path, person: str = "") -> Iterator[str]:
     read = READERS[_suffix(file)]
     home.made()
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = file.read_bytes().decode("utf-8-sig")  # line ends as they are: they may be in a text
         found = read(text, of_recipe(recipe, person))
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}: name a file that is there.") from error

@@ -32,9 +32,13 @@ SAID = [
     decision(2, "r1", "y, z", person="007", saw_suggestion=True, suggestion="x"),
     decision(3, "r2", "x", draw="chosen by confidence", note='"so"\n=1'),
     decision(4, "r3", None, "skip"),
-    decision(5, "r3", " another text\n", "text"),
+    decision(5, "r3", " another\r\ntext\n", "text"),
 ]
-HISTORY = [*SAID, decision(6, "r2", None, "undo", corrects="d3")]
+HISTORY = [
+    *SAID,
+    decision(7, "r2", "long " * 40_000, "text"),
+    decision(6, "r2", None, "undo", corrects="d3"),
+]
 
 
 @pytest.mark.parametrize(
@@ -85,6 +89,14 @@ def test_what_label_studio_makes_itself_is_read() -> None:
     assert not found.measures
     again = label_studio.of_tasks(json.dumps([task]), of).decisions
     assert again == [found]
+
+
+@pytest.mark.parametrize("result", [3, [3], [{"type": "choices"}], [{"type": "choices", "value": {}}]])
+def test_an_annotation_that_is_none_is_told(result: Any) -> None:
+    task = {"data": {"row_id": "r1"}, "annotations": [{"completed_by": 1, "result": result}, 7]}
+    found = label_studio.of_tasks(json.dumps([task, 5]), LABELS)
+    assert found.decisions == []
+    assert [place for place, _ in found.left] == ["task 1, annotation 1", "task 1, annotation 2"]
 
 
 def test_the_interface_of_label_studio_has_the_labels() -> None:
@@ -143,11 +155,13 @@ def test_a_file_that_people_filled_in_needs_no_more_than_rows_and_labels() -> No
         ("spans", [[0, "PER"]], "are no spans"),
         ("text", " ", "an edited text is empty"),
         ("label", "x", "yesterday"),
+        ("label", "x", "seconds or probability is no number"),
     ],
 )
 def test_what_cannot_be_is_told_and_not_taken(kind: str, value: Any, why: str) -> None:
     line = {"row_id": "r1", "kind": kind, "value": value, "person": "ann"}
     line |= {"time": "yesterday"} if why == "yesterday" else {}
+    line |= {"seconds": "long"} if "seconds" in why else {}
     names = ["PER"] if kind == "spans" else ["x"]
     found = exchange.of_jsonl(json.dumps(line), Of("bank", kind, names, ROWS))
     assert found.decisions == []

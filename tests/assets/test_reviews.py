@@ -68,6 +68,14 @@ def test_decisions_are_labels_and_metrics_and_nothing_is_paid_again(
     unchanged = "reviews 2026-11-21: filtered, rejected, reviews, labelled, weighted, metrics unchanged"
     assert unchanged in capsys.readouterr().err
 
+    for file in Path(".synth").glob("reviews.sqlite*"):
+        file.unlink()
+    assert [main(["verify", "reviews", *more]) for more in ([], ["--repair"], [])] == [1, 0, 0]
+    out = capsys.readouterr().out
+    assert "20 decisions of people are in the lake alone: `synth verify reviews --repair` puts" in out
+    assert "20 decisions of people are back from the lake" in out
+    assert len(decisions().current("reviews")) == 20
+
 
 def made_at() -> dict[str, int]:
     """Stage -> when its file was written last."""
