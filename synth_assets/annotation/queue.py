@@ -13,9 +13,8 @@ from itertools import accumulate
 from struct import Struct
 from typing import NamedTuple
 
-from synth_assets.annotation.people import CHOSEN, RANDOM
+from synth_assets.contracts.decision import CHOSEN, RANDOM
 
-GOLD = "gold"  # the draw of a hidden row whose answer is known
 HALVES = Struct(">QQ")
 LENT_S = 600.0  # a row that was shown to one is not shown to another so long, if it is not answered
 

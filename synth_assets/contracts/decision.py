@@ -11,7 +11,6 @@ from synth_assets.core.identity import tagged_hash
 
 Kind = Literal["label", "labels", "spans", "rating", "choice", "text", "skip", "undo"]
 KINDS: tuple[str, ...] = get_args(Kind)
-ANSWERS = ("label", "labels", "spans", "rating", "choice")  # what people are asked for, of a row or a pair
 RANDOM, CHOSEN, GOLD = "random", "chosen", "gold"  # how a row was drawn; `chosen by ...` says what chose it
 FOREVER = 1e9  # seconds
 BETTER = {"first": 1.0, "tie": 0.5, "second": 0.0}  # a choice -> the verdict about the first of a pair

@@ -9,8 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.annotation.people import pairs_to_judge
-from synth_assets.annotation.queue import GOLD
-from synth_assets.contracts.decision import text_id
+from synth_assets.contracts.decision import GOLD, text_id
 from synth_assets.core.errors import UserError
 from synth_assets.selection.select import ranked
 from synth_assets.stages import tables
