@@ -65,6 +65,7 @@ OF_PEOPLE = {
     "review",
     "reviews",
     "by_people",
+    "costs",
     "agreement",
     "shows_decided",
 }  # of a recipe that asks people, and of no other
