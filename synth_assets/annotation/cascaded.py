@@ -91,9 +91,13 @@ class Both:
     def rows(self) -> Iterator[Row]:
         for name in self.ids:
             cheap, dear = self.cheap[name], self.dear.get(name)
-            said = cheap.get(self._column)
+            said, calls = (
+                cheap.get(self._column),
+                (row.get("answer_calls") or () for row in (dear or {}, cheap)),
+            )
             yield {
                 **(dear or cheap),
+                "answer_calls": [call for of_model in calls for call in of_model],
                 "annotator": DEAR if dear else CHEAP,
                 "cheap_answer": None if said is None else str(said),
             }

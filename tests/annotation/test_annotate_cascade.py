@@ -10,7 +10,9 @@ import pytest
 
 from synth_assets.core.asking import Answer, TokenLogprob
 from synth_assets.planning.bounds import Bounds
+from synth_assets.planning.estimates import Line
 from synth_assets.planning.foreseen import Planned
+from synth_assets.planning.plan import sums
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.sandbox import tools
@@ -116,6 +118,8 @@ def test_the_dear_model_is_asked_where_the_cheap_one_is_not_sure_and_about_some_
     assert 50 <= by["dear"] < 150  # a quarter is wrong
     assert Counter(rows["model"]) == by
     assert rows["cheap_answer"].notna().all()
+    calls = {len(each) for each in rows.loc[rows["annotator"] == "dear", "answer_calls"]}
+    assert calls == {2}  # both models' are known
     sentence = found.numbers["cascade"]
     assert f"asked about {by['dear']} of 200 texts" in sentence
 
@@ -170,6 +174,11 @@ def test_a_plan_says_between_which_numbers_the_calls_of_the_dear_model_are(folde
     most, fewest, _ = found["cascade"]
     assert most == 200
     assert 20 < fewest < 100
+
+
+def test_the_plan_is_printed_with_both_numbers() -> None:
+    lines = [Line("generations", "1", "new", calls=300, fewest=87), Line("scores", "1", "new")]
+    assert "87-300 calls to make" in "\n".join(sums(lines))
 
 
 def test_the_lower_the_target_the_less_is_asked(folder: Path) -> None:
