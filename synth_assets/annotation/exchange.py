@@ -20,6 +20,7 @@ from synth_assets.contracts.decision import BETTER, Decision, text_id
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.identity import tagged_hash
 from synth_assets.core.text.cells import bare, guarded
+from synth_assets.core.text.utf8 import clean
 
 NAMES = tuple(each.name for each in fields(Decision) if each.name != "recipe")
 NUMBERS = ("seconds", "probability")
@@ -75,6 +76,8 @@ def read_each(items: Iterable[tuple[str, Make]]) -> Read:
             found.decisions += make()
         except UserError as error:
             found.left.append((place, str(error).removesuffix(".")))
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            found.left.append((place, f"it cannot be read: {type(error).__name__}: {str(error)[:100]}"))
     return found
 
 
@@ -82,7 +85,7 @@ def made(of: Of, given: Mapping[str, Any]) -> Decision:
     """A decision of what a file says, with what is known besides: the same line gives the same id. UserError
     for what cannot be one."""
     said = {name: given[name] for name in NAMES if given.get(name) is not None}
-    said |= {name: str(said[name]) for name in TEXTS if name in said}
+    said |= {name: clean(str(said[name])) for name in TEXTS if name in said}
     said["saw_suggestion"] = str(said.get("saw_suggestion", "")).lower() in TRUE
     try:
         said |= {name: float(said[name]) for name in NUMBERS if name in said}

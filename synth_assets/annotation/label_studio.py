@@ -107,7 +107,7 @@ def of_tasks(text: str, of: Of) -> Read:
     def items() -> Iterator[tuple[str, Any]]:
         for number, task in documents(text):
             annotations = task.get("annotations") if isinstance(task, dict) else None
-            for n, annotation in enumerate(annotations or (), 1):
+            for n, annotation in enumerate(annotations if isinstance(annotations, list) else (), 1):
                 place = f"task {number}, annotation {n}"
                 yield place, partial(_taken, task, annotation, of)
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.annotation.queue import Queue, too_fast
-from synth_assets.contracts.decision import Decision, current
+from synth_assets.contracts.decision import RANDOM, Decision, current
 from synth_assets.review.rows import Item, Rows
+from synth_assets.stages.reviews import counts
 
 if TYPE_CHECKING:
     from synth_assets.resources.decisions import Decisions
@@ -79,15 +80,24 @@ class Held:
         if taken:
             self._forget(taken)
         else:
-            if (decision.row_id, decision.kind) in person.of_row:
+            if before := person.of_row.get((decision.row_id, decision.kind)):
                 self._several.add((decision.person, decision.row_id, decision.kind))
+                self._forget(before)
             self._note(decision)
         self._mark = self._store.fingerprint(self._recipe)
 
     def answer(self, person: str, row_id: str) -> Decision | None:
-        """What this person has said of the row; a skip too."""
+        """What this person has said of the row, as it is in this queue; a skip too."""
         of_row = self.people[person].of_row
-        return of_row.get((row_id, self._kind)) or of_row.get((row_id, "skip"))
+        said = of_row.get((row_id, self._kind)) or of_row.get((row_id, "skip"))
+        return said if said and self._fills(said) else None
+
+    def _fills(self, decision: Decision) -> bool:
+        """Whether its row's place in the queue asks this person no more. A row of the control that was chosen
+        before (in a file, or by another `control`) is asked about again: without such rows, the control would
+        be what is left of it, the easy ones."""
+        at = self._queue.at.get(decision.row_id)
+        return at is None or self._queue.places[at].draw != RANDOM or decision.draw == RANDOM
 
     def agreement(self, person: str) -> Agreement:
         """Of all whole tens of answers: with the labels, with other people, and with what is known."""
@@ -113,9 +123,12 @@ class Held:
         return [(name, same[name], n) for name, n in of.items() if n]
 
     def _note(self, decision: Decision) -> None:
-        """Count a decision that holds; one about another text, or of another round, says nothing here."""
+        """Count a decision that holds; one about another text, of another round, or of a label that the
+        task has no more, says nothing here."""
         row_id, kind, item = decision.row_id, decision.kind, self._rows.item(decision.row_id)
         if item is None or (decision.text_id and decision.text_id != item.text_id):
+            return
+        if not counts(self._rows.recipe, decision, {}):
             return
         if (item.draw and decision.round != self._rows.round) or kind not in (self._kind, "skip", "text"):
             return
@@ -125,7 +138,7 @@ class Held:
         self._count(decision, item, 1)
         if kind == self._kind:
             self._answers[row_id].append(decision)
-        if not item.draw and kind != "text":
+        if not item.draw and kind != "text" and self._fills(decision):
             (self._queue.skipped if kind == "skip" else self._queue.answered)(row_id, decision.person)
 
     def _forget(self, decision: Decision) -> None:

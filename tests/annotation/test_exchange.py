@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from synth_assets.annotation import conll, exchange, label_studio
 from synth_assets.annotation.exchange import Of, Read, Row
 from synth_assets.contracts.decision import Decision, text_id
 from synth_assets.core.errors import UserError
+from synth_assets.resources.decisions import Decisions
 
 ROWS = {
     "r1": Row(("😀 Ann sings in Oslo.",), "2026-11-21"),
@@ -179,3 +181,34 @@ def test_what_cannot_be_is_told_and_not_taken(kind: str, value: Any, why: str) -
 def test_a_file_of_something_else_is_refused(read: Callable[..., Read], text: str, why: str) -> None:
     with pytest.raises(UserError, match=why):
         read(text, LABELS)
+
+
+ODD = [None, 5, True, "x", [], [1], {"a": 1}, float("nan"), float("inf"), "nan", "\ud800", "0.5", -1, 10**30]
+
+
+@pytest.mark.parametrize("kind", ["label", "labels", "spans", "rating"])
+def test_whatever_a_file_holds_is_told_or_stored_as_it_comes_back(kind: str, tmp_path: Path) -> None:
+    of, shape = Of("bank", kind, ["x", "y"], ROWS, "ann"), label_studio.SHAPE[kind]
+    value = {"choices": ["x"], "labels": ["x"], "rating": 3, "start": 0, "end": 3}
+    results = [{"type": shape, "value": value}, {"type": "textarea", "value": {"text": ["new"]}}]
+    note = {"completed_by": 1, "result": results, "lead_time": 1.0, "created_at": TIME}
+    task = {"data": {"row_id": "r1", "draw": "random", "probability": 0.3}, "annotations": [note]}
+    said = {"label": "x", "labels": ["x"], "spans": [[2, 5, "x"]], "rating": 3}[kind]
+    line = {**dict.fromkeys([*exchange.NAMES, "text"]), "row_id": "r1", "value": said}
+    found = [d for each in odd(task) for d in label_studio.of_tasks(json.dumps([each]), of).decisions]
+    found += exchange.of_jsonl("\n".join(map(json.dumps, odd(line))), of).decisions
+    assert len(found) > 20
+    store = Decisions(tmp_path / "reviews.sqlite")
+    store.append(*(each for each in found if not each.corrects))
+    assert store.damage() == ""
+
+
+def odd(whole: Any) -> Iterator[Any]:
+    """What there is, with something else in each of its places."""
+    yield from ODD
+    each = whole.items() if isinstance(whole, dict) else enumerate(whole) if isinstance(whole, list) else ()
+    for name, part in list(each):
+        for other in odd(part):
+            changed = whole.copy()
+            changed[name] = other
+            yield changed

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from synth_assets.contracts.decision import Decision
 from synth_assets.core.errors import UserError
 from synth_assets.resources import home
 from synth_assets.review.server import FOLD, Site, listening
@@ -286,3 +287,18 @@ def test_of_two_new_texts_the_first_one_holds_again_when_the_second_is_taken_bac
     assert "a new text" in later.page
     later.undoes()
     assert "review number" in later.page
+
+
+def test_a_row_of_the_control_that_was_chosen_before_is_asked_about_again() -> None:
+    of = site()
+    before = [("r0", "negative", "chosen"), ("r1", "gone", "random"), ("r2", "positive", "random")]
+    for row, value, draw in before:
+        said = {"kind": "label", "value": value, "draw": draw, "probability": 1.0}
+        home.decisions().append(Decision(f"d-{row}", "reviews", row, ROUND, "ana", **said))
+    ana, asked = Person(of), []
+    while row := ana.field("row_id"):
+        asked.append(row)
+        ana.answers("positive")
+    assert sorted(asked) == ["r0", "r1", "r3", "r4", "r5"]  # of r1, a label was said that there is no more
+    assert {each.draw for each in home.decisions().current("reviews")} == {"random"}
+    assert (of.desk.held.people["ana"].answers, of.desk.queue.left) == (6, 0)
