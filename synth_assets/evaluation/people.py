@@ -138,11 +138,13 @@ def _known(target: Any, seed: Mapping[str, Any]) -> Any:
 
 
 def _skipped(reviews: pd.DataFrame, kind: str) -> Iterator[Row]:
-    """Rows drawn at random that were shown and of which nobody said anything: these are missing, and not at
-    random."""
+    """Rows drawn at random that were shown and of which nobody said anything, or only after a look at what
+    the row has, where others did without: these are missing, and not at random."""
     drawn = reviews[reviews["draw"].eq(RANDOM) & reviews["kind"].isin([kind, "skip"])]
     if len(drawn):
-        answered = drawn["kind"].eq(kind).groupby(drawn["row_id"]).any()
+        said = drawn["kind"].eq(kind)
+        blind = said & ~drawn["saw_suggestion"].astype(bool)
+        answered = (blind if blind.any() else said).groupby(drawn["row_id"]).any()
         yield row("people_skipped", "random", proportion(list(~answered)))
 
 

@@ -81,7 +81,9 @@ class Rows:
         it holds the row's label."""
         for several in ("annotator_labels", "answers"):
             if several in self._table.column_names:
-                return {i: _split(said) for i, said in self._column(several)}
+                split = {i: _split(said) for i, said in self._column(several)}
+                if any(value is not None for value in split.values()):
+                    return split
         if "label_agreement" in self._table.column_names:
             return {i: _less(p) for i, p in self._column("label_agreement")}
         return self._unsure()
@@ -200,5 +202,6 @@ def _less(likely: float | None) -> float | None:
 
 
 def _split(said: list[str | None] | None) -> float | None:
+    """One answer alone disagrees with nothing, and says nothing."""
     known = [label for label in said or () if label is not None]
-    return 1 - Counter(known).most_common(1)[0][1] / len(known) if known else None
+    return 1 - Counter(known).most_common(1)[0][1] / len(known) if len(known) > 1 else None

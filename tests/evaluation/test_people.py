@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from synth_assets.annotation.queue import ordered
-from synth_assets.evaluation.people import AGREES, NO_TWO, alpha, released, verdicts
+from synth_assets.evaluation.people import AGREES, NO_TWO, _skipped, alpha, released, verdicts
 from synth_assets.evaluation.round import share_of_sample
 
 N = None
@@ -57,6 +57,13 @@ def test_what_people_say_of_pairs_is_the_judges_measure() -> None:
         ("d", "c"): 0.5,
     }
     assert verdicts(None) == {}
+
+
+def test_who_looked_before_they_answered_is_missing_as_who_skipped() -> None:
+    said = [("a", "label", False), ("b", "label", True), ("c", "skip", False), ("d", "label", False)]
+    rows = pd.DataFrame(said, columns=["row_id", "kind", "saw_suggestion"]).assign(draw="random")
+    (found,) = _skipped(rows, "label")
+    assert found.value == 0.5
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from synth_assets.core.errors import UserError
 from synth_assets.resources import home
 from synth_assets.review.desk import Desk
 from synth_assets.review.opened import opened
-from synth_assets.review.rows import Pairs, Rows
+from synth_assets.review.rows import Pairs, Rows, _split
 from tests.review.made_up import ROUND, recipe, write
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -44,6 +44,12 @@ def test_what_the_row_has_is_its_label_without_people() -> None:
 def test_without_anything_known_no_row_is_worth_more() -> None:
     for by in ("confidence", "disagreement", "influence"):
         assert rows(f"{{by: {by}}}").worth() == {"a": None, "b": None}
+
+
+def test_one_answer_alone_disagrees_with_nothing() -> None:
+    assert _split(["x"]) is None
+    assert _split(["x", None]) is None
+    assert _split(["x", "y"]) == 0.5
 
 
 def test_pairs_are_of_two_rounds_and_their_sides_are_drawn() -> None:

@@ -116,7 +116,7 @@ def test_decisions_become_labels_and_measure_where_they_may(folder: Path) -> Non
     assert line(after, "people_alpha", "people")["n"] == 4
     assert line(after, "people_kappa", "ann, bo")["n"] == 4
     assert line(after, "people_gold", "ann")["value"] == 1
-    assert line(after, "people_skipped", "random")["value"] == pytest.approx(1 / 10)
+    assert line(after, "people_skipped", "random")["value"] == pytest.approx(2 / 10)
     fine, words = verdict(after)
     assert fine, words
     assert "87.5% of the labels" in words
