@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_serializer
+from pydantic import Field, field_validator
 
 from synth_assets.annotation import annotators
 from synth_assets.annotation.answers import wanted
@@ -33,6 +33,7 @@ class AnnotateStep(Sampled):
     """What a model says of each of your texts: asked once, after an explanation (AnnoLLM, He et al. 2023), by
     the labels' log-probabilities (Wang et al. 2021), or in several ways (CoAnnotating, Li et al. 2023)."""
 
+    newer = (*Sampled.newer, "cascade")
     name = "annotate"
     in_turns = True
     inside: ClassVar[Mapping[str, Any]] = {name: f"<{name}>" for name in BLOCKS}
@@ -61,11 +62,6 @@ class AnnotateStep(Sampled):
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
             raise ValueError(f"write a number from 1 to {most}, or a list of templates of your own")
         return value
-
-    @model_serializer(mode="wrap")
-    def _as_written(self, handler: Any) -> Any:
-        """What is newer than the step enters a version once it is written."""
-        return {name: value for name, value in handler(self).items() if name != "cascade" or value}
 
     @property
     def own(self) -> Sequence[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from synth_assets.contracts.model_spec import ModelSpec, NamedModel
-from synth_assets.contracts.section import TOKENS, Strict
+from synth_assets.contracts.section import TOKENS, Section
 from synth_assets.core import templates
 from synth_assets.core.values import plain
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from synth_assets.core.asking import Completes, RunsTools
 
 Said = Mapping[str, Mapping[str, Any]]  # name of an earlier step -> row id -> its text, or its fields
+SKIPPED = "skipped"  # the reason of an accepted row that a step was not asked for
 COLUMNS = ("text", "reason", "error", "call_id", "prompt_tokens", "completion_tokens")  # what a step may make
 
 
@@ -63,10 +64,12 @@ class Work:
         return [f"{r.round}/{r.cell}/{r.replicate}{self.suffix}" for r in self.rows.itertuples()]
 
 
-class StepBase(Strict):
+class StepBase(Section):
     """Base of all steps. An author writes the `name`, which is also a field of the section, `templates` and
-    `run`; the base of a step that asks a model is Sampled."""
+    `run`; the base of a step that asks a model is Sampled. Rows of which `when` is not true are not in its
+    work."""
 
+    newer = ("when", "otherwise")
     name: ClassVar[str] = ""
     words: ClassVar[tuple[str, ...]] = ()  # in the place of `name`, where there are several
     asks: ClassVar[bool] = False  # a model
@@ -77,6 +80,11 @@ class StepBase(Strict):
     second: ClassVar[str] = ""  # what its second model is asked for, in a plan
     inside: ClassVar[Mapping[str, Any]] = {}  # what its templates know besides -> an example of it
     columns_in: ClassVar[str] = "output"  # the field of its section that names its columns
+
+    when: str | None = Field(default=None, min_length=1)
+    """An expression over conditions and earlier steps: only rows that make it true are asked; all stay."""
+    otherwise: str | None = Field(default=None, min_length=1)
+    """Of the last step, with `when`: the condition or earlier step that is the text of the other rows."""
 
     @property
     def templates(self) -> tuple[str, ...]:

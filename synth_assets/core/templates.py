@@ -43,17 +43,17 @@ def _compiled(template: str) -> Template:
 
 
 @cache
-def expression(rule: str) -> TemplateExpression:
-    """A constraint, to be called with values. UserError when it is no expression."""
+def expression(rule: str, what: str = "constraint") -> TemplateExpression:
+    """A constraint or condition of a step, to be called with values. UserError when it is no expression."""
     try:
         return ENVIRONMENT.compile_expression(rule, undefined_to_none=False)
     except TemplateSyntaxError as error:
-        raise UserError(f"constraint {rule!r} is no expression: {error.message}.") from error
+        raise UserError(f"{what} {rule!r} is no expression: {error.message}.", "wrong_value") from error
 
 
 @cache
 def names_in(rule: str) -> frozenset[str]:
-    """The values that a constraint names."""
+    """The values that an expression names."""
     expression(rule)
     return frozenset(meta.find_undeclared_variables(ENVIRONMENT.parse("{{ (" + rule + ") }}")))
 
@@ -63,7 +63,18 @@ def names(template: str) -> set[str]:
     return meta.find_undeclared_variables(_compiled(template).environment.parse(template))
 
 
-def check(template: str, known: Mapping[str, Sequence[str] | None], where: str) -> None:
+def check_expression(rule: str, known: Mapping[str, Sequence[str] | None], where: str, what: str) -> None:
+    """The same as `check`, of an expression that the message calls `what`."""
+    expression(rule, what)
+    check("{{ (" + rule + ") }}", known, where, f"name in `{what}`")
+
+
+def check(
+    template: str,
+    known: Mapping[str, Sequence[str] | None],
+    where: str,
+    what: str = "field in the prompt",
+) -> None:
     """Raise UserError when the template uses a field that is not among `known`. What follows `if FIELD is
     defined` is not looked at where the field is not.
 
@@ -80,7 +91,7 @@ def check(template: str, known: Mapping[str, Sequence[str] | None], where: str) 
             branch.test, branch.body = nodes.Const(False), []
     for field in sorted(meta.find_undeclared_variables(parsed)):
         if field not in known:
-            raise unknown("field in the prompt", field, known, where)
+            raise unknown(what, field, known, where)
         if parts := known[field]:
             _check_parts(parsed, field, parts, where)
 

@@ -52,6 +52,7 @@ class Bounds:
     """What one plan knows of its requests. `usual`: tokens of a seed row, where there are some."""
 
     usual: float | None = None
+    perhaps: bool = False  # whether what is asked now is asked only if answers are as they may be
     _asked: dict[str, tuple[str, int]] = field(default_factory=dict)  # identity -> model, longest answer
     _longest: Tokens = NONE
 

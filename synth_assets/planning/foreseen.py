@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -60,7 +61,8 @@ class Foreseen:
                     identity = request.identity(self.model, self._endpoint)
                     answer = self._log.find([identity]).get(identity)
                     self._count(request, identity, answer)
-                yield answer or Answer(identity, "ok", text=_any_answer(identity, schema, self.lines))
+                text = _any_answer(identity, schema, self.lines)
+                yield answer or Answer(identity, "ok", text=text, error=NOT_THERE)
 
     def expect(self, calls: int) -> None:
         """Count calls about rows that are not there yet."""
@@ -75,6 +77,7 @@ class Foreseen:
         most, likely = self._bounds.of(request, identity, self.model)
         if answer is None:
             self.calls += 1
+            self.maybe += self._bounds.perhaps
             self.most, self.likely = self.most.plus(most), self.likely.plus(likely)
         else:
             self.from_log += 1
@@ -109,3 +112,11 @@ class Planned(Run):
     def maybe(self, model: Any, calls: int) -> None:
         model.expect(calls)
         model.maybe += calls
+
+    @contextmanager
+    def perhaps(self) -> Iterator[None]:
+        self.bounds.perhaps = True
+        try:
+            yield
+        finally:
+            self.bounds.perhaps = False

@@ -15,6 +15,7 @@ from synth_assets.recipe import review
 from synth_assets.recipe.annotate import annotated
 from synth_assets.recipe.columns import OF_ROWS
 from synth_assets.recipe.sections import GOLD
+from synth_assets.recipe.skipping import skipping
 
 if TYPE_CHECKING:
     from synth_assets.contracts.step import StepBase
@@ -371,6 +372,7 @@ CHECKS = (
     *(
         names_of_steps,
         chain,
+        skipping,
         filter_names,
         output_names,
         filter_columns,

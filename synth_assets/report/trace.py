@@ -152,7 +152,7 @@ def tell(row: Mapping[str, Any]) -> Iterator[str]:
             yield from block(shown["text"], width, f"  {shown['row_id'][:8]} {plain(shown['label']):15}")
     for step in row["steps"]:
         yield from ("", f"{step['step']}: {plain(step['reason'] or 'accepted')}")
-        yield from _call(step, width)
+        yield from _call(step, width) if step["call_id"] else ()
     for call in row["scored_by"]:
         of = f", for {plain(call['filter'])}" if call["filter"] else ""
         yield from ("", f"{call['step']}: the annotator was asked{of}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from synth_assets.contracts.step import SKIPPED
 from synth_assets.report.trace import block, plain, valued
 
 HTML = """
@@ -36,7 +37,7 @@ class Step:
     answer: str | None  # the last one that was given, as it came
     text: str | None
     columns: Mapping[str, Any]  # what the step gives besides
-    reason: str | None  # why the row ended here
+    reason: str | None  # why the row ended here, or that it was not asked for it (`skipped`)
     error: str | None
 
     def told(self) -> Iterator[tuple[str, str]]:
@@ -84,7 +85,7 @@ class Tried:
     @property
     def reason(self) -> str | None:
         """Why it is no row of the set; None as far as can be told."""
-        ended = (step.reason for step in self.steps if step.reason)
+        ended = (step.reason for step in self.steps if step.reason not in (None, SKIPPED))
         dropped = (f"dropped by {verdict.filter}" for verdict in self.filters if verdict.passed is False)
         return next(ended, None) or next(dropped, None)
 

@@ -32,7 +32,7 @@ def stage(recipe: Recipe, name: str) -> Stage:
         earlier = {s: before[s] for s in stages if s in before}
         asked = [run.model(spec, step.second if at else "") for at, spec in enumerate(models)]
         model, user = (asked[0], asked[-1]) if asked else (None, None)
-        given = run.tools, user, run.seen, run.maybe
+        given = run.tools, user, run.seen, run.maybe, run.perhaps
         rows = chain.run(run.recipe, of_step, conditions, shown, model, earlier, *given)
         names = {"dear": user and user.name} if "annotator" in rows else {}
         by = rows["annotator"] if names else [None] * len(rows)
@@ -59,7 +59,7 @@ def stage(recipe: Recipe, name: str) -> Stage:
 
 def _made(recipe: Recipe, rows: Table) -> Made:
     reasons = rows["reason"].fillna("accepted").value_counts()
-    words = rows.loc[rows["accepted"], "text"].map(count)
+    words = rows.loc[rows["accepted"], "text"].dropna().map(count)
     lengths = dict.fromkeys(rows["cell"].unique(), words)  # a partition has one cell
     numbers: dict[str, Any] = {
         "outcomes": Chart("bars", "rows by outcome", reasons.to_dict()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -166,3 +167,7 @@ class Run:
     def maybe(self, model: Completes, calls: int) -> None:
         """So many calls that may come besides, or not: it depends on what is answered. For those who only
         count."""
+
+    def perhaps(self) -> AbstractContextManager[None]:
+        """What is asked inside may come to nothing, too. For those who only count."""
+        return nullcontext()

@@ -254,6 +254,13 @@ LINES = [
     ),
     Line("the last step's prompt", "as in", "like", every(12, "text", "label"), "generations"),
     Line(
+        "the `when` of a step",  # rows that are asked as before pay nothing; the others are their drafts
+        "temperature: 0.5",
+        "temperature: 0.5, when: \"tone != 'witty'\", otherwise: draft",
+        every(SOME, "label"),
+        "generations",
+    ),
+    Line(
         "the output schema",
         "temperature: 0.5",
         "temperature: 0.5, output: {text: text, rating: integer}",

@@ -4,16 +4,18 @@ the answers before, and which rows it asks about. A recipe with one step is a ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.provider import Draw
-from synth_assets.contracts.step import COLUMNS, Said, StepBase, Work
+from synth_assets.contracts.step import COLUMNS, SKIPPED, Said, StepBase, Work
 from synth_assets.core import templates
 from synth_assets.core.asking import Completes, RunsTools
 from synth_assets.core.errors import UserError, together
+from synth_assets.generation.steps.skipping import Decided, decided
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +26,7 @@ Columns = Mapping[str, list[Any]]  # column -> a value a row
 Maybe = Callable[[Completes, int], None]  # a model, and how many calls to it there may be, or not
 Seen = Callable[[Mapping[str, Any]], None]  # is told a row as it comes: its `text`, or the `reason`
 CARRIED = ["row_id", "text", "reason", "error", "stage"]  # of a dropped row, to the stages after
+NOT_THERE = "not there yet"  # the error of rows that are foreseen, in a plan
 DROPPED = ["replicate", "demonstration_set", "demonstration_ids"]  # of the conditions
 
 
@@ -37,11 +40,15 @@ def check(recipe: Recipe) -> None:
     """UserError when a step's prompt uses a field that it cannot know, or what it needs is not there; of all
     steps."""
     known: dict[str, list[str] | None] = dict.fromkeys(fields(recipe))
+    of_task = {*recipe.task.fields(), "demonstrations"}  # of no row
     wrong: list[UserError] = []
     for name, step in recipe.steps.items():
         try:
             for template in step.templates:
                 templates.check(template, {**known, **dict.fromkeys(step.inside)}, f"steps.{name}")
+            if step.when is not None:
+                of_rows = {n: parts for n, parts in known.items() if n not in of_task}
+                templates.check_expression(step.when, of_rows, f"steps.{name}", "when")
             step.prepare()
         except UserError as error:
             wrong.append(error.of(f"steps.{name}"))
@@ -79,13 +86,16 @@ def run(
     user: Completes | None = None,
     seen: Seen | None = None,
     maybe: Maybe | None = None,
+    perhaps: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> pd.DataFrame:
     """One row a condition row, in the same order: `accepted`, or with a reason and the stage that dropped it.
+    A row of which the step's `when` is not true is accepted unasked, with the reason `skipped`.
 
     `before`: stage -> rows of each step before this one. What one of them dropped is carried on unasked; a
     row that is not there is a UserError. A step needs its `model`, `tools`, or in a dialogue, `user` if that
     is another model; without tools, what a step that asks nobody makes is foreseen. `seen` is told each row
-    as it comes, and `maybe` how many calls there may be besides, of a plan.
+    as it comes, and of a plan `maybe` how many calls there may be besides; `perhaps` stands around those of
+    which it cannot be known yet whether they are made.
     """
     name = recipe.step_stages[stage]
     step, before = recipe.steps[name], before or {}
@@ -95,26 +105,62 @@ def run(
     told = recipe.task.fields()
     work = Work(asked, seeds, told, said, recipe.samples, suffix, model, user, tools, recipe.task)
     work = replace(work, maybe=maybe) if maybe else work
+    found = Decided()
+    if step.when is not None:
+        found = decided(step, work, stage, _foreseen(recipe, before) if tools is None else {})
+        gone |= found.gone
+        work = replace(work, rows=work.rows[~work.rows["row_id"].isin(gone)])
     if said and not step.in_turns:
         gone |= {row: {**why, "stage": stage} for row, why in _unasked(step, work)}
         work = replace(work, rows=work.rows[~work.rows["row_id"].isin(gone)])
     columns = [*COLUMNS, *step.columns_of(recipe)]
     make = _once if recipe.shared(name) else _made
-    made = make(step, work, columns, seen or (lambda row: None))
-    rows = work.rows.drop(columns=DROPPED).assign(**made)
+    rows = _rows(make, step, work, columns, seen or (lambda row: None), found.unsure, perhaps)
     rows = rows.assign(stage=[None if fine else stage for fine in rows["reason"].isna()])
-    rows = _with(rows, conditions, gone) if gone else rows
-    return rows.assign(accepted=rows["reason"].isna())
+    rows = _with(rows, conditions, gone) if gone or found.unsure else rows
+    return rows.assign(accepted=rows["reason"].isna() | rows["row_id"].isin(found.skipped))
+
+
+def _rows(
+    make: Callable[..., Columns],
+    step: StepBase,
+    work: Work,
+    columns: Sequence[str],
+    seen: Seen,
+    unsure: Collection[str],
+    perhaps: Callable[[], AbstractContextManager[None]],
+) -> pd.DataFrame:
+    """What the step made of its rows; of those of a plan that may not be asked, behind the others."""
+    import pandas as pd
+
+    if not unsure:
+        return work.rows.drop(columns=DROPPED).assign(**make(step, work, columns, seen))
+    may_be = work.rows["row_id"].isin(unsure)
+    sure, rest = replace(work, rows=work.rows[~may_be]), replace(work, rows=work.rows[may_be])
+    tables = [_rows(make, step, sure, columns, seen, (), perhaps)]
+    with perhaps():
+        tables.append(_rows(make, step, rest, columns, seen, (), perhaps))
+    return pd.concat([table.astype(object) for table in tables])
 
 
 def _made(step: StepBase, work: Work, columns: Sequence[str], seen: Seen) -> Columns:
     made: dict[str, list[Any]] = {name: [] for name in columns}
     foreseen = work.tools is None and not step.asks
-    for row in step.foresee(work) if foreseen else step.run(work):
+    for row in _not_there(step.foresee(work)) if foreseen else step.run(work):
         for name, values in made.items():
             values.append(row.get(name))
         seen(row)
     return made
+
+
+def _not_there(rows: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    yield from ({**row, "error": row.get("error") or NOT_THERE} for row in rows)
+
+
+def _foreseen(recipe: Recipe, before: Mapping[str, pd.DataFrame]) -> dict[str, set[str]]:
+    """Of a plan: step -> the rows that go on with an answer which is not there yet."""
+    rows = {name: before[stage] for stage, name in recipe.step_stages.items() if stage in before}
+    return {n: set(t["row_id"][t["accepted"].astype(bool) & t["error"].notna()]) for n, t in rows.items()}
 
 
 def _once(step: StepBase, work: Work, columns: Sequence[str], seen: Seen) -> Columns:
@@ -152,16 +198,22 @@ def _without_value(recipe: Recipe, conditions: pd.DataFrame, stage: str) -> dict
 
 
 def _said(step: StepBase, table: pd.DataFrame) -> dict[str, Any]:
-    """Row id -> what a prompt finds under the step's name: the text, or the answer's fields."""
+    """Row id -> what a prompt finds under the step's name: the text, or the answer's fields. Of a row that
+    the step was not asked for they are empty, and numbers are None."""
     rows = table[table["accepted"].astype(bool)]
     schema = step.answer_schema
     if schema is None:
         sure = rows["logprob"] if "logprob" in rows else [None] * len(rows)
-        return dict(zip(rows["row_id"], map(_Text, rows["text"], sure), strict=True))
+        texts = ("" if text is None or text != text else text for text in rows["text"])
+        return dict(zip(rows["row_id"], map(_Text, texts, sure), strict=True))
     kinds = dict(schema.columns) | ({"logprob": "double"} if "logprob" in rows else {})
     answers = rows[list(kinds)].to_dict("records")
+    skipped = rows["reason"] == SKIPPED
     # a namespace and no dict: of a dict, {{ draft.items }} would be the method
-    plain = [SimpleNamespace(**{n: _plain(v, kinds[n]) for n, v in a.items()}) for a in answers]
+    plain = [
+        SimpleNamespace(**{n: _empty(v, kinds[n]) if none else _plain(v, kinds[n]) for n, v in a.items()})
+        for a, none in zip(answers, skipped, strict=True)
+    ]
     return dict(zip(rows["row_id"], plain, strict=True))
 
 
@@ -174,6 +226,13 @@ class _Text(str):
         made = super().__new__(cls, text)
         made.logprob = logprob
         return made
+
+
+def _empty(value: Any, kind: str) -> Any:
+    """What a field is that nobody was asked for; the text may be that of another step."""
+    if isinstance(value, str):
+        return value
+    return "" if kind == "string" else [] if kind.startswith("list") else None
 
 
 def _plain(value: Any, kind: str) -> Any:

@@ -62,7 +62,7 @@ class ToolStep(StepBase):
         with as_wrong("tool"):
             _ = self.methods
         known = SETTINGS.get(self.tool, ())
-        for name in sorted(self.model_fields_set - {"tool", "input", "fields"}):
+        for name in sorted(self.model_fields_set - {*StepBase.model_fields, "tool", "input", "fields"}):
             one_of(f"setting of {self.tool}", name, known, name)
         for name in {"file", "function"} & set(known):
             if getattr(self, name) is None:
