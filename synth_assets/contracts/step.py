@@ -69,7 +69,7 @@ class StepBase(Section):
     `run`; the base of a step that asks a model is Sampled. Rows of which `when` is not true are not in its
     work."""
 
-    newer = ("when", "otherwise")
+    newer: ClassVar[tuple[str, ...]] = ("when", "otherwise")
     name: ClassVar[str] = ""
     words: ClassVar[tuple[str, ...]] = ()  # in the place of `name`, where there are several
     asks: ClassVar[bool] = False  # a model

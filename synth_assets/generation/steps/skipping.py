@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
+from types import SimpleNamespace
 from typing import Any
 
 from synth_assets.contracts.step import SKIPPED, StepBase, Work
@@ -38,7 +39,8 @@ def decided(step: StepBase, work: Work, stage: str, foreseen: Mapping[str, set[s
         except Exception as error:  # an expression is a program: 1 / rating may divide by zero
             why = _failed(step.when, fields, error)
             if not answers:
-                raise why.of(f"steps.{stage.removeprefix('generations_')}.when") from error
+                name = work.suffix.removeprefix("/") or "text"
+                raise why.of(f"steps.{name}.when") from error
             found.gone[row] = _row(row, stage, reason="undecided", error=str(why))
             continue
         if not asked:
@@ -63,12 +65,23 @@ def _row(row_id: str, stage: str | None, **made: Any) -> dict[str, Any]:
 
 
 def _failed(rule: str, fields: Mapping[str, Any], error: Exception) -> UserError:
-    named = sorted(templates.names_in(rule))
-    values = ", ".join(f"{name} is {_shown(fields.get(name))}" for name in named)
-    fix = f"test first what may be missing, as in `{named[0] if named else 'x'} is not none and ...`"
+    named = {name: fields.get(name) for name in sorted(templates.names_in(rule))}
+    values = ", ".join(f"{name} is {_shown(value)}" for name, value in named.items())
+    none = [place for name, value in named.items() for place in _missing(name, value) if place in rule]
+    if none:
+        fix = f"write `{none[0]} is not none and ({rule})`"
+    else:
+        fix = "write what can be said of each row: `| int` makes a number of a text, `is defined` tests first"
     return UserError(f"when {rule!r} fails where {values}: {error}. So {fix}.", "wrong_value", fix)
 
 
+def _missing(name: str, value: Any) -> list[str]:
+    """What is None of it: it, or its fields."""
+    if isinstance(value, SimpleNamespace):
+        return [f"{name}.{part}" for part, of in vars(value).items() if of is None]
+    return [name] if value is None else []
+
+
 def _shown(value: Any) -> str:
-    shown = repr(vars(value) if hasattr(value, "__dict__") and not isinstance(value, str) else value)
+    shown = repr(vars(value) if isinstance(value, SimpleNamespace) else value)
     return shown if len(shown) <= 80 else f"{shown[:79]}…"

@@ -90,23 +90,34 @@ def test_a_row_without_the_other_text_is_rejected(with_steps: Callable[..., Reci
 def test_an_expression_that_fails_on_an_answer_rejects_its_row_alone(
     with_steps: Callable[..., Recipe],
 ) -> None:
-    """A number that nobody was asked for is compared. Of conditions alone it is the recipe's mistake."""
-    steps = MENDED.replace("draft.body != 'short'", "better.stars > 3")
-    drafts = answers({"body": "a", "rating": 1}, {"body": "b", "rating": 5})
-    better = scripted(*answers({"body": "A", "stars": 4}))
-    rows = run(with_steps(steps), 2, draft=scripted(*drafts), better=better, text=scripted("t"))[
-        "generations"
-    ]
-    assert rows["reason"].tolist() == [None, "undecided"]
-    assert rows["accepted"].tolist() == [True, False]
-    assert re.search(
-        r"'better.stars > 3' fails where better is .*'stars': None.*is not none and", rows["error"][1]
-    )
+    """A number that nobody was asked for is compared; what the error advises helps."""
+
+    def made(rule: str) -> list[dict[str, Any]]:
+        models = (
+            answers({"body": "a", "rating": 1}, {"body": "b", "rating": 5}),
+            answers({"body": "A", "stars": 4}),
+        )
+        draft, better = (scripted(*said) for said in models)
+        recipe = with_steps(MENDED.replace("draft.body != 'short'", rule))
+        rows = run(recipe, 2, draft=draft, better=better, text=scripted("t"))["generations"]
+        return rows[["reason", "accepted", "text", "error"]].to_dict("records")
+
+    fine, failed = made("better.stars > 3")
+    assert (fine["reason"], failed["reason"], failed["accepted"]) == (None, "undecided", False)
+    assert "'better.stars > 3' fails where better is {'body': '', 'stars': None}: " in failed["error"]
+    (advice,) = re.findall(r"So write `(.*)`\.", failed["error"])
+    assert [(row["reason"], row["text"]) for row in made(advice)] == [(None, "t"), ("skipped", "b")]
+
+
+def test_an_expression_that_fails_on_conditions_is_a_mistake_of_the_recipe(
+    with_steps: Callable[..., Recipe],
+) -> None:
+    recipe = with_steps('  text: {prompt: Go., when: "tone > 3", otherwise: tone}\n')
     with pytest.raises(
         UserError, match=r"when 'tone > 3' fails where tone is '\w+': .*not supported"
     ) as told:
-        run(with_steps('  a: {prompt: Go., when: "tone > 3"}\n  text: "{{ a }}"\n'), 1)
-    assert (told.value.code, told.value.mistakes[0].field) == ("wrong_value", "steps.a.when")
+        run(recipe, 1, text=scripted("a"))
+    assert (told.value.code, told.value.mistakes[0].field) == ("wrong_value", "steps.text.when")
 
 
 @pytest.mark.parametrize(
