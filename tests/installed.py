@@ -73,7 +73,13 @@ def command(environment: Path, folder: Path, **named: str) -> Synth:
     def synth(*arguments: str) -> str:
         line = [environment / "bin" / "synth", *arguments]
         done = subprocess.run(
-            line, cwd=folder, env=variables(**named), capture_output=True, text=True, check=False, timeout=300
+            line,
+            cwd=folder,
+            env=variables(**named),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=1200,
         )
         assert done.returncode == 0, f"synth {' '.join(arguments)}: {done.stderr}{done.stdout}"
         return done.stdout

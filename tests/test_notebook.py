@@ -129,8 +129,8 @@ def test_the_notebook_of_the_docs_runs(project: Path, endpoint: Endpoint) -> Non
     notebook.cells.append(nbformat.v4.new_code_cell('bank.rows("seed")'))
     client = Client(
         notebook,
-        timeout=300,
-        startup_timeout=300,
+        timeout=1200,
+        startup_timeout=1200,
         allow_errors=True,
         resources={"metadata": {"path": str(project)}},
     )
