@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     settle(tmp_path, monkeypatch)
     (tmp_path / "recipes" / "reviews.yaml").unlink()
     with tarfile.open(HOME) as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path)
     return tmp_path
 
 

@@ -324,9 +324,13 @@ def not_yet(context: Any, why: str, metadata: Mapping[str, Any]) -> Iterator[Any
 
 
 def column_schema(recipe: Recipe, stage: str) -> dg.TableSchema:
-    """The columns of a stage with their types and meanings, as the UI lists them."""
-    typed = tables.columns(recipe, stage).items()
-    return dg.TableSchema([dg.TableColumn(n, t, MEANINGS.get(n)) for n, t in typed])
+    """The columns of a stage with their types and meanings, as the UI lists them; what the recipe's own
+    columns mean, it knows itself."""
+    own = {*recipe.attributes, *(getattr(recipe.steps["text"], "output", None) or ())} - {"text"}
+    known = MEANINGS if stage == "reviews" else {n: m for n, m in MEANINGS.items() if n not in own}
+    return dg.TableSchema(
+        [dg.TableColumn(n, t, known.get(n)) for n, t in tables.columns(recipe, stage).items()]
+    )
 
 
 def preview(rows: Table) -> dg.MarkdownMetadataValue:

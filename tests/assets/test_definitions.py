@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import synth_assets as synth
-from synth_assets.assets.factory import key
+from synth_assets.assets.factory import column_schema, key
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from tests.assets.test_round import ROUND
@@ -114,3 +114,11 @@ def test_the_commands_know_a_projects_key_prefix(project: Path, monkeypatch: pyt
     monkeypatch.setenv("SYNTH_KEY_PREFIX", "team/ml")
     assert key(load(path), "seeds") == dg.AssetKey(["team", "ml", "reviews", "seeds"])
     assert key(load(path).under(["own"]), "seeds") == dg.AssetKey(["own", "reviews", "seeds"])
+
+
+def test_a_column_of_the_recipes_own_has_no_meaning_of_the_platforms(project: Path, edit) -> None:
+    """`kind` is how a person decided, where it is a column of the reviews."""
+    recipe = load(edit("tone: [", "kind: ["))
+    meanings = {column.name: column.description for column in column_schema(recipe, "conditions").columns}
+    assert (meanings["kind"], meanings["round"]) == (None, "day of the batch")
+    assert {c.name: c.description for c in column_schema(recipe, "reviews").columns}["kind"]
