@@ -104,8 +104,12 @@ class Both:
 
 
 def cascaded(cascade: Cascade, work: Work, column: str, says: Says, times: int) -> Iterator[Row]:
-    """Of each row what the dear model says, where it was asked, else what the cheap one says."""
+    """Of each row what the dear model says, where it was asked, else what the cheap one says. Where the budget
+    ended among the cheap calls, the dear model waits for the run that has all of them."""
     both = Both(work, column, says, times)
+    if any(row.get("reason") == "over_budget" for row in both.cheap.values()):
+        yield from both.rows()
+        return
     order, promise = both.order(), Promise(cascade.target, cascade.delta)
     while (found := next_rows(order, both.agrees, promise)).ask:
         both.ask(found.ask)

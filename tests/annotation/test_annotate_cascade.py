@@ -146,14 +146,23 @@ def test_of_what_nobody_knows_how_sure_it_is_nothing_is_taken(folder: Path) -> N
 class Failing(Model):
     """Answers nothing."""
 
+    outcome = "provider_error"
+
     def complete(self, messages: Any, sampling: Any, replicates: Any, schema: Any = None) -> Any:
         for said in super().complete(messages, {}, replicates, schema):
-            yield Answer(said.identity, "provider_error", error="nobody is there")
+            yield Answer(said.identity, self.outcome, error="nobody is there")
 
 
 def test_a_dear_answer_that_failed_agrees_with_nothing_and_is_seen(folder: Path) -> None:
     rows = made(cascade(), Unsure(wrong_from(999)), Failing(wrong_from(999))).rows
     assert set(rows["reason"]) == {"provider_error"}
+
+
+def test_a_budget_that_ends_among_the_cheap_calls_pays_no_dear_ones(folder: Path) -> None:
+    cheap, dear = Failing(wrong_from(999)), Model(wrong_from(999))
+    cheap.outcome = "over_budget"
+    rows = made(cascade(), cheap, dear).rows
+    assert (set(rows["reason"]), dear.prompts) == ({"over_budget"}, [])
 
 
 def planned(of: Recipe, log: CallLog) -> dict[str, tuple[int, int, int]]:
