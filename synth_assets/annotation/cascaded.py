@@ -104,8 +104,8 @@ class Both:
 
 
 def cascaded(cascade: Cascade, work: Work, column: str, says: Says, times: int) -> Iterator[Row]:
-    """Of each row what the dear model says, where it was asked, else what the cheap one says. Where the budget
-    ended among the cheap calls, the dear model waits for the run that has all of them."""
+    """Of each row what the dear model says, where it was asked, else what the cheap one says. Where the
+    budget ended among the cheap calls, the dear model waits for the run that has all of them."""
     both = Both(work, column, says, times)
     if any(row.get("reason") == "over_budget" for row in both.cheap.values()):
         yield from both.rows()
