@@ -132,7 +132,13 @@ def test_the_readmes_recipe_is_right(project: Path, text: str, capsys: pytest.Ca
 @pytest.mark.parametrize("text", [e for e in examples("yaml", "docs/recipes.md") if e.startswith("task:")])
 def test_the_recipes_of_the_guide_are_right(project: Path, text: str, capsys: pytest.CaptureFixture) -> None:
     (project / "recipes" / "guide.yaml").write_text(text, encoding="utf-8")
+    (project / "manual").mkdir()
+    (project / "manual" / "post.md").write_text("# Returns\n## Post\nIt is free.\n", encoding="utf-8")
     assert main(["check", "guide"]) == 0, capsys.readouterr().err
+    if "documents:" in text:
+        said = capsys.readouterr().out
+        assert "passage: 1 piece of at most 300 words, of 1 file" in said
+        assert "From manual/post.md, Returns > Post:" in said
 
 
 def test_the_guide_shows_every_source_of_values_as_it_is_written() -> None:

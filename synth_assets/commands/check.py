@@ -14,7 +14,7 @@ import yaml
 from synth_assets.annotation.people import read_human, read_verdicts
 from synth_assets.commands.options import missing, named_line, recipe_named
 from synth_assets.commands.output import add_json
-from synth_assets.contracts.provider import Around
+from synth_assets.contracts.provider import Around, Provider
 from synth_assets.core.days import today
 from synth_assets.core.errors import NotInstalled, UserError, together
 from synth_assets.curation.filters.language import spoken
@@ -79,6 +79,8 @@ def check_recipe(recipe: Recipe, path: Path | None = None) -> Said:
     yield from look("seeds", _seeds(recipe, seeds))
     for name, _, given, question in questions(recipe):
         yield "values", f"{name}{f' for {given}' if given else ''}: {question}"
+    for name, values in recipe.attributes.items():
+        yield from look(f"conditions.{name}", _told(name, values))
     yield "fields", ", ".join(chain.fields(recipe))
     for cell in recipe.cells if seeds and not wrong else ():
         yield from look("conditions", _cell(recipe, cell, seeds[0]))
@@ -141,6 +143,11 @@ def _of_english(recipe: Recipe, texts: list[str]) -> Said:
     if knows and texts and (language := spoken(texts)) not in ("en", ""):
         told = ", ".join(f"{name} ({what})" for name, what in knows.items())
         yield "warning", f"the seeds read as {language!r}, and of these parts something is English: {told}."
+
+
+def _told(name: str, values: object) -> Said:
+    if isinstance(values, Provider) and (words := values.told()):
+        yield "values", f"{name}: {words}"
 
 
 def _is_small(spec: str | NamedModel) -> bool:
@@ -245,7 +252,7 @@ def _of_judge(recipe: Recipe) -> Said:
 
 
 def _of_facts(recipe: Recipe) -> Said:
-    if recipe.metrics.facts:
+    if recipe.metrics.facts and recipe.metrics.facts.file:
         retrieve(recipe.metrics.facts.file, "", 1)
     yield from ()
 

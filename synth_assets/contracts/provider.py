@@ -49,6 +49,7 @@ class Provider(Strict):
     name: ClassVar[str] = ""
     knows: ClassVar[tuple[str, ...]] = ()  # what its templates know besides the conditions above
     in_turn: ClassVar[bool] = False  # whether it is drawn once, whatever the constraints refuse
+    beside: ClassVar[Mapping[str, str]] = {}  # columns NAME_part that a value brings along: part -> type
 
     @property
     def takes_kept(self) -> bool:
@@ -66,6 +67,14 @@ class Provider(Strict):
     def column_type(self, fields: Mapping[str, str]) -> str:
         """The type of its values, as in recipe/columns.yaml, given those of the seeds' fields."""
         return "string"
+
+    def about(self, value: Any, around: Around) -> Mapping[str, Any]:
+        """What stands in the columns `beside` a value."""
+        return {}
+
+    def told(self) -> str:
+        """What `synth check` says of the values."""
+        return ""
 
     def rests_on(self) -> str | None:
         """The condition above, if any, on whose value the values rest."""

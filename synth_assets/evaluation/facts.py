@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from synth_assets.contracts.measure import Look, Metric, Row, row
 from synth_assets.contracts.measured import Measured
 from synth_assets.core.text.entities import Entity, pattern_entities
+from synth_assets.core.text.sentences import END as END_OF_SENTENCE
 from synth_assets.evaluation.judging import PROMPTS, SAMPLING, ask
 from synth_assets.recipe.measuring import Facts as Wanted
 from synth_assets.selection.select import ranked
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 Split = Callable[[str], Sequence[str]]  # a text -> its parts
 BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
-END = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:Mr|Dr|St|Ms)\.)(?<!\bMrs\.)[\"'”’)\]]*\s+|\n+")
+END = re.compile(rf"{END_OF_SENTENCE}|\n+")
 WORD = re.compile(r"\d+(?:[.,]\d+)*%?|\w+")
 ASIDE = re.compile(r"\?\s*$|\b(?:I|[Ww]e|[Yy]ou|[Mm]y|[Oo]ur|[Yy]our|me|us)\b")
 YEAR = re.compile(r"1\d{3}|20\d{2}")
@@ -128,15 +129,17 @@ def atomic_facts(
 
 def supported(
     facts: Sequence[Sequence[str]],
-    find: Callable[[str], Sequence[str]],
+    find: Callable[[str, int], Sequence[str]],
     model: Completes,
     max_tokens: int = SAMPLING["max_tokens"],
 ) -> list[list[bool | None]]:
-    """Whether a model sees each fact of each text supported by the passages that `find` gives for it (SAFE,
-    Wei et al. 2024, with passages in place of a search engine). None: irrelevant, or no verdict to read."""
-    flat = [fact for of_text in facts for fact in of_text]
+    """Whether a model sees each fact of each text supported by the passages that `find` gives for it and
+    the number of its text (SAFE, Wei et al. 2024, with passages in place of a search engine). None:
+    irrelevant, or no verdict to read."""
     prompts = [
-        PROMPTS["support"].format(passages="\n".join(find(fact)) or "(none)", fact=fact) for fact in flat
+        PROMPTS["support"].format(passages="\n".join(find(fact, number)) or "(none)", fact=fact)
+        for number, of_text in enumerate(facts)
+        for fact in of_text
     ]
     said = ask(prompts, model, "supported", max_tokens)
     verdicts = iter([_verdict(answer or "") for answer in said])
@@ -162,7 +165,7 @@ class Evidence(Metric):
 
 
 class Facts(Metric):
-    """Facts of kept rows, listed by a model and looked up in passages."""
+    """Facts of kept rows, listed by a model and looked up in passages, or in a column of the row."""
 
     name = "facts"
 
@@ -191,10 +194,15 @@ class Facts(Metric):
     def _verdicts(self, look: Look, kept: pd.DataFrame) -> list[list[bool | None]]:
         wanted, model = self.wanted, self._model(look)
         drawn = ranked(kept["row_id"], look.recipe.seed, "facts")[: wanted.rows]
-        texts, limit = list(kept.loc[kept["row_id"].isin(drawn), "text"]), wanted.max_tokens
-        known = [facts for facts in atomic_facts(texts, model, limit) if facts is not None]
+        rows, limit = kept[kept["row_id"].isin(drawn)], wanted.max_tokens
+        listed = atomic_facts(list(rows["text"]), model, limit)
+        known = [facts for facts in listed if facts is not None]
+        own = list(rows[wanted.of]) if wanted.of else []
+        evidence = [text or "" for text, facts in zip(own, listed, strict=False) if facts is not None]
 
-        def find(fact: str) -> Sequence[str]:
+        def find(fact: str, number: int) -> Sequence[str]:
+            if wanted.file is None:
+                return [evidence[number]]
             return look.retrieve(wanted.file, fact, wanted.passages)
 
         return supported(known, find, model, limit)

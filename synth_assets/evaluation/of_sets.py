@@ -127,8 +127,8 @@ class Faithfulness(Metric):
         from synth_assets.evaluation.round import faithfulness
 
         recipe = look.recipe
-        columns = recipe.condition_columns.items()
-        attributes = [name for name, kind in columns if kind == "string" and name != recipe.task.pair]
+        kinds = recipe.condition_columns
+        attributes = [n for n in recipe.attributes if kinds[n] == "string" and n != recipe.task.pair]
         if not recipe.labels:
             return table([])
         if recipe.task.annotate:  # the text, or an id, is of one row alone

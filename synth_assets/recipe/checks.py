@@ -13,7 +13,7 @@ from synth_assets.core import templates
 from synth_assets.core.registry import made_of
 from synth_assets.recipe import review
 from synth_assets.recipe.annotate import annotated
-from synth_assets.recipe.columns import OF_ROWS
+from synth_assets.recipe.columns import OF_ROWS, RESERVED
 from synth_assets.recipe.sections import GOLD
 from synth_assets.recipe.skipping import skipping
 
@@ -244,6 +244,9 @@ def values_above(recipe: Recipe) -> Wrong:
 
 def _provider(recipe: Recipe, name: str, values: Provider, above: list[str]) -> Wrong:
     place = ("conditions", name)
+    for column in (f"{name}_{part}" for part in values.beside):
+        if column in {*recipe.attributes, *RESERVED}:
+            yield wrong(f"its column {column} is there already: choose another name", *place)
     for template in values.templates():
         yield from tried(_template, template, [*above, *values.knows], *place)
     if (other := values.rests_on()) is not None:
@@ -279,7 +282,7 @@ def filter_names(recipe: Recipe) -> Wrong:
     columns = {name: [*rule.raw, *rule.columns] for name, rule in recipe.filters.items()}
     for name, rule in recipe.filters.items():
         taken = {c: f"the filter {n}" for n, others in columns.items() if n != name for c in others}
-        taken |= dict.fromkeys(recipe.attributes, "the conditions")
+        taken |= dict.fromkeys(recipe.condition_columns, "the conditions")
         if rule.renamed or made_of(type(rule)):
             taken |= dict.fromkeys([*OF_ROWS, *recipe.row_columns], "the row")
             taken |= dict.fromkeys(rule.renamed, "this kind of filter")
@@ -293,7 +296,7 @@ def output_names(recipe: Recipe) -> Wrong:
     taken = dict.fromkeys(OF_ROWS, "the platform")
     for name, rule in recipe.filters.items():
         taken |= dict.fromkeys([*rule.raw, *rule.columns], f"the filter {name}")
-    taken |= dict.fromkeys(recipe.attributes, "the conditions")
+    taken |= dict.fromkeys(recipe.condition_columns, "the conditions")
     for step, spec in recipe.steps.items():
         for name in spec.columns_of(recipe):
             if name in taken and name not in spec.fills:
@@ -306,6 +309,8 @@ def measured_columns(recipe: Recipe) -> Wrong:
     texts = [name for name, kind in recipe.row_columns.items() if kind == "string"]
     if recipe.metrics.evidence is not None:
         yield from tried(one_of, "column", recipe.metrics.evidence, texts, "metrics", "evidence")
+    if recipe.metrics.facts and recipe.metrics.facts.of is not None:
+        yield from tried(one_of, "column", recipe.metrics.facts.of, texts, "metrics", "facts", "of")
     if recipe.metrics.judge:
         told, place = _told(recipe), ("metrics", "judge", "question")
         yield from tried(_template, recipe.metrics.judge.question, told, *place)

@@ -77,10 +77,12 @@ class Student(Section):
 class Facts(Section):
     """Facts of rows, listed by a model and looked up in passages (SAFE, Wei et al. 2024)."""
 
-    newer = ("max_tokens",)
+    newer = ("max_tokens", "of")
 
-    file: str
-    """Passages, one a line."""
+    file: str | None = None
+    """Passages, one a line, that are searched for a fact."""
+    of: str | None = None
+    """In place of a file: the column of the row that has to support its facts."""
     rows: int = Field(default=20, ge=1, le=1_000_000)
     """Rows, a call each, and one for each of their facts."""
     k: int = Field(default=5, ge=1, le=10_000)
@@ -91,6 +93,12 @@ class Facts(Section):
     """Default: the annotator's."""
     max_tokens: int = Field(default=512, ge=1, le=TOKENS)
     """Of an answer."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Facts:
+        if (self.file is None) == (self.of is None):
+            raise ValueError("give one of `file` (passages) and `of` (a column)")
+        return self
 
 
 class InContext(Prompted):

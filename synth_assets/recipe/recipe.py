@@ -234,10 +234,12 @@ class Recipe(Strict):
     def condition_columns(self) -> dict[str, str]:
         """The conditions' columns -> type: text, but for what keeps the type of a field of the seeds."""
         fields = self.seeds.columns
-        return {
-            name: values.column_type(fields) if isinstance(values, Provider) else "string"
-            for name, values in self.attributes.items()
-        }
+        found: dict[str, str] = {}
+        for name, values in self.attributes.items():
+            provider = values if isinstance(values, Provider) else Provider()
+            found[name] = provider.column_type(fields)
+            found |= {f"{name}_{part}": kind for part, kind in provider.beside.items()}
+        return found
 
     @property
     def shown_fields(self) -> list[str]:

@@ -55,7 +55,11 @@ def values_of(section: Any) -> Any:
     if not isinstance(section, Mapping):
         raise wrong("write a list of values, `value: weight`, or where they come from: `{file: PATH}`")
     numbers = [isinstance(v, int | float) and not isinstance(v, bool) for v in section.values()]
-    word = next((word for word in section if word in VALUES.known), None)
+    own = [word for word in section if word in VALUES.known]
+    word = own[0] if own else None
+    for other in own[1:]:  # the word of one source may be a field of another
+        if set(section) <= set(class_of(VALUES, other, Provider).fields_of()):
+            word = other
     if not all(numbers) and "source" in section:
         rest = {field: value for field, value in section.items() if field != "source"}
         return class_of(VALUES, section["source"], Provider, "source").model_validate(rest)

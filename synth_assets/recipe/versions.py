@@ -178,7 +178,7 @@ def _metrics(recipe: Recipe, said: Said) -> Any:
             part.append(fingerprint(wanted.judge.people))
     if wanted.facts:
         asked = what_answers(wanted.facts.model or recipe.annotator_model)
-        part = [part, asked, fingerprint(wanted.facts.file)]
+        part = [part, asked, wanted.facts.file and fingerprint(wanted.facts.file)]
     if shown := wanted.in_context:
         told = recipe.task.told_by(shown)
         part = [part, [told, what_answers(shown.model or recipe.annotator_model)]]

@@ -42,10 +42,10 @@ task:
   label: sentiment
   instruction: Be brief.
 seeds: {file: seeds.csv, splits: {demonstration: 4, validation: 2, test: 4}}
-conditions: {label: labels, tone: {angry: 1, calm: 1, witty: 1}}
+conditions: {label: labels, tone: {angry: 1, calm: 1, witty: 1}, known: {documents: "manual/*.md"}}
 demonstrations: {k: 2, sets: 3}
 steps:
-  idea: "idea: {{ instruction }} One idea for a {{ tone }} review, {{ verbalizer }}: {{ definition }}."
+  idea: "idea: {{ instruction }} One idea, {{ tone }}, of {{ known }}, {{ verbalizer }}: {{ definition }}."
   draft: "draft: {{ idea }}"
   text: {prompt: "text: {{ draft }} as in {{ demonstrations[0].text }}", temperature: 0.5}
 rows: 6
@@ -72,6 +72,11 @@ class Lines(RowFilter):
     def value(self, text, context):
         return 1.0 + text.count("; ")
 """
+MANUAL = {
+    "old.md": "# Heat\n\nOf 1995.\n\n# Ran\n\nOf 1985.",
+    "new.md": "# Dune\n\nOf 2021.\n\n# Tár\n\nOf 2022.",
+    "tv.md": "# Dark\n\nOf 2017.",
+}
 MODELS = """
 generator: {{name: strong, base_url: {url}}}
 other: {{name: stronger, base_url: {url}}}
@@ -113,6 +118,9 @@ def finished(endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Pa
         (folder / "recipes").mkdir()
         (folder / "recipes" / "reviews.yaml").write_text(RECIPE)
         (folder / "own_methods.py").write_text(METHOD)
+        (folder / "manual").mkdir()
+        for file, films in MANUAL.items():
+            (folder / "manual" / file).write_text(films)
         (folder / "people.csv").write_text("row_id,label\n")
         (folder / "models.yaml").write_text(MODELS.format(url=endpoint.url))
         assert main(["run", "reviews", "--round", ROUND]) == 0
@@ -210,6 +218,14 @@ LINES = [
     ),
     Line("a condition value removed", TONES, "{angry: 1, calm: 1}", every(CHANGED), "conditions"),
     Line("a condition value changed", TONES, "{angry: 1, calm: 1, dry: 1}", every(CHANGED), "conditions"),
+    Line(
+        "a document added, changed or removed",
+        "Of 1985.",
+        "Of 1985, by Kurosawa.",
+        every(CHANGED),
+        "conditions",
+        file="manual/old.md",
+    ),
     Line("the weight of a value", TONES, "{angry: 9, calm: 1, witty: 1}", every(CHANGED), "conditions"),
     Line(
         "a constraint",
@@ -467,6 +483,9 @@ def edit(folder: Path, line: Line, patch: pytest.MonkeyPatch) -> None:
     if line.name.startswith("a decision"):
         ((row,),) = warehouse().query("select min(row_id) from reviews.filtered").fetchall()
         decisions().append(Decision("d1", "reviews", row, ROUND, "ann", "label", "positive"))
+    if line.name.startswith("a document"):
+        (folder / "manual" / "tv.md").rename(folder / "manual" / "films.md")
+        (folder / "manual" / "films.md").write_text("# Jaws\n\nOf 1975.")
     path = folder / line.file
     text = path.read_text()
     assert line.old in text
@@ -489,8 +508,8 @@ def parts(words: str) -> set[str]:
 
 def values_of_rows() -> dict[tuple[str, int], str]:
     """Cell and number of a row -> its condition values."""
-    found = warehouse().query("select cell, replicate, tone from reviews.conditions").fetchall()
-    return {(cell, replicate): tone for cell, replicate, tone in found}
+    found = warehouse().query("select cell, replicate, tone || known from reviews.conditions").fetchall()
+    return {(cell, replicate): values for cell, replicate, values in found}
 
 
 def test_the_guide_has_each_line(copy: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,7 @@ from synth_assets.evaluation.faithfulness import (
 from synth_assets.evaluation.resampling import bootstrap_mean
 from synth_assets.evaluation.round import by_people, faithfulness, right_share
 from synth_assets.evaluation.usefulness import TrainingSet, predicted
+from synth_assets.recipe.measuring import Facts as Wanted
 
 TRIALS = 2000
 
@@ -275,3 +278,29 @@ def test_facts_are_split_and_checked_by_what_is_given() -> None:
     assert scores["fact_precision"].n == 2
     assert scores["fact_recall_at_k"].value == pytest.approx((1 / 2 + 1 + 0) / 3)
     assert scores["fact_f1_at_k"].value == pytest.approx((1 / 2 + 1 + 0) / 3)
+
+
+def test_facts_may_be_held_to_the_passage_of_their_own_row() -> None:
+    def complete(messages: Any, sampling: Any, replicates: Any) -> Iterator[Any]:
+        for ((message),) in messages:
+            prompt = message["content"]
+            about, _, fact = prompt.partition("Do the passages")
+            said = "supported" if "Bees" in about and "Bees" in fact else "unsupported"
+            outcome = "failed" if "List the facts" in prompt and "Cats" in prompt else "ok"
+            yield SimpleNamespace(text="Bees fly." if "List the facts" in prompt else said, outcome=outcome)
+
+    kept = pd.DataFrame(
+        {
+            "row_id": ["1", "2", "3"],
+            "text": ["Cats.", "Bees.", "Wasps."],
+            "passage": ["On cats.", "Bees have wings.", None],
+        }
+    )
+    model = SimpleNamespace(complete=complete)
+    look: Any = SimpleNamespace(
+        recipe=SimpleNamespace(seed=0), model=lambda *_, **__: model, filtered=kept, retrieve=None
+    )
+    found = {row["name"]: row for row in facts.Facts.of(Wanted(of="passage")).measure(look)}
+    assert (found["fact_precision"]["value"], found["fact_precision"]["n"]) == (0.5, 2)
+    with pytest.raises(ValueError, match="give one of `file`"):
+        Wanted()

@@ -71,6 +71,7 @@ def design(
                 "replicate": i,
                 "label": label,
                 **values,
+                **_beside(recipe, values, around),
                 "definition": of_label.get("definition"),
                 "verbalizer": of_label.get("verbalizer"),
                 "demonstration_set": shown[question][0],
@@ -194,11 +195,21 @@ def _row(
             row[name] = counted[name]
         elif isinstance(values, Mapping):
             row[name] = pick(values, *parts)
+        elif isinstance(values, Draw):  # before the next: of what is both, a design counts the pool
+            row[name] = values.draw(row, around, *parts)
         elif isinstance(values, Pool):
             row[name] = pick(values.pool(name, row, around), *parts)
-        elif isinstance(values, Draw):
-            row[name] = values.draw(row, around, *parts)
     return row
+
+
+def _beside(recipe: Recipe, values: Mapping[str, Any], around: Around) -> dict[str, Any]:
+    """The columns that values bring along. No id rests on them: where a text stands may change alone."""
+    return {
+        f"{name}_{part}": told
+        for name, source in recipe.attributes.items()
+        if isinstance(source, Provider) and source.beside
+        for part, told in source.about(values[name], around).items()
+    }
 
 
 def allowed(row: Mapping[str, Any], rules: Sequence[str]) -> bool:

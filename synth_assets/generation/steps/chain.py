@@ -33,7 +33,7 @@ DROPPED = ["replicate", "demonstration_set", "demonstration_ids"]  # of the cond
 def fields(recipe: Recipe) -> list[str]:
     """The names that the template of the first step may use."""
     of_label = ["label", "definition", "verbalizer"] if recipe.of_labels else []
-    return [*recipe.task.fields(), *of_label, "demonstrations", *recipe.attributes]
+    return [*recipe.task.fields(), *of_label, "demonstrations", *recipe.condition_columns]
 
 
 def check(recipe: Recipe) -> None:

@@ -1,0 +1,5 @@
+"""Where sentences end."""
+
+# the signs at the end of one, and what follows up to the next: titles (Dr.) and initials do not end one
+END = r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:Mr|Dr|St|Ms)\.)(?<!\bMrs\.)[\"'”’)\]]*\s+"
+UNSPACED = r"(?<=[。！？])[」』”’）]*\s*"  # of Chinese and Japanese
