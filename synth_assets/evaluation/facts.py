@@ -197,8 +197,8 @@ class Facts(Metric):
         rows, limit = kept[kept["row_id"].isin(drawn)], wanted.max_tokens
         listed = atomic_facts(list(rows["text"]), model, limit)
         known = [facts for facts in listed if facts is not None]
-        own = list(rows[wanted.of]) if wanted.of else []
-        evidence = [text or "" for text, facts in zip(own, listed, strict=False) if facts is not None]
+        own = list(rows[wanted.of].fillna("")) if wanted.of else []
+        evidence = [text for text, facts in zip(own, listed, strict=False) if facts is not None]
 
         def find(fact: str, number: int) -> Sequence[str]:
             if wanted.file is None:

@@ -244,9 +244,8 @@ def values_above(recipe: Recipe) -> Wrong:
 
 def _provider(recipe: Recipe, name: str, values: Provider, above: list[str]) -> Wrong:
     place = ("conditions", name)
-    for column in (f"{name}_{part}" for part in values.beside):
-        if column in {*recipe.attributes, *RESERVED}:
-            yield wrong(f"its column {column} is there already: choose another name", *place)
+    for column in {f"{name}_{part}" for part in values.beside} & {*recipe.attributes, *RESERVED}:
+        yield wrong(f"its column {column} is there already: choose another name", *place)
     for template in values.templates():
         yield from tried(_template, template, [*above, *values.knows], *place)
     if (other := values.rests_on()) is not None:

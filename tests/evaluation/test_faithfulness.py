@@ -300,7 +300,7 @@ def test_facts_may_be_held_to_the_passage_of_their_own_row() -> None:
     look: Any = SimpleNamespace(
         recipe=SimpleNamespace(seed=0), model=lambda *_, **__: model, filtered=kept, retrieve=None
     )
-    found = {row["name"]: row for row in facts.Facts.of(Wanted(of="passage")).measure(look)}
-    assert (found["fact_precision"]["value"], found["fact_precision"]["n"]) == (0.5, 2)
+    found = {row.name: row for row in facts.Facts.of(Wanted(of="passage")).measure(look)}
+    assert (found["fact_precision"].value, found["fact_precision"].n) == (0.5, 2)
     with pytest.raises(ValueError, match="give one of `file`"):
         Wanted()
