@@ -51,7 +51,7 @@ class Documents(Pool, Draw):
     @model_validator(mode="after")
     def _goes_on(self) -> Documents:
         if self.overlap >= self.words:
-            raise wrong(f"a piece has {self.words} words: write fewer, as in 50", "overlap")
+            raise wrong(f"a piece has {self.words} words: write fewer, as in {self.words // 6}", "overlap")
         return self
 
     def files(self) -> list[Path]:
@@ -159,7 +159,7 @@ def _packed(sizes: Sequence[int], words: int, overlap: int) -> Iterator[tuple[in
         yield first, last
         room = min(overlap, words - sizes[last]) if last < len(sizes) else 0
         least, first = first + 1, last
-        while first > least and sizes[first - 1] <= room:
+        while room > 0 and first > least and sizes[first - 1] <= room:
             first -= 1
             room -= sizes[first]
 
