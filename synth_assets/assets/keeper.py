@@ -24,9 +24,22 @@ from synth_assets.resources.gateway.batches.records import unfinished
 from synth_assets.stages.stage import asset_name
 
 State = Literal[
-    "not begun", "making", "with the provider", "over budget", "failed", "partly made", "whole", "stale"
+    "not begun",
+    "making",
+    "with the provider",
+    "over budget",
+    "failed",
+    "partly made",
+    "nothing new",
+    "whole",
+    "stale",
 ]
-STATE_OF: Mapping[str, State] = {"over_budget": "over budget", "unanswered": "partly made"}  # by a run's kind
+STATE_OF: Mapping[str, State] = {  # by a run's kind
+    "over_budget": "over budget",
+    "unanswered": "partly made",
+    "nothing_new": "nothing new",
+}
+WHOLE = ("whole", "stale", "nothing new")
 WAITS = (2, 8, 30)  # minutes after a failure, before the same night's next try
 LATE = timedelta(minutes=2)  # of a schedule's tick, before another asks for what it should have
 NIGHTS = 31  # that are looked back on for nights without a daemon
@@ -51,7 +64,7 @@ class Night:
     @property
     def is_whole(self) -> bool:
         """Whether nothing of it is missing; an edit since may have made it stale."""
-        return self.state in ("whole", "stale")
+        return self.state in WHOLE
 
     @property
     def is_over(self) -> bool:
@@ -124,7 +137,7 @@ class Keeper:
         asked = scheduled(plan.cron, self._recipe.timezone, since, yesterday)
         due = -1  # tonight's has time yet
         for round_ in reversed([*(each for each in asked if each >= first), self._today.isoformat()]):
-            if not self.made.missing(round_):
+            if not self.made.missing(round_) or self._state(round_).is_whole:
                 first = round_
                 break
             due += 1
@@ -200,6 +213,8 @@ class Keeper:
 
     def _next(self, night: Night) -> str:
         by_hand = f"synth run {self._recipe.name} --round {night.round}"
+        if night.state == "nothing new":
+            return "Nothing is left to do."
         if night.is_whole:
             return f"To make it by the recipe of today: {by_hand}" if night.why else "Nothing is left to do."
         if night.state == "making":

@@ -101,10 +101,11 @@ def nobody_listens() -> None:
 
 def failed(out: Output, error: UserError | str, code: str = "mistake") -> int:
     """Say on standard error what is wrong, and tell a program too; returns the exit status."""
-    print(f"error: {error}", file=sys.stderr)
     mistakes = error.mistakes if isinstance(error, UserError) else (Mistake(error, code),)
+    status = status_of(mistakes)
+    print(f"error: {error}" if status else error, file=sys.stderr)
     out.wrong(*mistakes)
-    return status_of(mistakes)
+    return status
 
 
 def plain(value: Any) -> Any:

@@ -97,5 +97,5 @@ def _not_whole(recipe: Recipe, rounds: Sequence[str]) -> Iterator[str]:
 
     for round_ in rounds:
         row = Looks(lake().root).read(recipe.name, round_)
-        if row and row["state"] not in ("whole", "stale"):
+        if row and row["state"] not in ("whole", "stale", "nothing new"):
             yield f"{recipe.name} {round_}: {row['state']}{': ' if row['why'] else ''}{row['why']}"

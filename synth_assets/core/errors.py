@@ -22,6 +22,7 @@ CODES: Mapping[str, str] = {  # what `--json` calls a mistake; programs rely on 
     "waiting": "requests are with the provider's Batch API; the same command goes on when they are back",
     "unanswered": "rows are there, but requests have no answer; the same command asks for them again",
     "over_budget": "requests were not sent, since the budget does not allow them; what was made is kept",
+    "nothing_new": "each text to annotate is a row of another round: there is nothing to do",
     "check_failed": "a blocking check stopped the round; what was made until then is kept",
     "damaged": "a call or a partition is not as it was made",
     "unexpected": "a fault of synth-assets, or of a method of your own; a file says where",
@@ -41,6 +42,7 @@ STATUSES: Mapping[int, str] = {  # the exit statuses of `synth`; scripts rely on
 }
 _STATUS_OF: Mapping[str, int] = {  # code of a mistake -> exit status; 2 for all that are not named
     **dict.fromkeys(("check_failed", "damaged", "unexpected", "system"), 1),
+    "nothing_new": 0,
     "over_budget": 3,
     "unreachable": 69,
     **dict.fromkeys(("waiting", "unanswered"), 75),

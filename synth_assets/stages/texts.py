@@ -56,7 +56,8 @@ def of_round(run: Run, seeds: Table, n: int) -> Table:
     taken = own[own["row_id"].isin(set().union(*rounds.values()) | here)]
     found = pd.concat([free[kept], _next(run, seeds, free[~kept], taken, n - int(kept.sum()))]).head(n)
     if found.empty:
-        raise UserError(_none(recipe, len(rows), len(own)))
+        new = int((~rows["row_id"].isin(set().union(*rounds.values()))).sum())
+        raise UserError(_none(recipe, len(rows), new, run.cell), "mistake" if new else "nothing_new")
     return found.sort_values("row_id", ignore_index=True)
 
 
@@ -97,10 +98,10 @@ def _known(run: Run, seeds: Table) -> tuple[list[str], list[str]]:
     return list(both(rows, pair)["text"]), list(rows["label"])
 
 
-def _none(recipe: Recipe, rows: int, own: int) -> str:
+def _none(recipe: Recipe, rows: int, new: int, cell: str) -> str:
     """Why a round has no text, and what to do."""
     assert recipe.task.annotate
     of = f"task.annotate: the {rows:,} texts of {recipe.task.annotate.file}"
-    if not own:
-        return f"{of} are too few for {recipe.shards} shards: write fewer, or add texts."
+    if new:
+        return f"{of}: none of part {cell} of {recipe.shards} is new: write fewer shards, or add texts."
     return f"{of} are rows of other rounds: add texts to the file, and the next round asks about those."

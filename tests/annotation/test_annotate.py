@@ -119,8 +119,9 @@ def test_a_text_is_never_a_row_of_two_rounds_and_a_new_one_asks_itself_alone(fol
     assert len(first) == 5
     assert len(second) == 4
     assert sorted([*first["text"], *second["text"]]) == sorted(TEXTS)
-    with pytest.raises(UserError, match="rows of other rounds: add texts"):
+    with pytest.raises(UserError, match="rows of other rounds: add texts") as told:
         answered(of, right, "2026-11-24")
+    assert [mistake.code for mistake in told.value.mistakes] == ["nothing_new"]  # which is no failure
     write(["a new praise", *TEXTS])
     again, _ = answered(of, right, "2026-11-22")
     assert list(again["text"]) == list(first["text"])

@@ -219,6 +219,15 @@ def test_what_another_try_would_not_mend_waits_for_another_day(
     assert next_of(keeper(recipe, instance, now + timedelta(days=1)), tonight=False).round == night
 
 
+def test_a_night_without_a_new_text_is_no_failure(recipe: Recipe, instance: dg.DagsterInstance) -> None:
+    now = datetime.now(UTC)
+    failed(instance, recipe, now.date().isoformat(), "nothing_new", "the 9 texts are rows of other rounds.")
+    (night,) = (found := keeper(recipe, instance, now)).due()
+    assert (night.state, night.next) == ("nothing new", "Nothing is left to do.")
+    assert not night.needs_somebody
+    assert next_of(found) is None
+
+
 def test_a_run_whose_process_is_gone_ends_and_its_night_goes_on(
     recipe: Recipe, instance: dg.DagsterInstance
 ) -> None:
