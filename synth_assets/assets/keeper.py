@@ -87,10 +87,11 @@ class Night:
 class Keeper:
     """What one recipe's rounds are at, at one moment."""
 
-    def __init__(self, known: Known, now: datetime | None = None, run: str = "") -> None:
-        """`run`: who asks, which makes nothing more of its round."""
+    def __init__(self, known: Known, now: datetime | None = None, run: str = "", alone: bool = False) -> None:
+        """`run`: who asks, which makes nothing more of its round. `alone`: what there is, whoever else is at
+        work on it."""
         self._recipe, self._instance, _, self.lake, self._log, _ = known
-        self._run = run
+        self._run, self._alone = run, alone
         self._now = (now or datetime.now(ZoneInfo("UTC"))).astimezone(ZoneInfo(known.recipe.timezone))
         self._today = self._now.date()
         self._midnight = datetime.combine(self._today, time.min, self._now.tzinfo).timestamp()
@@ -250,6 +251,8 @@ class Keeper:
 
     @cached_property
     def _at_work(self) -> Collection[str | None]:
+        if self._alone:
+            return ()
         return rounds_at_work(self._instance, self._run).get(self._recipe.name, set())
 
     @cached_property

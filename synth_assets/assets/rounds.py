@@ -65,7 +65,7 @@ def make(recipe: Recipe, round_: str, world: World, wait: bool = False, again: b
     except Exception:
         made.look()
         raise
-    made.look()
+    made.look(is_made=not pending)
     return [f"{cell}: {why}" for cell, why in pending.items()]
 
 
@@ -104,13 +104,17 @@ class _Round:
             self.hand_over()
         return pending
 
-    def look(self) -> None:
-        """Note how far the round is now. Where that cannot be, because the disk is full, say, the round is
-        none the worse for it."""
+    def look(self, is_made: bool = False) -> None:
+        """Note how far the round is now: one that `is_made` is whole, also while an automation looks at it.
+        Where that cannot be, because the disk is full, say, the round is none the worse for it."""
         world = self._world
         with suppress(OSError, UserError):
             end_dead_runs(world.instance)  # of a container, say, whose silence was too short at the start
-            note_nights(self._recipe, world.lake, Keeper(self._known, run=world.within).nights([self._round]))
+            note_nights(
+                self._recipe,
+                world.lake,
+                Keeper(self._known, run=world.within, alone=is_made).nights([self._round]),
+            )
 
     def make(self, cut: Cut, cells: Sequence[str] = ("",)) -> dict[str, str]:
         """Cell (empty: what no cell owns) -> why it is not made yet, or empty."""

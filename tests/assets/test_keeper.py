@@ -415,3 +415,15 @@ def test_a_clock_that_was_set_back_keeps_no_night_waiting(recipe: Recipe) -> Non
     again = keeper._again([(NOW + timedelta(hours=1)).timestamp()], "unreachable")
     assert again is not None
     assert again <= NOW + timedelta(minutes=2)
+
+
+def test_a_round_that_is_made_is_whole_while_an_automation_looks_at_it(
+    recipe: Recipe, instance: dg.DagsterInstance
+) -> None:
+    made(instance, recipe, NIGHTS[0], *CELLS, *ROUND)
+    job = dg.GraphDefinition("reviews_round").to_job()
+    tags = {"dagster/partition": NIGHTS[0]}
+    instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+    known = keeper(recipe, instance).made._at
+    states = [Keeper(known, alone=alone).nights([NIGHTS[0]])[0].state for alone in (False, True)]
+    assert states == ["making", "whole"]
