@@ -118,7 +118,8 @@ class DataSet:
 
     def check(self) -> Text:
         """Whether the recipe is right, without a model: seeds, the first prompts, models, filters."""
-        from synth_assets.commands.check import check_recipe, line
+        from synth_assets.commands.check import line
+        from synth_assets.planning.checked import check_recipe
         from synth_assets.report.pages import Table
 
         found, right = list(check_recipe(self.recipe, self._path)), f"{self.name} is right."
@@ -155,7 +156,8 @@ class DataSet:
         check stops it. With `mode: batch`, what is with the provider: run it again later, or `wait`."""
         from synth_assets.assets.in_process import dagster_instance, run_round
         from synth_assets.assets.logged_model import watched
-        from synth_assets.commands.options import check_round, missing, named_line, with_rows
+        from synth_assets.commands.options import check_round, named_line, with_rows
+        from synth_assets.planning.missing import missing
         from synth_assets.report.one_round import Round
         from synth_assets.report.round import main_parts, summary
 

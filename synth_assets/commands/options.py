@@ -5,20 +5,16 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.core.days import today
-from synth_assets.core.errors import NotInstalled, UserError
+from synth_assets.core.errors import UserError
 
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
     from synth_assets.resources.storage.warehouse import Warehouse
-
-WITHOUT = "Until then, what rests on it is unknown: students that read its vectors, distances between texts."
-
 
 COMMANDS = (  # as `synth --help` lists them
     *("new", "setup", "check", "try", "run", "plan", "sample", "tune", "show", "sql", "trace", "verify"),
@@ -59,29 +55,6 @@ def recipe_named(name: str) -> Recipe:
 def named_line(name: str, says: str) -> str:
     """A line that says what it is about."""
     return f"{name:13}{says}"
-
-
-def _no_encoder(recipe: Recipe) -> str:
-    """Why there are no vectors; empty where there are."""
-    from synth_assets.resources.own_encoder import chosen
-    from synth_assets.resources.packages import PARTS
-
-    if recipe.encoder is None:
-        return PARTS["encoder"].missing()
-    try:
-        chosen(recipe.encoder, None).folder()
-    except NotInstalled as error:
-        return str(error)
-    return ""
-
-
-def missing(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """What of the installation is not there that a round can do without, and what is then unknown."""
-    if why := _no_encoder(recipe):
-        yield "missing", why
-        yield "", WITHOUT
-        if needed := [name for name, rule in recipe.filters.items() if rule.encodes]:
-            yield "", f"Rows without a score are dropped: by {', '.join(needed)}, all of them."
 
 
 def with_rows(recipe: Recipe, rows: int | None) -> Recipe:

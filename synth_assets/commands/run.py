@@ -11,13 +11,13 @@ from synth_assets.commands.options import (
     add_round,
     add_rows,
     check_rounds,
-    missing,
     named_line,
     recipe_named,
     with_rows,
 )
 from synth_assets.commands.output import add_json
 from synth_assets.core.errors import Mistake, status_of
+from synth_assets.planning.missing import missing
 
 if TYPE_CHECKING:
     from synth_assets.assets.logged_model import Seen

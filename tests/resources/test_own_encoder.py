@@ -13,8 +13,8 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from synth_assets.commands.check import check_recipe
 from synth_assets.core.errors import NotInstalled, UserError
+from synth_assets.planning.checked import check_recipe
 from synth_assets.recipe.load import inline
 from synth_assets.resources import encoder
 from synth_assets.resources.encoder import MiniLM
