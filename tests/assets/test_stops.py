@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from synth_assets.assets.dagster_internals import compute_logs
 from synth_assets.resources.call_log.log import CallLog
 from tests.assets.test_round import ROUND
 from tests.conftest import QUICK
+from tests.containers import container, in_containers
 from tests.endpoint import Endpoint
 from tests.forked import Forked, command
 
@@ -72,20 +72,8 @@ def test_a_killed_run_goes_on_where_python_is_that_of_macos(project: Path, endpo
     goes_on(maclike, maclike, endpoint)
 
 
-def container(host: str) -> list[str]:
-    """What makes a command one of another host, with ids of processes of its own; it needs no Docker."""
-    spaces = ["unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    return [*spaces, "sh", "-ec", f'hostname {host}; exec "$@"', "sh"]
-
-
-def may_unshare() -> bool:
-    """Whether this machine lets us."""
-    tried = [*container("one"), "true"]
-    return bool(shutil.which("unshare")) and not subprocess.run(tried, capture_output=True).returncode
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(not may_unshare(), reason="no namespaces: unshare is not there, or not allowed")
+@in_containers
 def test_a_killed_container_goes_on_in_another_one(project: Path, endpoint: Endpoint, edit) -> None:
     """It has another host name, and ids of processes that mean others: a lease tells that nobody works."""
     edit("rows: 6", QUICK)
