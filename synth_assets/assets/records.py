@@ -24,6 +24,10 @@ FILES = {  # pattern in the home -> what goes with it
     "history/runs/.db": "the log of what no run has said",
     "history/runs/*.db": "the log of one run",
 }
+DRIVER = (
+    "dagster-postgres needs the driver psycopg2, and SQLAlchemy takes postgresql:// for another one: begin "
+    "`postgres_url` with postgresql+psycopg2://, or write `scheme: postgresql+psycopg2` in `postgres_db`"
+)
 # column -> what Dagster reads it with
 READ: Mapping[str, Callable[[str], object]] = {
     "runs.status": dg.DagsterRunStatus,
@@ -42,12 +46,23 @@ def readable(folder: Path) -> Iterator[dg.DagsterInstance]:
     except Exception as error:
         raise _damage(folder, error) or _of_settings(folder, error) or error from error.__cause__
     with instance:
+        check_driver(folder, instance.run_storage)
         try:
             yield instance
         except Exception as error:
             if found := _damage(folder, error):
                 raise found from error
             raise
+
+
+def check_driver(folder: Path, storage: object) -> None:
+    """UserError where Dagster's storage is in Postgres, and SQLAlchemy would reach it by another driver than
+    dagster-postgres is written for: runs fail in the middle."""
+    from sqlalchemy.engine import make_url
+
+    url = getattr(storage, "postgres_url", None)
+    if url and make_url(url).get_dialect().driver != "psycopg2":
+        raise UserError(f"{folder / 'dagster.yaml'}: {DRIVER}.", "wrong_value", DRIVER)
 
 
 def check(folder: Path) -> None:
@@ -85,6 +100,8 @@ def _said(folder: Path, file: Path, lost: str) -> UserError:
 
 def _of_settings(folder: Path, error: BaseException) -> UserError | None:
     """What is wrong with the settings, where neither the system nor a database refused anything."""
+    if any(isinstance(e, ModuleNotFoundError) and e.name == "psycopg" for e in reasons(error)):
+        return UserError(f"{folder / 'dagster.yaml'}: {DRIVER}.", "wrong_value", DRIVER)
     databases = ("sqlite3", "sqlalchemy", "alembic")
     if any(isinstance(e, OSError) or type(e).__module__.startswith(databases) for e in reasons(error)):
         return None

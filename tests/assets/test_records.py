@@ -7,10 +7,12 @@ import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 
+from synth_assets.assets import records
 from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 from synth_assets.core.errors import UserError
@@ -68,6 +70,28 @@ def test_settings_that_are_none_are_named(project: Path, capsys: pytest.CaptureF
     settings.write_text("")
     assert main(["verify", "reviews"]) == 0
     assert "telemetry" in settings.read_text()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg"])
+def test_another_driver_of_postgres_is_refused_before_a_run_fails_in_the_middle(scheme: str) -> None:
+    def storage(scheme: str) -> object:  # as dagster-postgres has it
+        return SimpleNamespace(postgres_url=f"{scheme}://user:hunter2@host/database")
+
+    records.check_driver(Path("home"), storage("postgresql+psycopg2"))
+    with pytest.raises(UserError, match=r"begin `postgres_url` with postgresql\+psycopg2://") as refused:
+        records.check_driver(Path("home"), storage(scheme))
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_driver_of_postgres_that_is_not_there_is_another_one_too(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get() -> None:
+        raise ModuleNotFoundError("No module named 'psycopg'", name="psycopg")
+
+    monkeypatch.setattr(dg.DagsterInstance, "get", get)
+    with pytest.raises(UserError, match=r"dagster.yaml: .* needs the driver psycopg2"), dagster_instance():
+        pass
 
 
 @pytest.mark.usefixtures("project")
