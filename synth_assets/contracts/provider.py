@@ -33,6 +33,8 @@ class Around:
     rows: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # seeds, kept: row_id, text, label, split
     encode: Encode | None = None
     asked: Callable[[str, str], Sequence[str]] = lambda name, given: ()  # values that the model gave
+    # values of the questions of the cell's earlier rounds, in order; None: the recipe does not remember them
+    before: Sequence[Mapping[str, Any]] | None = None
     made: dict[object, Any] = field(default_factory=dict)  # what rows share
 
     def once(self, key: object, make: Callable[[], Any]) -> Any:
@@ -40,6 +42,10 @@ class Around:
         if key not in self.made:
             self.made[key] = make()
         return self.made[key]
+
+    def taken(self, name: str) -> list[Any]:
+        """What the cell's earlier rounds took of a condition, in order; nothing, where none is remembered."""
+        return [row[name] for row in self.before or ()]
 
 
 class Provider(Strict):
@@ -49,6 +55,7 @@ class Provider(Strict):
     name: ClassVar[str] = ""
     knows: ClassVar[tuple[str, ...]] = ()  # what its templates know besides the conditions above
     in_turn: ClassVar[bool] = False  # whether it is drawn once, whatever the constraints refuse
+    remembers: ClassVar[bool] = False  # whether its draws can go by `Around.before`
     beside: ClassVar[Mapping[str, str]] = {}  # columns NAME_part that a value brings along: part -> type
 
     @property

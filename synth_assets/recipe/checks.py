@@ -1,5 +1,4 @@
-"""What the sections of a recipe need of each other. Each check yields what is wrong: ValueError, or
-ValidationError with the place."""
+"""What the sections of a recipe need of each other. Each check yields what is wrong, as a ValueError."""
 
 from __future__ import annotations
 
@@ -14,6 +13,7 @@ from synth_assets.core.registry import made_of
 from synth_assets.recipe import review
 from synth_assets.recipe.annotate import annotated
 from synth_assets.recipe.columns import OF_ROWS, RESERVED
+from synth_assets.recipe.remembering import remembering
 from synth_assets.recipe.sections import GOLD
 from synth_assets.recipe.skipping import skipping
 
@@ -372,6 +372,7 @@ CHECKS = (
         without_labels,
         cells,
         values_above,
+        remembering,
     ),
     *(
         names_of_steps,
@@ -392,8 +393,7 @@ def all_checked(recipe: Recipe) -> list[ValueError]:
     found: list[ValueError] = []
     for check in CHECKS:
         try:
-            for error in tried(check, recipe):
-                found.append(error)
+            found.extend(tried(check, recipe))
         except LookupError:
             if not found:
                 raise

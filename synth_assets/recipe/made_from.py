@@ -53,6 +53,8 @@ def made_from(recipe: Recipe, *sections: str) -> dict[str, Any]:
             found |= dict(_flat(place, _at(said, place)))
         if section == "reviews":
             found["what people decided"] = decisions().fingerprint(recipe.name)
+        if section == "conditions" and recipe.remember:
+            found["remember"] = True
         if section == "conditions" and recipe.task.annotate:
             found |= dict(_flat("task", texts_of(recipe)))
         if section == "annotator" and "max_tokens" in said["annotator"]:

@@ -52,6 +52,9 @@ class Recipe(Strict):
     """Expressions that the values of a row make true."""
     design: Literal["product", "balanced", "coverage", "latin"] = "product"
     """How values are spread over the rows: each by itself, as often, pairs seen least first, or latin."""
+    remember: bool = Field(default=False, exclude=True)
+    """Over all rounds of a cell, each value, line, piece, leaf, row and triple is taken before any is taken
+    twice: under balanced and coverage, and of sources under product."""
     cell: str | None = None
     """Attribute whose values cut a round, where there are no labels."""
     shards: int = Field(default=1, ge=1, le=1000)

@@ -99,7 +99,7 @@ def _conditions(recipe: Recipe, said: Said) -> Any:
         return [texts_of(recipe), recipe.shards, fingerprint(recipe.task.annotate.file)]
     files = [path for v in recipe.attributes.values() if isinstance(v, Provider) for path in v.files()]
     written = recipe.model_fields_set & {"constraints", "design", "cell", "shards"}
-    extra = {name: said[name] for name in written}
+    extra = {name: said[name] for name in written} | ({"remember": "turns/1"} if recipe.remember else {})
     part = said["conditions"]
     if files or extra:
         part = [part, extra, [fingerprint(str(path)) for path in files]]

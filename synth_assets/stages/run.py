@@ -128,10 +128,10 @@ class Run:
         found = self.lake.partitions(self.recipe.name, stage, tables.stages(self.recipe)[stage])
         return sorted({place["round"] for place in found if place["round"] < self.round})
 
-    def before(self, stage: str, columns: Sequence[str] | None = None) -> Table:
-        """The rows of a stage in all rounds before this one, of the cells that the recipe still has; of its
-        columns those that are named, and the cell."""
-        cells = self.recipe.cells
+    def before(self, stage: str, columns: Sequence[str] | None = None, cell: str | None = None) -> Table:
+        """The rows of a stage in all rounds before this one, of one cell or of those that the recipe still
+        has; of its columns those that are named, and the cell."""
+        cells = [cell] if cell else self.recipe.cells
         found = self.lake.partitions(self.recipe.name, stage, tables.stages(self.recipe)[stage])
         places = [p for p in found if p["round"] < self.round and p.get("cell", cells[0]) in cells]
         schema = self._schema(stage, columns and [*columns, "cell"])

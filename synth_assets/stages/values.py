@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from synth_assets.contracts.provider import Around
 from synth_assets.generation.conditions.asking import answers, questions
@@ -72,7 +73,17 @@ def around(run: Run, seeds: Table) -> Around:
 
         rows["shown"] = pd.concat([seeds, decided(run)], ignore_index=True)
     listed = _there(run)
-    return Around(rows, run.encode, lambda name, given: listed.get((name, given), ()), run.shared)
+    before = taken(run) if run.recipe.remember else None
+    return Around(rows, run.encode, lambda name, given: listed.get((name, given), ()), before, run.shared)
+
+
+def taken(run: Run) -> list[dict[str, Any]]:
+    """The values of the questions of this cell's earlier rounds, in order. Read, and not declared: a round
+    that is made again knows those before it alone, and draws the same."""
+    names, samples = list(run.recipe.attributes), run.recipe.samples
+    rows = run.before("conditions", ["round", "replicate", *names], run.cell)
+    rows = rows.sort_values(["round", "replicate"], ignore_index=True)
+    return rows.loc[rows["replicate"] % samples == 0, names].to_dict("records")
 
 
 def decided(run: Run) -> Table:

@@ -235,6 +235,7 @@ LINES = [
         "conditions",
     ),
     Line("the design", "rows: 6", "rows: 6\ndesign: latin", every(CHANGED), "conditions"),
+    Line("that draws remember", "rows: 6", "rows: 6\nremember: true", every(CHANGED), "conditions"),
     Line(
         "a label's name",
         "positive: they liked it}",

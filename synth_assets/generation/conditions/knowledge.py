@@ -6,7 +6,7 @@ import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -20,10 +20,12 @@ from synth_assets.core.errors import UserError
 from synth_assets.core.identity import seed_from
 from synth_assets.core.text import words as core_words
 from synth_assets.generation.conditions.files import lines_of, stamp
+from synth_assets.generation.conditions.turns import Turns
 from synth_assets.selection.select import select_random
 
 K1, B = 1.2, 0.75  # BM25's, as in Lucene
 Triple = tuple[str, str, str]  # head, relation, tail
+BAR = " | "  # between them in a prompt
 
 # a term of N-Triples (W3C 2014): <IRI>, _:node or "literal" with language or type
 TERM = r'(<[^<>"\s]*>|_:[^\s<"]+|"(?:[^"\\]|\\.)*"(?:@[A-Za-z0-9-]+|\^\^<[^>]*>)?)'
@@ -41,6 +43,7 @@ class Triples(Draw):
     Josifoski et al. 2023), `head | relation | tail` a line."""
 
     name = "triples"
+    remembers = True
     triples: str
     """The graph: .csv, .tsv, .parquet or .nt."""
     size: int = Field(default=3, ge=1, le=1_000)
@@ -52,8 +55,18 @@ class Triples(Draw):
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
         *place, number, name = parts
         enough = 1 << int(str(number)).bit_length()  # a longer list of sets begins with the shorter one
-        found = _subgraphs(*stamp(self.triples), self.size, enough, *place, name)
-        return "\n".join(" | ".join(triple) for triple in found[int(str(number))])
+        if around.before is None:
+            found = _subgraphs(*stamp(self.triples), self.size, enough, *place, name)
+        else:
+            make = partial(self._remembered, around, enough, *place, name)
+            found = around.once((*place, name, "sets", enough), make)
+        return "\n".join(map(BAR.join, found[int(str(number))]))
+
+    def _remembered(self, around: Around, n: int, *parts: object) -> list[list[Triple]]:
+        graph = {BAR.join(triple): triple for triple in read_triples(Path(self.triples))}
+        lines = [line for value in around.taken(str(parts[-1])) for line in (value or "").splitlines()]
+        before = [graph[line] for line in lines if line in graph]
+        return subgraphs(graph.values(), n, self.size, *parts, before=before)
 
 
 class Passages(Draw):
@@ -238,40 +251,68 @@ def _rdf(path: Path) -> Iterator[Triple]:
         yield _triple([_local(t) if isinstance(t, rdflib.URIRef) else str(t) for t in triple], str(path))
 
 
-def subgraphs(triples: Iterable[Triple], n: int, size: int, *parts: object) -> list[list[Triple]]:
+def subgraphs(
+    triples: Iterable[Triple], n: int, size: int, *parts: object, before: Sequence[Triple] | None = None
+) -> list[list[Triple]]:
     """`n` connected sets of `size` triples, that cover relations and entities evenly (SynthIE, Josifoski et
     al. 2023); a set is smaller where no more triples hang together.
 
     Each set grows from entities that are in it. A relation is drawn with a weight inverse to how often it was
-    used, then one of its triples by how often its entities were. More sets leave the earlier ones.
+    used, then one of its triples by how often its entities were. More sets leave the earlier ones. Where the
+    triples of sets `before` are given, these were used, and each set begins with one of the triples whose
+    turn it is: all stand in a set before one begins another.
     """
     graph = list(dict.fromkeys(triples))
     touching: dict[str, list[Triple]] = defaultdict(list)
-    of_relation: dict[str, list[Triple]] = defaultdict(list)
     for triple in graph:
-        of_relation[triple[1]].append(triple)
         for entity in (triple[0], triple[2]):
             touching[entity].append(triple)
-    relations: Counter[str] = Counter()
-    entities: Counter[str] = Counter()
-
-    def drawn(near: Mapping[str, list[Triple]], random: Random) -> Triple:
-        relation = random.choices(list(near), [1 / (1 + relations[r]) for r in near])[0]
-        few = random.sample(near[relation], min(FEW, len(near[relation])))
-        weights = [1 / ((1 + entities[h]) * (1 + entities[t])) for h, _, t in few]
-        head, _, tail = triple = random.choices(few, weights)[0]
-        relations[relation] += 1
-        entities.update({head, tail})
-        return triple
-
-    sets = []
+    used, sets = _Used(graph, before), []
     for i in range(n if graph else 0):
         random = Random(seed_from(*parts, i))
-        made = [drawn(of_relation, random)]
+        made = [used.drawn(used.beginnings(), random)]
         while len(made) < size and (near := _near(made, touching)):
-            made.append(drawn(near, random))
+            made.append(used.drawn(near, random))
         sets.append(made)
     return sets
+
+
+class _Used:
+    """How often the parts of a graph were used."""
+
+    def __init__(self, graph: Sequence[Triple], before: Iterable[Triple] | None) -> None:
+        self._graph = graph
+        self._turns = None if before is None else Turns(graph, lambda left, _: left)
+        self._begin: dict[str, list[Triple]] = {}
+        self._relations, self._entities = Counter[str](), Counter[str]()
+        for triple in before or ():
+            self._took(triple)
+
+    def beginnings(self) -> dict[str, list[Triple]]:
+        """Relation -> the triples that a set may begin with."""
+        if not self._begin:
+            for triple in self._graph if self._turns is None else self._turns.least()[0]:
+                self._begin.setdefault(triple[1], []).append(triple)
+        return self._begin
+
+    def drawn(self, near: Mapping[str, list[Triple]], random: Random) -> Triple:
+        """One of some triples, relation by relation."""
+        relation = random.choices(list(near), [1 / (1 + self._relations[r]) for r in near])[0]
+        few = random.sample(near[relation], min(FEW, len(near[relation])))
+        weights = [1 / ((1 + self._entities[h]) * (1 + self._entities[t])) for h, _, t in few]
+        triple = random.choices(few, weights)[0]
+        self._took(triple)
+        return triple
+
+    def _took(self, triple: Triple) -> None:
+        head, relation, tail = triple
+        self._relations[relation] += 1
+        self._entities.update({head, tail})
+        if self._turns is not None:
+            self._turns.took(triple)
+            if triple in (left := self._begin.get(relation, [])):
+                left.remove(triple)
+                self._begin = {r: of for r, of in self._begin.items() if of}
 
 
 def _near(made: list[Triple], touching: Mapping[str, list[Triple]]) -> dict[str, list[Triple]]:

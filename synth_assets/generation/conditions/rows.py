@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
 from synth_assets.contracts.provider import Around, Draw, Pool, Weights
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.values import missing, plain_value
+from synth_assets.generation.conditions.turns import Turns
 from synth_assets.selection.select import ranked
 
 TAKEN = "taken"  # beside a condition's name: id of the row that it took last
@@ -20,6 +21,7 @@ class Rows(Draw):
 
     name = "rows"
     in_turn = True
+    remembers = True
     rows: Literal["seeds", "kept"]
     """Your seeds, or what earlier rounds kept."""
     split: Literal["demonstration", "validation", "unlabeled"] = "demonstration"
@@ -34,10 +36,19 @@ class Rows(Draw):
     def draw(self, row: Mapping[str, Any], around: Around, *parts: object) -> str:
         *place, number, name = parts
         texts = around.once((name, row["label"]), lambda: self._texts(row, around, str(name)))
-        turn, at = divmod(int(str(number)), len(texts))
-        order = around.once((*place, name, turn), lambda: ranked(texts, *place, name, turn))
-        around.made[TAKEN, name] = order[at]
-        return str(texts[order[at]])
+        turns = around.once((*place, name, "turns"), lambda: self._turns(texts, around, place, str(name)))
+        order = around.once((*place, name, "order"), list)
+        while len(order) <= int(str(number)):
+            order.append(turns.take(turns.left[0]))
+        around.made[TAKEN, name] = order[int(str(number))]
+        return str(texts[order[int(str(number))]])
+
+    def _turns(self, texts: Mapping[str, str], around: Around, place: Sequence[object], name: str) -> Turns:
+        of: dict[str, list[str]] = {}
+        for row, text in texts.items():
+            of.setdefault(text, []).append(row)
+        before = [row for text in around.taken(name) for row in of.get(text, ())]
+        return Turns(texts, lambda rows, turn: ranked(rows, *place, name, turn), before)
 
     def _texts(self, row: Mapping[str, Any], around: Around, name: str) -> dict[str, str]:
         """Row id -> text of the rows that may be taken; while no round has kept any, of the seeds."""

@@ -13,7 +13,8 @@ latin     counts are within 1 of rows x share (a Latin hypercube)              r
 ========  ===================================================================  =====================  ========
 
 Under `product` a new value changes only rows that take it, and a removed one only rows that had it. The
-others count what was used before, and draw anew.
+others count what was used before, and draw anew. Where a recipe remembers, balanced and coverage count what
+the cell's earlier rounds used, too, and product takes the values of sources in turn as well.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from synth_assets.core.errors import UserError
 from synth_assets.core.identity import row_id
 from synth_assets.core.values import plain
 from synth_assets.generation.conditions.demonstrations import demonstrations_of
+from synth_assets.generation.conditions.turns import Turns
 from synth_assets.selection.select import pick, ranked
 
 if TYPE_CHECKING:
@@ -162,16 +164,18 @@ def _drawn_again(recipe: Recipe) -> set[str]:
 
 
 def _counted(recipe: Recipe, n: int, around: Around, place: Sequence[object]) -> Iterable[dict[str, str]]:
-    """Rows of a design that counts values; product draws each value by itself, where the row is made."""
-    if recipe.design == "product":
+    """Rows of a design that counts values; product draws each value by itself, where the row is made, but for
+    the values of sources that are taken in turn over the rounds."""
+    in_turn = recipe.design == "product"
+    if in_turn and around.before is None:
         return ()
     pools: dict[str, Mapping[str, float]] = {}  # of the attributes that have the same values in all rows
     for name, values in recipe.attributes.items():
-        if isinstance(values, Mapping) and name != recipe.cell:
+        if isinstance(values, Mapping) and name != recipe.cell and not in_turn:
             pools[name] = values
         elif isinstance(values, Pool) and not values.depends:
             pools[name] = values.pool(name, {}, around)
-    return draw(pools, n, recipe.design, *place)
+    return draw(pools, n, "balanced" if in_turn else recipe.design, *place, before=around.before or ())
 
 
 def _row(
@@ -230,8 +234,11 @@ def allowed(row: Mapping[str, Any], rules: Sequence[str]) -> bool:
     return True
 
 
-def draw(values: Values, n: int, plan: str, *parts: object) -> list[dict[str, str]]:
-    """The first `n` rows of a design that `parts` (seed, round, cell) fix: attribute -> value.
+def draw(
+    values: Values, n: int, plan: str, *parts: object, before: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, str]]:
+    """The first `n` rows of a design that `parts` (seed, round, cell) fix: attribute -> value. `before`: rows
+    that earlier rounds took, which balanced and coverage go on from.
 
     Raises UserError for an attribute without values, and weights in a plan that uses all values alike.
     """
@@ -245,30 +252,33 @@ def draw(values: Values, n: int, plan: str, *parts: object) -> list[dict[str, st
     if plan == "latin":
         columns = {name: _stratified(weights, n, *parts, 0, name) for name, weights in values.items()}
         return [{name: column[i] for name, column in columns.items()} for i in range(n)]
-    return list(islice(_in_blocks(values, plan == "coverage", *parts), n))
+    return list(islice(_in_blocks(values, plan == "coverage", before, *parts), n))
 
 
-def _in_blocks(values: Values, spread: bool, *parts: object) -> Iterator[dict[str, str]]:
+def _in_blocks(
+    values: Values, spread: bool, before: Sequence[Mapping[str, Any]], *parts: object
+) -> Iterator[dict[str, str]]:
     """Rows without end. Each attribute takes all of its values in a random order, then all in another one.
 
     With `spread`, of the values that are left the one comes first whose pairs with the row's other values
     were seen least (a greedy covering array, as in AETG, Cohen et al. 1997).
     """
-    left: dict[str, list[str]] = {name: [] for name in values}
+
+    def turns(name: str) -> Turns:
+        taken = (row[name] for row in before)
+        return Turns(values[name], lambda left, turn: ranked(left, *parts, turn, name), taken)
+
+    of = {name: turns(name) for name in values}
     seen: Counter[tuple[tuple[str, str], tuple[str, str]]] = Counter()
-    block = dict.fromkeys(values, 0)
+    for row in before if spread else ():
+        seen.update(combinations(((name, row[name]) for name in values), 2))
     while True:
-        row: dict[str, str] = {}
-        for name, weights in values.items():
-            if not left[name]:
-                left[name] = ranked(weights, *parts, block[name], name)
-                block[name] += 1
-            # the first of the least: without `spread` the next one
-            taken = min(left[name], key=lambda v: sum(seen[w, (name, v)] for w in row.items() if spread))
-            left[name].remove(taken)
-            row[name] = taken
-        seen.update(combinations(row.items(), 2))
-        yield row
+        made: dict[str, str] = {}
+        for name, its in of.items():
+            pairs = {v: sum(seen[w, (name, v)] for w in made.items()) for v in its.left if spread}
+            made[name] = its.take(min(pairs, key=pairs.__getitem__) if pairs else its.left[0])
+        seen.update(combinations(made.items(), 2) if spread else ())
+        yield made
 
 
 def _stratified(weights: Mapping[str, float], n: int, *parts: object) -> list[str]:

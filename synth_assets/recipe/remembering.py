@@ -1,0 +1,33 @@
+"""What `remember` needs around it in the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from synth_assets.contracts.provider import Pool, Provider
+from synth_assets.contracts.section import wrong
+
+if TYPE_CHECKING:
+    from synth_assets.recipe.recipe import Recipe
+
+
+def remembering(recipe: Recipe) -> Iterator[ValueError]:
+    """Something is taken in turn."""
+    if not recipe.remember:
+        return
+    if recipe.task.annotate:
+        yield wrong("each text that is annotated is one of one round anyway: leave it out", "remember")
+    elif recipe.design == "latin":
+        why = "latin draws the rows of a round by themselves: write `design: balanced`, or coverage"
+        yield wrong(why, "remember")
+    elif not any(_in_turn(recipe, name) for name in recipe.attributes):
+        why = "nothing is taken in turn: write `design: balanced`, or coverage, for listed values"
+        yield wrong(why, "remember")
+
+
+def _in_turn(recipe: Recipe, name: str) -> bool:
+    values = recipe.attributes[name]
+    if isinstance(values, Provider):
+        return values.remembers or (isinstance(values, Pool) and not values.depends)
+    return recipe.design != "product" and name != recipe.cell
