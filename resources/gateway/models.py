@@ -72,6 +72,7 @@ class Model:
 
     name: str
     base_url: str | None = None
+    endpoint_name: str | None = None
     api: Literal["chat", "completions"] = "chat"
     key_env: str = "OPENAI_API_KEY"  # the variable's name; the key itself is read when it is sent
     max_concurrency: int = 16
@@ -99,7 +100,7 @@ class Model:
         missing = sorted({variable for variable in wanted if not held(variable, environ)})
         if missing:
             fix = f"set the variable {', '.join(missing)}"
-            raise UserError(f"model {self.name!r} at {self.endpoint} sends it along: {fix}.", "no_key", fix)
+            raise UserError(f"model {self.name!r} at {self.address} sends it along: {fix}.", "no_key", fix)
         headers, query = (
             {n: held(v, environ) for n, v in given.items()} for given in (self.headers, self.query)
         )
@@ -107,7 +108,14 @@ class Model:
 
     @property
     def endpoint(self) -> str:
-        """Whose weights answer: the file's hash for the embedded server, else the URL without secrets."""
+        """Whose weights answer, as identities have it: the name that is given, else the address."""
+        if self.endpoint_name is None:
+            return self.address
+        return address(self.endpoint_name) if "://" in self.endpoint_name else self.endpoint_name
+
+    @property
+    def address(self) -> str:
+        """Where it is asked: the file's hash for the embedded server, else the URL without secrets."""
         if self.base_url is None:
             return f"embedded:{sha256(self.file())[:16]}"
         return address(self.base_url)
@@ -171,8 +179,10 @@ def what_answers(spec: str | NamedModel, environ: Mapping[str, str] = os.environ
         spec = environ.get("SYNTH_MODEL") or spec
     if isinstance(spec, str):
         spec = named_models(models_file()).get(spec, spec)
-    decide = {"name", "base_url", "api", "parameters", "reasoning"}
-    return spec if isinstance(spec, str) else spec.model_dump(include=decide)
+    if isinstance(spec, str):
+        return spec
+    decide = spec.model_dump(include={"name", "base_url", "api", "parameters", "reasoning"})
+    return decide | ({"base_url": spec.endpoint_name} if spec.endpoint_name else {})
 
 
 def _file(name: str) -> dict[str, Any]:
@@ -209,7 +219,7 @@ def key_of(model: Model, environ: Mapping[str, str]) -> str:
     if model.headers or model.query or _on_this_machine(urlsplit(model.base_url).hostname or ""):
         return "none"
     fix = f"set the variable {model.key_env}"
-    raise UserError(f"model {model.name!r} at {model.endpoint} needs a key: {fix}.", "no_key", fix)
+    raise UserError(f"model {model.name!r} at {model.address} needs a key: {fix}.", "no_key", fix)
 
 
 def _on_this_machine(host: str) -> bool:

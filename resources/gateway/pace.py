@@ -93,7 +93,7 @@ class Rate:
 
     def __init__(self, call_log: CallLog, model: Model) -> None:
         self._call_log = call_log
-        scope = f"{model.endpoint} {model.name}"
+        scope = f"{model.address} {model.name}"
         limits = {"requests": model.requests_per_minute, "tokens": model.tokens_per_minute}
         self._second_of = {f"{scope} {unit}": limit / 60 for unit, limit in limits.items() if limit}
 

@@ -229,7 +229,7 @@ class Connection:
             if about.kind == "proxy":
                 trouble = network.by_proxy(refusal.status, refusal.says, self.url)
             return self.advice(trouble)
-        where, name, key = self.model.endpoint, self.model.name, self.model.key_env
+        where, name, key = self.model.address, self.model.name, self.model.key_env
         status, says = refusal.status or 200, refusal.says
         match about.name if about.kind == "unsure" else about.kind:
             case "key" if status == 401:
@@ -257,12 +257,12 @@ class Connection:
             "set OPENAI_BASE_URL, or base_url under the recipe's model:, to an OpenAI-compatible endpoint, "
             "or use the embedded model with `model: embedded`"
         )
-        return UserError(f"nobody answers at {self.model.endpoint} ({trouble.says}): {fix}.", "unreachable")
+        return UserError(f"nobody answers at {self.model.address} ({trouble.says}): {fix}.", "unreachable")
 
     def in_vain(self, causes: Causes) -> UserError:
         """What a person is told when the first calls all failed."""
         return UserError(
-            f"{self.model.endpoint} has answered nothing: {len(causes)} calls failed ({causes}). What was "
+            f"{self.model.address} has answered nothing: {len(causes)} calls failed ({causes}). What was "
             "answered before is kept: the same command goes on when that is mended.",
             "unreachable",
         )
@@ -274,7 +274,7 @@ class Connection:
 
     def advice(self, trouble: Trouble) -> str:
         """What a person is told of it, if there is anything to do."""
-        return f"{self.model.endpoint}: {trouble.says}: {trouble.fix}." if trouble.fix else ""
+        return f"{self.model.address}: {trouble.says}: {trouble.fix}." if trouble.fix else ""
 
     def scrub(self, text: str) -> str:
         """`text` without secrets, short enough for a log."""
@@ -297,9 +297,9 @@ def told_of(about: Concern, refusal: Refusal, model: Model) -> str:
                 f"{line}, and {about.instead} in its place",
             )
         case _ if about.instead is not None:
-            return f"{model.endpoint} takes {about.name} of {about.instead} at most: so many are asked for"
+            return f"{model.address} takes {about.name} of {about.instead} at most: so many are asked for"
     why = f"{refusal.status or 200}: {refusal.says[:200]}"
-    return f"{model.endpoint} refused it ({why}): {did} from now on; `{line}` in models.yaml spares the try"
+    return f"{model.address} refused it ({why}): {did} from now on; `{line}` in models.yaml spares the try"
 
 
 _connections: dict[tuple[Any, ...], Connection] = {}

@@ -36,7 +36,7 @@ def _asked(spec: str | NamedModel) -> Said:
     model, questions, changes = resolve_model(spec), probe.questions(), dict[str, Any]()
     use = probe.most(questions, model)
     cost = f"${use.nanodollars / 1e9:.4f}" if model.price else "its price is not known"
-    yield "ask", f"{model.name} at {model.endpoint}: 3 questions, at most {use.tokens:,} tokens ({cost})"
+    yield "ask", f"{model.name} at {model.address}: 3 questions, at most {use.tokens:,} tokens ({cost})"
     for words in probe.probe(language_model(), model, questions, changes):
         yield "", words
     if not changes:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from synth_assets.contracts.section import TOKENS, Section, Strict, wrong
-from synth_assets.core.addresses import check_address
+from synth_assets.core.addresses import check_address, has_login
 from synth_assets.core.errors import UserError
 
 # what a request says itself, and is no sampling
@@ -75,12 +75,15 @@ class Reasoning(Strict):
 class NamedModel(Section):
     """One entry of models.yaml."""
 
-    newer: ClassVar[tuple[str, ...]] = ("headers", "query", "system", "reasoning")
+    newer: ClassVar[tuple[str, ...]] = ("headers", "query", "system", "reasoning", "endpoint_name")
 
     name: str = Field(min_length=1)
     """As the endpoint calls it."""
     base_url: str | None = None
     """Default: OPENAI_BASE_URL, else OpenAI."""
+    endpoint_name: str | None = Field(default=None, min_length=1)
+    """Whose weights answer, in the place of the address: what was paid for at one address of this name counts
+    at each."""
     api: Literal["chat", "completions"] = "chat"
     """Chat messages, or a text that goes on."""
     key_env: str = "OPENAI_API_KEY"
@@ -128,6 +131,14 @@ class NamedModel(Section):
                 check_address(value)
         except UserError as error:
             raise wrong(error) from None
+        return value
+
+    @field_validator("endpoint_name")
+    @classmethod
+    def _is_no_login(cls, value: str | None) -> str | None:
+        """It is in every log."""
+        if value and has_login(value):
+            raise ValueError("this has a user or a password in it: leave them out")
         return value
 
     @field_validator("key_env", "headers", "query")

@@ -11,7 +11,8 @@ part                   in    why
 messages               yes   they are the question
 output schema          yes   the same words with another schema ask for another answer
 model name             yes   another model answers otherwise
-endpoint identity      yes   the same model name at two providers need not be the same weights
+endpoint identity      yes   the same model name at two providers need not be the same weights; it is
+                             the address, or the name that the user gives where they are
 api                    yes   a chat template around the same words changes what the model reads
 sampling parameters    yes   temperature, top-p, stop, length, logprobs, penalties
 replicate              yes   asks for another sample of the same question

@@ -78,7 +78,7 @@ MANUAL = {
     "tv.md": "# Dark\n\nOf 2017.",
 }
 MODELS = """
-generator: {{name: strong, base_url: {url}}}
+generator: {{name: strong, base_url: &here {url}}}
 other: {{name: stronger, base_url: {url}}}
 judge: {{name: cheap, base_url: {url}}}
 another_judge: {{name: cheaper, base_url: {url}}}
@@ -321,6 +321,13 @@ LINES = [
         "a price, a limit, a header, how a schema or a system is told, in models.yaml",
         "name: strong,",
         "name: strong, max_concurrency: 2, headers: {X-Path: PATH}, structured: words, system: user,",
+        file="models.yaml",
+        free=True,
+    ),
+    Line(
+        "an `endpoint_name` that is the address so far",
+        "}\nother: {",
+        ", endpoint_name: *here}\nother: {",
         file="models.yaml",
         free=True,
     ),

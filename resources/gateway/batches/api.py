@@ -149,7 +149,7 @@ def _ask(
 ) -> T:
     """The answer to a call. `does`: what it does must not be done twice. `known`: it has an id, so that 404
     says that there is none such. `file`: the provider may need a moment until it knows this one."""
-    where = connection.model.endpoint
+    where = connection.model.address
 
     async def answer() -> T:
         from httpx2 import HTTPError
@@ -178,7 +178,7 @@ def _ask(
 def _refusal(connection: Connection, error: APIStatusError, does: bool, known: bool, file: str) -> Exception:
     """What a status of 4xx or 5xx comes to."""
     refusal = Refusal.of(error, connection.scrub)
-    where, status, says = connection.model.endpoint, refusal.status, refusal.says
+    where, status, says = connection.model.address, refusal.status, refusal.says
     about = concern(refusal, {})
     if "key" in (about.kind, about.name) or about.kind == "account":
         return UserError(connection.fatal(refusal, about))

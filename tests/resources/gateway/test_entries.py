@@ -98,6 +98,26 @@ def test_a_secret_stands_in_a_variable(endpoint: BatchEndpoint, said: Any, says:
     assert "abc" not in str(raised.value)
 
 
+def test_one_model_at_two_addresses_is_paid_once_where_they_have_one_name(lm: LanguageModel) -> None:
+    with BatchEndpoint() as first, BatchEndpoint() as second:
+        at_first = entry(base_url=first.url)
+        lm.complete(at_first, [request()])
+        # it has moved: the address that it had is its name, however that is written
+        moved = entry(base_url=second.url, endpoint_name=f"{first.url}/")
+        (answer,) = lm.complete(moved, [request()])
+        assert answer.from_log
+        named = [entry(base_url=at.url, endpoint_name="ours") for at in (first, second)]
+        assert [lm.complete(model, [request()])[0].from_log for model in named] == [False, True]
+        assert (len(first.requests), len(second.requests)) == (2, 0)
+        assert [each.address for each in named] == [first.url, second.url]
+    assert list(lm.call_log.verify()) == []
+
+
+def test_an_endpoint_name_holds_no_password(endpoint: BatchEndpoint) -> None:
+    with pytest.raises(ValueError, match="leave them out"):
+        NamedModel(name="m", base_url=endpoint.url, endpoint_name="http://me:hunter2@here/v1")
+
+
 def test_null_leaves_a_parameter_out_whatever_a_recipe_says(
     endpoint: BatchEndpoint, lm: LanguageModel
 ) -> None:
