@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synth_assets.core.asking import REUSABLE, Answer
+from synth_assets.core.text.amounts import count, dollars
 from synth_assets.resources.call_log.database import chunks
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.budget import Budget, Cap
@@ -50,9 +51,26 @@ class Calls:
         if answer.outcome not in REUSABLE:
             self.failed += 1
             return
+        self._sum(answer)
+
+    def include(self, other: Calls) -> None:
+        """Add what was done elsewhere."""
+        for name in ("calls", "from_log", "failed", "over_budget", "seconds"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self._sum(other)
+
+    def _sum(self, of: Answer | Calls) -> None:
         for name in ("prompt_tokens", "completion_tokens", "cost"):
-            total, part = getattr(self, name), getattr(answer, name)
+            total, part = getattr(self, name), getattr(of, name)
             setattr(self, name, None if total is None or part is None else total + part)
+
+    def __str__(self) -> str:
+        """For people: how many calls, their tokens and their price."""
+        both = (self.prompt_tokens, self.completion_tokens)
+        tokens = None if None in both else sum(filter(None, both))
+        held = f", {self.from_log:,} from the call log" if self.from_log else ""
+        made = f"{self.calls:,} {'call' if self.calls == 1 else 'calls'}{held}"
+        return f"{made}; tokens: {count(tokens)}; cost: {dollars(self.cost)}"
 
 
 Progress = Callable[[int, int | None, Calls], None]  # requests done, of how many, and what was done so far

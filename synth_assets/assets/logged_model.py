@@ -200,9 +200,14 @@ class BoundModel:
             Verdict(not caps, unsent, numbers={"not_sent": held}) if caps else Verdict(True, ALL_SENT),
         ]
 
+    @property
+    def calls(self) -> Calls:
+        """What the asset's calls came to."""
+        return self._language_model.calls
+
     def metadata(self) -> dict[str, Any]:
-        """What the asset's calls came to; Dagster plots the numbers over partitions."""
-        calls = self._language_model.calls
+        """The same as numbers that Dagster plots over partitions."""
+        calls = self.calls
         return {
             "model": self.name,
             "calls_from_log": calls.from_log,
@@ -287,8 +292,13 @@ class LoggedRun(Run):
         """Whether every request has an answer, and whether the budget allowed it."""
         return self._own.verdicts() if self._own else []
 
-    def numbers(self) -> dict[str, Any]:
+    @property
+    def calls(self) -> Calls:
         """What the calls came to."""
+        return self._own.calls if self._own else Calls()
+
+    def numbers(self) -> dict[str, Any]:
+        """The same, by name."""
         return self._own.metadata() if self._own else {}
 
 

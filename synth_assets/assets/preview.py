@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from synth_assets.contracts.model_spec import NamedModel
     from synth_assets.core.asking import Answer, Completes, Message
     from synth_assets.recipe.recipe import Recipe
+    from synth_assets.resources.gateway.language_model import Calls
     from synth_assets.stages.stage import Stage, Table
 
 AT_ONCE = 8  # questions
@@ -35,9 +36,10 @@ NOT_ALONE = "needs the whole set"
 HIDDEN = ("round", "cell", "replicate", "demonstration_set", "demonstration_ids", "row_id")  # of a condition
 
 
-def preview(recipe: Recipe, round_: str, n: int) -> Iterator[Tried]:
+def preview(recipe: Recipe, round_: str, n: int, spent: Calls | None = None) -> Iterator[Tried]:
     """`n` rows of the round, those of all cells in turn, as they come. Rows that answer the same question
-    are asked for together: there may be some more. UserError as `synth check` has them."""
+    are asked for together: there may be some more. `spent` gets what they took. UserError as `synth check`
+    has them."""
     if n < 1:
         raise UserError(f"{n} rows: ask for at least one.")
     check_steps(recipe)
@@ -49,6 +51,9 @@ def preview(recipe: Recipe, round_: str, n: int) -> Iterator[Tried]:
             yield from done.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+        if spent is not None:
+            for run in first.runs:
+                spent.include(run.calls)
 
 
 class _Preview:
@@ -62,6 +67,7 @@ class _Preview:
         self._lake, self._model, self._encoder = home.lake(), home.language_model(), home.encoder()
         self._stages = {stage.name: stage for stage in graph(recipe)}
         self._seeds = seed_rows(recipe, self._lake)
+        self.runs: list[_Run] = []
         self._made: dict[tuple[str, str], Table] = {("seeds", ""): self._seeds}
         if recipe.listed:
             self._made["values", ""] = values.listed(self._run("values"))
@@ -137,7 +143,9 @@ class _Preview:
     def _run(self, stage: str, cell: str = "") -> _Run:
         place = {"round": self.round, "cell": cell} if cell else {}
         made: Stage = self._stages[stage]
-        return _Run(self, self.recipe, made, place, self._model, self._encoder, self._lake, self._made)
+        run = _Run(self, self.recipe, made, place, self._model, self._encoder, self._lake, self._made)
+        self.runs.append(run)
+        return run
 
 
 class _Run(LoggedRun):

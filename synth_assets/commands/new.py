@@ -1,5 +1,7 @@
 """`synth new`: write a commented recipe to start from, with data, so that it runs as it is."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -7,11 +9,20 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
-from synth_assets.core.errors import UserError, unknown
+from synth_assets.commands.options import check_round, named_line, tried
+from synth_assets.commands.output import add_json
+from synth_assets.core.errors import Mistake, UserError, refused, unknown
+
+if TYPE_CHECKING:
+    from synth_assets.planning.planner import Try
+    from synth_assets.recipe.recipe import Recipe
 
 HERE = Path(__file__).parent
 CHAT = "gpt-4.1-mini"
+ROWS = 5  # of a recipe that a model wrote, which are shown
+TOKENS = 200_000  # that they may take, where it has no budget
 STEPS = {  # a model that follows instructions, and one that is too small for them
     "prompt": """\
   text: |
@@ -43,6 +54,15 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--annotate", metavar="FILE", help="your own texts, which a model is to label")
     parser.add_argument(
+        "--from",
+        dest="wish",
+        metavar="WORDS",
+        help="what the data set is for: a model writes the recipe, and five of its rows are shown",
+    )
+    parser.add_argument(
+        "--data", metavar="FILE", help="with --from: your own rows or documents, which the recipe is to use"
+    )
+    parser.add_argument(
         "--model",
         metavar="MODEL",
         help=f"embedded, a name, or an alias of models.yaml; default: {CHAT} where OPENAI_API_KEY or "
@@ -55,12 +75,13 @@ def options(parser: argparse.ArgumentParser) -> None:
         "anthropic, gemini, mistral, deepseek, groq, openrouter, together, vllm, sglang, ollama, llamacpp, "
         "lmstudio",
     )
+    add_json(parser)
 
 
 def command(options: argparse.Namespace) -> None:
     from synth_assets.contracts.section import NAME
     from synth_assets.recipe.load import TAKEN
-    from synth_assets.recipe.schema import LINE, save
+    from synth_assets.recipe.schema import LINE
     from synth_assets.resources.home import recipes
 
     if not NAME.fullmatch(options.name):
@@ -69,22 +90,112 @@ def command(options: argparse.Namespace) -> None:
         raise UserError(f"in SQL, {options.name} is the name of something else: choose another name.")
     path = recipes() / f"{options.name}.yaml"
     if path.exists():
-        raise UserError(f"{path} exists: choose another name, or edit it.")
+        raise _exists(path)
+    ways = {"--like": options.like, "--annotate": options.annotate, "--from": options.wish}
+    if len(said := [name for name, value in ways.items() if value is not None]) > 1:
+        raise UserError(f"{' and '.join(said)} each say what to write: leave all but one out.", "usage")
     there = any(os.environ.get(name) for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"))
     model = options.model or (CHAT if there else "embedded")
     if options.provider:
         model = _provider(options.provider, options.model)
-    if options.like and options.annotate:
-        raise UserError("--like and --annotate both say what to write: leave one of them out.", "usage")
+    if options.wish is not None:
+        _planned(options, model, path)
+        return
+    if options.data is not None:
+        raise UserError("--data goes with --from, which says what is to be made of it.", "usage")
     if options.annotate:
         text = _texts(options.annotate, model)
     else:
         text = _like(options.like, model) if options.like else _own(options.name, model)
+    _write(options, path, LINE + text, model)
+    options.out.lines([f"Edit it, then: synth check {options.name}, and synth try {options.name}"])
+
+
+def _exists(path: Path) -> UserError:
+    return UserError(f"{path} exists: choose another name, or edit it.")
+
+
+def _write(options: argparse.Namespace, path: Path, text: str, model: str) -> None:
+    from synth_assets.recipe.schema import save
+
     path.parent.mkdir(parents=True, exist_ok=True)
     save(path.parent)
-    path.write_text(LINE + text, encoding="utf-8")
-    then = f"synth check {options.name}, and synth try {options.name}"
-    print(f"wrote {path}\nIts model is {model}. Edit it, then: {then}")
+    try:
+        with path.open("x", encoding="utf-8") as file:  # it may have come while a model was asked
+            file.write(text)
+    except FileExistsError:
+        raise _exists(path) from None
+    options.out.give(recipe=options.name, path=str(path), model=model)
+    options.out.lines([f"wrote {path}", f"Its model is {model}."])
+
+
+def _planned(options: argparse.Namespace, model_named: str, path: Path) -> None:
+    """A model writes it. What does not check is shown, and not written."""
+    from synth_assets.planning import planner
+    from synth_assets.planning.checked import is_small
+    from synth_assets.planning.foreign import programs
+    from synth_assets.resources.gateway.models import resolve_model
+    from synth_assets.resources.home import language_model
+
+    wish = planner.Wish(options.name, options.wish.strip(), options.data, model_named)
+    if not wish.words:
+        raise UserError("--from: say in a few words what the data set is for.", "usage")
+    if is_small(model_named):
+        _like_these(options, planner.nearest(wish.words))
+    out, model = options.out, resolve_model(model_named)
+    messages = planner.question(wish)
+    use = planner.about_at_most(messages, model)
+    cost = f"${use.nanodollars / 1e9:.2f}" if model.price else "its price is not known"
+    asked = f"{planner.TRIES} questions at most, of about {use.tokens:,} tokens in all ({cost})"
+    out.lines([named_line("ask", f"{model.name} at {model.endpoint}: {asked}")])
+    lm, made = language_model(), list[planner.Try]()
+    for one in planner.tries(lm, model, messages, wish, path):
+        made.append(one)
+        wrong = len(one.wrong.mistakes) if one.wrong else 0
+        out.lines([named_line("", f"answer {len(made)}: {f'{wrong} mistakes' if wrong else 'right'}")])
+    out.lines([named_line("", f"They took {lm.calls}.")])
+    out.give(recipe=options.name, tries=[each.data() for each in made], asking=lm.calls)
+    last = made[-1]
+    if last.recipe is None:
+        _refuse(options, last, model.name)
+    _write(options, path, last.text, model_named)
+    out.lines(named_line(name, says) for name, says in last.notes if name in ("warning", "note", "missing"))
+    if unseen := programs(last.recipe):
+        fix = f"look at it before you let it: `synth try {options.name}`"
+        out.lines([named_line("warning", f"{'; '.join(unseen)}: {fix}.")])
+        out.give(runs=unseen)
+        return
+    out.lines([f"{ROWS} of its rows, which are calls, too:", ""])
+    tried(out, _capped(last.recipe), check_round(last.recipe), ROWS)
+
+
+def _like_these(options: argparse.Namespace, near: Mapping[str, str]) -> NoReturn:
+    """UserError: the embedded model cannot; what it can go by."""
+    options.out.give(gallery=dict(near))
+    told = "".join(f"\n- synth new {options.name} --like {name}: {what}" for name, what in near.items())
+    fix = "name another one with --model"
+    why = "the embedded model has 135 million parameters, and writes no recipe"
+    begin = f". Or begin with one of the gallery that is near to it:{told}" if near else ""
+    raise UserError(f"{why}: {fix}{begin}", fix=fix)
+
+
+def _refuse(options: argparse.Namespace, last: Try, model: str) -> NoReturn:
+    """UserError with all that is wrong with the last answer, which is shown."""
+    options.out.lines(["The last answer was", *(f"    | {line}" for line in last.text.splitlines())])
+    assert last.wrong is not None
+    same = "the same words get the same answers, from the call log"
+    fix = "say more in --from, or name another model"
+    why = f"no recipe was written, since no answer of {model} is right; {same}: {fix}. Of the last one:"
+    raise refused([Mistake(why, fix=fix), *last.wrong.mistakes])
+
+
+def _capped(recipe: Recipe) -> Recipe:
+    """With a budget for the rows that are shown, where it has none: nobody has looked at it yet."""
+    budget = recipe.budget
+    if budget.round or budget.tokens.round:
+        return recipe
+    tokens = budget.tokens.model_copy(update={"round": TOKENS})
+    return recipe.model_copy(update={"budget": budget.model_copy(update={"tokens": tokens})})
 
 
 def _provider(provider: str, name: str | None) -> str:

@@ -13,6 +13,7 @@ from synth_assets.core.days import today
 from synth_assets.core.errors import UserError
 
 if TYPE_CHECKING:
+    from synth_assets.commands.output import Output
     from synth_assets.recipe.recipe import Recipe
     from synth_assets.resources.storage.warehouse import Warehouse
 
@@ -55,6 +56,26 @@ def recipe_named(name: str) -> Recipe:
 def named_line(name: str, says: str) -> str:
     """A line that says what it is about."""
     return f"{name:13}{says}"
+
+
+def tried(out: Output, recipe: Recipe, round_: str, n: int) -> None:
+    """Ask for a few rows of the round and show them, and what they took."""
+    from collections import Counter
+
+    from synth_assets.assets.preview import preview
+    from synth_assets.report.tried import lines
+    from synth_assets.resources.gateway.language_model import Calls
+
+    found, spent = list[dict[str, object]](), Calls()
+    out.give(recipe=recipe.name, round=round_, rows=found, calls=spent)
+    for row in preview(recipe, round_, n, spent):
+        found.append(row.data())
+        out.lines([*lines(row), ""])
+    counts = Counter(str(row["verdict"]) for row in found)
+    verdicts = "; ".join(f"{n} {v}" for v, n in counts.items())
+    out.lines([f"{len(found)} {'row' if len(found) == 1 else 'rows'}: {verdicts}.", f"They took {spent}."])
+    kept = f"Nothing was written but the call log: `synth run {recipe.name}` does not pay these again."
+    out.lines([kept])
 
 
 def with_rows(recipe: Recipe, rows: int | None) -> Recipe:

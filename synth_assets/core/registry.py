@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import import_module
@@ -26,6 +28,17 @@ OURS = __name__.partition(".")[0]
 FUNCTION = re.compile(r"^def ([a-z]\w*)", re.MULTILINE)
 CLASS = re.compile(r"^class (\w+)|^    (?:name|words)(?:: [^=\n]+)? = ([\"(].*)", re.MULTILINE)
 WORD = re.compile(r'"(\w+)"')
+_all = ContextVar("all", default=True)  # methods, and not the built-in ones alone
+
+
+@contextmanager
+def built_in_alone() -> Iterator[None]:
+    """In the meantime no other method is found, and no module imported that a recipe names."""
+    token = _all.set(False)
+    try:
+        yield
+    finally:
+        _all.reset(token)
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,9 @@ class Registry:
         """The class or function of this word, imported. UserError if there is none, or none of this base."""
         if word not in self.known and ":" not in word:
             raise self.unknown(word)
+        if not _all.get() and (word not in self.known or self.known[word].package):
+            known = ", ".join(sorted(name for name, entry in self.known.items() if not entry.package))
+            raise UserError(f"{self.what} {word!r} is not built in, and would run code. Built in: {known}.")
         found = imported(self.what, self.known[word].target if word in self.known else word)
         if not callable(found) or (base and not (isinstance(found, type) and issubclass(found, base))):
             wanted = f"class with {base.__name__} as its base" if base else "function"

@@ -144,7 +144,7 @@ def _told(name: str, values: object) -> Said:
         yield "values", f"{name}: {words}"
 
 
-def _is_small(spec: str | NamedModel) -> bool:
+def is_small(spec: str | NamedModel) -> bool:
     """Whether it is the packaged model; where it is not installed, nothing is known of another."""
     try:
         model = resolve_model(spec)
@@ -200,7 +200,7 @@ def _steps(recipe: Recipe) -> Said:
     for name, step in recipe.steps.items():
         for model in recipe.models_of(name):
             yield "model", f"{_model(recipe, model)}" + _of(recipe, name)
-            if step.under_role and _is_small(model):
+            if step.under_role and is_small(model):
                 yield "warning", (SMALL_ANNOTATOR if step.name == "annotate" else SMALL).format(name)
         for tool in step.tools:
             yield "tool", f"{tool}" + _of(recipe, name)

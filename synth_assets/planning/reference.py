@@ -27,6 +27,29 @@ Part = Mapping[str, Any]
 
 def page(commands: Mapping[str, str]) -> Iterator[str]:
     """The lines of the page, in Markdown; `commands`: name -> what it does."""
+    yield from of_recipes()
+    yield from ("", "## Models", "", *_models())
+    yield from (
+        "",
+        "## Recipes here",
+        "",
+        ", ".join(sorted(p.stem for p in recipes().glob("*.yaml"))) or "none",
+    )
+    yield from ("", "## Gallery", "", "Published systems as recipes: `synth new NAME --like SYSTEM`.", "")
+    yield from (f"- `{path.stem}`: {first_words(path)}" for path in sorted(GALLERY.glob("*.yaml")))
+    yield from ("", "## Commands", "", *(f"- `synth {name}`: {does}" for name, does in commands.items()))
+    yield from (
+        "",
+        "## Errors",
+        "",
+        "With --json: `errors`, each with code, message, file, line, field, fix.",
+        "",
+    )
+    yield from (f"- `{code}`: {what}" for code, what in CODES.items())
+
+
+def of_recipes() -> Iterator[str]:
+    """What of it is about recipes, and the same wherever one is written."""
     whole = schema()
     yield from ("# synth-assets: what a recipe may say here", "")
     yield "A recipe is a YAML file, `recipes/NAME.yaml`: `synth new NAME` writes one to start from."
@@ -39,24 +62,6 @@ def page(commands: Mapping[str, str]) -> Iterator[str]:
         common = (f"- `{name}`: {words}" for name, words in described(BASES[registry.kind]).items())
         yield from ("", f"## {title}", "", how, "", *common, *_methods(registry, whole))
     yield from ("", "## Tools", "", 'In a step `{tool: NAME, input: "{{ step }}"}`.', "", *_tools())
-    yield from ("", "## Models", "", *_models())
-    yield from (
-        "",
-        "## Recipes here",
-        "",
-        ", ".join(sorted(p.stem for p in recipes().glob("*.yaml"))) or "none",
-    )
-    yield from ("", "## Gallery", "", "Published systems as recipes: `synth new NAME --like SYSTEM`.", "")
-    yield from (f"- `{path.stem}`: {_first(path)}" for path in sorted(GALLERY.glob("*.yaml")))
-    yield from ("", "## Commands", "", *(f"- `synth {name}`: {does}" for name, does in commands.items()))
-    yield from (
-        "",
-        "## Errors",
-        "",
-        "With --json: `errors`, each with code, message, file, line, field, fix.",
-        "",
-    )
-    yield from (f"- `{code}`: {what}" for code, what in CODES.items())
 
 
 WORDS = (
@@ -200,7 +205,7 @@ def _models() -> Iterator[str]:
         yield f"- `{alias}`: {model.name} at {where}, {model.api}, key in {model.key_env}, which is {key}"
 
 
-def _first(path: Path) -> str:
+def first_words(path: Path) -> str:
     """What the comment at the top of a file begins with."""
     lines = path.read_text(encoding="utf-8").splitlines()
     head = []

@@ -69,7 +69,7 @@ def made_from(recipe: Recipe, *sections: str) -> dict[str, Any]:
         for name, model in _models(recipe, section).items():
             found |= dict(_flat(name, what_answers(model)))
         found |= {"encoder": recipe.encoder} if encoded(recipe, section) else {}
-        found |= {f"what stands in {path}": fingerprint(path) for path in _files(recipe, section)}
+        found |= {f"what stands in {path}": fingerprint(path) for path in files(recipe, section)}
     return {name: address(v) if v and name.endswith(".base_url") else v for name, v in found.items()}
 
 
@@ -119,7 +119,8 @@ def _models(recipe: Recipe, section: str) -> dict[str, str | NamedModel]:
     return {"model": recipe.model} if section in ("model", "values") else {}
 
 
-def _files(recipe: Recipe, section: str) -> list[str]:
+def files(recipe: Recipe, section: str) -> list[str]:
+    """The files that this section reads."""
     if step := _step(recipe, section):
         return [file for file in step.works_with if file]
     match section:
