@@ -56,6 +56,14 @@ class Before(NamedTuple):
     metrics: pd.DataFrame
 
 
+class Share(NamedTuple):
+    """Of what a condition can take: how many items there are, were asked for, and are in kept rows."""
+
+    items: int
+    used: int
+    kept: int
+
+
 @dataclass
 class Look:
     """What a metric may look at. While a round is only planned, tables that are not made yet are None."""
@@ -81,6 +89,7 @@ class Look:
     retrieve: Callable[[str, str, int], Sequence[str]]  # file, query, k -> the passages that fit best
     passes: Passes
     verdicts: Callable[[str], Mapping[tuple[str, str], float]]  # file -> what people say of pairs of ids
+    knowledge: Callable[[], Mapping[str, Share]] = dict  # condition -> what all rounds used of its items
     reviews: pd.DataFrame | None = None  # what people decided, of a recipe that asks them
     shared: dict[str, Any] = field(default_factory=dict)  # what one metric works out and another needs
     told: dict[str, list[Sequence[str]]] = field(default_factory=dict)  # small tables for people

@@ -7,7 +7,7 @@ are resolved by the caller: nothing here opens the network or asks a model. docs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -87,6 +87,14 @@ class Provider(Strict):
         """The condition above, if any, on whose value the values rest."""
         return None
 
+    def items(self, name: str, around: Around) -> Collection[str] | None:
+        """All that there is to take, where one can count it: `metrics.knowledge` says how much was used."""
+        return None
+
+    def items_of(self, value: str) -> Collection[str]:
+        """The items that a value is made of."""
+        return (value,)
+
 
 class Pool(Provider):
     """Values that are known before any row is drawn. An author writes `pool`."""
@@ -99,6 +107,9 @@ class Pool(Provider):
     def depends(self) -> bool:
         """Whether the values differ from row to row."""
         return False
+
+    def items(self, name: str, around: Around) -> Collection[str] | None:
+        return None if self.depends else self.pool(name, {}, around).keys()
 
 
 class Draw(Provider):

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.filter import RULE
-from synth_assets.contracts.provider import Provider
 from synth_assets.recipe.versions import asked_of, encoded, texts_of
 from synth_assets.resources.gateway.models import address, what_answers
 from synth_assets.resources.home import decisions
@@ -129,11 +128,12 @@ def files(recipe: Recipe, section: str) -> list[str]:
         case "labelled":
             found = [recipe.labelled.human]
         case "conditions":
-            found = [str(p) for v in recipe.attributes.values() if isinstance(v, Provider) for p in v.files()]
+            found = [*map(str, recipe.condition_files)]
             found += [recipe.task.annotate.file] if recipe.task.annotate else []
         case "metrics":
             judge, facts = recipe.metrics.judge, recipe.metrics.facts
             found = [judge.people if judge else None, facts.file if facts else None]
+            found += map(str, recipe.condition_files) if recipe.metrics.knowledge else []
         case _:
             found = []
     return [file for file in found if file]

@@ -145,7 +145,7 @@ def _metric(given: Any) -> Any:
 AnyMetric = Annotated[SerializeAsAny[Metric], BeforeValidator(_metric)]
 BUILT_IN = (  # in the order of their rows
     *("word_list", "student", "model_alone", "diversity", "privacy", "evidence", "truth", "faithfulness"),
-    *("in_context", "facts", "judge"),
+    *("in_context", "facts", "judge", "knowledge"),
 )
 
 
@@ -155,7 +155,7 @@ class Metrics(Section):
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, AnyMetric] = Field(init=False)
 
-    newer = ("truth", "in_context", "facts")
+    newer = ("truth", "in_context", "facts", "knowledge")
 
     diversity: bool = True
     """How varied the sets are."""
@@ -183,6 +183,8 @@ class Metrics(Section):
     """A model answers test rows, shown rows of each set."""
     facts: Facts | None = None
     """Facts of rows, listed by a model and looked up in passages."""
+    knowledge: bool = False
+    """How much of what conditions can take (lines, pieces, leaves, triples, rows) all rounds have used."""
 
     @model_validator(mode="before")
     @classmethod

@@ -265,6 +265,11 @@ class Recipe(Strict):
         return {n: v for n, v in self.conditions.items() if v != "labels"}
 
     @property
+    def condition_files(self) -> list[Path]:
+        """The files in which values of conditions stand."""
+        return [path for v in self.attributes.values() if isinstance(v, Provider) for path in v.files()]
+
+    @property
     def listed(self) -> dict[str, Listed]:
         """Attributes whose values a model lists."""
         return {n: v for n, v in self.attributes.items() if isinstance(v, Listed)}

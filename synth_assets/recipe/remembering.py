@@ -1,4 +1,4 @@
-"""What `remember` needs around it in the recipe."""
+"""What `remember` and `metrics.knowledge` need around them in the recipe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def remembering(recipe: Recipe) -> Iterator[ValueError]:
-    """Something is taken in turn."""
+    """Something is taken in turn, or can be counted."""
+    if recipe.metrics.knowledge and not any(map(_counted, recipe.attributes.values())):
+        why = "no condition has a source whose items can be counted, as `{file: PATH}` has: leave it out"
+        yield wrong(why, "metrics", "knowledge")
     if not recipe.remember:
         return
     if recipe.task.annotate:
@@ -24,6 +27,12 @@ def remembering(recipe: Recipe) -> Iterator[ValueError]:
     elif not any(_in_turn(recipe, name) for name in recipe.attributes):
         why = "nothing is taken in turn: write `design: balanced`, or coverage, for listed values"
         yield wrong(why, "remember")
+
+
+def _counted(values: object) -> bool:
+    if not isinstance(values, Provider) or (isinstance(values, Pool) and values.depends):
+        return False
+    return type(values).items is not Provider.items
 
 
 def _in_turn(recipe: Recipe, name: str) -> bool:

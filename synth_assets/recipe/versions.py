@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.filter import RULE
-from synth_assets.contracts.provider import Provider
 from synth_assets.core.identity import tagged_hash
 from synth_assets.core.registry import made_of
 from synth_assets.core.text.words import special
@@ -97,7 +96,7 @@ def _labelled(recipe: Recipe, said: Said) -> Any:
 def _conditions(recipe: Recipe, said: Said) -> Any:
     if recipe.task.annotate:
         return [texts_of(recipe), recipe.shards, fingerprint(recipe.task.annotate.file)]
-    files = [path for v in recipe.attributes.values() if isinstance(v, Provider) for path in v.files()]
+    files = recipe.condition_files
     written = recipe.model_fields_set & {"constraints", "design", "cell", "shards"}
     extra = {name: said[name] for name in written} | ({"remember": "turns/1"} if recipe.remember else {})
     part = said["conditions"]
@@ -182,6 +181,8 @@ def _metrics(recipe: Recipe, said: Said) -> Any:
     if shown := wanted.in_context:
         told = recipe.task.told_by(shown)
         part = [part, [told, what_answers(shown.model or recipe.annotator_model)]]
+    if wanted.knowledge:
+        part = [part, [fingerprint(str(file)) for file in recipe.condition_files]]
     for word, metric in wanted.others.items():
         asked = [what_answers(model or recipe.annotator_model) for model in metric.models()]
         part = [part, word, asked, made_of(type(metric))]

@@ -18,6 +18,7 @@ from synth_assets.generation.steps.prompt import parsed
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.target import Target
 from synth_assets.stages import feedback, front
+from synth_assets.stages.knowledge import shares
 from synth_assets.stages.run import Run, passes
 from synth_assets.stages.stage import ANSWERED, Chart, Check, Made, Markdown, Stage, Table, Verdict, short
 from synth_assets.students import made
@@ -40,7 +41,7 @@ PLOTTED = (  # over the rounds
     ),
     *("contamination", "vendi_score"),
     *("quadratic_kappa", "mae", "rmse", "rmse_gain", "spearman", "micro_f1", "micro_f1_gain"),
-    *("subset_accuracy", "hamming_loss", "span_f1", "span_f1_gain"),
+    *("subset_accuracy", "hamming_loss", "span_f1", "span_f1_gain", "knowledge_used", "knowledge_kept"),
 )
 TABLED = (
     *("vocabulary", "distinct_1", "distinct_2", "self_bleu_4", "average_pairwise_similarity", "vendi_score"),
@@ -184,6 +185,7 @@ def looking(run: Run, **now: Table) -> Look:
         retrieve=retrieve,
         passes=passes,
         verdicts=people.read_verdicts,
+        knowledge=lambda: shares(run, now["generations"], now["filtered"], seeds),
         **now,
     )
 

@@ -73,7 +73,7 @@ def around(run: Run, seeds: Table) -> Around:
 
         rows["shown"] = pd.concat([seeds, decided(run)], ignore_index=True)
     listed = _there(run)
-    before = taken(run) if run.recipe.remember else None
+    before = taken(run) if run.recipe.remember and run.cell else None
     return Around(rows, run.encode, lambda name, given: listed.get((name, given), ()), before, run.shared)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -62,6 +62,12 @@ class Triples(Draw):
             found = around.once((*place, name, "sets", enough), make)
         return "\n".join(map(BAR.join, found[int(str(number))]))
 
+    def items(self, name: str, around: Around) -> Collection[str]:
+        return {BAR.join(triple) for triple in read_triples(Path(self.triples))}
+
+    def items_of(self, value: str) -> Collection[str]:
+        return value.splitlines()
+
     def _remembered(self, around: Around, n: int, *parts: object) -> list[list[Triple]]:
         graph = {BAR.join(triple): triple for triple in read_triples(Path(self.triples))}
         lines = [line for value in around.taken(str(parts[-1])) for line in (value or "").splitlines()]
@@ -90,6 +96,9 @@ class Passages(Draw):
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str | None:
         found = retrieve(self.passages, core_templates.render(self.query, row), self.k)
         return select_random(found, 1, *parts)[0] if found else None
+
+    def items(self, name: str, around: Around) -> Collection[str]:
+        return lines_of(self.passages)
 
     def missing(self, row: Mapping[str, str]) -> str:
         query = core_templates.render(self.query, row)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -43,6 +43,9 @@ class Rows(Draw):
         around.made[TAKEN, name] = order[int(str(number))]
         return str(texts[order[int(str(number))]])
 
+    def items(self, name: str, around: Around) -> Collection[str]:
+        return {*self._table(around)["text"]}
+
     def _turns(self, texts: Mapping[str, str], around: Around, place: Sequence[object], name: str) -> Turns:
         of: dict[str, list[str]] = {}
         for row, text in texts.items():
@@ -52,16 +55,18 @@ class Rows(Draw):
 
     def _texts(self, row: Mapping[str, Any], around: Around, name: str) -> dict[str, str]:
         """Row id -> text of the rows that may be taken; while no round has kept any, of the seeds."""
-        table = around.rows.get(self.rows)
-        table = around.rows["seeds"] if table is None or table.empty else table
-        if "split" in table:
-            table = table[table["split"] == self.split]
+        table = self._table(around)
         if self.label != "any":
             table = table[(table["label"] == row["label"]) == (self.label == "same")]
         if table.empty:
             why = f"there is no row of {self.rows} to take ({self.split}, {self.label})."
             raise UserError(f"conditions.{name}: {why}")
         return dict(zip(table["row_id"], table["text"], strict=True))
+
+    def _table(self, around: Around) -> Any:
+        table = around.rows.get(self.rows)
+        table = around.rows["seeds"] if table is None or table.empty else table
+        return table[table["split"] == self.split] if "split" in table else table
 
 
 class FieldOf(Draw):
