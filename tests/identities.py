@@ -58,7 +58,7 @@ NEW = {  # columns that stages have had since the golden files were made
     "rejected": re.compile("at_least|at_most"),
     "metrics": re.compile("set|set_rows|gold|said|against|attribute|attribute_value"),
     "rounds": re.compile("state"),
-    **dict.fromkeys(("nights", "training_set"), re.compile(".*")),  # views
+    **dict.fromkeys(("nights", "training_set", "signals"), re.compile(".*")),  # views
 }
 NONE = re.compile("(?!)")
 OF_PEOPLE = {
@@ -161,6 +161,7 @@ def sections(path: Path) -> dict[str, str]:
     steps = [f"steps.{name}" for name in recipe.steps]
     said = set(recipe.model_dump(mode="json")) - {"name"}  # `seeds` of both is the part's
     without = OF_PEOPLE if recipe.review is None else set()
+    without |= set() if recipe.signals else {"signals"}
     return {name: recipe.version(name) for name in sorted({*said, *PARTS, *steps} - without)}
 
 

@@ -50,6 +50,8 @@ LATE = {
     "evaluation.privacy",
     "evaluation.resampling",
     "evaluation.round",
+    "evaluation.signal_rows",
+    "evaluation.signals",
     "evaluation.similarity",
     "evaluation.targets",
     "evaluation.task_metrics",

@@ -67,4 +67,9 @@ def through(recipe: Recipe, say: Say, folder: Path, round_: str = ROUND) -> Thro
             made = stage.compute(run, **read)
             found.setdefault(stage.name, []).append(made)
             lake.write(recipe.name, stage.name, place, tables.to_arrow(recipe, stage.name, made.rows))
+            for name, beside in made.beside.items():
+                found.setdefault(name, []).append(beside)
+                for of in places(name):
+                    rows = beside.rows[beside.rows["cell"] == of["cell"]] if "cell" in of else beside.rows
+                    lake.write(recipe.name, name, of, tables.to_arrow(recipe, name, rows))
     return Through(recipe, found, model)

@@ -35,7 +35,7 @@ VIEWS = Path(__file__).parents[2] / "sql" / "views"
 NEVER = {"round": "0001-01-01", "cell": "none", "used_by": "none"}
 ACROSS = {  # what has the same columns in every recipe
     *("seeds", "rejected", "reviews", "labelled", "weighted", "metrics", "feedback", "calls", "nights"),
-    "steps",
+    *("signals", "steps"),
     *(path.stem for path in VIEWS.glob("*.sql")),
 }
 ATTEMPTS = 12  # to read while runs write

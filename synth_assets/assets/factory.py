@@ -104,7 +104,12 @@ def _decorated(
         told = {stage.name: doc, **stage.also}
         outs = {
             name: dg.AssetOut(
-                key=key(recipe, name), description=d, is_required=False, metadata=_page(recipe, name), **each
+                key=key(recipe, name),
+                description=d,
+                is_required=False,
+                freshness_policy=freshness_policy if name == stage.name else None,
+                metadata=_page(recipe, name),
+                **each,
             )
             for name, d in told.items()
         }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from synth_assets.contracts.section import TOKENS, Strict
+from synth_assets.contracts.section import TOKENS, Section
 from synth_assets.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Around:
     # values of the questions of the cell's earlier rounds, in order; None: the recipe does not remember them
     before: Sequence[Mapping[str, Any]] | None = None
     made: dict[object, Any] = field(default_factory=dict)  # what rows share
+    signals: Callable[[str], Mapping[str, float]] = lambda name: {}  # of the last round: row id -> its value
 
     def once(self, key: object, make: Callable[[], Any]) -> Any:
         """What rows share, made for the first that asks."""
@@ -48,7 +49,7 @@ class Around:
         return [row[name] for row in self.before or ()]
 
 
-class Provider(Strict):
+class Provider(Section):
     """Base of all. An author writes the `name`, which is also the field by which a recipe names it, the other
     fields of its section, and what a Pool or a Draw needs."""
 
@@ -62,6 +63,11 @@ class Provider(Strict):
     def takes_kept(self) -> bool:
         """Whether values are rows that earlier rounds kept."""
         return False
+
+    @property
+    def signal(self) -> str | None:
+        """The signal of earlier rounds, if any, that values are chosen by."""
+        return None
 
     def files(self) -> list[Path]:
         """Files whose content decides the values: a change of one makes the conditions stale."""

@@ -176,6 +176,7 @@ VALUES = Registry("source of values", "values", f"{OURS}.generation.conditions")
 LABELS = Registry("way to label", "labels", f"{OURS}.curation.labels")
 WEIGHTS = Registry("way to weigh", "weights", f"{OURS}.curation.weights")
 METRICS = Registry("metric", "metrics", f"{OURS}.evaluation")
+SIGNALS = Registry("signal", "signals", f"{OURS}.evaluation.signals")
 TOOLS = Registry("tool", "tools", f"{OURS}.generation.steps.tools", TOOL_STEPS)
 STEPS = Registry(
     "step", "steps", f"{OURS}.generation.steps", {"annotate": f"{OURS}.annotation.asking:AnnotateStep"}

@@ -16,6 +16,7 @@ from synth_assets.recipe.columns import OF_ROWS, RESERVED
 from synth_assets.recipe.remembering import remembering
 from synth_assets.recipe.sections import GOLD
 from synth_assets.recipe.skipping import skipping
+from synth_assets.recipe.steering import score_columns, steering
 
 if TYPE_CHECKING:
     from synth_assets.contracts.step import StepBase
@@ -168,10 +169,8 @@ def confidences(recipe: Recipe) -> Wrong:
 
 def weighed(recipe: Recipe) -> Wrong:
     """So is the column, and it has numbers."""
-    columns = {c: t for rule in recipe.filters.values() for c, t in rule.columns.items()} | recipe.row_columns
-    numbers = [name for name, kind in columns.items() if kind in ("double", "int64")]
     for name in recipe.weights.columns_needed():
-        yield from tried(one_of, "numeric column", name, numbers, "weights", "of")
+        yield from tried(one_of, "numeric column", name, score_columns(recipe), "weights", "of")
 
 
 def gold(recipe: Recipe) -> Wrong:
@@ -384,6 +383,7 @@ CHECKS = (
         measured_columns,
         in_context,
         review.fits,
+        steering,
     ),
 )
 

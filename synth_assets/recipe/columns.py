@@ -19,5 +19,5 @@ RESERVED = {  # what a condition cannot be called: columns of its table, and wha
     *("definitions", "verbalizers", "demonstrations"),
 }
 OF_ROWS = {  # whatever a recipe says
-    c for stage, of in COLUMNS.items() if "row_id" in of and stage != "reviews" for c in of
+    c for stage, of in COLUMNS.items() if "row_id" in of and stage not in ("reviews", "signals") for c in of
 }

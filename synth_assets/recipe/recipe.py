@@ -26,6 +26,7 @@ from synth_assets.recipe.measuring import Metrics, Student
 from synth_assets.recipe.review import Review
 from synth_assets.recipe.seeds import Seeds
 from synth_assets.recipe.short_forms import AnyFilter, AnyStep, AnyValues
+from synth_assets.recipe.steering import signals_of
 from synth_assets.resources.home import recipes
 
 ROWS = 10_000_000  # of a cell and round, at the most: more are more rounds
@@ -273,6 +274,11 @@ class Recipe(Strict):
     def listed(self) -> dict[str, Listed]:
         """Attributes whose values a model lists."""
         return {n: v for n, v in self.attributes.items() if isinstance(v, Listed)}
+
+    @property
+    def signals(self) -> list[str]:
+        """What a round tells the next one besides its rows: signals that the recipe names."""
+        return signals_of(self)
 
     @property
     def shows_kept(self) -> bool:

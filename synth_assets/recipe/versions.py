@@ -23,6 +23,7 @@ from synth_assets.core.text.words import special
 from synth_assets.recipe.measuring import Student
 from synth_assets.recipe.review_files import was_edited
 from synth_assets.recipe.sections import BY
+from synth_assets.recipe.steering import made_by
 from synth_assets.resources.gateway.models import what_answers
 from synth_assets.resources.home import decisions
 from synth_assets.resources.storage.files import digest
@@ -218,6 +219,7 @@ PARTS: Mapping[str, Callable[[Recipe, Said], Any]] = {
     "shows_decided": lambda recipe, said: recipe.shows_decided,
     "agreement": lambda recipe, said: said["review"]["agreement"],
     "costs": lambda recipe, said: {name: said["review"][name] for name in ("price", "dollars", "minutes")},
+    "signals": lambda recipe, said: made_by(recipe),
     "filters": lambda recipe, said: _plugged(said["filters"], *map(type, recipe.filters.values())),
     "scorers": _scorers,
 }

@@ -17,7 +17,7 @@ from synth_assets.generation.conditions.knowledge import retrieve
 from synth_assets.generation.steps.prompt import parsed
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.target import Target
-from synth_assets.stages import feedback, front
+from synth_assets.stages import feedback, front, signals
 from synth_assets.stages.knowledge import shares
 from synth_assets.stages.run import Run, passes
 from synth_assets.stages.stage import ANSWERED, Chart, Check, Made, Markdown, Stage, Table, Verdict, short
@@ -113,7 +113,10 @@ def compute(run: Run, **now: Table) -> Made:
     verdicts = _verdicts(recipe, rows, look.before())
     if (wanted := recipe.released_at) is not None:
         verdicts["people_agree"] = [Verdict(*released(wanted, rows.to_dict("records"), recipe.name))]
-    return Made(rows, numbers, verdicts, beside={"feedback": Made(next_round)})
+    beside = {"feedback": Made(next_round)}
+    if recipe.signals:
+        beside["signals"] = Made(signals.signalled(run, pairs))
+    return Made(rows, numbers, verdicts, beside=beside)
 
 
 def _measured(metric: Metric, look: Look) -> Table:
@@ -335,12 +338,14 @@ def stage(recipe: Recipe) -> Stage:
     """The stage of a recipe."""
     gate = recipe.released_at is not None
     priced = recipe.review is not None and recipe.review.priced
+    more = {"agreement": gate, "costs": priced, "signals": bool(recipe.signals)}
     return Stage(
         "metrics",
         compute,
         reads=[*READS, *(["reviews"] if recipe.review else [])],
-        sections=[*SECTIONS, *(["agreement"] if gate else []), *(["costs"] if priced else [])],
+        sections=[*SECTIONS, *(name for name, has in more.items() if has)],
         checks={**ANSWERED, **CHECKS, **(RELEASE if gate else {})},
+        also={"signals": signals.TOLD} if recipe.signals else {},
         asks=asks,
         model=recipe.annotator_model,
         pays=any(metric.models() for metric in recipe.metrics.chosen()),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ONLY: dict[str, Callable[[Recipe], object]] = {  # stage -> whether a recipe has it
     "values": lambda recipe: recipe.listed,
     "reviews": lambda recipe: recipe.review,
+    "signals": lambda recipe: recipe.signals,
 }
 DRAWN = {"human_draw": "string", "human_probability": "double"}
 MARK = b"synth"  # in the metadata of a file whose rows are not as they were made: see `marked`

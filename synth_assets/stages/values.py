@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from synth_assets.contracts.provider import Around
 from synth_assets.generation.conditions.asking import answers, questions
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.review_files import read_review, review_file, was_edited, write_review
+from synth_assets.stages import signals
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import ANSWERED, Made, Stage, Table
 
@@ -74,7 +76,10 @@ def around(run: Run, seeds: Table) -> Around:
         rows["shown"] = pd.concat([seeds, decided(run)], ignore_index=True)
     listed = _there(run)
     before = taken(run) if run.recipe.remember and run.cell else None
-    return Around(rows, run.encode, lambda name, given: listed.get((name, given), ()), before, run.shared)
+    told = partial(signals.last, run)
+    return Around(
+        rows, run.encode, lambda name, given: listed.get((name, given), ()), before, run.shared, told
+    )
 
 
 def taken(run: Run) -> list[dict[str, Any]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, WithJsonSchema, model_validator
 
 from synth_assets.contracts.provider import Around, Draw, Pool, Weights
 from synth_assets.core.errors import UserError, unknown
@@ -12,26 +14,84 @@ from synth_assets.core.values import missing, plain_value
 from synth_assets.generation.conditions.turns import Turns
 from synth_assets.selection.select import ranked
 
+Split = Literal["demonstration", "validation", "unlabeled"]
+SHORT = {  # `rows: {from: validation, by: error, top: 50}` says in one place what the other fields say
+    "anyOf": [
+        {"enum": ["seeds", "kept"], "type": "string"},
+        {
+            "type": "object",
+            "required": ["from"],
+            "additionalProperties": False,
+            "properties": {
+                "from": {"enum": ["kept", "demonstration", "validation", "unlabeled"]},
+                "by": {"type": "string"},
+                "top": {"type": "integer", "minimum": 1},
+                "label": {"enum": ["same", "other", "any"]},
+            },
+        },
+    ]
+}
 TAKEN = "taken"  # beside a condition's name: id of the row that it took last
 
 
 class Rows(Draw):
     """The text of a row as a condition: a seed, or a row that an earlier round kept. Each is taken before any
-    is taken twice (annotation, Evol-Instruct, DataTune). `label`: the row's own, another one, or any."""
+    is taken twice (annotation, Evol-Instruct, DataTune). `label`: the row's own, another one, or any.
+
+    By a signal, the rows that it is highest of in the last round that has it are taken: `{rows: {from:
+    validation, by: error, top: 50}}` (S3, Wang et al. 2023). Those that it is 0 of, or less, are left out as
+    long as there are others. The first round knows no signal yet, and takes all rows. The column NAME_signal
+    has the value of the row that was taken, for templates: `{% if misread_signal %}`.
+    """
 
     name = "rows"
+    newer = ("by", "top")
     in_turn = True
     remembers = True
-    rows: Literal["seeds", "kept"]
+    rows: Annotated[Literal["seeds", "kept"], WithJsonSchema(SHORT)]
     """Your seeds, or what earlier rounds kept."""
-    split: Literal["demonstration", "validation", "unlabeled"] = "demonstration"
+    split: Split = "demonstration"
     """Of the seeds."""
     label: Literal["same", "other", "any"] = "any"
     """Of the rows, against the row's own."""
+    by: str | None = None
+    """A signal: only rows that it is highest of."""
+    top: int | None = Field(default=None, ge=1)
+    """So many of them; by default all that it is more than 0 of."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        """`rows: {from: ..., by: ...}` is short for `rows`, `split`, `by` and `top`."""
+        if not isinstance(value, Mapping) or not isinstance(value.get("rows"), Mapping):
+            return value
+        said = dict(value["rows"])
+        rest = {name: of for name, of in value.items() if name != "rows"}
+        if set(said) - {"from", "by", "top", "label"} or "from" not in said:
+            raise ValueError("`rows` is written as `{from: validation, by: error, top: 50}`")
+        if "split" in rest or set(said) & set(rest):
+            raise ValueError("`rows` says it already: write it in one place")
+        origin = said.pop("from")
+        where = {"rows": "kept"} if origin == "kept" else {"rows": "seeds", "split": origin}
+        return {**rest, **where, **said}
+
+    @model_validator(mode="after")
+    def _by(self) -> Rows:
+        if self.top is not None and self.by is None:
+            raise ValueError("`top` goes with `by`: name a signal, as error")
+        return self
 
     @property
     def takes_kept(self) -> bool:
         return self.rows == "kept"
+
+    @property
+    def signal(self) -> str | None:
+        return self.by
+
+    @property
+    def beside(self) -> Mapping[str, str]:  # type: ignore[override]
+        return {} if self.by is None else {"signal": "double"}
 
     def draw(self, row: Mapping[str, Any], around: Around, *parts: object) -> str:
         *place, number, name = parts
@@ -61,7 +121,30 @@ class Rows(Draw):
         if table.empty:
             why = f"there is no row of {self.rows} to take ({self.split}, {self.label})."
             raise UserError(f"conditions.{name}: {why}")
-        return dict(zip(table["row_id"], table["text"], strict=True))
+        texts = dict(zip(table["row_id"], table["text"], strict=True))
+        return texts if self.by is None else self._top(texts, around.signals(self.by))
+
+    def about(self, value: Any, around: Around) -> Mapping[str, Any]:
+        """What the signal is of a row with this text."""
+        return {
+            "signal": around.once(("signal", self.rows, self.by), partial(self._of_texts, around)).get(value)
+        }
+
+    def _of_texts(self, around: Around) -> dict[str, float]:
+        """Text -> the highest value of its rows."""
+        found: dict[str, float] = {}
+        table = around.rows.get(self.rows)
+        values = around.signals(str(self.by)) if table is not None and not table.empty else {}
+        for row, text in zip(table["row_id"], table["text"], strict=True) if values else ():
+            if row in values:
+                found[text] = max(values[row], found.get(text, values[row]))
+        return found
+
+    def _top(self, texts: dict[str, str], values: Mapping[str, float]) -> dict[str, str]:
+        """Those that the signal is highest of; all, where it is known of none."""
+        known = sorted((row for row in texts if row in values), key=lambda row: (-values[row], row))
+        positive = [row for row in known if values[row] > 0]
+        return {row: texts[row] for row in (positive or known)[: self.top]} or texts
 
     def _table(self, around: Around) -> Any:
         table = around.rows.get(self.rows)

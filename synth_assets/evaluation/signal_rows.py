@@ -1,0 +1,66 @@
+"""The table `signals`: what the signals say of rows, and of the cells and condition values of those rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from synth_assets.contracts.measure import Look
+from synth_assets.contracts.signal import Signal
+from synth_assets.core.registry import SIGNALS
+from synth_assets.core.values import missing, plain_value
+from synth_assets.recipe.steering import columns_steered, score_columns
+
+
+def signalled(name: str, look: Look) -> list[Signal]:
+    """What a signal says of a round: a function of this name, or else a column of the kept rows."""
+    if name not in SIGNALS.known and name in score_columns(look.recipe):
+        found = list(of_rows(look, dict(zip(look.filtered["row_id"], look.filtered[name], strict=True))))
+    else:
+        found = [each for each in SIGNALS.find(name)(look) if not missing(each.value)]
+    if all(each.row_id is not None for each in found):
+        found += means(look, {str(each.row_id): each.value for each in found})
+    return found
+
+
+def of_rows(look: Look, values: Mapping[str, Any]) -> Iterator[Signal]:
+    """A line a row with a known value."""
+    cells = places(look)["cell"].to_dict()
+    for row, value in values.items():
+        if not missing(value):
+            yield Signal(float(value), row, cells.get(row))
+
+
+def means(look: Look, values: Mapping[str, float]) -> Iterator[Signal]:
+    """The mean of each cell's rows, and of the rows that have the same value of an attribute."""
+    rows = places(look).assign(signal=pd.Series(values, dtype=float))
+    rows = rows[rows["signal"].notna()]
+    for cell, mean in rows.groupby("cell")["signal"].mean().items():
+        yield Signal(mean, cell=str(cell))
+    for attribute in columns_steered(look.recipe):
+        for value, mean in rows.groupby(attribute)["signal"].mean().items():
+            yield Signal(mean, attribute=attribute, attribute_value=str(value))
+
+
+def places(look: Look) -> pd.DataFrame:
+    """Row id -> cell, and the values of the attributes that are steered: of the kept rows, and of the seeds
+    as far as they have such fields."""
+    if "places" not in look.shared:
+        recipe, seeds = look.recipe, look.seeds
+        cells = "label" if recipe.of_labels else recipe.cell if recipe.cell in seeds else None
+        of = {"cell": cells or "", **columns_steered(recipe)}
+        there = {name: list(seeds[column]) for name, column in of.items() if column in seeds}
+        real = pd.DataFrame(there, index=list(seeds["row_id"]), columns=list(of))
+        rows = pd.concat([look.filtered.set_index("row_id").reindex(columns=list(of)), real])
+        rows = rows.map(lambda value: None if missing(value) else str(plain_value(value)))
+        look.shared["places"] = rows[~rows.index.duplicated()]
+    found: pd.DataFrame = look.shared["places"]
+    return found
+
+
+def table(round_: str, found: Mapping[str, Iterable[Signal]]) -> pd.DataFrame:
+    """Rows of the table `signals`."""
+    rows = [{"round": round_, "name": name, **each._asdict()} for name, of in found.items() for each in of]
+    return pd.DataFrame(rows, columns=["round", "name", *Signal._fields])

@@ -1,0 +1,112 @@
+"""What of a recipe goes by signals of the rounds before, and what that needs of the other sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from synth_assets.contracts.provider import Pool, Provider
+from synth_assets.contracts.section import wrong
+from synth_assets.core.errors import UserError, unknown
+from synth_assets.core.registry import SIGNALS, made_of
+
+if TYPE_CHECKING:
+    from synth_assets.recipe.recipe import Recipe
+
+NUMBERS = ("double", "int64")
+OF_VALIDATION = ("error", "confusion", "coverage")  # signals of the validation rows
+OF_LABELS = ("error", "confusion", "entropy", "disagreement")
+OF_CELLS = ("confusion", "diversity")  # which say nothing of single rows
+UNWEIGHED = ("balanced", "coverage")  # designs that use each value as often
+
+
+def signals_of(recipe: Recipe) -> list[str]:
+    """The signals that a round has to tell."""
+    return sorted({name for name, _ in _named(recipe)})
+
+
+def _named(recipe: Recipe) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Signal, and where it is named."""
+    for name, values in recipe.attributes.items():
+        if isinstance(values, Provider) and values.signal is not None:
+            yield values.signal, ("conditions", name, "by")
+    shown = recipe.demonstrations
+    if shown and shown.score and shown.score not in score_columns(recipe):
+        yield shown.score, ("demonstrations", "score")
+
+
+def score_columns(recipe: Recipe) -> dict[str, str]:
+    """Columns of the kept rows that have numbers, or what may be read as some -> type."""
+    scored = {c: t for rule in recipe.filters.values() for c, t in rule.columns.items()}
+    return {name: kind for name, kind in {**recipe.row_columns, **scored}.items() if kind in NUMBERS}
+
+
+def columns_steered(recipe: Recipe) -> dict[str, str]:
+    """The attributes whose values may be drawn more or less often -> the field of the seeds with the same
+    values: those whose values are known before a row is drawn."""
+    if recipe.design in UNWEIGHED:
+        return {}
+    return {
+        name: getattr(values, "column", name)
+        for name, values in recipe.attributes.items()
+        if name != recipe.cell
+        and (isinstance(values, dict) or (isinstance(values, Pool) and not values.depends))
+    }
+
+
+def made_by(recipe: Recipe) -> list[Any]:
+    """The signals, and what those are made of that are one's own."""
+    found: list[Any] = [*recipe.signals]
+    for name in recipe.signals:
+        if ":" in name or (name in SIGNALS.known and SIGNALS.known[name].package):
+            found.append(made_of(SIGNALS.find(name)))
+    return found
+
+
+def steering(recipe: Recipe) -> Iterator[ValueError]:
+    """Signals that are named are there, and what they look at."""
+    for name, place in _named(recipe):
+        if why := _missing(recipe, name):
+            yield wrong(why, *place)
+        elif place[0] == "demonstrations" and name in (*OF_VALIDATION, *OF_CELLS):
+            why = f"{name} is a number of other rows: write a score of the kept ones, or entropy"
+            yield wrong(why, *place)
+    for name, values in recipe.attributes.items():
+        if isinstance(values, Provider) and (signal := values.signal) is not None:
+            origin = "kept" if values.takes_kept else getattr(values, "split", None)
+            if signal in OF_CELLS:
+                yield wrong(
+                    f"{signal} is a number of cells, not of rows: write another one", "conditions", name
+                )
+            elif origin is not None and (wanted := _rows_of(recipe, signal)) not in (None, origin):
+                why = f"{signal} is a number of {wanted} rows: write `from: {wanted}`"
+                yield wrong(why, "conditions", name)
+
+
+def _rows_of(recipe: Recipe, signal: str) -> str | None:
+    """Of which rows it is; None where only its function knows."""
+    if signal in OF_VALIDATION:
+        return "validation"
+    own = signal in ("entropy", "disagreement") or signal not in SIGNALS.known
+    return "kept" if own and ":" not in signal else None
+
+
+def _missing(recipe: Recipe, name: str) -> str | UserError | None:
+    """What a signal lacks."""
+    columns = score_columns(recipe)
+    if name not in SIGNALS.known and name in columns:
+        return None
+    if name not in SIGNALS.known and ":" not in name:
+        return unknown("signal", name, [*SIGNALS.known, *columns])
+    if ":" in name:
+        try:
+            SIGNALS.find(name)
+        except UserError as error:
+            return error
+    if name in OF_VALIDATION and not recipe.seeds.has("validation"):
+        return (
+            f"{name} looks at the validation rows, and there are none: add `validation: 50` to seeds.splits"
+        )
+    if name in OF_LABELS and not recipe.labels:
+        return f"{name} rests on labels: write them as `task.classify`, or name another signal"
+    return None

@@ -1,0 +1,114 @@
+"""What each signal says of rows whose right answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synth_assets.contracts.signal import Signal
+from synth_assets.evaluation.signal_rows import signalled, table
+from synth_assets.recipe.load import inline
+from synth_assets.students.classifier import Student
+from synth_assets.students.made import Made
+
+PLACES = {"north": (1, 0, 0), "east": (0, 1, 0), "south": (-1, 0, 0), "up": (0, 0, 1)}
+
+
+def encode(texts: Sequence[str]) -> np.ndarray:
+    """The words of a text are directions."""
+    found = np.array([np.sum([PLACES[word] for word in text.split()], axis=0) for text in texts], float)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+def look(kept: Any, seeds: Any, earlier: Any = None, **told: Any) -> Any:
+    """Rows (text, label, and what is said of them) of two labels, a and b, with the condition `size`."""
+    recipe = inline(
+        {
+            "task": {"classify": {"a": "the first", "b": "the second"}},
+            "conditions": {"size": ["big", "small"]},
+            "steps": {"text": {"prompt": "{{ size }}", "output": {"text": "text", "stars": "number"}}},
+            "rows": 4,
+        },
+        "places",
+    )
+    rows = pd.DataFrame(kept, columns=["text", "label"])
+    rows = rows.assign(row_id=[f"k{i}" for i in range(len(rows))], cell=rows["label"], size="big", round="2")
+    real = pd.DataFrame(seeds, columns=["text", "label", "split"])
+    return SimpleNamespace(
+        recipe=recipe,
+        round="2",
+        filtered=rows,
+        labelled=rows.assign(former_label=rows["label"], **told),
+        weighted=rows.assign(weight=1.0),
+        seeds=real.assign(
+            row_id=[f"s{i}" for i in range(len(real))], size=["big", "small"] * (len(real) // 2)
+        ),
+        so_far=lambda _: pd.concat([earlier, rows]),
+        student=Made(encode, Student),
+        encode=encode,
+        shared={},
+    )
+
+
+KEPT = [("north", "a"), ("north up", "a"), ("south", "b"), ("south up", "b")]
+SEEDS = [
+    *(("north", "a", "validation"), ("south", "a", "validation"), ("south", "b", "validation")),
+    *(("south east", "b", "validation"), ("north", "a", "demonstration"), ("south up", "b", "demonstration")),
+]
+
+
+def of(found: Sequence[Signal]) -> dict[Any, float]:
+    """By row, or by cell and value."""
+    return {s.row_id or (s.cell, s.attribute_value): s.value for s in found}
+
+
+def test_an_error_is_a_row_that_the_student_takes_for_another_label() -> None:
+    found = of(signalled("error", look(KEPT, SEEDS)))
+    assert found["s0"] == found["s2"] == 0.0
+    assert found["s1"] > 0.5  # how sure it was of the wrong label
+    assert found["a", None] == 0.5  # the share of its rows
+    assert found[None, "small"] == pytest.approx(0.5)
+    assert of(signalled("confusion", look(KEPT, SEEDS)))["a", "b"] == 0.5
+
+
+def test_all_rows_of_a_label_that_the_set_lacks_are_wrong() -> None:
+    assert of(signalled("error", look(KEPT[:2], SEEDS)))["b", None] == 1.0
+    assert of(signalled("error", look([], SEEDS)))["a", None] == 1.0
+
+
+def test_a_gap_is_a_real_row_that_no_synthetic_row_of_its_label_is_near() -> None:
+    found = of(signalled("coverage", look(KEPT, SEEDS)))
+    assert found["s0"] == 0.0  # a synthetic row says the same
+    assert found["s1"] == pytest.approx(2 / 3)  # as far away as it is from real rows, others are not
+    assert "s4" not in found  # which is no validation row
+    assert of(signalled("coverage", look(KEPT[:2], SEEDS)))["b", None] == 1.0
+
+
+def test_diversity_is_what_a_cell_has_lost() -> None:
+    before = [("north", "a"), ("east", "a"), ("south", "b"), ("south", "b")]
+    earlier = look(before, SEEDS).filtered.assign(round="1")
+    found = of(signalled("diversity", look(KEPT, SEEDS, earlier=earlier)))
+    assert found == {("a", None): pytest.approx(0.5**0.5), ("b", None): 0.0}
+
+
+def test_what_is_said_of_kept_rows_is_a_signal() -> None:
+    half, sure = {"a": 0.5, "b": 0.5}, {"a": 1.0, "b": 0.0}
+    told = look(KEPT, SEEDS, label_probabilities=[half, sure, half, None])
+    assert of(signalled("entropy", told)) == {
+        **{"k0": 1.0, "k1": 0.0, "k2": 1.0},
+        **{("a", None): 0.5, ("b", None): 1.0, (None, "big"): pytest.approx(2 / 3)},
+    }
+    assert of(signalled("disagreement", told))["b", None] == 0.5
+
+
+def test_a_column_of_the_kept_rows_is_a_signal() -> None:
+    told = look(KEPT, SEEDS)
+    told.filtered["stars"] = [3, 5, 1, None]
+    found = signalled("stars", told)
+    assert of(found) == {"k0": 3, "k1": 5, "k2": 1, ("a", None): 4, ("b", None): 1, (None, "big"): 3}
+    assert list(table("2", {"stars": found})["name"].unique()) == ["stars"]

@@ -1,0 +1,150 @@
+"""Rounds that go by what the rounds before lack: signals, and who reads them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from synth_assets.core.errors import UserError
+from synth_assets.recipe.load import inline
+from synth_assets.recipe.measuring import Metrics
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.stages import conditions
+from tests.gallery import Asks
+from tests.through import Through, encode, through
+
+DAYS = ("2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23")
+OFF = dict.fromkeys(("diversity", "privacy", "faithfulness", "student"), False)
+STEERED: dict[str, Any] = {"rows": {"from": "validation", "by": "error", "top": 20}, "label": "same"}
+PLAIN = {  # of each label, what is usual, and what operas have: the other label's word, and one of theirs
+    "negative": ("dull", "bright chorus"),
+    "positive": ("bright", "dull aria"),
+}
+THINGS = "plot cast score scene joke end voice light".split()  # noqa: SIM905
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Films, and a few operas, of which the model writes only where it is shown one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SYNTH_HOME", str(tmp_path / ".synth"))
+    with (tmp_path / "seeds.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label", "part", "kind"])
+        for part, n in (("validation", 20), ("test", 20), ("train", 4)):
+            for label, (usual, other) in PLAIN.items():
+                for i in range(n):
+                    opera = i < 3 and part != "train"
+                    text = f"{part} {i}: {other if opera else usual} {THINGS[i % 8]} {i}"
+                    rows.writerow([text, label, part, "opera" if opera else "film"])
+    return tmp_path
+
+
+def recipe(**conditions: Any) -> Recipe:
+    said = {
+        "task": {"classify": {"negative": "not liked", "positive": "liked"}},
+        "seeds": {
+            "file": "seeds.csv",
+            "fields": ["kind"],
+            "splits": {"column": "part", "values": {"train": "demonstration"}},
+        },
+        "conditions": {"label": "labels", "kind": ["film", "opera"], "last": STEERED, **conditions},
+        "steps": {"text": "{{ label }} {% if last_signal is not none %}{{ like }}{% endif %}"},
+        "rows": 24,
+        "metrics": OFF,
+    }
+    return inline(said, "films")
+
+
+def grammar() -> Any:
+    """A row of the label; an opera only where the prompt has one."""
+    numbers = count()
+
+    def say(prompt: str, *_: Any) -> str:
+        usual, other = PLAIN[prompt.split()[0]]
+        words = other if re.search("aria|chorus", prompt) else usual
+        return f"{words} {THINGS[next(numbers) % 8]} no {next(numbers)}"
+
+    return say
+
+
+def rounds(recipe: Recipe, folder: Path, days: int) -> list[Through]:
+    say = grammar()
+    return [through(recipe, say, folder, day) for day in DAYS[:days]]
+
+
+def operas_misread(made: Through) -> float:
+    """Share of the validation rows about operas that the student of the round gets wrong."""
+    rows = made.rows("signals")
+    (found,) = rows.loc[rows["attribute_value"] == "opera", "value"]
+    return found
+
+
+def test_rows_that_a_student_misreads_mend_it_and_rows_at_random_do_not(project: Path) -> None:
+    first, second, third = rounds(recipe(like=STEERED), project / "steered", 3)
+    assert first.rows("conditions")["last_signal"].isna().all()  # no signal yet: rows of the whole split
+    assert operas_misread(first) == 1.0
+    wrong = first.rows("signals").query("row_id.notna() and value > 0")
+    assert set(second.rows("conditions")["like"]) == set(texts_of(first, wrong["row_id"]))
+    assert (second.rows("conditions")["like_signal"] > 0.5).all()  # as sure as it was of the wrong label
+    assert operas_misread(third) <= 0.5
+    for other in ({"rows": "seeds", "split": "validation", "label": "same"}, ["nothing"]):
+        *_, last = rounds(recipe(like=other), project / str(len(other)), 3)
+        assert operas_misread(last) > 0.5
+
+
+def texts_of(made: Through, ids: Any) -> list[str]:
+    return list(made.rows("seeds").set_index("row_id").loc[list(ids), "text"])
+
+
+def test_no_signal_sees_a_test_row(project: Path) -> None:
+    """A poisoned test split changes what is measured, and nothing of what the next round goes by."""
+    of = recipe(like=STEERED).model_copy(update={"metrics": Metrics.model_validate({**OFF, "student": True})})
+    made = []
+    for name in ("right", "poisoned"):
+        first = through(of, grammar(), project / name, DAYS[0])
+        run = Asks(of, Lake(project / name / "lake"), SimpleNamespace(encode=encode), DAYS[1], "positive")
+        made.append([first, conditions.compute(run, first.rows("seeds")).rows])
+        seeds = (project / "seeds.csv").read_text()
+        (project / "seeds.csv").write_text(
+            re.sub("(test .*),(negative|positive),", r"poison \1,negative,", seeds)
+        )
+    (one, next_of_one), (two, next_of_two) = made
+    assert one.metric("accuracy", "weighted") != two.metric("accuracy", "weighted")
+    pd.testing.assert_frame_equal(next_of_one, next_of_two)
+    for stage in ("signals", "feedback"):
+        pd.testing.assert_frame_equal(one.rows(stage), two.rows(stage))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"by": "eror"}, "unknown signal 'eror'. Did you mean 'error'"),
+        ({"by": "confusion"}, "confusion is a number of cells, not of rows"),
+        ({"by": "error", "from": "kept"}, "error is a number of validation rows: write `from: validation`"),
+        ({"by": "entropy"}, "entropy is a number of kept rows: write `from: kept`"),
+        ({"by": "no_module:of"}, "no_module cannot be imported"),
+        ({"top": 3}, "`top` goes with `by`"),
+        ({"of": 3}, "`rows` is written as `{from: validation, by: error, top: 50}`"),
+    ],
+)
+def test_what_a_signal_needs_is_said_when_the_recipe_is_read(
+    project: Path, said: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UserError, match=re.escape(told)):
+        recipe(like={"rows": {"from": "validation", **said}})
+
+
+def test_signals_of_validation_rows_need_some(project: Path) -> None:
+    said = recipe(like=STEERED).model_dump(mode="json", exclude_unset=True)
+    said["seeds"] = {"file": "seeds.csv", "fields": ["kind"], "splits": {"demonstration": 4}}
+    with pytest.raises(UserError, match="the validation rows, and there are none"):
+        inline({k: v for k, v in said.items() if k != "name"}, "films")
