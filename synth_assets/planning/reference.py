@@ -12,7 +12,17 @@ from typing import Any
 from synth_assets.contracts.filter import Filter
 from synth_assets.core.described import described, summary
 from synth_assets.core.errors import CODES, UserError
-from synth_assets.core.registry import FILTERS, LABELS, METRICS, STEPS, TOOLS, VALUES, WEIGHTS, Registry
+from synth_assets.core.registry import (
+    FILTERS,
+    LABELS,
+    METRICS,
+    SIGNALS,
+    STEPS,
+    TOOLS,
+    VALUES,
+    WEIGHTS,
+    Registry,
+)
 from synth_assets.generation.steps.tool import SETTINGS
 from synth_assets.recipe.schema import KINDS, OWN_WORDS, schema
 from synth_assets.recipe.sections import Task
@@ -61,7 +71,9 @@ def of_recipes() -> Iterator[str]:
     for registry, title, how in WORDS:
         common = (f"- `{name}`: {words}" for name, words in described(BASES[registry.kind]).items())
         yield from ("", f"## {title}", "", how, "", *common, *_methods(registry, whole))
-    yield from ("", "## Tools", "", 'In a step `{tool: NAME, input: "{{ step }}"}`.', "", *_tools())
+    yield from ("", "## Tools", "", 'In a step `{tool: NAME, input: "{{ step }}"}`.', "", *_functions(TOOLS))
+    told = "For the next rounds: `{rows: {from: validation, by: NAME}}`. A score of kept rows is one."
+    yield from ("", "## Signals", "", told, "", *_functions(SIGNALS))
 
 
 WORDS = (
@@ -180,14 +192,14 @@ def _limits(kind: type[Filter]) -> str:
     return f"{score} Default: {', '.join(known)}." if known else score
 
 
-def _tools() -> Iterator[str]:
-    for word, entry in sorted(TOOLS.known.items()):
+def _functions(registry: Registry) -> Iterator[str]:
+    for word, entry in sorted(registry.known.items()):
         origin = f" ({entry.package})" if entry.package else ""
-        if word in SETTINGS:
+        if registry is TOOLS and word in SETTINGS:
             yield f"- `{word}`: {MORE_THAN_FUNCTIONS[word]} With {', '.join(SETTINGS[word])}: see `tool`."
         else:
             try:
-                yield f"- `{word}`{origin}: {summary(TOOLS.find(word))}"
+                yield f"- `{word}`{origin}: {summary(registry.find(word))}"
             except UserError as error:
                 yield f"- `{word}`{origin}: cannot be loaded: {error}"
 

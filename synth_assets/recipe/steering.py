@@ -31,8 +31,9 @@ def _named(recipe: Recipe) -> Iterator[tuple[str, tuple[str, ...]]]:
         if isinstance(values, Provider) and values.signal is not None:
             yield values.signal, ("conditions", name, "by")
     shown = recipe.demonstrations
-    if shown and shown.score and shown.score not in score_columns(recipe):
-        yield shown.score, ("demonstrations", "score")
+    score = shown.score if shown else None
+    if score and score not in score_columns(recipe) and (":" in score or score in SIGNALS.known):
+        yield score, ("demonstrations", "score")
 
 
 def score_columns(recipe: Recipe) -> dict[str, str]:

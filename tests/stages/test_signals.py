@@ -12,10 +12,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from synth_assets.contracts.provider import Around
 from synth_assets.core.errors import UserError
+from synth_assets.generation.conditions.demonstrations import demonstrations_of
 from synth_assets.recipe.load import inline
 from synth_assets.recipe.measuring import Metrics
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.recipe.sections import Demonstrations
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import conditions
 from tests.gallery import Asks
@@ -148,3 +151,19 @@ def test_signals_of_validation_rows_need_some(project: Path) -> None:
     said["seeds"] = {"file": "seeds.csv", "fields": ["kind"], "splits": {"demonstration": 4}}
     with pytest.raises(UserError, match="the validation rows, and there are none"):
         inline({k: v for k, v in said.items() if k != "name"}, "films")
+
+
+def test_demonstrations_are_the_kept_rows_that_a_signal_is_highest_of(project: Path) -> None:
+    labels = {"by": "top", "pool": "kept", "k": 2, "score": "disagreement"}
+    said = recipe(like=["nothing"]).model_copy(
+        update={"demonstrations": Demonstrations.model_validate(labels)}
+    )
+    assert said.signals == ["disagreement", "error"]
+    kept = pd.DataFrame({"row_id": list("abcd"), "text": list("ABCD"), "label": "positive"})
+    seeds = kept.assign(row_id=list("stuv"), split="demonstration")
+    told = {"disagreement": {"a": 0.1, "b": 0.9, "c": 0.8}}
+    around = Around({"seeds": seeds, "kept": kept}, signals=lambda name: told.get(name, {}))
+    row = {"label": "positive"}
+    assert set(demonstrations_of(said, around, 0, row, ("place",))[1]) == {"b", "c"}
+    unknown = Around({"seeds": seeds, "kept": kept})  # of the first round: drawn at random
+    assert len(demonstrations_of(said, unknown, 0, row, ("place",))[1]) == 2

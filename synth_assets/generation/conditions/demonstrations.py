@@ -40,8 +40,8 @@ def _chosen(
         return select_mixed(pools, sizes, *parts)
     pool = _pool(recipe, around, shown.pool, row, shown.k)
     ids = list(pool["row_id"])
-    if shown.score and shown.score in pool:
-        return select(ids, shown.k, shown.by, parts=parts, scores=list(pool[shown.score]))
+    if shown.score and (scores := _scores(around, shown.score, pool)):
+        return select(ids, shown.k, shown.by, parts=parts, scores=scores)
     if shown.by == "random" or shown.score:
         return select_random(ids, shown.k, *parts)
     if around.encode is None:
@@ -51,6 +51,15 @@ def _chosen(
     query = encode([templates.render(shown.query, row)])[0] if shown.query is not None else None
     how: dict[str, Any] = {"neighbours": shown.neighbours, "nearest_first": shown.order == "nearest_first"}
     return select(ids, shown.k, shown.by, parts=parts, vectors=vectors, query=query, **how)
+
+
+def _scores(around: Around, score: str, pool: pd.DataFrame) -> list[float | None]:
+    """A column of the rows, or else a signal of the last round; nothing where it is known of none."""
+    if score in pool:
+        return list(pool[score])
+    values = around.signals(score)
+    found = [values.get(row) for row in pool["row_id"]]
+    return [] if all(value is None for value in found) else found
 
 
 def _pool(recipe: Recipe, around: Around, name: str, row: Mapping[str, Any], k: int) -> pd.DataFrame:

@@ -133,9 +133,10 @@ class Rows(Draw):
     def _of_texts(self, around: Around) -> dict[str, float]:
         """Text -> the highest value of its rows."""
         found: dict[str, float] = {}
-        table = around.rows.get(self.rows)
-        values = around.signals(str(self.by)) if table is not None and not table.empty else {}
-        for row, text in zip(table["row_id"], table["text"], strict=True) if values else ():
+        table, values = around.rows.get(self.rows), around.signals(str(self.by))
+        if table is None:
+            return found
+        for row, text in zip(table["row_id"], table["text"], strict=True):
             if row in values:
                 found[text] = max(values[row], found.get(text, values[row]))
         return found
