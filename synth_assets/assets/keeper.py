@@ -20,6 +20,8 @@ from synth_assets.assets.dagster_internals import last_tick, rounds_at_work, sch
 from synth_assets.assets.failures import Failed, failed
 from synth_assets.assets.made_rounds import MadeRounds
 from synth_assets.assets.unchanged import Known
+from synth_assets.report.so_far import rounds_of, why_ended
+from synth_assets.resources import home
 from synth_assets.resources.gateway.batches.records import unfinished
 from synth_assets.stages.stage import asset_name
 
@@ -99,8 +101,15 @@ class Keeper:
 
     def due(self, tonight: bool = False) -> list[Night]:
         """The nights to be looked after, the earliest first: those that were begun, as far back as the recipe
-        says, those that no daemon was there for, if it wants them, and (`tonight`) today's."""
-        return self.nights(self.looked_after | ({self._today.isoformat()} if tonight else set()))
+        says, those that no daemon was there for, if it wants them, and (`tonight`) today's. Where the rounds
+        have ended, none that was not begun."""
+        wanted = self.looked_after | ({self._today.isoformat()} if tonight else set())
+        return self.nights(wanted & self._there if self.ended else wanted)
+
+    @cached_property
+    def ended(self) -> str | None:
+        """That the rounds have ended, and why; None where the next one may begin."""
+        return why_ended(self._recipe, self.lake, home.warehouse())
 
     @cached_property
     def looked_after(self) -> set[str]:
@@ -113,6 +122,8 @@ class Keeper:
         begun = [round_ for round_ in asked if round_ in self._begun]
         back = (self._today - timedelta(days=plan.catch_up)).isoformat()
         found = {round_ for round_ in begun if round_ >= back} | self._stopped_since(back)
+        if self._recipe.rounds:  # each rests on those before it, however old they are
+            found |= self._there
         if self._recipe.missed_nights == "catch_up" and begun:
             yesterday = (self._today - timedelta(days=1)).isoformat()
             earlier = [round_ for round_ in begun if round_ <= yesterday] or begun
@@ -131,7 +142,7 @@ class Keeper:
         """Since when no night is whole, where that is two nights or more: from the recipe's `start`, or from
         when it was switched on, where none ever was. Empty where all is well."""
         plan = self._recipe.nightly
-        if plan is None or self.on_since is None:
+        if plan is None or self.on_since is None or self.ended:
             return ""
         first = max(self._recipe.start.isoformat(), self._day(self.on_since))
         since, yesterday = self._today - timedelta(days=NIGHTS), self._today - timedelta(days=1)
@@ -153,10 +164,11 @@ class Keeper:
 
     def next(self, due: Sequence[Night]) -> Night | None:
         """What is to be made now: the earliest of these nights that is not whole, since later ones read it.
-        One that can only be made on another day is passed over; while one is made, or waits for its provider
-        or its next try, nothing is."""
+        One that can only be made on another day is passed over, but for a recipe with `rounds`, whose order
+        counts; while one is made, or waits for its provider or its next try, nothing is."""
         for night in due:
-            if night.state in ("making", "with the provider"):
+            in_the_way = night.is_over and self._recipe.rounds is not None
+            if in_the_way or night.state in ("making", "with the provider"):
                 return None
             if night.is_whole or night.is_over:
                 continue
@@ -245,9 +257,12 @@ class Keeper:
     @cached_property
     def _begun(self) -> set[str]:
         """Rounds of which there is anything, or that were asked for."""
-        name, parts = self._recipe.name, ("round", "cell")
-        there = {place["round"] for place in self.lake.partitions(name, "conditions", parts)}
-        return there | {*self._failed} | {round_ for round_ in self._at_work if round_}
+        return self._there | {*self._failed} | {round_ for round_ in self._at_work if round_}
+
+    @cached_property
+    def _there(self) -> set[str]:
+        """Rounds of which there is anything."""
+        return {*rounds_of(self._recipe, self.lake)}
 
     @cached_property
     def _at_work(self) -> Collection[str | None]:

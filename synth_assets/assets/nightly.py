@@ -60,7 +60,9 @@ def schedule(recipe: Recipe, job: dg.JobDefinition, assets: Assets) -> dg.Schedu
     def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         keeper = keep(recipe, context.instance, assets, context.scheduled_execution_time)
         night = keeper.next(keeper.due(tonight=True))
-        return request(night, context.instance, job) if night else dg.SkipReason("a night is being made.")
+        if night is None:
+            return dg.SkipReason(keeper.ended or "an earlier night is being made, or in the way.")
+        return request(night, context.instance, job)
 
     return nightly
 
@@ -108,8 +110,8 @@ def request(night: Night, instance: dg.DagsterInstance, job: dg.JobDefinition) -
 
 def freshness(recipe: Recipe) -> dg.FreshnessPolicy | None:
     """A round should be there when the next one begins: late by half a night is a warning, by a whole one a
-    failure. None where the recipe has no schedule."""
-    if recipe.nightly is None:
+    failure. None where the recipe has no schedule, or rounds that end."""
+    if recipe.nightly is None or recipe.rounds:
         return None
     nights = scheduled(recipe.nightly.cron, recipe.timezone, date(2026, 1, 1), date(2026, 12, 31))
     days = [date.fromisoformat(night) for night in nights]

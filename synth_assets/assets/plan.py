@@ -16,8 +16,10 @@ from synth_assets.core.text.amounts import count, dollars
 from synth_assets.partitions import rounds
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.one_round import place
+from synth_assets.report.so_far import why_ended
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.language_model import LanguageModel
+from synth_assets.resources.home import warehouse
 from synth_assets.resources.storage.lake import Lake
 
 CHANGES_NOTHING = dg.DataVersion("a plan changes no rows")  # the same each time
@@ -86,8 +88,10 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
         log = synth_language_model.call_log
         known = Known(recipe, context.instance, assets, synth_lake, log, synth_encoder)
         leave_unchanged(context, recipe, Unchanged(known, round_))
+        ended = why_ended(recipe, synth_lake, warehouse())
+        said = {"rounds": ended} if ended else {}
         return dg.MaterializeResult(
-            metadata={"total": in_short(lines), "plan": dg.MetadataValue.md(table), **numbers},
+            metadata={"total": in_short(lines), "plan": dg.MetadataValue.md(table), **numbers, **said},
             data_version=CHANGES_NOTHING,
         )
 

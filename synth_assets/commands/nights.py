@@ -31,12 +31,13 @@ def command(options: argparse.Namespace) -> int:
         nights = keeper.last(options.last)
         found = note(recipe, lake(), nights)
         late = keeper.late()
-    options.out.give(recipe=recipe.name, nights=found, late=late)
+    options.out.give(recipe=recipe.name, nights=found, late=late, ended=keeper.ended)
     if not found:
         options.out.lines([f"{recipe.name} has no rounds yet. To make one: synth run {recipe.name}"])
     for row in found:
         options.out.lines(_lines(row))
     options.out.lines([f"{recipe.name} {late}"] if late else [])
+    options.out.lines([keeper.ended] if keeper.ended else [])
     options.out.lines(["", on_disk()])
     return int(bool(late) or any(night.needs_somebody for night in nights))
 

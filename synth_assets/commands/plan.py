@@ -19,7 +19,8 @@ def command(options: argparse.Namespace) -> None:
     from synth_assets.assets.in_process import dagster_instance, planned
     from synth_assets.planning.plan import report, totals
     from synth_assets.recipe.load import load
-    from synth_assets.resources.home import call_log, lake
+    from synth_assets.report.so_far import why_ended
+    from synth_assets.resources.home import call_log, lake, warehouse
 
     recipe = with_rows(recipe_named(options.name), options.rows)
     if options.diff:
@@ -27,5 +28,6 @@ def command(options: argparse.Namespace) -> None:
     round_ = check_round(recipe, options.round)
     with dagster_instance(reads=True) as instance:
         lines = planned(recipe, round_, instance, lake(), call_log())
-    options.out.give(lines=lines, total=totals(lines))
-    options.out.lines(report(lines))
+    ended = why_ended(recipe, lake(), warehouse())
+    options.out.give(lines=lines, total=totals(lines), ended=ended)
+    options.out.lines([*report(lines), *(["", ended] if ended else [])])

@@ -1,10 +1,9 @@
-"""`synth run`: make one round: all stages, in this process."""
+"""`synth run`: make one round, or several: all stages, in this process."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from synth_assets.commands.options import (
@@ -16,11 +15,12 @@ from synth_assets.commands.options import (
     with_rows,
 )
 from synth_assets.commands.output import add_json
-from synth_assets.core.errors import Mistake, status_of
+from synth_assets.core.errors import Mistake, UserError, status_of
 from synth_assets.planning.missing import missing
 
 if TYPE_CHECKING:
     from synth_assets.assets.logged_model import Seen
+    from synth_assets.assets.several import Several
     from synth_assets.recipe.recipe import Recipe
 
 
@@ -28,7 +28,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name")
     which = parser.add_mutually_exclusive_group()
     add_round(which, "today")
-    which.add_argument("--rounds", metavar="A..B", help="2026-11-01..2026-11-22, one after the other")
+    which.add_argument(
+        "--rounds",
+        metavar="N",
+        help="the first N rounds, one after the other, or `all` that the recipe says: what is there of them "
+        "is made whole; or days: 2026-11-01..2026-11-22",
+    )
     add_rows(parser)
     add_json(parser)
     parser.add_argument("--show", action="store_true", help="the rows too, as they come")
@@ -50,52 +55,88 @@ def command(options: argparse.Namespace) -> int:
     """The exit status says what sort of end it is: see `core.errors.STATUSES`."""
     recipe = with_rows(recipe_named(options.name), options.rows)
 
-    from synth_assets.assets.in_process import dagster_instance, run_round
-    from synth_assets.assets.logged_model import watched
     from synth_assets.assets.rounds import RoundFailed
-    from synth_assets.report.one_round import Round
-    from synth_assets.report.round import summary
     from synth_assets.report.views import show
-    from synth_assets.resources.home import warehouse
 
-    rounds = check_rounds(recipe, options.rounds or options.round)
+    wanted = _wanted(recipe, options)
+    if not wanted:
+        return 0
     for name, says in missing(recipe):
         print(named_line(name, says), file=sys.stderr)
-    pending: list[str] = []
     try:
-        with dagster_instance() as instance, watched(_print_row if options.show else None):
-            for round_ in rounds:
-                pending += run_round(recipe, round_, instance, wait=options.wait)
+        made = _made(recipe, wanted, options)
     except RoundFailed as failure:
         print(f"stopped by a check:\n{failure}", file=sys.stderr)
         options.out.wrong(*failure.mistakes)
         return status_of(failure.mistakes)
     show(recipe)  # where nothing was written, a damaged file under the views is not made again otherwise
-    options.out.give(recipe=recipe.name, rounds=rounds, pending=pending)
-    which = f"--rounds {options.rounds}" if options.rounds else f"--round {rounds[-1]}"
-    rows = "" if options.rows is None else f" --rows {options.rows}"
-    again = f"synth run {recipe.name} {which}{rows}"
-    if pending:
-        options.out.lines(["", *pending, "", f"Go on later: {again}", f"Or wait:     {again} --wait"])
-        left = [Mistake(words, "waiting", fix=again) for words in pending]
-    else:
-        if options.json:
-            options.out.give(**Round(recipe, warehouse(), rounds[-1]).data())
-        else:
-            options.out.lines(["", *summary(recipe, rounds[-1])])
-        left = [Mistake(words, "unanswered", fix=again) for words in _not_whole(recipe, rounds)]
-        for mistake in left:
-            print(f"not whole: {mistake}. To go on: {again}", file=sys.stderr)
+    options.out.give(recipe=recipe.name, rounds=made.rounds, pending=made.pending)
+    left = _told(recipe, made, options)
     options.out.wrong(*left)
     return status_of(left)
 
 
-def _not_whole(recipe: Recipe, rounds: Sequence[str]) -> Iterator[str]:
-    """What is missing of rounds that were made."""
+def _wanted(recipe: Recipe, options: argparse.Namespace) -> list[str] | int:
+    """Days, or how many of the first rounds; none where today's would be one more than the recipe wants."""
+    from synth_assets.assets.several import over
+    from synth_assets.recipe.rounds import MOST
+    from synth_assets.report.so_far import rounds_of
     from synth_assets.resources.home import lake
-    from synth_assets.resources.storage.looks import Looks
 
-    for round_ in rounds:
-        row = Looks(lake().root).read(recipe.name, round_)
-        if row and row["state"] not in ("whole", "stale", "nothing new"):
-            yield f"{recipe.name} {round_}: {row['state']}{': ' if row['why'] else ''}{row['why']}"
+    rounds: str | None = options.rounds
+    if rounds == "all":
+        if recipe.rounds is None or recipe.rounds.count is None:
+            why = f"--rounds all: {recipe.name} does not say how many: write `rounds: 5` into the recipe"
+            raise UserError(f"{why}, or synth run {recipe.name} --rounds 5")
+        return recipe.rounds.count
+    if rounds and rounds.isdecimal() and rounds.isascii():
+        if not 1 <= int(rounds) <= MOST:
+            raise UserError(f"--rounds {rounds}: write a number from 1 to {MOST:,}.")
+        return int(rounds)
+    days = check_rounds(recipe, rounds or options.round)
+    new = not (rounds or options.round) and days[0] not in rounds_of(recipe, lake())
+    if new and (ended := over(recipe)):
+        options.out.give(recipe=recipe.name, rounds=[], pending=[], ended=ended)
+        options.out.lines([ended, f"To make one all the same: synth run {recipe.name} --round {days[0]}"])
+        return []
+    return days
+
+
+def _made(recipe: Recipe, wanted: list[str] | int, options: argparse.Namespace) -> Several:
+    from synth_assets.assets.in_process import dagster_instance, run_round
+    from synth_assets.assets.logged_model import watched
+    from synth_assets.assets.several import Several, run_rounds
+
+    with dagster_instance() as instance, watched(_print_row if options.show else None):
+        if isinstance(wanted, int):
+            made = run_rounds(recipe, wanted, instance, options.wait, lambda line: options.out.lines([line]))
+            options.out.give(ended=made.ended)
+            return made
+        made = Several(wanted)
+        for round_ in wanted:
+            made.pending += run_round(recipe, round_, instance, wait=options.wait)
+        return made
+
+
+def _told(recipe: Recipe, made: Several, options: argparse.Namespace) -> list[Mistake]:
+    """What is left to do; what there is, is told."""
+    from synth_assets.assets.several import not_whole
+    from synth_assets.report.one_round import Round
+    from synth_assets.report.round import summary
+    from synth_assets.resources.home import warehouse
+
+    last = made.rounds[-1]
+    which = f"--rounds {options.rounds}" if options.rounds else f"--round {last}"
+    rows = "" if options.rows is None else f" --rows {options.rows}"
+    again = f"synth run {recipe.name} {which}{rows}"
+    if made.pending:
+        options.out.lines(["", *made.pending, "", f"Go on later: {again}", f"Or wait:     {again} --wait"])
+        return [Mistake(words, "waiting", fix=again) for words in made.pending]
+    if options.json:
+        options.out.give(**Round(recipe, warehouse(), last).data())
+    else:
+        options.out.lines(["", *summary(recipe, last), *(["", made.ended] if made.ended else [])])
+    left = [Mistake(words, "unanswered", fix=again) for words in not_whole(recipe, made.rounds)]
+    for mistake in left:
+        print(f"not whole: {mistake}. To go on: {again}", file=sys.stderr)
+    return left

@@ -14,6 +14,7 @@ from synth_assets.recipe import review
 from synth_assets.recipe.annotate import annotated
 from synth_assets.recipe.columns import OF_ROWS, RESERVED
 from synth_assets.recipe.remembering import remembering
+from synth_assets.recipe.rounds import ends
 from synth_assets.recipe.sections import GOLD
 from synth_assets.recipe.skipping import skipping
 from synth_assets.recipe.steering import score_columns, steering
@@ -53,9 +54,7 @@ def labels(recipe: Recipe) -> Wrong:
     for label in filter(NO_CELL.search, recipe.task.classify if recipe.of_labels else ()):
         yield ValueError(f"label {label!r} names a partition: leave out | , [ ] quotes and ...")
     for why in _same_in_sql("label", recipe.task.classify):
-        fix = (
-            "write another name, map it with seeds.label_values, and let prompts say the old one (verbalizer)"
-        )
+        fix = "write another name, map it with seeds.label_values, and let prompts say the old (verbalizer)"
         yield wrong(f"{why}: {fix}", "task", "classify")
     for value, label in recipe.seeds.label_values.items():
         yield from tried(one_of, "label", label, labels, "seeds", "label_values", value)
@@ -75,9 +74,8 @@ def fields_of_seeds(recipe: Recipe) -> Wrong:
     """Further columns of the seeds stand beside those that every seed has."""
     spec, found = recipe.seeds, []
     if (spec.file or "").startswith(f"stage://{recipe.name}/"):
-        yield wrong(
-            "a recipe cannot have its own rows as seeds: name a stage of another one", "seeds", "file"
-        )
+        why = "a recipe cannot have its own rows as seeds: name a stage of another one"
+        yield wrong(why, "seeds", "file")
     same = {"text": spec.text} | ({"label": spec.label} if recipe.labels and not spec.label_values else {})
     taken = {"row_id", "split", "text", *(["label"] if recipe.labels else [])}
     for name in spec.fields:
@@ -384,6 +382,7 @@ CHECKS = (
         in_context,
         review.fits,
         steering,
+        ends,
     ),
 )
 

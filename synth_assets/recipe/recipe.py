@@ -24,6 +24,7 @@ from synth_assets.recipe.checks import all_checked
 from synth_assets.recipe.columns import RESERVED
 from synth_assets.recipe.measuring import Metrics, Student
 from synth_assets.recipe.review import Review
+from synth_assets.recipe.rounds import RoundsOf
 from synth_assets.recipe.seeds import Seeds
 from synth_assets.recipe.short_forms import AnyFilter, AnyStep, AnyValues
 from synth_assets.recipe.steering import signals_of
@@ -92,6 +93,8 @@ class Recipe(Strict):
     """What is measured, and the limits of its checks."""
     feedback: sections.Feedback = sections.Feedback()
     """What the last round's metrics change in the next round."""
+    rounds: RoundsOf = Field(default=None, exclude=True)
+    """How many rounds there are in all, and what ends them before: `5`, or a mapping; default: no end."""
     budget: sections.BudgetCaps = sections.BudgetCaps()
     """The most that calls may cost."""
     schedule: sections.Scheduled = None

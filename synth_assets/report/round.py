@@ -27,6 +27,7 @@ from synth_assets.report.rows import (
     of_map,
     of_weights,
 )
+from synth_assets.report.so_far import why_ended
 from synth_assets.resources.home import lake, warehouse
 from synth_assets.resources.storage import files
 from synth_assets.resources.storage.warehouse import Warehouse, plain
@@ -104,7 +105,10 @@ def _made(round_: Round) -> Section:
     for name in ("first_call", "last_call"):  # times of the call log, to the second
         at = there[name] and f"{there[name][:19].replace('T', ' ')} UTC"
         facts.append((name.replace("_", " "), at or "unknown"))
-    return Section.of("made", [Table(["", ""], facts), *_cost(round_)])
+    ended = why_ended(recipe, lake(), warehouse())
+    return Section.of(
+        "made", [Table(["", ""], facts), *_cost(round_)], *([text(ended, 400)] if ended else [])
+    )
 
 
 def _cost(round_: Round) -> list[Table]:

@@ -424,6 +424,12 @@ LINES = [
         "schedule:\n  catch_up: 3\n  tries: 2\n  keep: 90\n  cron: ",
         free=True,
     ),
+    Line(
+        "how many rounds there are, and what ends them",
+        "rows: 6",
+        "rows: 6\nrounds: {count: 9, until: {budget: 5, accepted: 900}}",
+        free=True,
+    ),
     Line("the budget", "rows: 6", "rows: 6\nbudget: {tokens: {day: 1000000}}", free=True),
     Line(
         "a comment or the order of keys",

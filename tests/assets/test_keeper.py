@@ -371,6 +371,42 @@ def test_nights_without_a_daemon_are_skipped_or_made(
     assert [night.round for night in states if not night.is_whole] == rounds
 
 
+def test_rounds_end_and_each_waits_for_those_before_it(
+    project: Path, edit, instance: dg.DagsterInstance
+) -> None:
+    """Without `rounds`, a night that cannot be made today is passed over."""
+    path = edit("rows: 6", "rows: 6\nrounds: 4")
+    recipe, without = load(path), load(path).model_copy(update={"rounds": None})
+    long_ago, now = "2026-10-02", datetime.now(UTC)
+    today = now.date().isoformat()
+    made(instance, recipe, long_ago, *CELLS)
+    assert next_of(keeper(recipe, instance)).round == long_ago
+    assert next_of(keeper(without, instance)).round == NIGHTS[2]
+    failed(instance, recipe, long_ago, "check_failed", "minimum_yield")
+    assert next_of(keeper(recipe, instance, now)) is None
+    assert next_of(keeper(without, instance, now)).round == today
+
+    made(instance, recipe, long_ago, *CELLS, *ROUND)
+    made(instance, recipe, NIGHTS[0], *CELLS, *ROUND)
+    made(instance, recipe, NIGHTS[1], *CELLS, *ROUND)
+    assert next_of(keeper(recipe, instance)).round == NIGHTS[2]
+    assert not keeper(recipe, instance).ended
+    made(instance, recipe, NIGHTS[2], *CELLS)
+    at_last = keeper(recipe, instance, NOW + timedelta(days=1))
+    assert next_of(at_last).round == NIGHTS[2]  # begun, and so it is one of them
+    assert at_last.ended == "The rounds have ended: there are 4 of 4 rounds."
+    made(instance, recipe, NIGHTS[2], *ROUND)
+    at_last = keeper(recipe, instance, NOW + timedelta(days=9))
+    assert next_of(at_last) is None
+    assert at_last.late() == ""
+    assert {night.state for night in at_last.due(tonight=True)} == {"whole"}
+
+    definitions = build({"reviews": recipe})
+    (schedule,) = definitions.schedules or ()
+    with dg.build_schedule_context(instance, scheduled_execution_time=now) as context:
+        assert schedule.evaluate_tick(context).skip_message == at_last.ended
+
+
 def test_a_schedule_says_how_far_back_and_how_often(
     project: Path, edit, instance: dg.DagsterInstance
 ) -> None:
