@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from glob import glob
+from glob import escape, glob
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from synth_assets.contracts.section import wrong
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import tagged_hash
 from synth_assets.core.text import sentences
+from synth_assets.core.text.utf8 import clean
 from synth_assets.core.text.words import count
 from synth_assets.generation.conditions.document_files import Document, Heading, read_document
 from synth_assets.generation.conditions.files import stamp
@@ -30,6 +32,8 @@ WAYS = (
     re.compile(r"\s+"),
     re.compile(r"(?<=.)", re.DOTALL),  # a script without spaces
 )
+BARE = 5  # files without text that are named
+EXAMPLE = "manual/**/*.md"
 
 
 class Documents(Pool, Draw):
@@ -41,7 +45,7 @@ class Documents(Pool, Draw):
         **{"file": "string", "heading": "string"},  # those that it stands under; in a PDF its page
         **{"offset": "int64", "hash": "string"},  # characters before it; of its text, 16 digits of SHA-256
     }
-    documents: str
+    documents: str = Field(min_length=1)
     """Which files: a glob."""
     words: int = Field(default=300, ge=1, le=1_000_000)
     """The most words of a piece."""
@@ -55,8 +59,8 @@ class Documents(Pool, Draw):
         return self
 
     def files(self) -> list[Path]:
-        found = glob(self.documents, recursive=True)  # noqa: PTH207 - it may be an absolute path
-        return sorted(path for path in map(Path, found) if path.is_file())
+        found = matched(os.path.expanduser(self.documents))  # noqa: PTH111 - it is a pattern
+        return sorted(path for path in {*map(Path, found)} if path.is_file())
 
     def pool(self, name: str, row: Mapping[str, str], around: Around) -> Weights:
         return around.once((self, "pool"), lambda: dict.fromkeys(self._pieces(around), 1.0))
@@ -78,9 +82,10 @@ class Documents(Pool, Draw):
     def told(self) -> str:
         found, files = self._found()
         of = {about["file"] for about in found.values()}
-        bare = [file for file in files if file not in of]
+        bare = [file for file in files if clean(file) not in of]
         said = f"{_many(len(found), 'piece')} of at most {self.words:,} words, of {_many(len(of), 'file')}"
-        return said + (f"; without text of their own: {', '.join(bare)}" if bare else "")
+        more = f" and {len(bare) - BARE:,} more" if len(bare) > BARE else ""
+        return said + (f"; without text of their own: {', '.join(bare[:BARE])}{more}" if bare else "")
 
     def _hashes(self, around: Around) -> tuple[list[str], Any]:
         import numpy as np
@@ -94,7 +99,9 @@ class Documents(Pool, Draw):
     def _found(self) -> tuple[Mapping[str, Mapping[str, Any]], list[str]]:
         files = [path.as_posix() for path in self.files()]
         if not files:
-            fix = "write a glob from the working directory on, as in manual/**/*.md"
+            folder = Path(self.documents).expanduser().is_dir()
+            of = f"{self.documents.rstrip('/')}/**/*.md, for all below the folder" if folder else EXAMPLE
+            fix = f"write a glob from the working directory on, as in {of}"
             raise UserError(f"no file matches {self.documents}: {fix}.")
         found = _read(tuple(map(stamp, files)), self.words, self.overlap)
         if not found:
@@ -115,9 +122,34 @@ def _read(files: Sequence[tuple[str, int]], words: int, overlap: int) -> Mapping
                 offset = piece.start + len(text) - len(text.lstrip())
                 place = piece.heading or _page(document, offset)
                 digest = sha256(text.strip().encode()).hexdigest()[:16]
-                of_it = {"file": file, "heading": place, "offset": offset, "hash": digest}
+                of_it = {"file": clean(file), "heading": place, "offset": offset, "hash": digest}
                 found[text.strip()] = of_it
     return found
+
+
+def matched(pattern: str) -> Iterator[str]:
+    """The paths that a glob means. Below `**` each folder is entered once, whatever links lead to it: two
+    that lead back would never end."""
+    head, found, tail = re.sub(r"(\*\*/)+", "**/", pattern).partition("**/")
+    if not found and pattern.endswith("**"):
+        head, found, tail = pattern.removesuffix("**"), "**", "*"
+    if not found or (head and not head.endswith("/")):
+        yield from glob(pattern)  # noqa: PTH207 - it may be an absolute path
+        return
+    for base in glob(head) if head else ["."]:  # noqa: PTH207
+        entered = {os.path.realpath(base)}
+        for folder, folders, _ in os.walk(base, followlinks=True):
+            folders[:] = [name for name in sorted(folders) if _is_new(folder, name, entered)]
+            yield from matched(f"{escape(folder)}/{tail}")
+
+
+def _is_new(folder: str, name: str, entered: set[str]) -> bool:
+    """Whether it is a folder that is looked into: no hidden one, as in `glob`, and none a second time."""
+    place = os.path.realpath(f"{folder}/{name}")
+    if name.startswith(".") or place in entered:
+        return False
+    entered.add(place)
+    return True
 
 
 def _many(n: int, what: str) -> str:

@@ -76,7 +76,14 @@ class Snippets(Draw):
     """The fewest and the most lines."""
 
     def files(self) -> list[Path]:
-        return [path for path in sorted(Path().glob(self.snippets)) if path.is_file()]
+        pattern = Path(self.snippets).expanduser()
+        within = Path(pattern.anchor)  # it may be an absolute one
+        try:
+            found = sorted(within.glob(str(pattern.relative_to(within))))
+        except ValueError:
+            why = f"{self.snippets}: ** stands for whole folders, as in src/**/*.py."
+            raise UserError(why) from None
+        return [path for path in found if path.is_file()]
 
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
         found = self.files()
@@ -88,10 +95,12 @@ class Snippets(Draw):
 def stamp(file: str) -> tuple[str, int]:
     """What a cache knows a file by."""
     try:
-        return file, Path(file).stat().st_mtime_ns
+        seen = Path(file).stat()
     except OSError as error:
         why = f"{file} cannot be read: {error.strerror}. Name a file of the working directory."
         raise UserError(why) from error
+    # a file that was put back may have the time of before; the last of these is no one's to set
+    return file, hash((seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns))
 
 
 def lines_of(file: str) -> list[str]:

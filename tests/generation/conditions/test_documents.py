@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from synth_assets.contracts.provider import Around
 from synth_assets.core.errors import UserError
 from synth_assets.core.text.words import count
-from synth_assets.generation.conditions.document_files import Document, read_document
+from synth_assets.generation.conditions.document_files import Document, _page_of, read_document
 from synth_assets.generation.conditions.documents import Documents, cut
 from synth_assets.generation.conditions.table import design
 from synth_assets.generation.steps import chain
@@ -123,8 +124,109 @@ def test_html_is_its_paragraphs_and_headings(tmp_path: Path) -> None:
     assert [piece.heading for piece in cut(found, 300)] == ["Café manual > Prices"]
 
 
+PAGES = {  # what a page of the world may be like -> its blocks
+    "a heading in a box": (b"<h1><div>Box</div></h1><p>Keep.", "Box\n\nKeep.", ["Box"]),
+    "a heading that is not closed": (b"<h1>Box<p>Keep.<p>It.", "Box\n\nKeep.\n\nIt.", ["Box"]),
+    "a menu that is not closed": (b"<nav>Home<p>Keep.", "Home\n\nKeep.", [""]),
+    "a menu that is": (b"<nav>Home</nav><p>Keep.", "Keep.", [""]),
+    "a comment that is not closed": (b"<p>Keep. <!-- it", "Keep. <!-- it", [""]),
+    "a script": (b"<p>a<script>x = '</p><p>'; // <b></script>b", "ab", [""]),
+    "choices": (b"<select><option>one<option>two</select><button>Go</button>", "one\n\ntwo\n\nGo", [""]),
+    "charset in its text": (b"<p>Write charset=latin-9.", "Write charset=latin-9.", [""]),
+    "what browsers take it for": (b"<meta charset=iso-8859-1><p>\x93a\x94", "\u201ca\u201d", [""]),
+    "XML": (b"<?xml version='1.0' encoding='cp1251'?><p>\xc0", "\u0410", [""]),
+    "a mark that knows better": ("\ufeff<meta charset=cp1251><p>\u00e9".encode(), "\u00e9", [""]),
+    "UTF-16": ("<p>\u00e9".encode("utf-16"), "\u00e9", [""]),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_read_as_a_browser_reads_it(tmp_path: Path, page: str) -> None:
+    content, text, headings = PAGES[page]
+    found = read_document(write(tmp_path / "page.html", content))
+    assert found.text == text
+    assert [piece.heading for piece in cut(found, 300)] == headings
+
+
+def test_a_page_of_comments_that_nothing_ends_takes_no_time(tmp_path: Path) -> None:
+    assert len(read_document(write(tmp_path / "page.html", b"<!--" * 100_000)).text) == 400_000
+
+
+@pytest.mark.parametrize(
+    "head", ["---\nurl: a\n---\n", "---\nurl: a\n\n# no\n...\n", "+++\nurl = 'a'\n+++\n", "---\n---\n"]
+)
+def test_front_matter_is_no_text(tmp_path: Path, head: str) -> None:
+    found = read_document(write(tmp_path / "a.md", head + "# Box\n\nKeep it."))
+    assert found.text.split() == ["#", "Box", "Keep", "it."]
+    assert len(found.text) == len(head) + 15
+    assert [heading.title for heading in found.headings] == ["Box"]
+
+
+@pytest.mark.parametrize(
+    "text", ["---\n\n# Box\n\nKeep.\n\n---\n\nIt.", "---\nKeep it.\n\n---\nIt.", "---\nurl: a\n"]
+)
+def test_a_rule_at_the_start_is_no_front_matter(tmp_path: Path, text: str) -> None:
+    assert read_document(write(tmp_path / "a.md", text)).text == text
+
+
+@pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_mark_of_the_order_of_bytes_says_what_a_file_is(tmp_path: Path, charset: str) -> None:
+    assert read_document(write(tmp_path / "a.md", "# Caf\u00e9".encode(charset))).text == "# Caf\u00e9"
+
+
+@pytest.mark.parametrize(
+    "text", ["\u090f\u0915 \u0926\u094b\u0964 ", "\u0643\u064a\u0641 \u0627\u0644\u062d\u0627\u0644\u061f "]
+)
+def test_sentences_end_in_other_scripts_too(text: str) -> None:
+    assert texts(Document(text * 6), 5) == [(text * 2).strip()] * 3
+
+
+def test_each_folder_is_looked_into_once_whatever_links_lead_to_it(tmp_path: Path) -> None:
+    for name in ("a/1.md", "a/b/2.md", "a/.git/3.md", "a/dir.md/4.md", "[x]/5.md"):
+        write(tmp_path / name, f"Text of {name}.")
+    for link in ("a/latest", "a/b/up", "a/b/round"):
+        (tmp_path / link).symlink_to(tmp_path / "a")
+    (tmp_path / "a" / "gone.md").symlink_to("nowhere")
+
+    def names(pattern: str) -> list[str]:
+        found = Documents(documents=f"{tmp_path}/{pattern}").files()
+        return [path.relative_to(tmp_path).as_posix() for path in found]
+
+    assert (
+        names("a/**/*.md")
+        == names("a/**")
+        == names("a/**/**/*.md")
+        == ["a/1.md", "a/b/2.md", "a/dir.md/4.md"]
+    )
+    assert names("a/*.md") == ["a/1.md"]
+    assert names("a/b/../*.md") == ["a/b/../1.md"]
+    assert names("[[]x]/**/*.md") == ["[x]/5.md"]
+    with pytest.raises(UserError, match=r"as in .*a/\*\*/\*.md, for all below the folder"):
+        Documents(documents=f"{tmp_path}/a").told()
+
+
+def test_a_name_that_is_no_utf8_and_files_without_text(tmp_path: Path) -> None:
+    (tmp_path / "\udcff.md").write_text("Keep it.")
+    for n in range(9):
+        write(tmp_path / f"empty{n}.md", "")
+    source = Documents(documents=f"{tmp_path}/*.md")
+    assert source.about("Keep it.", Around())["file"].endswith("/?.md")
+    assert source.told().endswith("empty4.md and 4 more")
+
+
+def test_a_file_that_keeps_its_time_is_read_again(tmp_path: Path) -> None:
+    """As `cp -p`, rsync and archives leave it."""
+    path, source = write(tmp_path / "a.md", "Keep it."), Documents(documents=f"{tmp_path}/*.md")
+    time = path.stat().st_mtime_ns
+    assert list(source.pool("p", {}, Around())) == ["Keep it."]
+    write(path, "Give it.")
+    os.utime(path, ns=(time, time))
+    assert list(source.pool("p", {}, Around())) == ["Give it."]
+
+
 def test_pdf_is_its_pages(tmp_path: Path) -> None:
     pytest.importorskip("pypdf")
+    assert _page_of("Pr\u00fc-\nfung, A-\nB\0.") == "Pr\u00fcfung, A-\nB."
     found = read_document(write(tmp_path / "manual.pdf", pdf("The box is", "blue. Keep it.")))
     assert found.text == "The box is\n\nblue. Keep it."
     source = Documents(documents=f"{tmp_path}/*.pdf", words=3)
