@@ -129,7 +129,8 @@ def make(
     listed = {(name, given): answers(name, s, given, q, model) for name, s, given, q in questions(recipe)}
     tables = {"seeds": seeds} | ({} if earlier is None else {"kept": earlier})
     may_show = pd.concat(tables.values(), ignore_index=True)
-    around = Around(tables, encode, lambda name, given: listed.get((name, given), ()))
+    before = [] if recipe.remember else None
+    around = Around(tables, encode, lambda name, given: listed.get((name, given), ()), before)
     chain.check(recipe)
     if recipe.task.annotate:
         texts = texts_of(recipe, seeds).rows.head(rows)

@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pandas as pd
 
+from synth_assets.generation.conditions.trees import leaves
+from synth_assets.recipe.measuring import Metrics
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.home import recipes
 from synth_assets.stages.seeds import seed_rows
-from tests.gallery import Answer, Made, make, recipe_like, script, turns
+from tests.gallery import Answer, Made, Say, make, recipe_like, script, turns
+from tests.through import through
+
+OFF = dict.fromkeys(("diversity", "student", "privacy", "faithfulness"), False)
 
 
 def asked(made: Made, words: str) -> list[str]:
@@ -101,18 +108,32 @@ def children(prompt: str) -> str:
 
 def test_ultrachat_talks_about_every_leaf_and_tells_each_turn_all_turns_before(project: Path) -> None:
     count = iter(range(10**6))
-    say = script({"subtopics": children, "": lambda _: f"a sentence number {next(count)} about it"})
+    say = script(
+        {
+            "subtopics": children,
+            "an encyclopedia answers about": lambda prompt: children(
+                f"'{prompt.split('.')[0][-5:]}'{prompt}"
+            ),
+            "": lambda _: f"a sentence number {next(count)} about it",
+        }
+    )
     made = make("ultrachat", say, rows=36)
     assert Counter(path.count(" / ") for path in made.listed["topic", ""]) == {2: 36}  # root / 6 / 6
-    assert set(made.conditions["topic"]) == set(made.listed["topic", ""])  # each leaf once
+    of_leaf = made.conditions[made.conditions["sector"] == "the world"]
+    assert set(of_leaf["topic"]) == set(made.listed["topic", ""])  # each leaf once
+    assert len(asked(made, "with an interest in")) == 36
+    about = made.conditions[made.conditions["sector"] == "an entity"]
+    assert all(row["about"] in made.listed["about", row["entity"]] for row in about.to_dict("records"))
+    assert {len(made.listed["about", entity]) for entity in about["entity"]} == {5}
+    assert len(asked(made, "Write one specific question")) < len(asked(made, "Write one general question"))
     lengths = [len(turns) for turns in made.generations["turns"]]
     assert set(lengths) <= {6, 8, 10, 12, 14}
-    assert len(made.model.prompts) == 7 + 36 + sum(lengths)
+    assert len(made.model.prompts) == 7 + 6 + 2 * 36 + sum(lengths)
     first = made.generations.iloc[0]
     told = [p for p in asked(made, "You are a helpful assistant") if first["turns"][0] in p]
     assert [p.splitlines()[1:] for p in told] == [first["turns"][:n] for n in range(1, lengths[0], 2)]
     assert re.findall(r"(?m)^(\w+): ", first["text"]) == ["User", "Assistant"] * (lengths[0] // 2)
-    assert len(made.kept) == 36
+    assert len(made.kept) == 2 * 36
 
 
 def test_ultrachat_drops_a_dialogue_in_which_somebody_repeats_a_turn(project: Path) -> None:
@@ -120,7 +141,9 @@ def test_ultrachat_drops_a_dialogue_in_which_somebody_repeats_a_turn(project: Pa
     say = script(
         {
             "subtopics": children,
+            "an encyclopedia answers": "- Who?\n- When?\n- Where?\n- Why?\n- How?",
             "would ask an assistant": "What is there to know?",
+            "would come up about": "What is there to say?",
             "You are a helpful": lambda _: f"this is fact number {next(count)}",
             "You talk to": "Tell me more.",
         }
@@ -450,20 +473,45 @@ def test_s3_lists_reasons_of_each_label_and_writes_from_one_of_them(project: Pat
     assert made.kept["label"].value_counts().to_dict() == {"positive": 4, "negative": 1}
 
 
-def test_explore_instruct_grows_a_tree_and_writes_for_every_leaf_of_it(project: Path) -> None:
-    texts = iter([*ideas(24), ideas(1)[0]])
+def explorer(texts: Iterator[str]) -> Say:
+    """A model that lists sub-tasks, other ones for each prompt, and writes the texts one by one."""
 
     def say(prompt: str, *_: Any) -> str:
-        if node := re.match(r"'(.*)' is a task of writing for a small business", prompt):
+        if "is a task of writing for a small business" in prompt:
             wanted = int(re.search(r"list of (\d+)", prompt)[1])
-            return "\n".join(f"- {node[1][-6:]} {n}" for n in range(wanted))
+            return "\n".join(f"- task {crc32(prompt.encode())} part{n}" for n in range(wanted))
         return json.dumps({"instruction": next(texts), "input": "", "output": "done"})
 
-    made = make("explore_instruct", say, rows=25)
+    return say
+
+
+def test_explore_instruct_grows_a_tree_and_writes_for_every_leaf_of_it(project: Path) -> None:
+    texts = iter([*ideas(26), ideas(1)[0]])
+    made = make("explore_instruct", explorer(texts), rows=27)
     grown = asked(made, "Its peers are")
-    assert len(grown) == 1 + 5
-    assert len(re.search(r"peers are: (.*)\.", grown[1])[1].split(", ")) == 4
-    assert sorted(made.conditions["task"]) == sorted(made.listed["task", ""])  # each of 25 leaves once
+    assert len(grown) == 1 + 3 + 9
+    assert len(re.search(r"peers are: (.*)\.", grown[1])[1].split(", ")) == 2
+    assert {*made.conditions["task"]} == {*made.listed["task", ""]}  # 27 leaves of 3 levels
+    assert len(made.listed["task", ""]) == 27
     assert all(prompt.count("\nInstruction: ") == 2 for prompt in asked(made, "an example of the task"))
     assert list(made.rejected["scorer"]) == ["novelty"]
-    assert len(made.kept) == 24
+    assert len(made.kept) == 26
+
+
+def test_explore_instruct_covers_every_leaf_before_any_twice_while_its_tree_grows(project: Path) -> None:
+    of = recipe_like("explore_instruct").model_copy(
+        update={"rows": 12, "metrics": Metrics(**OFF, knowledge=True)}
+    )
+    taken, there = Counter[str](), set[str]()
+    for day in range(1, 6):
+        made = through(of, explorer(iter(ideas(12))), project, f"2026-11-{day:02}")
+        there |= {*made.rows("values")["value"], *made.rows("grown")["value"]}
+        there = {*leaves(there)}
+        unused = there - {*taken}
+        now = Counter(made.rows("conditions")["task"])
+        assert len({*now} & unused) == min(12, len(unused))
+        taken.update(now)
+        assert made.metric("knowledge_used", "task") == len({*taken} & there) / len(there)
+        assert len(made.rows("grown")) == (5 if day > 1 else 0)
+    assert len(there) > 27 + 2 * 5
+    assert max(taken.values()) <= 2

@@ -28,6 +28,7 @@ PREVIEW_ROWS = 5
 COMPLETE = "synth/complete"  # tag of rows that another run would not make better: see `complete`
 NO_ENCODER = "without_encoder"  # its value, where something is unknown as long as there is none
 FIRST = "conditions"  # what a round begins with, and so comes after the round's plan
+PLANNED = dict.fromkeys((FIRST, "grown"), ("plan",))  # what comes after it
 Assets = Sequence[dg.AssetsDefinition | dg.AssetSpec]
 HIDDEN = ("row_id", "round", "cell", "call_id", "replicate", "demonstration_ids")  # from previews
 
@@ -87,7 +88,7 @@ def _decorated(
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     common: dict[str, Any] = {
         "ins": {name: dg.AssetIn(key(recipe, name)) for name in stage.reads} | _given(stage),
-        "deps": [_after(recipe, name) for name in (*stage.after, *(["plan"] if stage.name == FIRST else []))],
+        "deps": [_after(recipe, name) for name in (*stage.after, *PLANNED.get(stage.name, ()))],
         "partitions_def": partitions_of(recipe, stage.name),
         "check_specs": [_check_spec(recipe, stage.name, *item) for item in stage.checks.items()],
         "pool": LANGUAGE_MODEL_POOL if stage.pays else None,

@@ -7,7 +7,7 @@ are resolved by the caller: nothing here opens the network or asks a model. docs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -157,6 +157,22 @@ class Listed(Pool):
     def answers(self, question: str, model: Completes, replicate: str) -> list[str]:
         """The values that the model lists."""
         raise NotImplementedError
+
+    @property
+    def grows(self) -> int:
+        """Values that each round after a cell's first asks for; where it does, write `more` and `grown`."""
+        return 0
+
+    def more(
+        self, values: Iterable[str], barren: Iterable[str], model: Completes, replicate: str
+    ) -> list[tuple[str, str | None]]:
+        """New values, given all that there are: where each was found, and the value; None, where nothing was.
+        `barren`: where nothing was found before."""
+        raise NotImplementedError
+
+    def grown(self, values: Iterable[str]) -> list[str]:
+        """The values to take from, of the listed and the new ones."""
+        return list(values)
 
     @property
     def sampling(self) -> dict[str, Any]:

@@ -19,7 +19,8 @@ import pandas as pd
 from synth_assets.contracts.measure import Passes, row
 from synth_assets.contracts.measured import Measured, proportion, unknown
 from synth_assets.core.text.arithmetic import final_answer, normalise
-from synth_assets.core.text.words import parted, rouge_words
+from synth_assets.core.text.rouge import f1
+from synth_assets.core.text.words import parted
 from synth_assets.evaluation.faithfulness import agreement, by_order
 from synth_assets.evaluation.metric_rows import table
 from synth_assets.evaluation.privacy import auc as area_under_curve
@@ -150,26 +151,7 @@ def _sacrebleu(name: str, texts: Sequence[str], references: Sequence[Sequence[st
 def rouge_l(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Measured:
     """Mean over rows of the best ROUGE-L F1 to a reference (Lin 2004), in [0, 1]; words as in `rouge_score`
     without its stemmer, of other scripts than Latin all words."""
-    return _best(_rouge_l, texts, references)
-
-
-def _rouge_l(text: str, reference: str) -> float:
-    one, other = rouge_words(text), rouge_words(reference)
-    if not one or not other:
-        return 0.0
-    return 2 * _common(one, other) / (len(one) + len(other))
-
-
-def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    """Length of the longest common subsequence, a word at a time in the bits of a number (Hyyrö 2004)."""
-    places: dict[str, int] = {}
-    for i, word in enumerate(one):
-        places[word] = places.get(word, 0) | 1 << i
-    all_bits = bits = (1 << len(one)) - 1
-    for word in other:
-        hits = bits & places.get(word, 0)
-        bits = ((bits + hits) | (bits - hits)) & all_bits
-    return len(one) - bits.bit_count()
+    return _best(f1, texts, references)
 
 
 def multiple_choice(true: Sequence[Sequence[float]], false: Sequence[Sequence[float]]) -> dict[str, Measured]:

@@ -284,6 +284,11 @@ class Recipe(Strict):
         return signals_of(self)
 
     @property
+    def growing(self) -> dict[str, Listed]:
+        """Those that have more values from round to round."""
+        return {n: v for n, v in self.listed.items() if v.grows}
+
+    @property
     def shows_kept(self) -> bool:
         """Whether the rows that earlier rounds kept are conditions or demonstrations."""
         shown = self.demonstrations

@@ -54,6 +54,6 @@ def quota(run: Run) -> int:
 
 def stage(recipe: Recipe) -> Stage:
     """The stage of a recipe."""
-    after = ["feedback", "values"] if recipe.listed else ["feedback"]
+    after = ["feedback", *(["values"] if recipe.listed else []), *(["grown"] if recipe.growing else [])]
     sections = [*SECTIONS, *(["shows_decided"] if recipe.shows_decided else [])]
     return Stage("conditions", compute, reads=["seeds"], after=after, sections=sections, foretold=True)

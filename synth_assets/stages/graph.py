@@ -7,6 +7,7 @@ from synth_assets.stages import (
     conditions,
     filtered,
     generations,
+    grown,
     labelled,
     metrics,
     reviews,
@@ -24,6 +25,7 @@ def graph(recipe: Recipe) -> list[Stage]:
     return [
         seeds.stage(recipe),
         *([values.stage(recipe)] if recipe.listed else []),
+        *([grown.stage(recipe)] if recipe.growing else []),
         conditions.stage(recipe),
         *(generations.stage(recipe, name) for name in recipe.steps),
         *(each.stage(recipe) for each in (scores, filtered)),

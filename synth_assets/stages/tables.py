@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ONLY: dict[str, Callable[[Recipe], object]] = {  # stage -> whether a recipe has it
     "values": lambda recipe: recipe.listed,
+    "grown": lambda recipe: recipe.growing,
     "reviews": lambda recipe: recipe.review,
     "signals": lambda recipe: recipe.signals,
 }

@@ -10,7 +10,7 @@ from synth_assets.contracts.provider import Around
 from synth_assets.generation.conditions.asking import answers, questions
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.review_files import read_review, review_file, was_edited, write_review
-from synth_assets.stages import signals
+from synth_assets.stages import grown, signals
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import ANSWERED, Made, Stage, Table
 
@@ -75,6 +75,8 @@ def around(run: Run, seeds: Table) -> Around:
 
         rows["shown"] = pd.concat([seeds, decided(run)], ignore_index=True)
     listed = _there(run)
+    for name, source in run.recipe.growing.items():
+        listed[name, ""] = source.grown([*listed.get((name, ""), ()), *grown.so_far(run, name)])
     before = taken(run) if run.recipe.remember and run.cell else None
     told = partial(signals.last, run)
     return Around(

@@ -14,6 +14,7 @@ from synth_assets.contracts.provider import Listed
 from synth_assets.core import templates
 from synth_assets.core.asking import Completes
 from synth_assets.core.errors import UserError
+from synth_assets.core.text.rouge import f1
 
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
@@ -28,7 +29,9 @@ TASK = {"role", "instruction", "text_type", "label_type", "definitions", "verbal
 
 
 @dataclass
-class _Question:
+class Question:
+    """A question for a list, and what came of it."""
+
     text: str
     replicate: str
     found: list[str] = field(default_factory=list)
@@ -67,33 +70,6 @@ class Asked(Listed):
         return ask(question, self.n, model, self.sampling, replicate)
 
 
-class Tree(Listed):
-    """The leaves of a tree of concepts that the model grows, `breadth` below each node, `depth` levels below
-    the root (UltraChat, Ding et al. 2023; Explore-Instruct, Wan et al. 2023). A value is the leaf's path."""
-
-    name = "tree"
-    tree: str
-    """The question, as a template; it knows node, path, siblings and breadth."""
-    root: str
-    """Where the tree begins."""
-    depth: int = Field(default=2, ge=1, le=6)
-    """Levels below the root."""
-    breadth: int = Field(default=5, ge=1, le=1_000)
-    """Nodes below each node."""
-
-    @property
-    def wanted(self) -> int:
-        return self.breadth
-
-    def question(self, fields: Mapping[str, Any]) -> str:
-        return self.tree
-
-    def answers(self, question: str, model: Completes, replicate: str) -> list[str]:
-        paths = tree(self.root, self.depth, self.breadth, question, model, self.sampling, replicate)
-        inner = {path[:-1] for path in paths}
-        return [" / ".join(path) for path in paths if path not in inner]
-
-
 def questions(recipe: Recipe) -> Iterator[tuple[str, Listed, str, str]]:
     """What has to be asked for the conditions that a model lists: attribute, its section, the values of other
     conditions that it is asked for, question."""
@@ -118,48 +94,25 @@ def ask(question: str, n: int, model: Completes, sampling: Mapping[str, Any], re
     """`n` different values, or fewer when the model has no more of them after five rounds, each told what is
     there. Values that differ in case, white space or punctuation at their ends are the same. UserError when
     none came."""
-    asked = _Question(question, replicate)
-    _ask([asked], n, model, sampling, set())
+    asked = Question(question, replicate)
+    ask_all([asked], n, model, sampling, set())
     if not asked.found:
         why = f"the model gave no value to {question!r} ({asked.error})"
         raise UserError(f"{why}: say what to list, or list values.")
     return asked.found
 
 
-def tree(
-    root: str, depth: int, breadth: int, question: str, model: Completes, sampling: Any, replicate: str
-) -> list[tuple[str, ...]]:
-    """The paths of all nodes below `root`, level by level; each begins with `root`, the longest have `depth`
-    more names.
-
-    `question` is a template that knows `node`, `path` (names from the root to the node), `siblings` and
-    `breadth`, the number of children wanted. A name stands in the tree once: a node that has no more than
-    names that are taken has fewer children. A level is asked at once. UserError when the root has none.
-    """
-    templates.check(question, dict.fromkeys(["node", "path", "siblings", "breadth"]), "question of a tree")
-    level: list[tuple[str, ...]] = [(root,)]
-    paths: list[tuple[str, ...]] = []
-    taken = {normalised(root)}
-    for _ in range(depth):
-        nodes = []
-        for path in level:
-            siblings = [other[-1] for other in level if other[:-1] == path[:-1] and other != path]
-            fields = {"node": path[-1], "path": list(path), "siblings": siblings, "breadth": breadth}
-            nodes.append(_Question(templates.render(question, fields), f"{replicate}/{'/'.join(path)}"))
-        _ask(nodes, breadth, model, sampling, taken)
-        level = [(*path, name) for path, node in zip(level, nodes, strict=True) for name in node.found]
-        if not level and not paths:
-            why = nodes[0].error or f"nothing but {root}"
-            raise UserError(f"the model gave nothing below {root!r} ({why}): say what to list.")
-        paths += level
-    return paths
-
-
-def _ask(
-    questions: Sequence[_Question], n: int, model: Completes, sampling: Mapping[str, Any], taken: set[str]
+def ask_all(
+    questions: Sequence[Question],
+    n: int,
+    model: Completes,
+    sampling: Mapping[str, Any],
+    taken: set[str],
+    alike: float = 1.0,
 ) -> None:
     """Ask the questions that have fewer than `n` values, round by round; one that brings nothing but silence
-    is given up. `taken`: all values, normalised."""
+    is given up. `taken`: all values, normalised. A value whose ROUGE-L with one of them is over `alike` is
+    refused as well."""
     for turn in range(ROUNDS):
         open_ = [q for q in questions if len(q.found) < n and (q.found or q.silent < SILENT)]
         if not open_:
@@ -176,7 +129,9 @@ def _ask(
                 question.error = answer.error or why
             own = {normalised(value) for value in question.found}
             for value in values:
-                if (name := normalised(value)) not in taken and len(question.found) < n:
+                name = normalised(value)
+                new = name not in taken and (alike == 1 or all(f1(name, each) <= alike for each in taken))
+                if new and len(question.found) < n:
                     question.found.append(value)
                     own.add(name)
                     taken.add(name)
@@ -184,7 +139,7 @@ def _ask(
                     question.refused.append(value)
 
 
-def _told(question: _Question, n: int) -> str:
+def _told(question: Question, n: int) -> str:
     missing = n - len(question.found)
     form = f"Answer with a list of {missing}, one a line, and nothing else."
     if not (there := list(dict.fromkeys([*question.found, *question.refused]))):

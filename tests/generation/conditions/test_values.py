@@ -16,11 +16,12 @@ import pytest
 
 from synth_assets.core.errors import UserError
 from synth_assets.generation.conditions import asking
-from synth_assets.generation.conditions.asking import ask, parse_list, tree
+from synth_assets.generation.conditions.asking import ask, parse_list
 from synth_assets.generation.conditions.drawn import day, number
 from synth_assets.generation.conditions.files import read_words, snippet, taxonomy, words
 from synth_assets.generation.conditions.knowledge import Index, Triple, read_triples, subgraphs
 from synth_assets.generation.conditions.table import allowed
+from synth_assets.generation.conditions.trees import tree
 from synth_assets.recipe.review_files import read_review, write_review
 
 
