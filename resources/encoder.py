@@ -7,7 +7,7 @@ rows is their cosine similarity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from itertools import islice
@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from synth_assets.core.errors import NotInstalled
+from synth_assets.core.identity import tagged_hash
+from synth_assets.resources.call_log.database import chunks
 from synth_assets.resources.storage.files import sha256
 from synth_assets.resources.storage.process import processors
+from synth_assets.resources.storage.vectors import Vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +33,7 @@ SHA256 = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 }
 DIMENSIONS = 384
+TOGETHER = 4096  # new texts that are encoded, and kept, at once: what a kill costs
 MAX_TOKENS = 256  # the model's own limit, [CLS] and [SEP] included; what is longer is cut
 
 
@@ -46,11 +50,18 @@ class Model(Protocol):
 
 class MiniLM:
     """Encoder of sentences: loads the weights (91 MB) at the first use, once a process, and keeps the vectors
-    of the last `remember` texts (1.5 KB each). `threads`: of linear algebra (all processors but one)."""
+    of the last `remember` texts (1.5 KB each), and those of all texts in a folder, if `store` says one.
+    `threads`: of linear algebra (all processors but one)."""
 
-    def __init__(self, threads: int | None = None, remember: int = 20_000) -> None:
+    def __init__(
+        self,
+        threads: int | None = None,
+        remember: int = 20_000,
+        store: Callable[[], Path | None] | None = None,
+    ) -> None:
         self._threads = threads
         self.remember = remember
+        self.store = store
         self._known: dict[str, np.ndarray] = {}
 
     @property
@@ -79,18 +90,55 @@ class MiniLM:
         1e-6), nor on what follows its 256th word piece. NotInstalled when the model's files are not."""
         import numpy as np
 
-        found = {text: vector for text in texts if (vector := self._known.get(text)) is not None}
-        new = list(dict.fromkeys(text for text in texts if text not in found))
-        if new:
-            found.update(zip(new, self._encode_new(new), strict=True))
-            for text in new[-self.remember :]:
-                self._known[text] = found[text].copy()  # a view would keep the whole call's matrix alive
-            for text in list(islice(self._known, max(0, len(self._known) - self.remember))):
-                self._known.pop(text, None)
-        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
-        for row, text in enumerate(texts):
-            vectors[row] = found[text]
-        return vectors
+        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        each, new = list(places), dict.fromkeys(range(len(places)))
+        kept = None if places.keys() <= self._known.keys() else self._kept()
+        found: np.ndarray | None = None
+        for place, vector in self._there(each, kept):
+            if found is None:
+                found = np.empty((len(each), len(vector)), dtype=np.float32)
+            found[place] = vector
+            new.pop(place, None)  # a damaged file may have a text twice
+        if found is None:  # only now, as to know the width may load the model
+            found = np.empty((len(each), self.dimensions), dtype=np.float32)
+        for some in chunks(new, TOGETHER):
+            of = [each[place] for place in some]
+            found[some] = vectors = self._encode_new(of)
+            if kept:
+                kept.keep(of, vectors)
+        self._remember(each, found)
+        return found if len(each) == len(texts) else found[[places[text] for text in texts]]
+
+    def _there(self, texts: Sequence[str], kept: Vectors | None) -> Iterator[tuple[int, np.ndarray]]:
+        """The places of the texts whose vectors are known, and these."""
+        unknown = []
+        for place, text in enumerate(texts):
+            if (vector := self._known.get(text)) is not None:
+                yield place, vector
+            else:
+                unknown.append(place)
+        if kept:
+            for place, vector in kept.read([texts[place] for place in unknown]):
+                yield unknown[place], vector
+
+    def _remember(self, texts: Sequence[str], vectors: np.ndarray) -> None:
+        for place in range(max(0, len(texts) - self.remember), len(texts)):
+            if texts[place] not in self._known:
+                # a view would keep the whole call's matrix alive
+                self._known[texts[place]] = vectors[place].copy()
+        for text in list(islice(self._known, max(0, len(self._known) - self.remember))):
+            self._known.pop(text, None)
+
+    def _kept(self) -> Vectors | None:
+        """The vectors on the disk. NotInstalled when the model's files are not, whatever is there of them."""
+        folder = self.store() if self.store else None
+        version = self.version() if folder else None
+        return Vectors(folder, version) if folder and version else None
+
+    def version(self) -> str | None:
+        """What tells its vectors from those of another encoder; None where that is not known."""
+        self.folder()
+        return tagged_hash("minilm/1", [SHA256, MAX_TOKENS])
 
     def _encode_new(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of distinct texts."""

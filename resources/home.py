@@ -196,4 +196,9 @@ def language_model() -> LanguageModel:
 @cache
 def encoder() -> MiniLM:
     """The encoder of this process, with the vectors that it remembers."""
-    return MiniLM()
+    return MiniLM(store=vectors)
+
+
+def vectors() -> Path | None:
+    """The folder of the vectors of texts; none where there is no home, as who only reads makes none."""
+    return home() / "vectors" if home().is_dir() else None

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from synth_assets.core.errors import NotInstalled, UserError
+from synth_assets.core.identity import tagged_hash
 from synth_assets.core.text.utf8 import clean
 from synth_assets.resources import bert
 from synth_assets.resources.encoder import MiniLM, Model
+from synth_assets.resources.storage.files import digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,19 +32,28 @@ LONGEST = 512  # tokens of a text, where nothing says how many
 
 def chosen(name: str | None, usual: Any) -> Any:
     """The encoder of this process by the name that a recipe has for it; the usual one where it has none."""
-    return _named(name) if name else usual
+    if not name:
+        return usual
+    return _named(name, digest(Path(name).expanduser()), getattr(usual, "store", None))
 
 
 @cache
-def _named(name: str) -> Own:
-    return Own(name)
+def _named(name: str, of: str | None, store: Callable[[], Path | None] | None) -> Own:
+    """Another one where what is in the folder (`of`) is another model."""
+    return Own(name, store=store)
 
 
 class Own(MiniLM):
     """The encoder that a recipe names: the path of a folder, or a model on the hub."""
 
-    def __init__(self, name: str, threads: int | None = None, remember: int = 20_000) -> None:
-        super().__init__(threads, remember)
+    def __init__(
+        self,
+        name: str,
+        threads: int | None = None,
+        remember: int = 20_000,
+        store: Callable[[], Path | None] | None = None,
+    ) -> None:
+        super().__init__(threads, remember, store)
         self.name = name
 
     def folder(self) -> Path:  # type: ignore[override]
@@ -56,9 +67,20 @@ class Own(MiniLM):
     def _model(self) -> Model:
         return self._loaded
 
+    def version(self) -> str | None:
+        return tagged_hash("own/1", self._digest) if self._digest else None
+
+    @cached_property
+    def _digest(self) -> str | None:
+        return digest(self.folder())
+
     @cached_property
     def _loaded(self) -> Model:
-        return _load(self.folder(), self.name)
+        folder, before = self.folder(), self._digest
+        loaded = _load(folder, self.name)
+        if digest(folder) != before:  # else its vectors would be kept as those of the other one
+            raise UserError(f"encoder: {folder} was changed while it was in use: run again.")
+        return loaded
 
 
 def _folder(name: str) -> Path:

@@ -10,6 +10,7 @@ PARTS = {  # folder or file of the data home -> what it is called
     "calls.sqlite": "call log",
     "reviews.sqlite": "reviews",
     "history": "Dagster's history",
+    "vectors": "vectors of texts",
     "storage": "output of stages",
     "schedules": "Dagster's ticks",
     "reports": "reports",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ORPHAN, GONE, OLD = "orphaned", "of a recipe that is gone", "old round"
 TEXTS, LEFT = "texts of rejected rows", "left by a killed process"
+VECTORS = "vectors of texts"  # a cache of the whole home
 PAGE = "report"  # the stage whose files are pages beside the lake
 PLAN = "plan"  # the asset that has no files, which a round begins with
 
@@ -88,6 +89,12 @@ def rejected_texts(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
     yield from _pages(TEXTS, recipe.name)
 
 
+def vectors() -> Iterator[Removal]:
+    """The cache of the vectors of texts: they are encoded again when they are asked for."""
+    for path in sorted((home.home() / "vectors").glob("*")):
+        yield Removal(VECTORS, "*", path.stem, {}, path)
+
+
 def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -> Iterator[str]:
     """Remove them, and tell Dagster which partitions are no longer there. What a run may be writing stays;
     yields a line on each of those."""
@@ -99,7 +106,7 @@ def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -
         place, rounds = (removal.recipe, removal.stage, removal.partition), busy.get(removal.recipe, set())
         if None in rounds or removal.round in rounds:
             yield f"{removal.path} is left: a run is at work on it."
-        elif removal.kind == LEFT:
+        elif removal.kind in (LEFT, VECTORS):
             removal.path.unlink(missing_ok=True)
         elif removal.kind == TEXTS and removal.stage != PAGE:
             table = lake.table(*place)
@@ -166,12 +173,19 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rejected-texts", action="store_true", help="texts of rejected rows; reasons stay")
     parser.add_argument("--gone", action="store_true", help="all rows of recipes whose YAML is gone")
+    parser.add_argument(
+        "--vectors", action="store_true", help="the cache of the vectors of texts, which are encoded again"
+    )
     parser.add_argument("--yes", action="store_true", help="do it")
 
 
 def command(options: argparse.Namespace) -> None:
     lake = home.lake()
     removals = list(_removals(options, lake))
+    if options.vectors or any(
+        removal.kind in (GONE, TEXTS) for removal in removals
+    ):  # whose texts go for good
+        removals += vectors()
     found = list(report(removals)) if removals else []
     if options.older_than is None:
         _finish(options, lake, removals, found)
@@ -246,5 +260,5 @@ def _removals(options: argparse.Namespace, lake: Lake) -> Iterator[Removal]:
             yield from old_rounds(recipe, lake, recipe.nightly.keep, None)
         if options.rejected_texts:
             yield from rejected_texts(recipe, lake)
-        if not (keep or before or options.rejected_texts or options.gone):
+        if not (keep or before or options.rejected_texts or options.gone or options.vectors):
             yield from orphans(recipe, lake)

@@ -29,6 +29,7 @@ from synth_assets.resources.call_log.mending import compare
 from synth_assets.resources.call_log.mending import repair as repair_log
 from synth_assets.resources.call_log.salvage import salvage
 from synth_assets.resources.storage.lake import Lake, Partition
+from synth_assets.resources.storage.vectors import files
 from synth_assets.review.kept import lost as lost_decisions
 from synth_assets.stages import tables
 from synth_assets.stages.graph import graph
@@ -169,6 +170,7 @@ def command(options: argparse.Namespace) -> int:
     out.wrong(*(Mistake(words, "damaged", file=log.name) for words in wrong))
     if home.is_writable():  # else its databases are read as copies
         records.check(home.home())
+    out.lines(_of_vectors(options.repair))
     of_lake = {
         recipe.name: _verify_lake(recipe, log, options.repair, out) for recipe in recipes_named(options.name)
     }
@@ -177,6 +179,16 @@ def command(options: argparse.Namespace) -> int:
     out.give(calls=count, wrong_calls=len(wrong), missing_calls=missing)
     out.give(lost={name: partitions for name, (partitions, _) in of_lake.items()})
     return 1 if wrong or reviews or any(map(any, of_lake.values())) else 0
+
+
+def _of_vectors(repairs: bool) -> Iterator[str]:
+    """What is damaged of the cache of vectors. It is never used, and so nothing is wrong with the rows."""
+    for vectors in files(home.home() / "vectors"):
+        if damage := vectors.damage():
+            yield f"vectors of texts in {vectors.path}, a cache: {damage}. What is damaged is not used."
+            if repairs:
+                vectors.remove()
+            yield "It was removed." if repairs else "`synth verify --repair` removes the file."
 
 
 def _verify_reviews(recipe: Recipe, repairs: bool, out: Output) -> int:

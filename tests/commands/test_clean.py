@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -16,6 +17,8 @@ from synth_assets.recipe.load import load
 from synth_assets.report.views import current
 from synth_assets.resources.home import call_log, home
 from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.vectors import Vectors
+from synth_assets.resources.storage.vectors import files as files_of_vectors
 from tests.assets.test_round import ROUND, one_in
 from tests.commands.test_verify import files
 from tests.endpoint import Endpoint
@@ -99,6 +102,7 @@ def test_texts_of_rejected_rows_go_and_their_reasons_stay(project: Path, endpoin
     assert main(["clean", "reviews", "--rejected-texts", "--yes"]) == 0
     assert ask("select count(text), count(reason) from reviews.rejected") == [(0, rejected)]
     assert ask("select row_id, text from reviews.weighted order by 1") == others
+    assert files_of_vectors(home() / "vectors") == []  # of which texts can be guessed
     assert main(["verify", "reviews"]) == 0  # what is missing was meant to go
 
 
@@ -130,6 +134,27 @@ def test_what_a_run_is_at_work_on_is_left(project: Path, after_a_round: Endpoint
         assert "a run is at work on it" in capsys.readouterr().out
         assert files(project) == whole
         instance.delete_run(run.run_id)
+
+
+def test_vectors_are_a_cache_that_goes_when_it_is_said_so(
+    project: Path, capsys: pytest.CaptureFixture
+) -> None:
+    call_log().count()
+    for name in ("a", "b"):
+        Vectors(home() / "vectors", name).keep(["one text"], np.zeros((1, 384), np.float32))
+    damaged = home() / "vectors" / "a.sqlite"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    assert main(["clean"]) == 0
+    assert "nothing to remove" in capsys.readouterr().out
+    for words in (["verify"], ["verify", "--repair"]):
+        main(words)
+        assert f"vectors of texts in {damaged}, a cache: " in capsys.readouterr().out
+    assert not damaged.exists()
+    assert main(["clean", "--vectors"]) == 0
+    assert len(files_of_vectors(home() / "vectors")) == 1
+    assert main(["clean", "--vectors", "--yes"]) == 0
+    assert "removed 1 of 1" in capsys.readouterr().out
+    assert files_of_vectors(home() / "vectors") == []
 
 
 def test_what_killed_processes_left_goes_and_what_a_living_one_writes_stays(project: Path) -> None:

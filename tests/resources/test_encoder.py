@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
-from synth_assets.core.errors import UserError
+from synth_assets.core.errors import NotInstalled, UserError
 from synth_assets.resources import bert, encoder
 from synth_assets.resources.encoder import MiniLM
 
@@ -24,7 +27,7 @@ REFERENCE = {
 }
 
 
-def fresh(**options: int) -> MiniLM:
+def fresh(**options: Any) -> MiniLM:
     return MiniLM(threads=1, remember=0, **options)
 
 
@@ -82,6 +85,16 @@ def test_remembers_a_bounded_number_of_texts(monkeypatch):
     assert list(model._known) == ["b", "c"]
     monkeypatch.setattr(model, "_encode_new", lambda texts: pytest.fail(f"computed again: {texts}"))
     np.testing.assert_array_equal(model.encode(["c", "b"]), first[[2, 1]])
+
+
+def test_a_vector_is_read_back_bit_for_bit_by_who_has_the_model(tmp_path: Path, monkeypatch) -> None:
+    first = fresh(store=lambda: tmp_path).encode([*mixed(), LONG])
+    again = fresh(store=lambda: tmp_path)
+    monkeypatch.setattr(again, "_encode_new", lambda texts: pytest.fail(f"computed again: {texts}"))
+    assert np.array_equal(again.encode([*mixed(), LONG]), first)
+    monkeypatch.setattr(encoder, "MODULE", "no_such_package")
+    with pytest.raises(NotInstalled):  # as it is where nothing is kept
+        again.encode([LONG])
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,27 @@ def test_a_folder_with_the_usual_model_gives_the_usual_vectors(tmp_path: Path) -
     assert chosen(None, usual) is usual
 
 
+def test_vectors_of_a_folder_are_kept_until_its_files_are_others(tmp_path: Path) -> None:
+    folder, kept = tmp_path / "model", tmp_path / "kept"
+    roberta(folder, "mean")
+    usual = MiniLM(store=lambda: kept)
+    first = chosen(str(folder), usual)
+    vectors = first.encode(["a b", "b"])
+    kept_by_another = Own(str(folder), store=usual.store)
+    assert np.array_equal(kept_by_another.encode(["b", "a b"]), vectors[::-1])
+    assert "_loaded" not in vars(kept_by_another)  # nor was it for the number of its dimensions
+    assert chosen(str(folder), usual) is first
+    late = Own(str(folder), store=usual.store)
+    assert late.version() == first.version()
+    roberta(folder, "cls")
+    with pytest.raises(UserError, match="model was changed while it was in use: run again"):
+        late.encode(["a"])
+    changed = chosen(str(folder), usual)
+    assert changed.version() != first.version()
+    assert not np.array_equal(changed.encode(["a b", "b"]), vectors)
+    assert len(list(kept.iterdir())) == 2
+
+
 def test_an_onnx_model_is_pooled_over_what_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that gives each token its number, in the place of onnxruntime."""
     roberta(tmp_path, "mean")
