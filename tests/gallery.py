@@ -118,9 +118,11 @@ def make(
     encode: Callable[..., Any] | None = None,
     annotate: Callable[..., Any] | None = None,
     sure: Callable[[str], float] = lambda answer: -1.0,
+    signals: Mapping[str, Mapping[str, float]] | None = None,
     **changes: Any,
 ) -> Made:
-    """One round of all cells, `rows` a cell. `earlier`: rows that rounds before kept.
+    """One round of all cells, `rows` a cell. `earlier`: rows that rounds before kept; `signals`: what the
+    last one said of rows, by their ids.
 
     Filters that need a student are left out where there are too few rows to teach one.
     """
@@ -129,8 +131,14 @@ def make(
     listed = {(name, given): answers(name, s, given, q, model) for name, s, given, q in questions(recipe)}
     tables = {"seeds": seeds} | ({} if earlier is None else {"kept": earlier})
     may_show = pd.concat(tables.values(), ignore_index=True)
-    before = [] if recipe.remember else None
-    around = Around(tables, encode, lambda name, given: listed.get((name, given), ()), before)
+    before, told = [] if recipe.remember else None, signals or {}
+    around = Around(
+        tables,
+        encode,
+        lambda name, given: listed.get((name, given), ()),
+        before,
+        signals=lambda name: told.get(name, {}),
+    )
     chain.check(recipe)
     if recipe.task.annotate:
         texts = texts_of(recipe, seeds).rows.head(rows)

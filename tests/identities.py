@@ -77,6 +77,8 @@ SMALL = {  # a round of three rows teaches no student, and few of its rows may b
     r"^weights: \{by: (bilevel|learning_to_reweight|token_weights)\}.*\n": "",
     r"^labelled: \{by: (clean_pool|cross_partition).*\n": "",
     r"^student: .*\n": "",
+    r"^feedback: .*\n": "",
+    r"\{from: kept, by: variability, top: 25\}": "kept",
     r"^minimum_yield: .*\n": "",
     r"^rows: ": "minimum_yield: 0.0\nrows: ",
     r"\bsamples: \d+": "samples: 2",
@@ -226,8 +228,12 @@ def views(warehouse: Path, recipe: str) -> dict[str, str]:
 
 
 def stored(lake: Path) -> dict[str, Any]:
-    """Path in the lake -> its columns, the first ids of its rows, and a hash of its content."""
-    return {str(path.parent.relative_to(lake)): of_table(path) for path in sorted(lake.rglob("part.parquet"))}
+    """Path in the lake -> its columns, the first ids of its rows, and a hash of its content. What students
+    say of rows (`signals`) is left out."""
+    files = [
+        path for path in sorted(lake.rglob("part.parquet")) if "signals" not in path.parts
+    ]  # of students
+    return {str(path.parent.relative_to(lake)): of_table(path) for path in files}
 
 
 def of_table(path: Path) -> dict[str, Any]:

@@ -471,6 +471,17 @@ def test_s3_lists_reasons_of_each_label_and_writes_from_one_of_them(project: Pat
     assert all(r in p for r, p in zip(made.conditions["rationale"], written, strict=True))
     assert Counter(made.rejected["scorer"]) == {"leaked_label": 2, "duplicate": 1}
     assert made.kept["label"].value_counts().to_dict() == {"positive": 4, "negative": 1}
+    assert not asked(made, "may take it for another one")
+
+    seeds = seed_rows(made.recipe).query("split == 'validation' and label == 'positive'")
+    misread = dict(zip(seeds["row_id"], (0.9, 0.7, 0.0, 0.0), strict=True))
+    (project / "recipes" / "like_s3.yaml").unlink()
+    more = {"round_": "2026-11-23", "signals": {"error": misread}}
+    again = make("s3", lambda *_: "I wept at the end of it and laughed", rows=4, **more)
+    shown = asked(again, "may take it for another one")
+    wrong = [text for row, text in zip(seeds["row_id"], seeds["text"], strict=True) if misread[row]]
+    assert [sum(text in prompt for prompt in shown) for text in wrong] == [2, 2]
+    assert len(asked(again, "for this reason")) == 4  # of the label that is read right
 
 
 def explorer(texts: Iterator[str]) -> Say:

@@ -210,8 +210,12 @@ def test_wanli_keeps_the_half_that_students_cannot_tell_and_starts_from_it(proje
         assert kept["variability"].min() >= others["variability"].max()
     assert made.kept["text"].str.contains("vague").mean() > 0.9
     (project / "recipes" / "like_wanli.yaml").unlink()
-    again = make("wanli", say, round_="2026-11-23", encode=encode, earlier=made.kept)
-    assert set(again.conditions["start"]) <= set(made.kept["text"])
+    unsure = made.kept.set_index("row_id")["variability"].to_dict()
+    more = {"earlier": made.kept, "signals": {"variability": unsure}}
+    again = make("wanli", say, rows=30, round_="2026-11-23", encode=encode, **more)
+    for label, starts in again.conditions.groupby("label")["start"]:  # each of the most ambiguous, then again
+        of_label = made.kept[made.kept["label"] == label]
+        assert set(starts) == set(of_label.nlargest(25, "variability")["text"])
 
 
 def test_fewgen_lets_the_words_of_a_label_weigh_more(project: Path) -> None:

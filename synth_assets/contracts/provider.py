@@ -37,12 +37,20 @@ class Around:
     before: Sequence[Mapping[str, Any]] | None = None
     made: dict[object, Any] = field(default_factory=dict)  # what rows share
     signals: Callable[[str], Mapping[str, float]] = lambda name: {}  # of the last round: row id -> its value
+    # attribute -> value -> how often it is drawn, against its own weight: what the last round asks for
+    factors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def once(self, key: object, make: Callable[[], Any]) -> Any:
         """What rows share, made for the first that asks."""
         if key not in self.made:
             self.made[key] = make()
         return self.made[key]
+
+    def steered(self, name: str, weights: Weights) -> Weights:
+        """The weights of an attribute's values, as the last round asks for them."""
+        if (factors := self.factors.get(name)) is None:
+            return weights
+        return {value: weight * factors.get(value, 1.0) for value, weight in weights.items()}
 
     def taken(self, name: str) -> list[Any]:
         """What the cell's earlier rounds took of a condition, in order; nothing, where none is remembered."""

@@ -127,7 +127,7 @@ def annotated(recipe: Recipe) -> Iterator[ValueError]:
         yield wrong("it chooses some of the texts: write `rows`, how many a round takes", *place, "acquire")
     if acquire and acquire.by in UNSURE and not recipe.labels:
         yield wrong(f"its student learns labels: write one of {', '.join(ALIKE)}", *place, "acquire", "by")
-    if recipe.feedback.rows == "yield":
+    if recipe.feedback.rows != "fixed":
         yield wrong("there are no more texts than the file has: leave it out", "feedback", "rows")
     if recipe.demonstrations and recipe.demonstrations.label == "same" and recipe.labels:
         yield wrong(

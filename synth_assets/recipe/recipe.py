@@ -331,6 +331,10 @@ class Recipe(Strict):
         """The folder of the files in which a person may edit the values that a model listed."""
         return recipes() / f"{self.name}.values"
 
+    def told_by(self, round_: str) -> Path:
+        """The file in which a person may edit what a round tells the next one."""
+        return recipes() / f"{self.name}.feedback" / f"{round_}.yaml"
+
     def shared(self, step: str) -> bool:
         """Whether the rows of a question share the step's answer: it stands before the one that samples."""
         names = list(self.steps)

@@ -213,8 +213,14 @@ Weights = Annotated[SerializeAsAny[Weighing], _way(WEIGHTS, Weighing, "none")]
 class Feedback(Section):
     """What the last round's metrics change in the next round's conditions."""
 
-    rows: Literal["fixed", "yield"] = "fixed"
-    """yield: a cell that keeps little is asked for more."""
+    rows: str = "fixed"
+    """fixed; yield: a cell that keeps little is asked for more; or a signal, as error: cells, and values of
+    conditions, are asked for in proportion to it."""
+
+    @property
+    def signals(self) -> list[str]:
+        """The signal, if it goes by one."""
+        return [] if self.rows in ("fixed", "yield") else [self.rows]
 
 
 class Caps(Section):

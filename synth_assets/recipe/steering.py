@@ -34,6 +34,8 @@ def _named(recipe: Recipe) -> Iterator[tuple[str, tuple[str, ...]]]:
     score = shown.score if shown else None
     if score and score not in score_columns(recipe) and (":" in score or score in SIGNALS.known):
         yield score, ("demonstrations", "score")
+    for name in recipe.feedback.signals:
+        yield name, ("feedback", "rows")
 
 
 def score_columns(recipe: Recipe) -> dict[str, str]:
@@ -67,7 +69,7 @@ def made_by(recipe: Recipe) -> list[Any]:
 def steering(recipe: Recipe) -> Iterator[ValueError]:
     """Signals that are named are there, and what they look at."""
     for name, place in _named(recipe):
-        if why := _missing(recipe, name):
+        if why := _missing(recipe, name, *(("yield", "fixed") if place[0] == "feedback" else ())):
             yield wrong(why, *place)
         elif place[0] == "demonstrations" and name in (*OF_VALIDATION, *OF_CELLS):
             why = f"{name} is a number of other rows: write a score of the kept ones, or entropy"
@@ -92,13 +94,13 @@ def _rows_of(recipe: Recipe, signal: str) -> str | None:
     return "kept" if own and ":" not in signal else None
 
 
-def _missing(recipe: Recipe, name: str) -> str | UserError | None:
+def _missing(recipe: Recipe, name: str, *other: str) -> str | UserError | None:
     """What a signal lacks."""
     columns = score_columns(recipe)
     if name not in SIGNALS.known and name in columns:
         return None
     if name not in SIGNALS.known and ":" not in name:
-        return unknown("signal", name, [*SIGNALS.known, *columns])
+        return unknown("signal", name, [*SIGNALS.known, *columns, *other])
     if ":" in name:
         try:
             SIGNALS.find(name)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-
-from synth_assets.core.errors import UserError
 from synth_assets.generation.conditions.table import design, of_texts
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.stages import feedback
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import Made, Stage, Table
 from synth_assets.stages.texts import of_round
@@ -37,19 +35,8 @@ def drawn(run: Run, seeds: Table, rows: int) -> Table:
 
 
 def quota(run: Run) -> int:
-    """Rows to ask for: the recipe's number, or what the round before fed back."""
-    if run.recipe.feedback.rows == "fixed":
-        return run.recipe.rows
-    day = (date.fromisoformat(run.round) - timedelta(days=1)).isoformat()
-    before = {"round": day, "cell": run.cell}
-    if run.there("feedback", before):
-        return int(run.read("feedback", before)["rows"].iloc[0])
-    if run.there("conditions", before) and run.there("metrics", {"round": day}):
-        raise UserError(
-            f"{run.recipe.name}: round {day} was measured, but what it tells the next one of "
-            f"{run.cell!r} is lost. Run it again: synth run {run.recipe.name} --round {day}"
-        )
-    return run.recipe.rows
+    """Rows to ask for: the recipe's number, or what the round before asks for."""
+    return run.recipe.rows if (asked := feedback.asked(run)) is None else asked.rows[run.cell]
 
 
 def stage(recipe: Recipe) -> Stage:

@@ -3,18 +3,99 @@ rounds is no cycle: the metrics make it and report it, the next round's conditio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
 
-from synth_assets.stages.stage import Table
+from synth_assets.core.errors import UserError
+from synth_assets.recipe.feedback_files import Asked, Line, read_feedback, write_feedback
+from synth_assets.recipe.recipe import Recipe
+from synth_assets.recipe.review_files import was_edited
+from synth_assets.recipe.steering import columns_steered
+from synth_assets.stages.run import Run
+from synth_assets.stages.stage import Made, Markdown, Table, short
+
+LEAST, MOST = 0.5, 2.0  # of what is asked without feedback
+STEPS = 100  # of a bisection: more than doubles have
 
 
-def told(yields: Mapping[str, float | None], rows: int, round_: str) -> Table:
-    """A row a cell: what the next round asks for, of about `rows` rows a cell."""
+HEAD = (
+    "What the round after {round} asks for, by {by} (`feedback` of the recipe {recipe}).",
+    "Change the numbers: a file that was edited is not written again, and the rounds after it go by it.",
+    "Delete it, and they go by what was measured.",
+)
+
+
+def compute(run: Run, by_cell: Mapping[str, float | None], asked_for: Table, signals: Table | None) -> Made:
+    """What the next round asks for, beside what this one asked for; also in a file that a person may edit."""
+    recipe = run.recipe
+    rows = told(recipe, {cell: by_cell[cell] for cell in recipe.cells}, run.round, signals)
+    if recipe.feedback.rows == "fixed":
+        return Made(rows)
+    lines = list(_lines(run, rows, asked_for["cell"].value_counts().to_dict(), signals))
+    path, by = recipe.told_by(run.round), recipe.feedback.rows
+    head = [line.format(round=run.round, by=by, recipe=recipe.name) for line in HEAD]
+    numbers = {"asked": Markdown(_table(lines, by)), "file": str(path)}
+    try:
+        if not write_feedback(path, head, lines, by):
+            run.warn(f"{path} was edited: the next round goes by it.")
+    except OSError as error:
+        run.warn(f"{path} cannot be written: {error.strerror}.")
+    return Made(rows, numbers)
+
+
+def _lines(run: Run, rows: Table, asked_for: Mapping[str, int], signals: Table | None) -> Iterator[Line]:
+    by = "value" if "value" in rows else "yield"
+    for row in rows.to_dict("records"):
+        yield Line("cell", row["cell"], row["rows"], asked_for.get(row["cell"]), row[by])
+    if "weights" in rows:
+        before, of = _said(run, run.recipe.cells[0]).weights, of_values(run.recipe.feedback.rows, signals)
+        for attribute, values in json.loads(rows["weights"].iloc[0]).items():
+            for value, factor in values.items():
+                was = before.get(attribute, {}).get(value, 1.0)
+                yield Line(attribute, value, factor, was, of[attribute][value])
+
+
+def _table(lines: Sequence[Line], by: str) -> str:
+    """For people."""
+    head = f"| | | asked next | asked before | change | {by} |\n| - | - | - | - | - | - |\n"
+    return head + "\n".join("| " + " | ".join(map(short, _told(line))) + " |" for line in lines)
+
+
+def _told(line: Line) -> list[Any]:
+    change = None if line.before is None else f"{line.now - line.before:+g}"
+    return [line.of, line.name, line.now, line.before, change, line.why]
+
+
+def told(recipe: Recipe, yields: Mapping[str, float | None], round_: str, signals: Table | None) -> Table:
+    """A row a cell: what the next round asks for, of about `rows` rows a cell. By a signal, also how often
+    values of attributes are drawn, against their own weights, which is the same for all cells."""
     import pandas as pd
 
-    asked = quotas(yields, rows)
-    rows_of = [{"round": round_, "cell": c, "yield": yields[c], "rows": n} for c, n in asked.items()]
-    return pd.DataFrame(rows_of)
+    name = recipe.feedback.rows
+    rows_of = {"round": round_, "cell": list(yields), "yield": list(yields.values())}
+    if signals is None or name not in recipe.feedback.signals:
+        return pd.DataFrame({**rows_of, "rows": list(quotas(yields, recipe.rows).values())})
+    of_cells = signals[(signals["name"] == name) & signals["row_id"].isna() & signals["attribute"].isna()]
+    by_cell = of_cells.set_index("cell")["value"]
+    values = {cell: by_cell.get(cell) for cell in yields}
+    weights = {
+        attribute: {value: round(factor, 3) for value, factor in bounded(found).items()}
+        for attribute, found in of_values(name, signals).items()
+        if attribute in columns_steered(recipe)
+    }
+    asked = {"rows": list(proportional(values, recipe.rows).values()), "value": list(values.values())}
+    return pd.DataFrame({**rows_of, **asked, "weights": json.dumps(weights, ensure_ascii=False)})
+
+
+def of_values(name: str, signals: Table) -> dict[str, dict[str, float]]:
+    """Attribute -> value -> what the signal says of it in all cells."""
+    found: dict[str, dict[str, float]] = {}
+    rows = signals[(signals["name"] == name) & signals["attribute"].notna() & signals["cell"].isna()]
+    for row in rows.to_dict("records"):
+        found.setdefault(row["attribute"], {})[row["attribute_value"]] = row["value"]
+    return found
 
 
 def quotas(yields: Mapping[str, float | None], rows: int) -> dict[str, int]:
@@ -29,4 +110,68 @@ def quotas(yields: Mapping[str, float | None], rows: int) -> dict[str, int]:
     inverse = {cell: 1 / (y or min(known)) for cell, y in yields.items()}
     total = sum(inverse.values())
     shares = {cell: len(yields) * v / total for cell, v in inverse.items()}
-    return {cell: round(rows * min(2.0, max(0.5, share))) for cell, share in shares.items()}
+    return {cell: round(rows * min(MOST, max(LEAST, share))) for cell, share in shares.items()}
+
+
+def proportional(values: Mapping[str, float | None], rows: int) -> dict[str, int]:
+    """Rows to ask of each cell, in proportion to a signal, in the same bounds. The sum is exactly `rows`
+    times the number of cells."""
+    exact = {cell: rows * share for cell, share in bounded(values).items()}
+    found = {cell: int(n) for cell, n in exact.items()}
+    missing = rows * len(values) - sum(found.values())
+    for cell in sorted(exact, key=lambda cell: found[cell] - exact[cell])[:missing]:
+        found[cell] += 1
+    return found
+
+
+def bounded(values: Mapping[str, float | None]) -> dict[str, float]:
+    """In proportion to the values, from LEAST to MOST, and 1 in the mean. What is under 0 counts as 0, what
+    is unknown as the mean; 1 for all, where nothing is more than 0."""
+    known = [max(0.0, v) for v in values.values() if v is not None and v == v]
+    if not any(known):
+        return dict.fromkeys(values, 1.0)
+    mean, least = (
+        sum(known) / len(known),
+        max(known) * 1e-9,
+    )  # of 0 all have as much, where the others are full
+    parts = {name: mean if v is None or v != v else max(v, least) for name, v in values.items()}
+    low, high = 0.0, MOST / least
+    for _ in range(STEPS):
+        factor = (low + high) / 2
+        total = sum(min(MOST, max(LEAST, factor * part)) for part in parts.values())
+        low, high = (factor, high) if total < len(parts) else (low, factor)
+    return {name: min(MOST, max(LEAST, high * part)) for name, part in parts.items()}
+
+
+def asked(run: Run) -> Asked | None:
+    """What the round before asks of this one; None where nothing does. A file of it that a person has edited
+    wins."""
+    recipe = run.recipe
+    if recipe.feedback.rows == "fixed":
+        return None
+    day = _before(run)
+    before = {"round": day, "cell": run.cell}
+    lost = run.there("conditions", before) and run.there("metrics", {"round": day})
+    if lost and not run.there("feedback", before):
+        raise UserError(
+            f"{recipe.name}: round {day} was measured, but what it tells the next one of "
+            f"{run.cell!r} is lost. Run it again: synth run {recipe.name} --round {day}"
+        )
+    return _said(run, run.cell)
+
+
+def _before(run: Run) -> str:
+    return (date.fromisoformat(run.round) - timedelta(days=1)).isoformat()
+
+
+def _said(run: Run, cell: str) -> Asked:
+    """What the round before has told of a cell; without it, what the recipe says."""
+    said, before = Asked(dict.fromkeys(run.recipe.cells, run.recipe.rows), {}), _before(run)
+    if run.there("feedback", {"round": before, "cell": cell}):
+        told = run.read("feedback", {"round": before, "cell": cell}).iloc[0]
+        weights = told.get("weights")
+        said = Asked(
+            {**said.rows, cell: int(told["rows"])}, json.loads(weights) if isinstance(weights, str) else {}
+        )
+    path = run.recipe.told_by(before)
+    return read_feedback(path, said) if was_edited(path) else said

@@ -106,16 +106,15 @@ def compute(run: Run, **now: Table) -> Made:
         parts.append(table(lines))
     rows = pd.concat([*parts, of_cells], ignore_index=True).assign(round=run.round)
     by_cell = of_cells.set_index("slice")["value"].to_dict()
-    next_round = feedback.told({cell: by_cell[cell] for cell in recipe.cells}, recipe.rows, run.round)
     told = verdict.sentence(recipe, rows.to_dict("records"), run.round)
     lists = {name: _listed(*lines) for name, lines in look.told.items()}
     numbers = {"verdict": told, **_map(run, **now), **_numbers(rows, own), **cost, **lists}
     verdicts = _verdicts(recipe, rows, look.before())
     if (wanted := recipe.released_at) is not None:
         verdicts["people_agree"] = [Verdict(*released(wanted, rows.to_dict("records"), recipe.name))]
-    beside = {"feedback": Made(next_round)}
-    if recipe.signals:
-        beside["signals"] = Made(signals.signalled(run, pairs))
+    beside = {"signals": Made(signals.signalled(run, pairs))} if recipe.signals else {}
+    said = beside["signals"].rows if recipe.signals else None
+    beside["feedback"] = feedback.compute(run, by_cell, now["generations"], said)
     return Made(rows, numbers, verdicts, beside=beside)
 
 

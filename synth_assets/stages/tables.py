@@ -47,6 +47,7 @@ def columns(recipe: Recipe, stage: str) -> dict[str, str]:
         "*annotated": {"entropy": "double"} if recipe.task.annotate else {},
         "*drawn": DRAWN if recipe.labelled.human or recipe.by_people else {},
         "*over": {"machine_label": "string"} if recipe.by_people and recipe.labels else {},
+        "*steered": {"value": "double", "weights": "string"} if recipe.feedback.signals else {},
         "*weighed": dict.fromkeys(recipe.weights.columns_needed(), "double"),
         "*calls": {f"{name}_calls": "list<string>" for name, f in recipe.filters.items() if f.asks},
         "*scored": {c: t for f in recipe.filters.values() for c, t in f.columns.items()},

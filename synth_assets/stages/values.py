@@ -10,7 +10,7 @@ from synth_assets.contracts.provider import Around
 from synth_assets.generation.conditions.asking import answers, questions
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.review_files import read_review, review_file, was_edited, write_review
-from synth_assets.stages import grown, signals
+from synth_assets.stages import feedback, grown, signals
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import ANSWERED, Made, Stage, Table
 
@@ -78,9 +78,15 @@ def around(run: Run, seeds: Table) -> Around:
     for name, source in run.recipe.growing.items():
         listed[name, ""] = source.grown([*listed.get((name, ""), ()), *grown.so_far(run, name)])
     before = taken(run) if run.recipe.remember and run.cell else None
-    told = partial(signals.last, run)
+    steered = feedback.asked(run) if run.recipe.feedback.signals and run.cell else None
     return Around(
-        rows, run.encode, lambda name, given: listed.get((name, given), ()), before, run.shared, told
+        rows,
+        run.encode,
+        lambda name, given: listed.get((name, given), ()),
+        before,
+        run.shared,
+        partial(signals.last, run),
+        steered.weights if steered else {},
     )
 
 

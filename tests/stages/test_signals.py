@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,12 +17,14 @@ import pytest
 from synth_assets.contracts.provider import Around
 from synth_assets.core.errors import UserError
 from synth_assets.generation.conditions.demonstrations import demonstrations_of
+from synth_assets.recipe.feedback_files import write_feedback
 from synth_assets.recipe.load import inline
 from synth_assets.recipe.measuring import Metrics
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.recipe.sections import Demonstrations
+from synth_assets.recipe.sections import Demonstrations, Feedback
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import conditions
+from synth_assets.stages.feedback import proportional
 from tests.gallery import Asks
 from tests.through import Through, encode, through
 
@@ -167,3 +171,58 @@ def test_demonstrations_are_the_kept_rows_that_a_signal_is_highest_of(project: P
     assert set(demonstrations_of(said, around, 0, row, ("place",))[1]) == {"b", "c"}
     unknown = Around({"seeds": seeds, "kept": kept})  # of the first round: drawn at random
     assert len(demonstrations_of(said, unknown, 0, row, ("place",))[1]) == 2
+
+
+def test_the_next_round_asks_for_what_is_misread_in_proportion(project: Path) -> None:
+    """Of cells and of values; a file that a person edits wins, and an unedited one changes nothing."""
+    text = (project / "seeds.csv").read_text()  # operas about `negative` are told apart by their marks
+    (project / "seeds.csv").write_text(re.sub("(validation [0-9]+: )bright chorus", r"\1dull", text))
+    of = recipe(like=STEERED).model_copy(update={"feedback": Feedback(rows="error")})
+    assert of.signals == ["error"]
+    first, second = rounds(of, project, 2)
+    told = first.rows("feedback").set_index("cell")
+    assert dict(told["rows"]) == {"negative": 12, "positive": 36}  # half, and the rest: no row of it is wrong
+    assert dict(told["value"]) == {"negative": 0.0, "positive": 0.15}
+    assert json.loads(told["weights"].iloc[0])["kind"] == {"film": 0.5, "opera": 1.5}
+    made = second.rows("conditions")
+    assert made["cell"].value_counts().to_dict() == {"negative": 12, "positive": 36}
+    file = of.told_by(DAYS[0])
+    assert "  positive: 36 # 24 before; error 0.15\n" in file.read_text()
+    assert "    opera: 1.5 # 1 before; error 0.5\n" in file.read_text()
+    assert "asked next | asked before" in first.made["feedback"][0].numbers["asked"]
+
+    run = Asks(of, Lake(project / "lake"), SimpleNamespace(encode=encode), DAYS[1], "positive")
+    told, plain = of.told_by(DAYS[0]).read_text(), "weights: {kind: {film: 1, opera: 1}}"
+    file.write_text(plain)
+    without = conditions.compute(run, first.rows("seeds")).rows
+    moved = list(zip(without["kind"], made[made["cell"] == "positive"]["kind"], strict=True))
+    assert moved.count(("film", "opera")) > 3
+    assert ("opera", "film") not in moved  # a row that has what is wanted keeps it
+    file.write_text(told)
+    run = replace(run, cell="negative")
+    file.write_text(
+        file.read_text().replace("negative: 12", "negative: 5").replace("film: 0.5", "film: 0.001")
+    )
+    edited = conditions.compute(run, first.rows("seeds")).rows
+    assert (len(edited), set(edited["kind"])) == (5, {"opera"})
+    assert not write_feedback(file, [], [], "error")  # what a person wrote stays
+    for wrong, why in {
+        "rows: {negatve: 3}": "unknown cell 'negatve'. Did you mean 'negative'",
+        "rows: {negative: none}": "rows.negative is 'none': write a whole number from 1",
+        "weights: {kind: {film: -1}}": "weights.kind.film is '-1': write a number from",
+        "row: {negative: 3}": "unknown part 'row'. Did you mean 'rows'",
+        "rows: [3]": "rows has to be written as `name: number`",
+    }.items():
+        file.write_text(wrong)
+        with pytest.raises(UserError, match=re.escape(why)):
+            conditions.compute(run, first.rows("seeds"))
+    file.unlink()
+    assert len(conditions.compute(run, first.rows("seeds")).rows) == 12
+
+
+def test_feedback_is_in_proportion_within_bounds_and_its_sum_stays() -> None:
+    assert proportional({"a": 0.3, "b": 0.2, "c": 0.1}, 20) == {"a": 30, "b": 20, "c": 10}
+    assert proportional({"a": 0.9, "b": 0.0, "c": 0.0, "d": 0.0}, 10) == {"a": 20, "b": 7, "c": 7, "d": 6}
+    assert proportional({"a": None, "b": 0.0}, 10) == {"a": 10, "b": 10}  # nothing is known to be missing
+    assert proportional({"a": 1.0, "b": -1.0}, 10) == {"a": 15, "b": 5}
+    assert proportional({"a": 0.1, "b": float("nan"), "c": 0.3}, 10) == {"a": 5, "b": 10, "c": 15}

@@ -172,9 +172,9 @@ def _counted(recipe: Recipe, n: int, around: Around, place: Sequence[object]) ->
     pools: dict[str, Mapping[str, float]] = {}  # of the attributes that have the same values in all rows
     for name, values in recipe.attributes.items():
         if isinstance(values, Mapping) and name != recipe.cell and not in_turn:
-            pools[name] = values
+            pools[name] = around.steered(name, values)
         elif isinstance(values, Pool) and not values.depends:
-            pools[name] = values.pool(name, {}, around)
+            pools[name] = around.steered(name, values.pool(name, {}, around))
     return draw(pools, n, "balanced" if in_turn else recipe.design, *place, before=around.before or ())
 
 
@@ -198,11 +198,11 @@ def _row(
         elif name in counted:
             row[name] = counted[name]
         elif isinstance(values, Mapping):
-            row[name] = pick(values, *parts)
+            row[name] = pick(around.steered(name, values), *parts)
         elif isinstance(values, Draw):  # before the next: of what is both, a design counts the pool
             row[name] = values.draw(row, around, *parts)
         elif isinstance(values, Pool):
-            row[name] = pick(values.pool(name, row, around), *parts)
+            row[name] = pick(around.steered(name, values.pool(name, row, around)), *parts)
     return row
 
 
