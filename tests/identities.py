@@ -163,7 +163,7 @@ def sections(path: Path) -> dict[str, str]:
     steps = [f"steps.{name}" for name in recipe.steps]
     said = set(recipe.model_dump(mode="json")) - {"name"}  # `seeds` of both is the part's
     without = OF_PEOPLE if recipe.review is None else set()
-    without |= set() if recipe.signals else {"signals"}
+    without = without if recipe.signals else without | {"signals"}
     return {name: recipe.version(name) for name in sorted({*said, *PARTS, *steps} - without)}
 
 
