@@ -133,6 +133,7 @@ def test_the_readmes_recipe_is_right(project: Path, text: str, capsys: pytest.Ca
 def test_the_recipes_of_the_guide_are_right(project: Path, text: str, capsys: pytest.CaptureFixture) -> None:
     (project / "recipes" / "guide.yaml").write_text(text, encoding="utf-8")
     (project / "manual").mkdir()
+    (project / "graph.csv").write_text("Ann,lives in,Oslo\nOslo,is in,Norway\n", encoding="utf-8")
     (project / "manual" / "post.md").write_text("# Returns\n## Post\nIt is free.\n", encoding="utf-8")
     assert main(["check", "guide"]) == 0, capsys.readouterr().err
     if "documents:" in text:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from synth_assets.contracts.measure import Look, Metric, Row, row
 from synth_assets.contracts.measured import Measured
-from synth_assets.core.text.entities import Entity, pattern_entities
-from synth_assets.core.text.sentences import END as END_OF_SENTENCE
+from synth_assets.core.text.claims import Split, absent, entities
 from synth_assets.evaluation.judging import PROMPTS, SAMPLING, ask
 from synth_assets.recipe.measuring import Facts as Wanted
 from synth_assets.selection.select import ranked
@@ -24,62 +23,12 @@ if TYPE_CHECKING:
     from synth_assets.contracts.model_spec import NamedModel
     from synth_assets.core.asking import Completes
 
-Split = Callable[[str], Sequence[str]]  # a text -> its parts
 BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
-END = re.compile(rf"{END_OF_SENTENCE}|\n+")
-WORD = re.compile(r"\d+(?:[.,]\d+)*%?|\w+")
-ASIDE = re.compile(r"\?\s*$|\b(?:I|[Ww]e|[Yy]ou|[Mm]y|[Oo]ur|[Yy]our|me|us)\b")
-YEAR = re.compile(r"1\d{3}|20\d{2}")
-OPENERS = frozenset(PROMPTS["openers"].split())  # words that often open a sentence
-
-
-def sentences(text: str) -> list[str]:
-    """Sentences by their marks and line ends; titles (Dr.) and initials do not end one."""
-    return [s.strip() for s in END.split(text) if s.strip()]
-
-
-def entities(text: str) -> list[str]:
-    """Names, dates, years, sums of money and percentages, as often as they stand in the text.
-
-    As in FactualityPrompt (Lee et al. 2022) plain numbers are left out, and so are sentences that claim
-    nothing: questions, and those with a first or second person. A capitalised first word of a sentence is
-    a name where the sentence has another entity, unless it is a word that often opens one.
-    """
-    found = []
-    for sentence in sentences(text):
-        named = (
-            [] if ASIDE.search(sentence) else [e for e in map(_bare, pattern_entities(sentence)) if e.text]
-        )
-        only_a_first_word = len(named) == 1 and named[0].start == 0 and named[0].kind == "name"
-        if not only_a_first_word or " " in named[0].text:
-            found += [entity.text for entity in named]
-    return found
-
-
-def _bare(entity: Entity) -> Entity:
-    """Without a possessive and without a word that opens the sentence; empty where it claims nothing."""
-    kind, text, start = entity
-    if kind == "number" and not re.search(r"[$€£%]", text) and not YEAR.fullmatch(text):
-        return Entity(kind, "", start)
-    if kind == "name":
-        text = re.sub(r"['’]s?$", "", text)
-        first, _, others = text.partition(" ")
-        if start == 0 and first.lower() in OPENERS:
-            text, start = others, start + len(first) + 1
-    return Entity(kind, text, start)
 
 
 def entity_errors(text: str, evidence: str, find: Split = entities) -> tuple[int, int]:
-    """(entities that the evidence lacks, entities). The evidence has an entity where one sentence of it has
-    all its words: "Marcus Morgan Bentley" is there for "Marcus Bentley"."""
-    said = [set(_words(sentence)) for sentence in sentences(evidence)]
-    found = find(text)
-    absent = sum(not any(set(_words(entity)) <= words for words in said) for entity in found)
-    return absent, len(found)
-
-
-def _words(text: str) -> list[str]:
-    return [re.sub(r"(?<=\d),(?=\d)", "", word) for word in WORD.findall(text.casefold())]
+    """(entities that the evidence lacks, entities)."""
+    return len(absent(text, evidence, find)), len(find(text))
 
 
 def entity_error(texts: Sequence[str], evidence: Sequence[str], find: Split = entities) -> Measured:

@@ -12,8 +12,9 @@ import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score
 
 from synth_assets.contracts.measured import Z95, Measured
+from synth_assets.core.text.claims import entities, sentences
 from synth_assets.evaluation import facts
-from synth_assets.evaluation.facts import entity_error, entity_errors, f1_at_k, sentences, verdict_scores
+from synth_assets.evaluation.facts import entity_error, entity_errors, f1_at_k, verdict_scores
 from synth_assets.evaluation.faithfulness import (
     agreement,
     kappa,
@@ -232,9 +233,9 @@ NAMED = [
 
 
 def test_entities_of_a_text() -> None:
-    assert facts.entities(CLAIMS) == NAMED
-    assert facts.entities("She has 3 dogs. However, dogs bark.") == []
-    assert facts.sentences("Dr. J. Doe left! Did he?\nYes.") == ["Dr. J. Doe left!", "Did he?", "Yes."]
+    assert entities(CLAIMS) == NAMED
+    assert entities("She has 3 dogs. However, dogs bark.") == []
+    assert sentences("Dr. J. Doe left! Did he?\nYes.") == ["Dr. J. Doe left!", "Did he?", "Yes."]
 
 
 @pytest.mark.parametrize("k", range(11))

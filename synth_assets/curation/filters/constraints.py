@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from synth_assets.contracts.filter import Context, RowFilter
 from synth_assets.core.text.arithmetic import check_annotations, equations, normalise
+from synth_assets.core.text.claims import absent, entities
 from synth_assets.core.text.normal_form import normal_form
 from synth_assets.core.text.words import runs
 
@@ -112,6 +113,27 @@ class Evidence(Constraint):
             if answer and any(f" {answer} " in f" {form(place)} " for place in places):
                 return 1.0, ""
         return 0.0, f"the answer {row[self.answer]!r} is not in {self.of}"
+
+
+class Grounded(Constraint):
+    """Share of the names, dates and amounts of the text that its evidence has; 1 where it names nothing (one
+    less the named-entity error of FactualityPrompt, Lee et al. 2022)."""
+
+    name = "grounded"
+    within = (0, 1)
+    better = "higher"
+    of: str
+    """The column of the evidence: a passage, triples."""
+    at_least: float | None = 1
+
+    def english(self) -> str:
+        return "names by their capitals, and months"
+
+    def check(self, row: Mapping[str, Any]) -> tuple[float | None, str]:
+        if not isinstance(row[self.of], str):
+            return None, ""
+        lacks = absent(row["text"], row[self.of])
+        return _share(entities(row["text"]), lacks), f"{self.of} does not have {', '.join(lacks)}"
 
 
 class Alternation(Constraint):

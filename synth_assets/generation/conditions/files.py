@@ -105,16 +105,25 @@ def stamp(file: str) -> tuple[str, int]:
 
 def lines_of(file: str) -> list[str]:
     """The different lines of a file that are not empty."""
+    return list(_read(*stamp(file)))
+
+
+def places_of_lines(file: str) -> Mapping[str, int]:
+    """The same -> the number of the line that has it first."""
     return _read(*stamp(file))
 
 
 @lru_cache(maxsize=32)
-def _read(file: str, _: int) -> list[str]:
+def _read(file: str, _: int) -> Mapping[str, int]:
     try:
         text = Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file} cannot be read: {error}") from error
-    return list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+    found: dict[str, int] = {}
+    for place, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            found.setdefault(line.strip(), place)
+    return found
 
 
 @lru_cache(maxsize=8)

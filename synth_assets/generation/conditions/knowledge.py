@@ -10,16 +10,17 @@ from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import Any
 from urllib.parse import unquote
 
 from pydantic import Field
 
-from synth_assets.contracts.provider import Around, Draw
+from synth_assets.contracts.provider import SEPARATOR, Around, Draw
 from synth_assets.core import templates as core_templates
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import seed_from
 from synth_assets.core.text import words as core_words
-from synth_assets.generation.conditions.files import lines_of, stamp
+from synth_assets.generation.conditions.files import lines_of, places_of_lines, stamp
 from synth_assets.generation.conditions.turns import Turns
 from synth_assets.selection.select import select_random
 
@@ -43,11 +44,25 @@ class Triples(Draw):
     Josifoski et al. 2023), `head | relation | tail` a line."""
 
     name = "triples"
+    newer = ("place",)
     remembers = True
     triples: str
     """The graph: .csv, .tsv, .parquet or .nt."""
     size: int = Field(default=3, ge=1, le=1_000)
     """Triples of one value."""
+    place: bool = False
+    """Whether rows say where theirs stand, in columns NAME_file and NAME_lines."""
+
+    @property
+    def beside(self) -> Mapping[str, str]:  # type: ignore[override]
+        return {"file": "string", "lines": "string"} if self.place else {}
+
+    def about(self, value: Any, around: Around) -> Mapping[str, Any]:
+        there = around.once((self, "lines"), self._lines)
+        return {"file": self.triples, "lines": SEPARATOR.join(there[line] for line in value.splitlines())}
+
+    def _lines(self) -> dict[str, str]:
+        return {BAR.join(triple): str(line) for triple, line in _numbered(*stamp(self.triples)).items()}
 
     def files(self) -> list[Path]:
         return [Path(self.triples)]
@@ -80,12 +95,24 @@ class Passages(Draw):
     BM25; with `k` one of the best k (ReGen, Yu et al. 2023; retrieved knowledge)."""
 
     name = "passages"
+    newer = ("place",)
     passages: str
     """The corpus: a passage a line, or a column `text`."""
     query: str
     """A template; what fits it is taken."""
     k: int = Field(default=1, ge=1, le=10_000)
     """One of so many best passages is taken."""
+    place: bool = False
+    """Whether rows say where theirs stands, in columns NAME_file and NAME_line."""
+
+    @property
+    def beside(self) -> Mapping[str, str]:  # type: ignore[override]
+        return {"file": "string", "line": "int64"} if self.place else {}
+
+    def about(self, value: Any, around: Around) -> Mapping[str, Any]:
+        if value is None:
+            return {"file": None, "line": None}
+        return {"file": self.passages, "line": places_of_lines(self.passages)[value]}
 
     def files(self) -> list[Path]:
         return [Path(self.passages)]
@@ -177,9 +204,18 @@ def read_triples(path: Path) -> list[Triple]:
     Tables have three columns: head, relation, tail. In RDF, an IRI is called by its local name. Raises
     UserError for what is not like that.
     """
+    return list(_numbered(*stamp(str(path))))
+
+
+@lru_cache(maxsize=4)
+def _numbered(file: str, _: int) -> Mapping[Triple, int]:
+    """Each triple -> the line of the file that has it first; of Parquet and what rdflib reads, the number of
+    the triple."""
+    path, triples = Path(file), dict[Triple, int]()
     readers = {".csv": _table, ".tsv": _table, ".parquet": _parquet, ".nt": _n_triples}
     try:
-        triples = list(dict.fromkeys(readers.get(path.suffix.lower(), _rdf)(path)))
+        for line, triple in readers.get(path.suffix.lower(), _rdf)(path):
+            triples.setdefault(triple, line)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
@@ -189,14 +225,14 @@ def read_triples(path: Path) -> list[Triple]:
     return triples
 
 
-def _table(path: Path) -> Iterator[Triple]:
+def _table(path: Path) -> Iterator[tuple[int, Triple]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         for row in (reader := csv.reader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")):
             if row and not (reader.line_num == 1 and {cell.strip().lower() for cell in row} in HEADS):
-                yield _triple(row, f"{path}:{reader.line_num}")
+                yield reader.line_num, _triple(row, f"{path}:{reader.line_num}")
 
 
-def _parquet(path: Path) -> Iterator[Triple]:
+def _parquet(path: Path) -> Iterator[tuple[int, Triple]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -204,8 +240,8 @@ def _parquet(path: Path) -> Iterator[Triple]:
         table = pq.read_table(path)
     except pa.ArrowInvalid as error:
         raise UserError(f"{path} is not Parquet: {error}") from error
-    for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
-        yield _triple(["" if cell is None else str(cell) for cell in row], str(path))
+    for number, row in enumerate(zip(*(column.to_pylist() for column in table.columns), strict=True), 1):
+        yield number, _triple(["" if cell is None else str(cell) for cell in row], str(path))
 
 
 def _triple(cells: Sequence[str], where: str) -> Triple:
@@ -215,13 +251,13 @@ def _triple(cells: Sequence[str], where: str) -> Triple:
     return cells[0], cells[1], cells[2]
 
 
-def _n_triples(path: Path) -> Iterator[Triple]:
+def _n_triples(path: Path) -> Iterator[tuple[int, Triple]]:
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             if line.strip() and not line.lstrip().startswith("#"):
                 if not (found := LINE.fullmatch(line.strip())):
                     raise UserError(f"{path}:{number}: not N-Triples: write <head> <relation> <tail> .")
-                yield _triple([_named(term) for term in found.groups()], f"{path}:{number}")
+                yield number, _triple([_named(term) for term in found.groups()], f"{path}:{number}")
 
 
 def _named(term: str) -> str:
@@ -246,7 +282,7 @@ def _local(iri: str) -> str:
     return unquote(re.split(r"[/#]", iri.rstrip("/#"))[-1]).replace("_", " ")
 
 
-def _rdf(path: Path) -> Iterator[Triple]:
+def _rdf(path: Path) -> Iterator[tuple[int, Triple]]:
     try:
         import rdflib
     except ImportError as error:
@@ -256,8 +292,9 @@ def _rdf(path: Path) -> Iterator[Triple]:
         graph = rdflib.Graph().parse(path)
     except Exception as error:  # each of its parsers has errors of its own
         raise UserError(f"{path} is not RDF that rdflib reads: {error}") from error
-    for triple in sorted(graph):  # a graph has no order
-        yield _triple([_local(t) if isinstance(t, rdflib.URIRef) else str(t) for t in triple], str(path))
+    for number, triple in enumerate(sorted(graph), 1):  # a graph has no order
+        terms = [_local(t) if isinstance(t, rdflib.URIRef) else str(t) for t in triple]
+        yield number, _triple(terms, str(path))
 
 
 def subgraphs(

@@ -62,6 +62,16 @@ PASSAGE = {"passage": "It was the Eiffel Tower, in Paris.", "text": "Which tower
             "",
         ),
         (
+            "grounded",
+            {"of": "facts"},
+            {
+                "text": "In 1903 Ada King was born in London.",
+                "facts": "Ada Byron King | born in | London, 1903",
+            },
+            {"text": "Ada King was born in Paris.", "facts": "Ada Byron King | born in | London"},
+            "facts does not have Paris",
+        ),
+        (
             "alternation",
             {},
             {"text": "", "turns": ["hi", "hello", "bye", "ciao"]},
