@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,16 +20,25 @@ import psycopg
 import pytest
 
 PASSWORD = "hunter2-secret"
-QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=127.0.0.1")
+HERE = "listen_addresses=127.0.0.1"
+QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 _numbers = count(1)
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a database. Its user `synth` may do anything, with PASSWORD."""
-    programs = _programs()
-    if programs is None:
+    if programs() is None:
         pytest.skip("Postgres is not installed here: apt-get install postgresql")
+    with server(*QUICK) as url:
+        yield url
+
+
+@contextmanager
+def server(*settings: str) -> Iterator[str]:
+    """A server with these settings, at this URL."""
+    there = programs()
+    assert there
     with TemporaryDirectory(prefix="postgres-") as name:
         folder, who = Path(name), _not_root()
         (folder / "password").write_text(PASSWORD, encoding="utf-8")
@@ -36,11 +46,11 @@ def postgres_server() -> Iterator[str]:
             for path in (folder, folder / "password"):
                 shutil.chown(path, **who)
         auth = ["--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={folder / 'password'}"]
-        init = [programs / "initdb", "--pgdata=data", "--username=synth", "--encoding=UTF8", "--locale=C"]
+        init = [there / "initdb", "--pgdata=data", "--username=synth", "--encoding=UTF8", "--locale=C"]
         subprocess.run([*init, "--no-sync", *auth], cwd=folder, check=True, capture_output=True, **who)
         port = _free_port()
-        settings = [f"-c{setting}" for setting in (*QUICK, f"unix_socket_directories={folder}")]
-        command = [programs / "postgres", "-D", "data", f"-p{port}", *settings]
+        given = [f"-c{setting}" for setting in (*settings, HERE, f"unix_socket_directories={folder}")]
+        command = [there / "postgres", "-D", "data", f"-p{port}", *given]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, **who)
         try:
@@ -61,7 +71,7 @@ def postgres(postgres_server: str) -> str:
     return f"{postgres_server}?options=-csearch_path%3D{name}"
 
 
-def _programs() -> Path | None:
+def programs() -> Path | None:
     """The folder of initdb and postgres; Debian keeps it out of the PATH."""
     found = shutil.which("initdb")
     if found:

@@ -45,6 +45,8 @@ class Database(ABC):
 
     what = "call log"  # for people
     begin: str  # the statement that starts a transaction, and waits for that of another process
+    beside: str = ""  # that waits only for rows which both change; empty: there is none such
+    returning: str = ""  # of an insert: which rows were new; empty: who waits for all others knows it
     clock: str = ""  # a query: seconds since 1970 as all who share it see them; empty: this machine's
     names: str  # a query: what there is, tables and indexes, and each column as `table.column`
     shrinks: Sequence[str] = ()  # statements
@@ -60,13 +62,15 @@ class Database(ABC):
             return self._run(self._connected(link), statement, values)
 
     @contextmanager
-    def transaction(self) -> Iterator[Execute]:
-        """Statements that take effect together, or not at all; other processes wait."""
+    def transaction(self, alone: bool = True) -> Iterator[Execute]:
+        """Statements that take effect together, or not at all; other processes wait. Not `alone`, those wait
+        that change the same rows, where the database can do so: each statement then sees what others have
+        committed before it."""
         link = self._link()
         with link.lock:
             connection = self._connected(link)
             try:
-                self._run(connection, self.begin)
+                self._run(connection, self.begin if alone else self.beside or self.begin)
                 yield partial(self._run, connection)
                 self._run(connection, "COMMIT")
             except BaseException:

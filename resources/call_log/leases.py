@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from synth_assets.core.asking import Answer
@@ -22,6 +23,9 @@ from synth_assets.resources.storage.process import lives, this_process
 LEASE_S = 60.0
 RENEW_S = 15.0
 BATCH = "batch "  # so begin the holders that are no process: see `gateway.batches.records`
+
+
+Answered = Callable[[Execute, Sequence[str]], dict[str, Answer]]  # reusable answers of at most CHUNK
 
 
 class Holder(NamedTuple):
@@ -52,22 +56,56 @@ class Leases:
         self._renewing: int | None = None  # the process whose thread renews
         self._heard: dict[str, tuple[float, float]] = {}  # holder -> its `until`, first seen when
 
-    def claim(
-        self, execute: Execute, identities: Sequence[str], known: Mapping[str, Answer]
+    def claim(self, identities: Sequence[str], answered: Answered) -> dict[str, Answer | bool]:
+        """See `CallLog.claim`; `answered` looks answers up."""
+        claims: dict[str, Answer | bool] = {}
+        if identities:
+            gone: dict[str, float] = {}
+            asked = sorted({*identities})  # all in one order: nobody waits for who waits for him
+            with self._open().transaction(alone=False) as execute:
+                for chunk in chunks(asked):
+                    claims |= self._claim(execute, chunk, answered, gone)
+            if gone:
+                self._end(gone)
+                return claims | self.claim([i for i, claim in claims.items() if claim is False], answered)
+            if True in claims.values():
+                self.keep()
+        return claims
+
+    def _claim(
+        self, execute: Execute, identities: Sequence[str], answered: Answered, gone: dict[str, float]
     ) -> dict[str, Answer | bool]:
-        """`CallLog.claim` for at most CHUNK identities; `known`: answers that there are."""
+        """The same for at most CHUNK. An answer is looked for when the claim is taken: it comes in the
+        transaction that ends a claim. `gone` takes holders that are, and until when they held."""
         query = f"SELECT identity, process, until FROM claims WHERE identity IN {marks(len(identities))}"
         claims, now = execute(query, identities), self._open().now(execute)
-        latest = {process: until for _, process, until in claims}
-        holding = {process for process, until in latest.items() if self._holds(process, until, now)}
-        held = {identity for identity, process, _ in claims if process in holding}
-        free = [i for i in identities if i not in held and i not in known]
-        if free:
-            me = _process(os.getpid())
-            take = f"INSERT INTO claims (identity, process, until) VALUES {marks(len(free), 3)} "
-            again = "ON CONFLICT (identity) DO UPDATE SET process = excluded.process, until = excluded.until"
-            execute(take + again, [value for i in free for value in (i, me, now + LEASE_S)])
-        return {i: known.get(i, i not in held) for i in identities}
+        latest = {process: until for _, process, until in sorted(claims, key=itemgetter(2))}
+        gone |= {process: until for process, until in latest.items() if not self._holds(process, until, now)}
+        held = {identity for identity, *_ in claims}
+        if mine := [identity for identity in identities if identity not in held]:
+            take = f"INSERT INTO claims (identity, process, until) VALUES {marks(len(mine), 3)} "
+            row = _process(os.getpid()), now + LEASE_S
+            again = f"ON CONFLICT (identity) DO NOTHING{self._open().returning}"
+            taken = execute(take + again, [value for identity in mine for value in (identity, *row)])
+            mine = [identity for (identity,) in taken] if self._open().returning else mine
+        known = answered(execute, identities)
+        if needless := [identity for identity in mine if identity in known]:
+            execute(f"DELETE FROM claims WHERE identity IN {marks(len(needless))}", needless)
+        return {i: known.get(i, i in mine) for i in identities}
+
+    def _end(self, gone: Mapping[str, float]) -> None:
+        """End the claims of processes, unless they were heard of since."""
+        with self._open().transaction() as execute:
+            for process, until in gone.items():
+                execute("DELETE FROM claims WHERE process = ? AND until <= ?", (process, until))
+
+    def release(self, identities: Sequence[str]) -> None:
+        """End claims of this process."""
+        if identities:
+            with self._open().transaction(alone=False) as execute:
+                for chunk in chunks(identities):
+                    mine = f"process = ? AND identity IN {marks(len(chunk))}"
+                    execute(f"DELETE FROM claims WHERE {mine}", (_process(os.getpid()), *chunk))
 
     def holders(self, identities: Sequence[str]) -> list[Holder]:
         """Who has claims on these, other than this process."""
@@ -94,7 +132,7 @@ class Leases:
             try:
                 with self._lock:
                     database = self._open()
-                    with database.transaction() as execute:
+                    with database.transaction(alone=False) as execute:
                         execute(change, (database.now(execute) + LEASE_S, me))
                         (mine,) = execute("SELECT count(*) FROM claims WHERE process = ?", (me,))[0]
                     if not mine:

@@ -123,14 +123,7 @@ class CallLog:
         False: somebody else is asking, look again later. An Answer: somebody has asked. A claim ends with the
         answer, and with its process; of a process that is not known here, when it is not renewed for LEASE_S
         seconds."""
-        claims: dict[str, Answer | bool] = {}
-        if identities:
-            with self.transaction() as execute:
-                for chunk in chunks(dict.fromkeys(identities)):
-                    claims |= self._leases.claim(execute, chunk, _answered(execute, chunk))
-            if True in claims.values():
-                self._leases.keep()
-        return claims
+        return self._leases.claim(identities, _answered)
 
     def holders(self, identities: Sequence[str]) -> list[Holder]:
         """Who is asking for these, other than this process."""
@@ -142,10 +135,7 @@ class CallLog:
 
     def release(self, identities: Sequence[str]) -> None:
         """Give claims up that brought no answer."""
-        if identities:
-            with self.transaction() as execute:
-                for chunk in chunks(identities):
-                    execute(f"DELETE FROM claims WHERE identity IN {marks(len(chunk))}", chunk)
+        self._leases.release(identities)
 
     def append(self, entries: Sequence[Entry], within: Execute | None = None) -> None:
         """Write rows in their order, and end their claims; all committed when this returns, or none.
@@ -154,7 +144,7 @@ class CallLog:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         rows = [row_of(entry, now) for entry in entries]
-        with nullcontext(within) if within else self.transaction() as execute:
+        with nullcontext(within) if within else self.transaction(alone=False) as execute:
             for chunk in chunks(rows):
                 insert(execute, chunk)
                 claims = [row[0] for row in chunk]
@@ -293,9 +283,9 @@ class CallLog:
         """The rows that a statement gives, committed when this returns. `?` stands for a value."""
         return self._open().execute(statement, values)
 
-    def transaction(self) -> AbstractContextManager[Execute]:
-        """Statements that take effect together, or not at all; other processes wait."""
-        return self._open().transaction()
+    def transaction(self, alone: bool = True) -> AbstractContextManager[Execute]:
+        """Statements that take effect together, or not at all; see `Database.transaction`."""
+        return self._open().transaction(alone)
 
     def close(self) -> None:
         """End this process's connection; the next use opens another."""

@@ -55,7 +55,9 @@ class Postgres(Database):
     """A server that several machines share, through psycopg. Tables stand in the user's default schema."""
 
     # one writer at a time, as in SQLite, while anybody reads; the lock ends with the transaction
-    begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({LOCK})"
+    beside = "BEGIN ISOLATION LEVEL READ COMMITTED"
+    begin = f"{beside}; SELECT pg_advisory_xact_lock({LOCK})"
+    returning = " RETURNING identity"
     clock = "SELECT extract(epoch FROM clock_timestamp())::double precision"
     names = (
         "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace UNION ALL "

@@ -57,6 +57,7 @@ class Budget:
 
     def __init__(self, call_log: CallLog, caps: Sequence[Cap] = ()) -> None:
         self._call_log, self.caps = call_log, tuple(caps)
+        self.owed: list[tuple[Use, Use]] = []  # reserved and used, of calls that have ended
 
     def check_price(self, name: str, price: Price | None) -> None:
         """Raises UserError when a cap is in dollars and the model's price is not known."""
@@ -69,14 +70,17 @@ class Budget:
 
     def reserve(self, use: Use) -> str | None:
         """Set `use` aside in every cap; or in none, and say which cap is in the way."""
-        if not self.caps:
-            return None
-        with self._call_log.transaction() as execute:
-            return self.reserve_each([use], execute)[0]
+        return self.reserve_each([use])[0]
 
-    def reserve_each(self, uses: Sequence[Use], within: Execute) -> list[str | None]:
-        """The same for many, as part of a transaction."""
-        left = {cap: cap.whole - self._amount(cap, within) for cap in self.caps}
+    def reserve_each(self, uses: Sequence[Use], within: Execute | None = None) -> list[str | None]:
+        """The same for many. `within`: as part of this transaction."""
+        if not (self.caps and uses):
+            return [None] * len(uses)
+        with nullcontext(within) if within else self._call_log.transaction(alone=False) as execute:
+            return self._reserve(uses, execute)
+
+    def _reserve(self, uses: Sequence[Use], within: Execute) -> list[str | None]:
+        left = {cap: cap.whole - self._amount(cap, within) for cap in self._in_order}
         in_the_way: list[str | None] = []
         allowed = []
         for use in uses:
@@ -91,17 +95,36 @@ class Budget:
     def settle(self, reserved: Use, used: Use, within: Execute | None = None) -> None:
         """Give back what was reserved and not used. `within`: as part of this transaction."""
         if self.caps and reserved != used:
-            with nullcontext(within) if within else self._call_log.transaction() as execute:
+            with nullcontext(within) if within else self._call_log.transaction(alone=False) as execute:
                 self._add(execute, reserved, -1)
                 self._add(execute, used, +1)
 
+    def owe(self, reserved: Use, used: Use) -> None:
+        """Have it given back by `pay`."""
+        if self.caps and reserved != used:
+            self.owed.append((reserved, used))
+
+    def pay(self, within: Execute) -> None:
+        """Give back what is owed; who has committed this clears `owed`."""
+        self.settle(total(r for r, _ in self.owed), total(u for _, u in self.owed), within)
+
+    @property
+    def _in_order(self) -> list[Cap]:
+        """The caps in the order of all who change them: nobody waits for who waits for him."""
+        return sorted(self.caps, key=lambda cap: cap.key)
+
     def _amount(self, cap: Cap, execute: Execute) -> int:
-        execute("INSERT INTO budget (scope, amount) VALUES (?, 0) ON CONFLICT DO NOTHING", (cap.key,))
+        """What is spent and reserved; nobody else changes it until the transaction ends."""
+        execute(
+            "INSERT INTO budget (scope, amount) VALUES (?, 0) "
+            "ON CONFLICT (scope) DO UPDATE SET amount = budget.amount",
+            (cap.key,),
+        )
         ((amount,),) = execute("SELECT amount FROM budget WHERE scope = ?", (cap.key,))
         return int(amount)
 
     def _add(self, execute: Execute, use: Use, sign: int) -> None:
-        for cap in self.caps:
+        for cap in self._in_order:
             change = (sign * cap.amount(use), cap.key)
             execute("UPDATE budget SET amount = amount + ? WHERE scope = ?", change)
 

@@ -103,10 +103,11 @@ class Rate:
 
     def take(self, requests: int, tokens: int) -> float:
         """Use this much and return 0, or use nothing and return the seconds to wait."""
-        with self._call_log.transaction() as execute:
+        with self._call_log.transaction(alone=False) as execute:
             now, starts = self._call_log.now(execute), {}
-            for scope in self._second_of:
-                execute("INSERT INTO rate (scope, until) VALUES (?, 0) ON CONFLICT DO NOTHING", (scope,))
+            for scope in self._second_of:  # a row that is written is ours until the transaction ends
+                add = "INSERT INTO rate (scope, until) VALUES (?, 0) "
+                execute(f"{add}ON CONFLICT (scope) DO UPDATE SET until = rate.until", (scope,))
                 ((until,),) = execute("SELECT until FROM rate WHERE scope = ?", (scope,))
                 longest = max(LONGEST, self._seconds(scope, requests, tokens))
                 starts[scope] = max(until if until - now <= longest else now, now - BURST)
@@ -121,7 +122,7 @@ class Rate:
         """Tokens that were taken and not used."""
         scopes = [scope for scope in self._second_of if scope.endswith(" tokens")]
         if scopes and tokens > 0:
-            with self._call_log.transaction() as execute:
+            with self._call_log.transaction(alone=False) as execute:
                 for scope in scopes:
                     change = (self._seconds(scope, 0, tokens), scope)
                     execute("UPDATE rate SET until = until - ? WHERE scope = ?", change)

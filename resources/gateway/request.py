@@ -11,7 +11,7 @@ from synth_assets.core.answer_schema import Schema, correction
 from synth_assets.core.asking import Answer, Message
 from synth_assets.core.identity import request_id
 from synth_assets.core.text.utf8 import clean
-from synth_assets.resources.gateway.budget import Use, most
+from synth_assets.resources.gateway.budget import Budget, Use, most
 from synth_assets.resources.gateway.models import Model
 
 LIMITS = ("max_tokens", "max_completion_tokens")  # what bounds an answer, by either name
@@ -76,6 +76,17 @@ class Row:
         return True
 
 
+@dataclass(eq=False, slots=True)
+class Job:
+    """Rows that ask the same question: one HTTP call for all of them."""
+
+    rows: list[Row]
+    attempts: int = 0
+    spent: int = 0  # attempts that count
+    billed: int = 0  # answers that came, and could not be used
+    patient_until: float = 0.0
+
+
 def most_of(
     request: Request, model: Model, price: Price | None, samples: int = 1, in_words: bool = False
 ) -> Use:
@@ -85,6 +96,17 @@ def most_of(
     if in_words and request.schema is not None:
         texts.append(request.schema.instruction())
     return most(texts, longest and longest * samples, price)
+
+
+def set_aside(
+    budget: Budget, jobs: Sequence[Job], model: Model, in_words: bool
+) -> list[tuple[Job, Use, str | None]]:
+    """Set aside the most that these calls can cost; with it, why the budget does not allow one."""
+    if not budget.caps:
+        return [(job, Use(0, 0), None) for job in jobs]
+    asked = [(job.rows[0].request, model, model.price, len(job.rows)) for job in jobs]
+    uses = [most_of(*each, in_words) for each in asked]
+    return list(zip(jobs, uses, budget.reserve_each(uses), strict=True))
 
 
 def longest_answer(request: Request, model: Model) -> int | None:

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from itertools import groupby
 from threading import Condition
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from synth_assets.resources.call_log.rows import Entry
 from synth_assets.resources.gateway.budget import Use, cost, tokens, used
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.pace import Rate
-from synth_assets.resources.gateway.request import Request, Row, about, most_of
+from synth_assets.resources.gateway.request import Job, Request, Row, about, set_aside
 from synth_assets.resources.gateway.served import Served
 from synth_assets.resources.gateway.transport import Connection, Reply, blaming, connect, event_loop, failed
 from synth_assets.resources.gateway.trial import Doubts, Trial
@@ -42,17 +41,6 @@ AHEAD = 8_000  # answers that may wait for one before them
 FINAL = (*REUSABLE, "over_budget")  # asking again now would bring nothing else
 
 
-@dataclass(eq=False, slots=True)
-class _Job:
-    """Rows that ask the same question: one HTTP call for all of them."""
-
-    rows: list[Row]
-    attempts: int = 0
-    spent: int = 0  # attempts that count
-    billed: int = 0  # answers that came, and could not be used
-    patient_until: float = 0.0
-
-
 class Sending:
     """The requests of one `stream`. Two threads: the caller's feeds and waits, the event loop's calls. What
     both touch (`open`, `rows`, the sums) is changed under the condition, which the caller waits for."""
@@ -67,7 +55,7 @@ class Sending:
         self.done, self.open = 0, 0  # rows that have, and that wait for, their answer
         self.backlog = max(BACKLOG, 2 * model.max_concurrency)
         self.condition = Condition()
-        self.ready: deque[_Job] = deque()  # may be sent
+        self.ready: deque[Job] = deque()  # may be sent
         self.stop: BaseException | None = None  # set once, read by both threads
         self.closed = False  # the caller has all answers, or leaves early
         self.reached = False  # whether the endpoint has answered anything, be it an error
@@ -81,6 +69,7 @@ class Sending:
         self.claimed: set[str] = set()
         self.puts_back = self.log.has_put_away()
         self.unwritten: list[tuple[Row, Answer]] = []
+        self.writes = False  # soon
         self.say_at: float | None = None  # when it is to be said whom this process waits for
         self.changed = asyncio.Event()  # something may be sent, or the end has come
         self.tasks: set[asyncio.Task[None]] = set()
@@ -105,7 +94,7 @@ class Sending:
             fed.append(row)
         # neighbours that differ in the replicate alone, as many together as one call gives samples
         for _, same in groupby(missing, key=lambda row: (row.request.messages, row.request.sampling)):
-            self.ready.extend(_Job(rows) for rows in chunks(same, self.model.samples))
+            self.ready.extend(Job(rows) for rows in chunks(same, self.model.samples))
         if self.ready:
             self._wake()
         elif self.on_progress:
@@ -158,7 +147,7 @@ class Sending:
                 if self.open in (0, self.backlog):
                     self.condition.notify()
                 return
-        self.ready.append(_Job([row]))
+        self.ready.append(Job([row]))
 
     def _tell(self) -> None:
         """Progress, for a person."""
@@ -217,9 +206,9 @@ class Sending:
             self.condition.notify()
         self.changed.set()
 
-    def _startable(self) -> list[_Job]:
+    def _startable(self) -> list[Job]:
         """Jobs that may start now, at the head of the queue."""
-        jobs: list[_Job] = []
+        jobs: list[Job] = []
         if self.doubts.many(self.accepted):
             return jobs
         for _ in range(min(self.pace.room(), self.trial.room(self.flying), len(self.ready))):
@@ -232,7 +221,7 @@ class Sending:
             self._later(pause)
         return jobs
 
-    def _later(self, seconds: float, job: _Job | None = None) -> None:
+    def _later(self, seconds: float, job: Job | None = None) -> None:
         """Look again in a while, at this job first."""
 
         def again() -> None:
@@ -242,11 +231,12 @@ class Sending:
 
         asyncio.get_running_loop().call_later(seconds, again)
 
-    def _start(self, jobs: Sequence[_Job]) -> None:
-        """Call, unless another process has the answer or is about to get it."""
+    def _start(self, jobs: Sequence[Job]) -> None:
+        """Call, unless another process has the answer or is about to get it, or the budget is used up."""
         new = [row.asked for job in jobs for row in job.rows if row.asked not in self.claimed]
         claims = self.log.claim(new)
         self._say_who([identity for identity, claim in claims.items() if claim is False])
+        asking: list[Job] = []
         for job in jobs:
             mine = []
             for row in job.rows:
@@ -256,15 +246,18 @@ class Sending:
                 elif claim:
                     mine.append(row)
                 else:
-                    self._later(LOOK_AGAIN, _Job([row]))
+                    self._later(LOOK_AGAIN, Job([row]))
             if mine:
                 job.rows = mine
                 self.claimed.update(row.asked for row in mine)
-                self.pace.started()
-                self.flying += 1
-                task = asyncio.get_running_loop().create_task(self._ask(job))
-                self.tasks.add(task)
-                task.add_done_callback(self.tasks.discard)
+                asking.append(job)
+        calls = set_aside(self.owner.budget, asking, self.model, self.connection.in_words)
+        for job, reserved, in_the_way in calls:
+            self.pace.started()
+            self.flying += 1
+            task = asyncio.get_running_loop().create_task(self._ask(job, reserved, in_the_way))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
 
     def _say_who(self, others: Sequence[str]) -> None:
         """Say whom this process waits for, if it has waited for a while."""
@@ -277,11 +270,11 @@ class Sending:
             self.say_at = now + 60.0
             self.owner.tell(f"waits for what others are asking: {'; '.join(map(str, holders))}")
 
-    async def _ask(self, job: _Job) -> None:
+    async def _ask(self, job: Job, reserved: Use, in_the_way: str | None) -> None:
         """One HTTP call, and what is to be made of it."""
         started, url = time.monotonic(), self.served.url
         try:
-            result = await self._call_within_budget(job)
+            result = failed("over_budget", in_the_way) if in_the_way else await self._call(job, reserved)
             if result.broken and await self.served.is_elsewhere(url):
                 self.connection.move(self.served.url)
                 return self.ready.appendleft(job)
@@ -292,7 +285,7 @@ class Sending:
             self.flying -= 1
             self.pace.ended()
 
-    def _take(self, job: _Job, result: Reply, latency_s: float) -> None:
+    def _take(self, job: Job, result: Reply, latency_s: float) -> None:
         """Keep the answers, ask again, or stop. A call that is told to wait (429) waits without spending its
         attempts, for PATIENCE seconds in all."""
         if result.learnt:
@@ -343,7 +336,7 @@ class Sending:
         in_vain = self.doubts.many(self.accepted) or self.doubts.rows == self.open
         return bool(self.doubts.held) and not self.flying and in_vain
 
-    def _keep(self, job: _Job, result: Reply, latency_s: float) -> None:
+    def _keep(self, job: Job, result: Reply, latency_s: float) -> None:
         """Give the answers to the rows; an endpoint may give fewer samples than asked for."""
         answered = result.answered and result.parts[0]["outcome"] in REUSABLE
         if answered:
@@ -353,19 +346,28 @@ class Sending:
         for row, part in zip(job.rows, parts, strict=False):
             dollars = cost(part, self.model.price)
             answer = Answer(row.asked, **part, cost=dollars, latency_s=latency_s, attempts=job.attempts)
-            if not self.unwritten:
-                asyncio.get_running_loop().call_soon(self._write)
             self.unwritten.append((row, answer))
-        self.ready.extendleft(_Job([row]) for row in job.rows[len(parts) :])
+        self._write_soon()
+        self.ready.extendleft(Job([row]) for row in job.rows[len(parts) :])
+
+    def _write_soon(self) -> None:
+        if not self.writes:
+            self.writes = True
+            asyncio.get_running_loop().call_soon(self._write)
 
     def _write(self) -> None:
-        """Give all answers that came in at the same time to the log, then to whoever asked."""
-        fresh, self.unwritten = self.unwritten, []
-        if not fresh:
+        """Give all answers that came in at the same time to the log, with what they cost, then to whoever
+        asked."""
+        fresh, self.unwritten, self.writes, budget = self.unwritten, [], False, self.owner.budget
+        if not (fresh or budget.owed):
             return
         try:
             # a call that the budget did not allow is none
-            self.log.append([self._entry(row, a) for row, a in fresh if a.outcome != "over_budget"])
+            entries = [self._entry(row, a) for row, a in fresh if a.outcome != "over_budget"]
+            with self.log.transaction(alone=False) as execute:
+                self.log.append(entries, execute)
+                budget.pay(execute)
+            budget.owed.clear()
             self.log.release([a.identity for _, a in fresh if a.outcome == "over_budget"])
         except Exception as error:
             self.unwritten = fresh  # paid for: tried once more when the batch ends
@@ -384,17 +386,13 @@ class Sending:
         context = self.owner.context
         return Entry(answer, row.request.messages, parameters, self.model.name, self.endpoint, context)
 
-    async def _call_within_budget(self, job: _Job) -> Reply:
-        """The call, with the most that it can cost set aside while it is under way."""
-        request, samples = job.rows[0].request, len(job.rows)
-        seed, budget, price = seed_from(job.rows[0].asked), self.owner.budget, self.model.price
-        reserved = Use(0, 0)
-        if budget.caps:
-            reserved = most_of(request, self.model, price, samples, self.connection.in_words)
-        if in_the_way := budget.reserve(reserved):
-            return failed("over_budget", in_the_way)
-        result = await self.connection.ask(request, seed, samples)
-        budget.settle(reserved, used(result.parts, reserved, price, result.maybe_billed))
+    async def _call(self, job: Job, reserved: Use) -> Reply:
+        """The call; what it did not take is given back with the next answers."""
+        budget, seed = self.owner.budget, seed_from(job.rows[0].asked)
+        result = await self.connection.ask(job.rows[0].request, seed, len(job.rows))
+        budget.owe(reserved, used(result.parts, reserved, self.model.price, result.maybe_billed))
+        if budget.owed:
+            self._write_soon()
         if self.rate and (counts := tokens(result.parts)) is not None:
             self.rate.give_back(about(job.rows, self.model) - sum(counts))
         return result

@@ -10,6 +10,7 @@ from synth_assets.resources.call_log import leases
 from synth_assets.resources.call_log.leases import LEASE_S
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.storage.process import this_process
+from tests.forked import python
 from tests.resources.call_log.test_call_log import log, where
 
 __all__ = ["log", "where"]
@@ -40,6 +41,40 @@ def test_a_clock_that_was_set_back_keeps_nobody_waiting(log: CallLog, monkeypatc
     later = leases.time.monotonic() + LEASE_S + 1
     monkeypatch.setattr(leases.time, "monotonic", lambda: later)
     assert log.claim(["a"]) == {"a": True}
+
+
+ASKER = """
+import random
+import sys
+from synth_assets.core.asking import Answer
+from synth_assets.resources.call_log.log import CallLog
+from tests.resources.call_log.test_call_log import write
+
+log, draw, open_ = CallLog(sys.argv[1]), random.Random(sys.argv[2]), {str(n) for n in range(200)}
+while open_:
+    asked = draw.sample(sorted(open_), min(20, len(open_)))
+    claims = log.claim(asked)
+    mine = [name for name in draw.sample(asked, len(asked)) if claims[name] is True]
+    given, asks = mine[3:6], [*mine[:3], *mine[6:]]
+    log.release(given)
+    write(log, *(Answer(name, "ok") for name in asks))
+    open_ -= {*asks, *(name for name in asked if isinstance(claims[name], Answer))}
+"""
+
+
+def test_processes_that_claim_in_any_order_wait_for_each_other_and_answer_once(postgres: str) -> None:
+    processes = [python(ASKER, postgres, who) for who in "abc"]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    log = CallLog(postgres)
+    assert log.execute("SELECT count(*), count(DISTINCT identity) FROM calls") == [(200, 200)]
+    assert log.execute("SELECT count(*) FROM claims") == [(0,)]
+    log.close()
+
+
+def test_who_has_lost_a_claim_does_not_end_that_of_another(log: CallLog) -> None:
+    held_by(log, ELSEWHERE, "a")  # after this process was not heard of
+    log.release(["a"])
+    assert log.claim(["a"]) == {"a": False}
 
 
 def test_the_claims_of_a_batch_end_with_it(log: CallLog) -> None:

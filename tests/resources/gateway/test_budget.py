@@ -18,6 +18,9 @@ from synth_assets.resources.home import warehouse
 from tests.assets.test_round import ROUND
 from tests.endpoint import Endpoint, reviewer
 from tests.forked import python
+from tests.resources.call_log.test_call_log import where
+
+__all__ = ["where"]
 
 DEAR = Price.model_validate({"from": "2026-01-01", "prompt": 1000, "completion": 1000})  # $0.007 for 7 tokens
 SPENT = "SELECT scope, amount FROM budget"
@@ -95,11 +98,11 @@ def test_a_refused_call_costs_nothing_and_a_broken_one_may_have_been_billed(
         assert dict(gateway.call_log.execute(SPENT)) == {"r tokens": 7 + spent + 7}
 
 
-def test_the_cap_holds_with_eight_processes(tmp_path: Path) -> None:
+def test_the_cap_holds_with_eight_processes(where: Path | str) -> None:
     with Endpoint() as endpoint:
-        processes = [python(SPENDER, str(tmp_path), endpoint.url, str(i)) for i in range(8)]
+        processes = [python(SPENDER, str(where), endpoint.url, str(i)) for i in range(8)]
         assert [p.wait() for p in processes] == [0] * 8
-    log = CallLog(tmp_path / "calls.sqlite")
+    log = CallLog(where)
     with log.transaction() as execute:
         ((spent, calls),) = execute("SELECT sum(cost), count(*) FROM calls WHERE outcome = 'ok'")
     assert calls == len(endpoint.requests) < 8 * 40
@@ -115,9 +118,9 @@ from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model, Price
 from synth_assets.resources.gateway.request import Request
 
-root, url, who = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+where, url, who = sys.argv[1:]
 price = Price.model_validate({"from": "2026-01-01", "prompt": 1000, "completion": 1000})
-gateway = LanguageModel(CallLog(root / "calls.sqlite"), root, caps=[Cap("r", 1.00)])
+gateway = LanguageModel(CallLog(where), Path(), caps=[Cap("r", 1.00)])
 asked = [Request([{"role": "user", "content": f"{who} {i}"}], {"max_tokens": 2}) for i in range(40)]
 gateway.complete(Model("m", base_url=url, price=price, max_concurrency=4), asked)
 """

@@ -341,10 +341,10 @@ def test_an_answer_that_the_log_did_not_take_is_tried_once_more(
 ) -> None:
     append, failures = lm.call_log.append, iter([UserError("the disk is full")])
 
-    def sometimes(entries: Any) -> None:
+    def sometimes(*entries: Any) -> None:
         for failure in failures:
             raise failure
-        append(entries)
+        append(*entries)
 
     monkeypatch.setattr(lm.call_log, "append", sometimes)
     with pytest.raises(UserError, match="the disk is full"):
