@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 
 Weights = Mapping[str, float]
 SEPARATOR = ", "  # between several words of one value
+Earlier = Literal["last", "all"] | Annotated[int, Field(ge=1, le=100_000)]  # rounds whose kept rows are meant
+
+
+def number_of(rounds: Earlier) -> int | None:
+    """How many of the last rounds that kept rows are meant; None: all."""
+    return {"last": 1, "all": None}[rounds] if isinstance(rounds, str) else rounds
+
+
+def of_last(rows: pd.DataFrame, number: int | None) -> pd.DataFrame:
+    """The rows of so many of the last rounds that have any; None: all."""
+    return rows if number is None else rows[rows["round"].isin(sorted(set(rows["round"]))[-number:])]
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,11 @@ class Provider(Section):
     def takes_kept(self) -> bool:
         """Whether values are rows that earlier rounds kept."""
         return False
+
+    @property
+    def last(self) -> int | None:
+        """Of how many of the last rounds they are; None: of all."""
+        return None
 
     @property
     def signal(self) -> str | None:

@@ -291,9 +291,20 @@ class Recipe(Strict):
     @property
     def shows_kept(self) -> bool:
         """Whether the rows that earlier rounds kept are conditions or demonstrations."""
+        return bool(self._of_kept)
+
+    @property
+    def last_kept(self) -> int | None:
+        """Of how many of the last rounds these rows are; None: of all."""
+        numbers = [number for number in self._of_kept if number is not None]
+        return max(numbers, default=None) if len(numbers) == len(self._of_kept) else None
+
+    @property
+    def _of_kept(self) -> list[int | None]:
+        """For each place where kept rows are taken, of how many rounds."""
+        found = [v.last for v in self.attributes.values() if isinstance(v, Provider) and v.takes_kept]
         shown = self.demonstrations
-        rows = any(isinstance(v, Provider) and v.takes_kept for v in self.attributes.values())
-        return rows or bool(shown and (shown.pool == "kept" or "kept" in shown.mix))
+        return [*found, shown.last] if shown and shown.of_kept else found
 
     @property
     def shows_decided(self) -> bool:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, mo
 
 from synth_assets.contracts.labelling import Labelling
 from synth_assets.contracts.model_spec import ModelSpec
+from synth_assets.contracts.provider import Earlier, number_of
 from synth_assets.contracts.section import TOKENS, Section, class_of, one_of, wrong
 from synth_assets.contracts.step import StepBase
 from synth_assets.contracts.weighing import Weighing
@@ -134,7 +135,7 @@ class Demonstrations(Section):
     `mix` takes so many of each pool (Self-Instruct, Wang et al. 2023: 6 seeds and 2 kept rows).
     """
 
-    newer = ("by", "query", "score", "order", "pool", "mix", "label", "within", "neighbours")
+    newer = ("by", "query", "score", "order", "pool", "mix", "label", "within", "neighbours", "rounds")
 
     k: int = Field(default=4, ge=0)
     """Rows that a prompt shows."""
@@ -152,6 +153,8 @@ class Demonstrations(Section):
     """kept: rows of earlier rounds, and the seeds while there are none."""
     mix: dict[Literal["seeds", "kept"], Annotated[int, Field(ge=0, le=10_000)]] = {}
     """So many of each pool, in the place of `k`."""
+    rounds: Earlier = "all"
+    """Of kept rows: of the last round that kept any, of so many, or of all."""
     label: Literal["same", "any"] = "same"
     """Rows of the row's own label, or of every label."""
     within: str | None = None
@@ -174,11 +177,23 @@ class Demonstrations(Section):
             raise ValueError("`mix` draws at random from the pools that it names: leave out `by` and `pool`")
         if "neighbours" in self.model_fields_set and self.by != "fast_vote_k":
             raise ValueError("`neighbours` goes with `by: fast_vote_k`")
+        if "rounds" in self.model_fields_set and not self.of_kept:
+            raise ValueError("`rounds` goes with `pool: kept`, or `kept` in `mix`: seeds are of no round")
         return self
 
     @property
     def size(self) -> int:
         return sum(self.mix.values()) or self.k
+
+    @property
+    def of_kept(self) -> bool:
+        """Whether rows that earlier rounds kept are shown."""
+        return self.pool == "kept" or "kept" in self.mix
+
+    @property
+    def last(self) -> int | None:
+        """Of how many of the last rounds; None: of all."""
+        return number_of(self.rounds)
 
 
 class Annotator(Section):

@@ -128,15 +128,37 @@ class Run:
         found = self.lake.partitions(self.recipe.name, stage, tables.stages(self.recipe)[stage])
         return sorted({place["round"] for place in found if place["round"] < self.round})
 
-    def before(self, stage: str, columns: Sequence[str] | None = None, cell: str | None = None) -> Table:
-        """The rows of a stage in all rounds before this one, of one cell or of those that the recipe still
-        has; of its columns those that are named, and the cell."""
+    def before(
+        self,
+        stage: str,
+        columns: Sequence[str] | None = None,
+        cell: str | None = None,
+        last: int | None = None,
+    ) -> Table:
+        """The rows of a stage in all rounds before this one, or in the `last` of them that have any; of one
+        cell or of those that the recipe still has; of its columns those that are named, and the cell."""
         cells = [cell] if cell else self.recipe.cells
         found = self.lake.partitions(self.recipe.name, stage, tables.stages(self.recipe)[stage])
+        places: Sequence[Mapping[str, str]]
         places = [p for p in found if p["round"] < self.round and p.get("cell", cells[0]) in cells]
+        if last is not None:
+            places = self._last(stage, places, cells, last)
         schema = self._schema(stage, columns and [*columns, "cell"])
         rows = self.lake.read(self.recipe.name, stage, places, schema)
         return rows[rows["cell"].isin(cells)].reset_index(drop=True)
+
+    def _last(
+        self, stage: str, places: Sequence[Mapping[str, str]], cells: Collection[str], number: int
+    ) -> list[Mapping[str, str]]:
+        """Those of the last rounds that have rows of these cells; the rounds before them are not read."""
+        found, rounds = list[Mapping[str, str]](), set[str]()
+        for place in reversed(places):
+            if len(rounds | {place["round"]}) > number:
+                break
+            if self.read(stage, place, columns=["cell"])["cell"].isin(cells).any():
+                rounds.add(place["round"])
+                found.insert(0, place)
+        return found
 
     def _schema(self, stage: str, columns: Sequence[str] | None) -> pa.Schema:
         import pyarrow as pa

@@ -69,7 +69,7 @@ def around(run: Run, seeds: Table) -> Around:
     """What the conditions of a round may look at: seeds, rows that were kept before, listed values."""
     rows = {"seeds": seeds}
     if run.recipe.shows_kept:
-        rows["kept"] = run.before("filtered")
+        rows["kept"] = run.before("filtered", last=run.recipe.last_kept)
     if run.recipe.shows_decided:
         import pandas as pd
 
@@ -115,7 +115,7 @@ def shown_rows(run: Run) -> Table:
     import pandas as pd
 
     recipe, parts = run.recipe, [run.read("seeds")]
-    parts += [run.before("filtered")] if recipe.shows_kept else []
+    parts += [run.before("filtered", last=recipe.last_kept)] if recipe.shows_kept else []
     parts += [decided(run)] if recipe.shows_decided else []  # last: a row has people's label
     return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 

@@ -288,6 +288,14 @@ LINES = [
     Line("fewer rows", "rows: 6", "rows: 4", {}, "conditions"),
     Line("the demonstration policy", "sets: 3", "sets: 1", every(SOME, "text", "label"), "conditions"),
     Line(
+        "which earlier rounds' kept rows are taken",
+        "sets: 3",
+        "sets: 3, pool: kept, rounds: last",
+        {},
+        "conditions",
+        free=True,  # no earlier round has kept any
+    ),
+    Line(
         "a seed row added",
         "text,label\n",
         "text,label\nnever again,negative\n",

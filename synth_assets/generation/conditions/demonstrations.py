@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synth_assets.contracts.provider import Around
+from synth_assets.contracts.provider import Around, of_last
 from synth_assets.core import templates
 from synth_assets.core.errors import UserError
 from synth_assets.core.values import equal
@@ -67,7 +67,8 @@ def _pool(recipe: Recipe, around: Around, name: str, row: Mapping[str, Any], k: 
     shown, cell = recipe.demonstrations, row["label"] or "of all rows"
     assert shown is not None
     seeds = around.rows.get("shown", around.rows["seeds"])
-    pool = around.rows[name] if name == "kept" and len(around.rows.get(name, ())) else seeds
+    kept = name == "kept" and len(around.rows.get(name, ()))
+    pool = of_last(around.rows[name], shown.last) if kept else seeds
     if "split" in pool:
         pool = pool[pool["split"] == "demonstration"]
     where = ""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, WithJsonSchema, model_validator
 
-from synth_assets.contracts.provider import Around, Draw, Pool, Weights
+from synth_assets.contracts.provider import Around, Draw, Earlier, Pool, Weights, number_of, of_last
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.values import missing, plain_value
 from synth_assets.generation.conditions.turns import Turns
@@ -26,6 +26,7 @@ SHORT = {  # `rows: {from: validation, by: error, top: 50}` says in one place wh
                 "from": {"enum": ["kept", "demonstration", "validation", "unlabeled"]},
                 "by": {"type": "string"},
                 "top": {"type": "integer", "minimum": 1},
+                "rounds": {"anyOf": [{"enum": ["last", "all"]}, {"type": "integer", "minimum": 1}]},
                 "label": {"enum": ["same", "other", "any"]},
             },
         },
@@ -45,7 +46,7 @@ class Rows(Draw):
     """
 
     name = "rows"
-    newer = ("by", "top")
+    newer = ("by", "top", "rounds")
     in_turn = True
     remembers = True
     rows: Annotated[Literal["seeds", "kept"], WithJsonSchema(SHORT)]
@@ -58,6 +59,8 @@ class Rows(Draw):
     """A signal: only rows that it is highest of."""
     top: int | None = Field(default=None, ge=1)
     """So many of them; by default all that it is more than 0 of."""
+    rounds: Earlier = "all"
+    """Of kept rows: of the last round that kept any, of so many, or of all."""
 
     @model_validator(mode="before")
     @classmethod
@@ -67,7 +70,7 @@ class Rows(Draw):
             return value
         said = dict(value["rows"])
         rest = {name: of for name, of in value.items() if name != "rows"}
-        if set(said) - {"from", "by", "top", "label"} or "from" not in said:
+        if set(said) - {"from", "by", "top", "label", "rounds"} or "from" not in said:
             raise ValueError("`rows` is written as `{from: validation, by: error, top: 50}`")
         if "split" in rest or set(said) & set(rest):
             raise ValueError("`rows` says it already: write it in one place")
@@ -79,11 +82,17 @@ class Rows(Draw):
     def _by(self) -> Rows:
         if self.top is not None and self.by is None:
             raise ValueError("`top` goes with `by`: name a signal, as error")
+        if "rounds" in self.model_fields_set and not self.takes_kept:
+            raise ValueError("`rounds` goes with `rows: kept`: seeds are of no round")
         return self
 
     @property
     def takes_kept(self) -> bool:
         return self.rows == "kept"
+
+    @property
+    def last(self) -> int | None:
+        return number_of(self.rounds)
 
     @property
     def signal(self) -> str | None:
@@ -149,7 +158,10 @@ class Rows(Draw):
 
     def _table(self, around: Around) -> Any:
         table = around.rows.get(self.rows)
-        table = around.rows["seeds"] if table is None or table.empty else table
+        if table is None or table.empty:
+            table = around.rows["seeds"]
+        elif self.takes_kept:
+            table = of_last(table, self.last)
         return table[table["split"] == self.split] if "split" in table else table
 
 
