@@ -112,7 +112,7 @@ class DataSet:
         self.recipe, self.name, self._path = recipe, recipe.name, path
 
     def __repr__(self) -> str:
-        rows = "all texts" if self.recipe.rows == ALL else f"{self.recipe.rows:,} rows a round"
+        rows = "all texts" if self.recipe.rows == ALL else self.recipe.asks_for
         cells = f"{len(self.recipe.cells)} cells of {rows}"
         return f"{self.name}: {cells}; steps {', '.join(self.recipe.steps)}"
 
@@ -336,7 +336,7 @@ def _length(recipe: Recipe) -> int:
 
     cut, cells = stages(recipe), len(recipe.cells)
     partitions = sum(cells if "cell" in cut[stage.name] else 1 for stage in graph(recipe))
-    rows = 0 if recipe.rows == ALL else recipe.rows  # nobody has looked yet how many texts there are
+    rows = 0 if recipe.rows == ALL else recipe.most_rows  # nobody has looked yet how many texts there are
     return partitions + cells * rows * len(recipe.steps)
 
 

@@ -94,10 +94,11 @@ def why_failed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
 
 def unanswered(lake: Lake, recipe: Recipe, round_: str) -> str:
     """How many calls of a round are without an answer, and the commonest cause; empty if there are none."""
-    causes = Causes()
+    causes, known = Causes(), set[str]()  # one that two stages ask for is one
     for place in lake.partitions(recipe.name, "calls", STAGES["calls"], round=round_):
-        for call in lake.table(recipe.name, "calls", place, ["outcome", "error"]).to_pylist():
-            if call["outcome"] in UNANSWERED:
+        for call in lake.table(recipe.name, "calls", place, ["call_id", "outcome", "error"]).to_pylist():
+            if call["outcome"] in UNANSWERED and call["call_id"] not in known:
+                known.add(call["call_id"])
                 causes.add(call["error"] or call["outcome"])
     return f"{len(causes):,} calls are without an answer ({causes})" if causes else ""
 

@@ -118,6 +118,22 @@ class BoundModel:
             twin._model = resolve_model(spec)
         return twin
 
+    def under(self, stage: Stage) -> Self:
+        """The same, for what another stage asks of the same partition: logged under its name, and counted
+        here."""
+        twin = self.other(stage.model)
+        twin._language_model = copy(self._language_model)
+        twin._language_model.context = {
+            **twin._language_model.context,
+            "asset": asset_name(self._recipe, stage.name),
+        }
+        twin._made = {**self._made, "used_by": stage.name}
+        return twin
+
+    def held(self) -> str:
+        """Why nothing more is asked: the caps in the way."""
+        return ", ".join(sorted(self._in_the_way))
+
     def complete(
         self,
         messages: Iterable[Sequence[Message]],
@@ -276,8 +292,24 @@ class LoggedRun(Run):
     def model(self, spec: str | NamedModel | None = None, what: str = "", lines: int = 0) -> Completes:
         return self._own.other(spec) if self._own else super().model(spec, what, lines)
 
+    def of(self, stage: Stage) -> Run:
+        assert self._own
+        twin = copy(self)
+        twin._own, twin._watch = (
+            self._own.under(stage),
+            None,
+        )  # who looks on sees each row once, where it is made
+        twin._own.mend_log(self.lake)
+        return twin
+
+    def held(self) -> str:
+        return self._own.held() if self._own else ""
+
     def warn(self, words: str) -> None:
         self._log.warning(f"{self._what}: {words}")
+
+    def say(self, words: str) -> None:
+        self._log.info(f"{self._what}: {words}")
 
     def seen(self, row: Mapping[str, Any]) -> None:
         if self._watch:

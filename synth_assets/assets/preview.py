@@ -20,6 +20,7 @@ from synth_assets.curation.keep import keep
 from synth_assets.report.tried import Step, Tried, Verdict
 from synth_assets.resources import home
 from synth_assets.stages import conditions, scores, values
+from synth_assets.stages.accepted import of_row
 from synth_assets.stages.generations import check_steps
 from synth_assets.stages.graph import graph
 from synth_assets.stages.seeds import seed_rows
@@ -121,8 +122,9 @@ class _Preview:
         """Row id -> what each filter says of it, of rows that were accepted."""
         rows = rows[rows["accepted"].astype(bool)].reset_index(drop=True)
         said: dict[str, list[Verdict]] = {row: [] for row in rows["row_id"]}
+        alone = of_row(self.recipe)
         for name, rule in self.recipe.filters.items() if said else ():
-            verdicts = {} if rule.of_set or rule.encodes else self._verdicts(name, rows, cell)
+            verdicts = self._verdicts(name, rows, cell) if name in alone else {}
             for row, found in said.items():
                 found.append(verdicts.get(row) or Verdict(name, None, None, rule.threshold(), NOT_ALONE))
         return said

@@ -52,7 +52,9 @@ class Unchanged:
     def __init__(self, known: Known, round_: str) -> None:
         self._recipe, self._instance, self._assets, self._lake, self._log, self._encoder = known
         self._round = round_
-        self._asking = {stage.name for stage in graph(known.recipe) if stage.model is not None}
+        self._asking = {
+            stage.name for stage in graph(known.recipe) if stage.model is not None and not stage.ahead
+        }
 
     def left(self, cut: Sequence[str], cells: Sequence[str]) -> dict[str, list[str]]:
         """Cell (empty: what no cell owns) -> the stages that are cut so and are to be made: the first that

@@ -79,8 +79,9 @@ def tried(out: Output, recipe: Recipe, round_: str, n: int) -> None:
 
 
 def with_rows(recipe: Recipe, rows: int | None) -> Recipe:
-    """The recipe with so many rows a cell, if a number is given."""
-    from synth_assets.recipe.recipe import ROWS
+    """The recipe with so many rows a cell, if a number is given: so many are asked for, also where the recipe
+    says how many are to pass."""
+    from synth_assets.recipe.accepted import ROWS
 
     if rows is None:
         return recipe

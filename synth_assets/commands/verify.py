@@ -48,7 +48,7 @@ class Damage:
 def damages(recipe: Recipe, lake: Lake, instance: DagsterInstance) -> Iterator[Damage]:
     """The recipe's partitions that are not on disk as they were made last, or of which Dagster knows nothing
     and that have changed since they were written."""
-    asking = {stage.name for stage in graph(recipe) if stage.model is not None}
+    asking = {stage.name for stage in graph(recipe) if stage.model is not None and not stage.ahead}
     for stage, cut in tables.stages(recipe).items():
         known = versions(recipe, stage, instance)
         told = {tuple(sorted(partition.items())) for partition, _ in known}

@@ -134,7 +134,7 @@ class Facts(Metric):
         if look.filtered is not None:
             self._verdicts(look, look.filtered)
             return
-        most = look.recipe.rows * len(look.recipe.cells)
+        most = look.recipe.most_rows * len(look.recipe.cells)
         look.expect(self._model(look), (1 + self.wanted.k) * min(self.wanted.rows, most))
 
     def _model(self, look: Look) -> Completes:

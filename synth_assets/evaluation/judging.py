@@ -177,7 +177,7 @@ class Judge(Metric):
         if look.filtered is not None:
             self._verdicts(look, drawn_pairs(look.filtered, before.kept, self.wanted.rows))
             return
-        most = look.recipe.rows * len(look.recipe.cells)
+        most = look.recipe.most_rows * len(look.recipe.cells)
         look.expect(look.model(self.wanted.model, "judge"), 2 * min(self.wanted.rows, most))
 
     def _verdicts(self, look: Look, pairs: Pairs) -> list[Verdict]:

@@ -33,7 +33,7 @@ class Tokens(NamedTuple):
     prompt: float
     completion: float
 
-    def plus(self, other: Tokens, times: int = 1) -> Tokens:
+    def plus(self, other: Tokens, times: float = 1) -> Tokens:
         """Both together."""
         return Tokens(self.prompt + times * other.prompt, self.completion + times * other.completion)
 
@@ -53,6 +53,7 @@ class Bounds:
 
     usual: float | None = None
     perhaps: bool = False  # whether what is asked now is asked only if answers are as they may be
+    share: float = 1.0  # of it, that is likely to be asked
     _asked: dict[str, tuple[str, int]] = field(default_factory=dict)  # identity -> model, longest answer
     _longest: Tokens = NONE
 

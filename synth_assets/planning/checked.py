@@ -164,7 +164,7 @@ def _cell(recipe: Recipe, cell: str, seeds: pd.DataFrame) -> Said:
         row = yield from _texts(recipe, cell, seeds, around)
     else:
         row = design(recipe, seeds, round_=today(recipe.timezone), cell=cell, rows=1, around=around)
-        yield "cell", f"{cell}: {recipe.rows:,} rows a round; the first prompt is"
+        yield "cell", f"{cell}: {recipe.asks_for}; the first prompt is"
     first = next(iter(recipe.steps))
     for name, step in recipe.steps.items():
         try:

@@ -73,7 +73,7 @@ def estimated(
         if price and recipe.mode == "batch" and line.stage in recipe.step_stages:
             price = price.batched() or price
         asset = asset_name(recipe, line.stage)
-        tokens, cost, seconds = _history(log, asset, model.model.name, price, model.calls)
+        tokens, cost, seconds = _history(log, asset, model.model.name, price, model.usual)
         if tokens.value is None:
             tokens, cost = Estimate(sum(model.likely)), Estimate(model.likely.dollars(price))
         tokens, cost = replace(tokens, most=sum(model.most)), replace(cost, most=model.most.dollars(price))
@@ -81,7 +81,7 @@ def estimated(
 
 
 def _history(
-    log: CallLog, asset: str, model: str, price: Price | None, calls: int
+    log: CallLog, asset: str, model: str, price: Price | None, calls: float
 ) -> tuple[Estimate, Estimate, float | None]:
     """Tokens, dollars and seconds of so many calls, from what the same asset's calls of this model took."""
     outcomes = ", ".join(f"'{outcome}'" for outcome in REUSABLE)
@@ -97,7 +97,7 @@ def _history(
     return tokens, cost, _seconds([time for *_, run, time in rows if run == rows[0][2]], calls)
 
 
-def _sum(each: Sequence[float], n: int) -> Estimate:
+def _sum(each: Sequence[float], n: float) -> Estimate:
     """Of `n` more like `each`; the interval has the mean's own error in it."""
     m = len(each)
     if m < 2:
@@ -108,7 +108,7 @@ def _sum(each: Sequence[float], n: int) -> Estimate:
     return Estimate(n * mean, max(0.0, n * mean - error), n * mean + error)
 
 
-def _seconds(times: Sequence[str], calls: int) -> float | None:
+def _seconds(times: Sequence[str], calls: float) -> float | None:
     """At the rate of the last run's calls."""
     if len(times) < 2:
         return None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -17,6 +17,7 @@ from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.models import Model, resolve_model
 from synth_assets.resources.gateway.request import Request
 from synth_assets.stages.run import Run
+from synth_assets.stages.stage import Stage, Table
 
 CHUNK = 500
 
@@ -30,6 +31,7 @@ class Foreseen:
         self._bounds, self._seen = bounds, set[str]()
         self.calls = self.from_log = 0
         self.maybe = 0  # of the calls, those that come only if answers are as they may be
+        self.usual = 0.0  # how many are likely
         self.most = self.likely = NONE
         self.lines = 0
 
@@ -68,6 +70,7 @@ class Foreseen:
         """Count calls about rows that are not there yet."""
         most, likely = self._bounds.unseen()
         self.calls += calls
+        self.usual += calls
         self.most, self.likely = self.most.plus(most, calls), self.likely.plus(likely, calls)
 
     def _count(self, request: Request, identity: str, answer: Answer | None) -> None:
@@ -77,8 +80,10 @@ class Foreseen:
         most, likely = self._bounds.of(request, identity, self.model)
         if answer is None:
             self.calls += 1
+            share = self._bounds.share
             self.maybe += self._bounds.perhaps
-            self.most, self.likely = self.most.plus(most), self.likely.plus(likely)
+            self.usual += share
+            self.most, self.likely = self.most.plus(most), self.likely.plus(likely, share)
         else:
             self.from_log += 1
 
@@ -99,6 +104,8 @@ class Planned(Run):
     bounds: Bounds
     own: str | NamedModel | None = None  # whom the stage asks where it says nothing else
     asked: dict[tuple[str, str], Foreseen] = field(default_factory=dict)  # what for, model -> the calls
+    unsure: dict[str, float] = field(default_factory=dict)  # row -> share: see `may_end`
+    words: str = ""  # how many rows are likely
 
     def model(self, spec: str | NamedModel | None = None, what: str = "", lines: int = 0) -> Foreseen:
         model = resolve_model(self.own if spec is None else spec)
@@ -113,10 +120,34 @@ class Planned(Run):
         model.expect(calls)
         model.maybe += calls
 
+    def of(self, stage: Stage) -> Planned:
+        return replace(self, own=stage.model, bounds=Bounds(), asked={})
+
+    @property
+    def lacks(self) -> bool:
+        return any(model.calls for model in self.asked.values())
+
     @contextmanager
-    def perhaps(self) -> Iterator[None]:
-        self.bounds.perhaps = True
+    def perhaps(self, share: float = 1.0) -> Iterator[None]:
+        before = self.bounds.perhaps, self.bounds.share
+        self.bounds.perhaps, self.bounds.share = True, self.bounds.share * share
         try:
             yield
         finally:
-            self.bounds.perhaps = False
+            self.bounds.perhaps, self.bounds.share = before
+
+    def may_end(self, rows: Sequence[str], share: float, words: str) -> None:
+        self.unsure.update(dict.fromkeys(rows, share))
+        self.words = words
+
+    def sure_first(self, rows: Table, make: Callable[[Table], Table]) -> Table:
+        import pandas as pd
+
+        may_be = rows["row_id"].isin(self.unsure.keys())
+        if not may_be.any():
+            return make(rows)
+        sure, rest = (rows[mask].reset_index(drop=True) for mask in (~may_be, may_be))
+        made = [make(sure)] if len(sure) else []
+        with self.perhaps(self.unsure[rest["row_id"].iloc[0]]):
+            made.append(make(rest))
+        return pd.concat([table.astype(object) for table in made], ignore_index=True)

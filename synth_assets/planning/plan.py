@@ -33,6 +33,9 @@ class States(Protocol):
         """New, stale or unchanged, and why. `changed`: whether the rows would be others, where that is known;
         else it follows from what the stage reads. Asked in the order in which the stages are made."""
 
+    def is_fresh(self, stage: str, cell: str | None) -> bool:
+        """Whether no reason is known to make the partition (again), whatever its rows would be."""
+
     def orphans(self) -> Iterable[tuple[str, str]]:
         """Stage and cell of the partitions that the recipe does not have any more."""
 
@@ -73,6 +76,7 @@ class _Plan:
     made: dict[tuple[str, str], Table] = field(default_factory=dict)  # stage, cell (or empty) -> rows
     shared: dict[object, Any] = field(default_factory=dict)
     bounds: Bounds = field(default_factory=Bounds)
+    unsure: dict[str, float] = field(default_factory=dict)
 
     def lines(self) -> Iterator[Line]:
         for stage in cut_by(self.recipe):
@@ -98,9 +102,14 @@ class _Plan:
 
     def _foretold(self, run: Planned, stage: Stage, cell: str | None) -> tuple[Table | None, bool | None]:
         """The rows, and whether the lake has others; None for a stage that is not made to see."""
-        given = {name: self._rows(name, cell) for name in stage.reads} if stage.foretold else {}
-        if not stage.foretold or any(rows is None for rows in given.values()):
+        if not (stage.foretold or (stage.ahead and not self.states.is_fresh(stage.name, cell))):
             return None, None
+        given = {name: self._rows(name, cell) for name in stage.reads}
+        if any(rows is None for rows in given.values()):
+            return None, None
+        if stage.ahead and stage.asks:
+            rows = stage.asks(run, **given)
+            return rows, None if run.words else self._differs(run, stage, rows)
         rows = stage.compute(run, **given).rows
         return rows, None if stage.given else self._differs(run, stage, rows)
 
@@ -108,17 +117,17 @@ class _Plan:
         run = self._run(stage, cell)
         rows, changed = self._foretold(run, stage, cell)
         state, why = self.states.state(stage.name, cell, changed)
-        if stage.model is not None:
+        if stage.model is not None and not stage.ahead:
             run.model()  # has a line, also where nothing has to be asked
-        if stage.asks and stage.model is None and state == "unchanged":
+        if stage.asks and (stage.model is None or stage.ahead) and state == "unchanged":
             rows = run.read(stage.name, run.place)  # of tools, which are not run here
-        elif stage.asks and (stage.pays or stage.model is None):
+        elif rows is None and stage.asks and (stage.pays or stage.model is None):
             rows = stage.asks(run, **{name: self._rows(name, cell) for name in _wanted(stage)})
         if rows is not None and stage.name == "seeds" and len(rows):
             self.bounds.usual = float(rows["text"].map(lambda text: len(text.encode())).mean()) / BYTES
         if rows is not None:
             self.made[stage.name, cell or ""] = rows
-        plain = Line(stage.name, cell, state, why)
+        plain = Line(stage.name, cell, state, "; ".join(filter(None, (why, run.words))))
         yield from estimated(plain, run.asked, self.recipe, self.log) if run.asked else [plain]
         for name in stage.also:
             yield Line(name, cell, *self.states.state(name, cell))
@@ -126,8 +135,8 @@ class _Plan:
     def _run(self, stage: Stage, cell: str | None) -> Planned:
         round_ = self.round if "round" in tables.stages(self.recipe)[stage.name] else ""
         given = self.recipe, self.lake, chosen(self.recipe.encoder, self.encoder), round_, cell or ""
-        own, made = stage.model, self.made
-        return Planned(*given, shared=self.shared, log=self.log, bounds=self.bounds, own=own, made=made)
+        common: dict[str, Any] = {"shared": self.shared, "made": self.made, "unsure": self.unsure}
+        return Planned(*given, log=self.log, bounds=self.bounds, own=stage.model, **common)
 
     def _rows(self, stage: str, cell: str | None) -> Table | None:
         """The rows of a stage: those that it would make, else those of the lake, if all are there."""

@@ -11,6 +11,7 @@ from synth_assets.contracts.section import as_wrong, one_of, wrong
 from synth_assets.core import templates
 from synth_assets.core.registry import made_of
 from synth_assets.recipe import review
+from synth_assets.recipe.accepted import accepted
 from synth_assets.recipe.annotate import annotated
 from synth_assets.recipe.columns import OF_ROWS, RESERVED
 from synth_assets.recipe.remembering import remembering
@@ -353,37 +354,10 @@ def in_context(recipe: Recipe) -> Wrong:
 
 
 CHECKS = (
-    *(
-        labels,
-        labels_of_words,
-        fields_of_seeds,
-        pair,
-        predict,
-        annotated,
-        order,
-        within,
-        filters_needed,
-        confidences,
-        weighed,
-        gold,
-        without_labels,
-        cells,
-        values_above,
-        remembering,
-    ),
-    *(
-        names_of_steps,
-        chain,
-        skipping,
-        filter_names,
-        output_names,
-        filter_columns,
-        measured_columns,
-        in_context,
-        review.fits,
-        steering,
-        ends,
-    ),
+    *(labels, labels_of_words, fields_of_seeds, pair, predict, annotated, order, within, filters_needed),
+    *(confidences, weighed, gold, without_labels, cells, values_above, remembering, names_of_steps, chain),
+    *(skipping, filter_names, output_names, filter_columns, measured_columns, in_context, review.fits),
+    *(steering, ends, accepted),
 )
 
 

@@ -64,7 +64,8 @@ def made_from(recipe: Recipe, *sections: str) -> dict[str, Any]:
             if section == "steps.text" and recipe.task.annotate:
                 found |= dict(_flat("task", asked_of(recipe)))
         if section == "scorers":
-            found = {name: value for name, value in found.items() if name.rpartition(".")[2] not in RULE}
+            limits = {n for n in found if n.startswith("filters.") and n.rpartition(".")[2] in RULE}
+            found = {name: value for name, value in found.items() if name not in limits}
         for name, model in _models(recipe, section).items():
             found |= dict(_flat(name, what_answers(model)))
         found |= {"encoder": recipe.encoder} if encoded(recipe, section) else {}

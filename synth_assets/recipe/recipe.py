@@ -19,6 +19,7 @@ from synth_assets.contracts.model_spec import ModelSpec, NamedModel
 from synth_assets.contracts.provider import Listed, Provider
 from synth_assets.contracts.section import NAME, Strict, all_wrong, wrong
 from synth_assets.recipe import sections
+from synth_assets.recipe.accepted import Rows
 from synth_assets.recipe.annotate import filled
 from synth_assets.recipe.checks import all_checked
 from synth_assets.recipe.columns import RESERVED
@@ -29,8 +30,6 @@ from synth_assets.recipe.seeds import Seeds
 from synth_assets.recipe.short_forms import AnyFilter, AnyStep, AnyValues
 from synth_assets.recipe.steering import signals_of
 from synth_assets.resources.home import recipes
-
-ROWS = 10_000_000  # of a cell and round, at the most: more are more rounds
 
 
 def usual_prefix() -> tuple[str, ...]:
@@ -66,8 +65,9 @@ class Recipe(Strict):
     steps: dict[str, AnyStep] = Field(min_length=1)
     """What makes a row, in order: a prompt, a tool, a vote or a dialogue. The last one is called text. Of
     texts that are annotated, it may be left out."""
-    rows: int = Field(ge=1, le=ROWS)
-    """Rows a label (or cell) and round; of texts that are annotated, all where it is left out."""
+    rows: Rows
+    """Rows a label (or cell) and round, or how many of them are to pass; of texts that are annotated, all
+    where it is left out."""
     model: ModelSpec = "embedded"
     """embedded, an alias of models.yaml, a model's name, or an entry as in models.yaml."""
     mode: Literal["online", "batch"] = "online"
@@ -287,6 +287,18 @@ class Recipe(Strict):
     def growing(self) -> dict[str, Listed]:
         """Those that have more values from round to round."""
         return {n: v for n, v in self.listed.items() if v.grows}
+
+    @property
+    def most_rows(self) -> int:
+        """Rows a cell and round that are asked for, at the most."""
+        return self.rows if isinstance(self.rows, int) else self.rows.at_most
+
+    @property
+    def asks_for(self) -> str:
+        """That in words."""
+        if isinstance(self.rows, int):
+            return f"{self.rows:,} rows a round"
+        return f"rows until {self.rows.accepted:,} a round pass, at most {self.rows.at_most:,}"
 
     @property
     def shows_kept(self) -> bool:

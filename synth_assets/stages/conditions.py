@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from synth_assets.generation.conditions.table import design, of_texts
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.stages import feedback
+from synth_assets.stages import accepted, feedback
 from synth_assets.stages.run import Run
-from synth_assets.stages.stage import Made, Stage, Table
+from synth_assets.stages.stage import ANSWERED, Made, Stage, Table
 from synth_assets.stages.texts import of_round
 from synth_assets.stages.values import around
 
@@ -16,6 +18,22 @@ SECTIONS = ["codebook", "conditions", "demonstrations", "rows", "samples", "seed
 def compute(run: Run, seeds: Table) -> Made:
     """One row a request-to-be: values, demonstrations."""
     return Made(drawn(run, seeds, quota(run)))
+
+
+def until_accepted(run: Run, seeds: Table) -> Made:
+    """Requests until enough of their rows pass the filters that look at a row alone."""
+    return accepted.compute(run, seeds, _drawing(run, seeds))
+
+
+def may_be_asked(run: Run, seeds: Table) -> Table:
+    """Of a plan: the requests that there are, or may be, until enough rows pass."""
+    return accepted.foreseen(run, seeds, _drawing(run, seeds))
+
+
+def _drawing(run: Run, seeds: Table) -> accepted.Draw:
+    """The first so many rows of the run's cell, as often as is wanted."""
+    looks = around(run, seeds)
+    return lambda rows: design(run.recipe, seeds, round_=run.round, cell=run.cell, rows=rows, around=looks)
 
 
 def first(run: Run, seeds: Table, n: int) -> Table:
@@ -36,11 +54,24 @@ def drawn(run: Run, seeds: Table, rows: int) -> Table:
 
 def quota(run: Run) -> int:
     """Rows to ask for: the recipe's number, or what the round before asks for."""
-    return run.recipe.rows if (asked := feedback.asked(run)) is None else asked.rows[run.cell]
+    return run.recipe.most_rows if (asked := feedback.asked(run)) is None else asked.rows[run.cell]
 
 
 def stage(recipe: Recipe) -> Stage:
     """The stage of a recipe."""
     after = ["feedback", *(["values"] if recipe.listed else []), *(["grown"] if recipe.growing else [])]
     sections = [*SECTIONS, *(["shows_decided"] if recipe.shows_decided else [])]
-    return Stage("conditions", compute, reads=["seeds"], after=after, sections=sections, foretold=True)
+    common: dict[str, Any] = {"reads": ["seeds"], "after": after}
+    if isinstance(recipe.rows, int):
+        return Stage("conditions", compute, sections=sections, foretold=True, **common)
+    return Stage(
+        "conditions",
+        until_accepted,
+        sections=[*sections, *accepted.sections(recipe)],
+        checks={**ANSWERED, **accepted.CHECKS},
+        asks=may_be_asked,
+        model=recipe.model,
+        pays=True,
+        ahead=True,
+        **common,
+    )

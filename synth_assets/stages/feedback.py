@@ -76,7 +76,7 @@ def told(recipe: Recipe, yields: Mapping[str, float | None], round_: str, signal
     name = recipe.feedback.rows
     rows_of = {"round": round_, "cell": list(yields), "yield": list(yields.values())}
     if signals is None or name not in recipe.feedback.signals:
-        return pd.DataFrame({**rows_of, "rows": list(quotas(yields, recipe.rows).values())})
+        return pd.DataFrame({**rows_of, "rows": list(quotas(yields, recipe.most_rows).values())})
     of_cells = signals[(signals["name"] == name) & signals["row_id"].isna() & signals["attribute"].isna()]
     by_cell = of_cells.set_index("cell")["value"]
     values = {cell: by_cell.get(cell) for cell in yields}
@@ -85,7 +85,7 @@ def told(recipe: Recipe, yields: Mapping[str, float | None], round_: str, signal
         for attribute, found in of_values(name, signals).items()
         if attribute in columns_steered(recipe)
     }
-    asked = {"rows": list(proportional(values, recipe.rows).values()), "value": list(values.values())}
+    asked = {"rows": list(proportional(values, recipe.most_rows).values()), "value": list(values.values())}
     return pd.DataFrame({**rows_of, **asked, "weights": json.dumps(weights, ensure_ascii=False)})
 
 
@@ -166,7 +166,7 @@ def _before(run: Run) -> str:
 
 def _said(run: Run, cell: str) -> Asked:
     """What the round before has told of a cell; without it, what the recipe says."""
-    said, before = Asked(dict.fromkeys(run.recipe.cells, run.recipe.rows), {}), _before(run)
+    said, before = Asked(dict.fromkeys(run.recipe.cells, run.recipe.most_rows), {}), _before(run)
     if run.there("feedback", {"round": before, "cell": cell}):
         told = run.read("feedback", {"round": before, "cell": cell}).iloc[0]
         weights = told.get("weights")

@@ -32,8 +32,8 @@ def stage(recipe: Recipe, name: str) -> Stage:
         earlier = {s: before[s] for s in stages if s in before}
         asked = [run.model(spec, step.second if at else "") for at, spec in enumerate(models)]
         model, user = (asked[0], asked[-1]) if asked else (None, None)
-        given = run.tools, user, run.seen, run.maybe, run.perhaps
-        rows = chain.run(run.recipe, of_step, conditions, shown, model, earlier, *given)
+        given = shown, model, earlier, run.tools, user, run.seen, run.maybe, run.perhaps
+        rows = run.sure_first(conditions, lambda asked: chain.run(run.recipe, of_step, asked, *given))
         names = {"dear": user and user.name} if "annotator" in rows else {}
         by = rows["annotator"] if names else [None] * len(rows)
         said = zip(by, rows["call_id"].notna(), strict=True)

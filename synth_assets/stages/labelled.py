@@ -45,7 +45,7 @@ def asks(run: Run, filtered: Table | None, seeds: Table | None = None, reviews: 
     """Of rows that are not there yet, any may be in doubt."""
     if filtered is None:
         asked = [run.made.get(("conditions", cell)) for cell in run.recipe.cells]
-        run.expect(run.model(), sum(run.recipe.rows if rows is None else len(rows) for rows in asked))
+        run.expect(run.model(), sum(run.recipe.most_rows if rows is None else len(rows) for rows in asked))
     else:
         _enhanced(run, edited(filtered, reviews), seeds)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from synth_assets.core.asking import Completes, Encode, RunsTools
     from synth_assets.recipe.recipe import Recipe
     from synth_assets.resources.storage.lake import Lake
-    from synth_assets.stages.stage import Table
+    from synth_assets.stages.stage import Stage, Table
 
 
 def read_rows(file: str, reading: Reading | None = None, wanted: Collection[str] | None = None) -> Table:
@@ -106,8 +106,24 @@ class Run:
         questions, and of how many `lines` an answer would be, are for those who only count."""
         raise UserError(f"{self.recipe.name}: no model is asked here.")
 
+    def of(self, stage: Stage) -> Run:
+        """The run of a stage that asks ahead, as one of the stage whose questions it asks."""
+        return self
+
+    @property
+    def lacks(self) -> bool:
+        """Whether something was asked of which no answer is there yet. For those who only count."""
+        return False
+
+    def held(self) -> str:
+        """Why nothing more is asked for: the caps of a budget that are in the way; empty where none is."""
+        return ""
+
     def warn(self, words: str) -> None:
         """Tell people something that stops nothing."""
+
+    def say(self, words: str) -> None:
+        """Tell those who look on how far it is."""
 
     def seen(self, row: Mapping[str, Any]) -> None:
         """A row that a step has just made, for those who look on."""
@@ -190,6 +206,15 @@ class Run:
         """So many calls that may come besides, or not: it depends on what is answered. For those who only
         count."""
 
-    def perhaps(self) -> AbstractContextManager[None]:
-        """What is asked inside may come to nothing, too. For those who only count."""
+    def perhaps(self, share: float = 1.0) -> AbstractContextManager[None]:
+        """What is asked inside may come to nothing, too; likely, this share of it is asked. For those who
+        only count."""
         return nullcontext()
+
+    def may_end(self, rows: Sequence[str], share: float, words: str) -> None:
+        """These rows may not be asked for: that depends on the answers of those before. Likely, this share of
+        them is. For those who only count."""
+
+    def sure_first(self, rows: Table, make: Callable[[Table], Table]) -> Table:
+        """What is made of rows; of those of a plan that may not be asked for, behind the others."""
+        return make(rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from synth_assets.annotation import annotators
@@ -31,10 +32,10 @@ def compute(run: Run, generations: Table, seeds: Table) -> Made:
 
 def asks(run: Run, generations: Table, seeds: Table) -> None:
     """What the filters that ask a model would ask of the accepted rows."""
-    rows = generations[generations["accepted"].astype(bool)].reset_index(drop=True)
+    accepted = generations[generations["accepted"].astype(bool)].reset_index(drop=True)
     for name, rule in run.recipe.filters.items():
         if rule.asks:
-            measured(run, name, rows, seeds)
+            run.sure_first(accepted, partial(measured, run, name, seeds=seeds))
 
 
 def measured(run: Run, name: str, rows: Table, seeds: Table) -> Table:

@@ -286,6 +286,13 @@ LINES = [
     ),
     Line("more rows", "rows: 6", "rows: 8", every(4), "conditions"),
     Line("fewer rows", "rows: 6", "rows: 4", {}, "conditions"),
+    Line(
+        "how many rows are to pass (`accepted`)",
+        "rows: 6",
+        "rows: {accepted: 8, at_most: 12}",
+        every(4),
+        "conditions",
+    ),
     Line("the demonstration policy", "sets: 3", "sets: 1", every(SOME, "text", "label"), "conditions"),
     Line(
         "which earlier rounds' kept rows are taken",

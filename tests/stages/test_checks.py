@@ -15,7 +15,7 @@ from synth_assets.core.registry import FILTERS
 from synth_assets.evaluation.metric_rows import table
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.stages import filtered, generations, metrics, weighted
+from synth_assets.stages import accepted, filtered, generations, metrics, weighted
 from synth_assets.stages.graph import graph
 from synth_assets.stages.stage import ANSWERED, Check
 from tests.assets.test_round import ROUND
@@ -24,6 +24,7 @@ ALL = {
     (where, name): check
     for where, checks in {
         "every stage that asks a model": ANSWERED,
+        "`conditions`": accepted.CHECKS,
         "`generations`": generations.CHECKS,
         "`filtered`": filtered.CHECKS,
         "`weighted`": weighted.CHECKS,
@@ -58,7 +59,9 @@ def test_the_guide_has_every_check() -> None:
 
 
 def test_every_check_of_a_stage_is_among_them(project: Path) -> None:
-    stages = graph(load(project / "recipes" / "reviews.yaml"))
+    path = project / "recipes" / "reviews.yaml"
+    path.write_text(path.read_text().replace("rows: 6", "rows: {accepted: 6, at_most: 12}"))
+    stages = graph(load(path))
     of_people = set(metrics.RELEASE.values())  # of a recipe that asks them
     assert {check for stage in stages for check in stage.checks.values()} == set(ALL.values()) - of_people
 
