@@ -24,7 +24,7 @@ class SoFar:
     kept: int = 0  # rows
     spent: float = 0.0  # dollars
     unpriced: int = 0  # calls whose cost is not known
-    new: Mapping[str, int] = field(default_factory=dict)  # condition -> values that only the last round has
+    new: Mapping[str, int] = field(default_factory=dict)  # condition -> items that only the last round took
 
 
 def ended(recipe: Recipe, so_far: SoFar) -> str | None:

@@ -56,14 +56,14 @@ def _short(value: Any) -> Any:
 RoundsOf = Annotated[Rounds | None, BeforeValidator(_short, json_schema_input_type=Count | Rounds | None)]
 
 
-def from_files(recipe: Recipe) -> list[str]:
+def from_files(recipe: Recipe) -> dict[str, Provider]:
     """The conditions whose values are of files or seeds, of which there is an end."""
     found: Mapping[str, Any] = recipe.attributes
-    return [
-        name
+    return {
+        name: of
         for name, of in found.items()
         if isinstance(of, Provider) and (of.files() or getattr(of, "rows", None) == "seeds")
-    ]
+    }
 
 
 def ends(recipe: Recipe) -> Iterator[ValueError]:

@@ -46,14 +46,16 @@ def score_columns(recipe: Recipe) -> dict[str, str]:
 
 def columns_steered(recipe: Recipe) -> dict[str, str]:
     """The attributes whose values may be drawn more or less often -> the field of the seeds with the same
-    values: those whose values are known before a row is drawn."""
+    values: those whose values are known before a row is drawn, but for what is taken in turn."""
     if recipe.design in UNWEIGHED:
         return {}
     return {
         name: getattr(values, "column", name)
         for name, values in recipe.attributes.items()
         if name != recipe.cell
-        and (isinstance(values, dict) or (isinstance(values, Pool) and not values.depends))
+        and (
+            isinstance(values, dict) or (isinstance(values, Pool) and not (values.depends or recipe.remember))
+        )
     }
 
 

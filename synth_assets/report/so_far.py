@@ -18,8 +18,8 @@ SPENT = f"""select coalesce(sum(cost), 0) as spent,
 count(*) filter (where cost is null and outcome not in {FREE}) as unpriced
 from (select distinct on (call_id) cost, outcome from {{recipe}}.calls)"""
 KEPT = "select count(*) as kept from {recipe}.filtered"
-NEW = """select count(*) as new from {recipe}.conditions where round = $last and {column} not in
-(select {column} from {recipe}.conditions where round < $last and {column} is not null)"""
+TAKEN = """select {column} as value, min(round) < $last as before, max(round) = $last as now
+from {recipe}.conditions where {column} is not null and round <= $last group by 1"""
 
 
 def rounds_of(recipe: Recipe, lake: Lake) -> list[str]:
@@ -54,8 +54,12 @@ def so_far(recipe: Recipe, rounds: list[str], warehouse: Warehouse) -> SoFar:
         spent, unpriced = ask(warehouse, name, SPENT)[0].values()
     new = dict[str, int]()
     if until.no_new_documents and len(rounds) > 1:
-        for column in from_files(recipe):
-            sql = NEW.replace("{column}", identifier(column))
-            (new[column],) = ask(warehouse, name, sql, last=rounds[-1])[0].values()
+        for column, source in from_files(recipe).items():
+            taken = ask(warehouse, name, TAKEN.replace("{column}", identifier(column)), last=rounds[-1])
+            of_last, of_others = (
+                {item for row in taken if row[when] for item in source.items_of(str(row["value"]))}
+                for when in ("now", "before")
+            )
+            new[column] = len(of_last - of_others)
     of: dict[str, Metrics] = dict(metrics)
     return SoFar(rounds, of, kept, spent, unpriced, new)

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import inline
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.storage.lake import Lake
-from synth_assets.stages.knowledge import unused
-from synth_assets.stages.run import Run
-from tests.through import Through, encode, through
+from tests.through import Through, through
 
 OFF = dict.fromkeys(("diversity", "student", "privacy", "faithfulness"), False)
 FOUND = {"task": {"text": "story"}, "minimum_yield": 0.0, "metrics": {**OFF, "knowledge": True}}
@@ -63,8 +58,6 @@ def test_rounds_go_on_where_the_last_one_ended(folder: Path) -> None:
     assert "a new theme" in fourth
     assert THEMES[0] not in fourth
     assert max(Counter(fourth).values()) == 1
-    encoder: Any = SimpleNamespace(encode=encode)
-    assert unused(Run(of, Lake(folder / "lake"), encoder, "2026-11-04")) == {"theme": 1}
     more = recipe(conditions={"theme": {"file": "themes.txt"}, "tone": ["dry", "warm"], "kind": ["a", "b"]})
     assert {*a_round(more, folder, 5).rows("conditions")["kind"]} == {"a", "b"}  # which no round had before
 

@@ -174,7 +174,9 @@ def _counted(recipe: Recipe, n: int, around: Around, place: Sequence[object]) ->
         if isinstance(values, Mapping) and name != recipe.cell and not in_turn:
             pools[name] = around.steered(name, values)
         elif isinstance(values, Pool) and not values.depends:
-            pools[name] = around.steered(name, values.pool(name, {}, around))
+            weights = around.steered(name, values.pool(name, {}, around))
+            if not in_turn or len({*weights.values()}) < 2:
+                pools[name] = weights
     return draw(pools, n, "balanced" if in_turn else recipe.design, *place, before=around.before or ())
 
 

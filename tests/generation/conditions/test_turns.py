@@ -18,6 +18,7 @@ from synth_assets.generation.conditions.table import design, draw
 from synth_assets.generation.conditions.turns import Turns
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.recipe.steering import columns_steered
 
 LETTERS = "abcdefg"
 
@@ -120,6 +121,7 @@ def test_sources_of_every_kind_remember(recipe: Recipe) -> None:
             counts = Counter(row[name] for row in taken[:end])
             assert max(counts.values()) == -(-end // there), (name, end)
     assert 10 <= Counter(row["tone"] for row in taken)["calm"] < 20  # as likely as its weight says
+    assert {*columns_steered(recipe)} == {"tone"}  # what is taken in turn has no weight to be steered by
 
 
 @pytest.mark.parametrize(
