@@ -216,7 +216,7 @@ def _results(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     chosen = context.selected_asset_keys
     if "feedback" in made.beside and key(recipe, stage.name) in chosen:
-        report_feedback(recipe, run.lake, context, made.beside["feedback"].rows)
+        report_feedback(recipe, run.lake, context, made.beside["feedback"])
     verdicts = {name: list(made.verdicts.get(name, ())) for name in stage.checks}
     if "answered" in verdicts:
         verdicts["answered"] = [*run.verdicts(), *verdicts["answered"]]
@@ -285,9 +285,10 @@ def result(
     )
 
 
-def report_feedback(recipe: Recipe, lake: Lake, context: dg.AssetExecutionContext, told: Table) -> None:
+def report_feedback(recipe: Recipe, lake: Lake, context: dg.AssetExecutionContext, made: Made) -> None:
     """Write what a round tells the next one and tell Dagster, of each cell twice: versions of what is
     external are looked up in observations, and the UI shows materializations."""
+    told = made.rows
     for row in told.to_dict("records"):
         place = {"round": row["round"], "cell": row["cell"]}
         table = tables.to_arrow(recipe, "feedback", told[told["cell"] == row["cell"]])
@@ -302,6 +303,7 @@ def report_feedback(recipe: Recipe, lake: Lake, context: dg.AssetExecutionContex
                         "cell": row["cell"],
                         "yield": None if share is None else round(share, 4),
                         "rows": row["rows"],
+                        **pictures.metadata(made.numbers),
                     },
                     tags={"dagster/data_version": tables.content_hash(table)},
                 )

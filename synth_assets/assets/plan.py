@@ -6,6 +6,8 @@ Where a backfill begins with it, what would come out as it is is left so (see un
 stages without their plan has them made again.
 """
 
+from typing import Any
+
 import dagster as dg
 
 from synth_assets.assets.dagster_internals import made_with
@@ -21,6 +23,7 @@ from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.home import warehouse
 from synth_assets.resources.storage.lake import Lake
+from synth_assets.stages.feedback import as_table
 
 CHANGES_NOTHING = dg.DataVersion("a plan changes no rows")  # the same each time
 
@@ -65,7 +68,7 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         import pandas as pd
 
-        from synth_assets.planning.plan import in_short, plan, totals
+        from synth_assets.planning.plan import asked_of, in_short, plan, totals
 
         round_ = context.partition_key
         states = DagsterStates(recipe, round_, assets, context.instance, synth_lake, synth_encoder)
@@ -89,7 +92,9 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
         known = Known(recipe, context.instance, assets, synth_lake, log, synth_encoder)
         leave_unchanged(context, recipe, Unchanged(known, round_))
         ended = why_ended(recipe, synth_lake, warehouse())
-        said = {"rounds": ended} if ended else {}
+        said: dict[str, Any] = {"rounds": ended} if ended else {}
+        if asked := asked_of(recipe, round_, synth_lake, synth_encoder):
+            said["asked"] = dg.MetadataValue.md(as_table(asked, recipe.feedback.rows))
         return dg.MaterializeResult(
             metadata={"total": in_short(lines), "plan": dg.MetadataValue.md(table), **numbers, **said},
             data_version=CHANGES_NOTHING,

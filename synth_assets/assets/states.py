@@ -16,6 +16,7 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.own_encoder import chosen
 from synth_assets.resources.storage.lake import Lake, Partition
 from synth_assets.stages import tables
+from synth_assets.stages.feedback import edited_before
 from synth_assets.stages.graph import cut_by, graph
 from synth_assets.stages.run import Encoder
 
@@ -100,7 +101,10 @@ class DagsterStates:
         """Which stage before it has changed."""
         causes = self._resolver.get_stale_causes(asset, partition)
         if changed or not causes:
-            return "other rows" if changed else f"{upstream} changes"
+            edited = (
+                edited_before(self._recipe, self._round) if asset == key(self._recipe, "conditions") else ""
+            )
+            return edited or ("other rows" if changed else f"{upstream} changes")
         there = (cause.key.asset_key for cause in causes)
         words = [
             c.reason if of == asset else f"{of.path[-1]} {NEWS.get(c.reason, 'changes')}"

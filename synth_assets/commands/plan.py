@@ -17,10 +17,10 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def command(options: argparse.Namespace) -> None:
     from synth_assets.assets.in_process import dagster_instance, planned
-    from synth_assets.planning.plan import report, totals
+    from synth_assets.planning.plan import asked_of, asks, report, totals
     from synth_assets.recipe.load import load
     from synth_assets.report.so_far import why_ended
-    from synth_assets.resources.home import call_log, lake, warehouse
+    from synth_assets.resources.home import call_log, encoder, lake, warehouse
 
     recipe = with_rows(recipe_named(options.name), options.rows)
     if options.diff:
@@ -29,5 +29,7 @@ def command(options: argparse.Namespace) -> None:
     with dagster_instance(reads=True) as instance:
         lines = planned(recipe, round_, instance, lake(), call_log())
     ended = why_ended(recipe, lake(), warehouse())
-    options.out.give(lines=lines, total=totals(lines), ended=ended)
-    options.out.lines([*report(lines), *(["", ended] if ended else [])])
+    asked = asked_of(recipe, round_, lake(), encoder())
+    told = [line._asdict() for line in asked]
+    options.out.give(lines=lines, total=totals(lines), feedback=told, ended=ended)
+    options.out.lines([*report(lines), *asks(recipe, round_, asked), *(["", ended] if ended else [])])

@@ -20,10 +20,10 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.own_encoder import chosen
 from synth_assets.resources.storage.lake import Lake
-from synth_assets.stages import tables
+from synth_assets.stages import feedback, tables
 from synth_assets.stages.graph import cut_by
-from synth_assets.stages.run import Encoder
-from synth_assets.stages.stage import Stage, Table
+from synth_assets.stages.run import Encoder, Run
+from synth_assets.stages.stage import Stage, Table, short
 
 
 class States(Protocol):
@@ -165,6 +165,22 @@ def _wanted(stage: Stage) -> list[str]:
     if any(each.kind is each.VAR_KEYWORD for each in named):
         return list(stage.reads)
     return [name for name in stage.reads if name in {each.name for each in named}]
+
+
+def asked_of(recipe: Recipe, round_: str, lake: Lake, encoder: Encoder) -> list[feedback.Line]:
+    """What the round before asks of this one, beside what that one was asked for itself."""
+    return feedback.compared(Run(recipe, lake, encoder, round_))
+
+
+def asks(recipe: Recipe, round_: str, lines: Sequence[feedback.Line]) -> Iterator[str]:
+    """The same for the terminal."""
+    if lines:
+        file, by = recipe.told_by(feedback.day_before(round_)), recipe.feedback.rows
+        yield from ("", f"asked for by feedback ({by}), to be edited in {file}")
+        yield f"{'':22}{'':18}{'now':>12}{'before':>12}{'change':>12}{by:>12}"
+    for line in lines:
+        of, name, *numbers = feedback.columns(line)
+        yield f"{of:22}{name:18}" + "".join(f"{short(number):>12}" for number in numbers)
 
 
 def report(lines: Sequence[Line]) -> Iterator[str]:

@@ -35,6 +35,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "scorers": ("filters",),
     "weights.columns": ("weights",),
     "reviews": (),
+    "signals": (),
     "by_people": ("review.by_people",),
     "agreement": ("review.agreement",),
     "shows_decided": ("review.demonstrations",),
@@ -52,6 +53,8 @@ def made_from(recipe: Recipe, *sections: str) -> dict[str, Any]:
             found |= dict(_flat(place, _at(said, place)))
         if section == "reviews":
             found["what people decided"] = decisions().fingerprint(recipe.name)
+        if section == "signals":
+            found["signals"] = recipe.signals
         if section == "conditions" and recipe.remember:
             found["remember"] = True
         if section == "conditions" and recipe.task.annotate:

@@ -28,9 +28,11 @@ from synth_assets.report.rows import (
     of_weights,
 )
 from synth_assets.report.so_far import why_ended
-from synth_assets.resources.home import lake, warehouse
+from synth_assets.resources.home import encoder, lake, warehouse
 from synth_assets.resources.storage import files
 from synth_assets.resources.storage.warehouse import Warehouse, plain
+from synth_assets.stages import feedback
+from synth_assets.stages.run import Run
 
 
 def summary(recipe: Recipe, round_: str) -> Iterator[str]:
@@ -88,6 +90,7 @@ def sections(round_: Round) -> list[Section]:
         of_labels(round_),
         of_weights(round_),
         *([_changes(round_, metrics)] if metrics else []),
+        _asked_next(round_),
         _nights(round_),
         _unknown([*no_map, *measured]),
     ]
@@ -168,6 +171,19 @@ def _changes(round_: Round, now: Metrics) -> Section:
     compared = differences(by_name(round_.metrics(round=last["day"])), now, "before", "now", 2 * SHOWN)
     parts += [compared] if compared.rows else []
     return Section.of("changes", parts, pages.WORDS["independent"], **last)
+
+
+def _asked_next(round_: Round) -> Section:
+    """What the next round asks for, beside what this one asked for."""
+    recipe, rows = round_.recipe, []
+    for line in feedback.compared(Run(recipe, lake(), encoder(), feedback.day_after(round_.day))):
+        change = None if line.before is None else line.now - line.before
+        numbers = [general(line.now), general(line.before), general(change, "+"), general(line.why)]
+        rows.append([text(line.of), text(line.name), *numbers])
+    table = Table(["", "", "next", "now", "change", recipe.feedback.rows], rows)
+    return Section.of(
+        "asked", [table] if rows else [], file=text(f"{recipe.name}.feedback/{round_.day}.yaml")
+    )
 
 
 def _nights(round_: Round) -> Section:

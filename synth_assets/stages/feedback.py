@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -29,43 +30,82 @@ HEAD = (
 
 def compute(run: Run, by_cell: Mapping[str, float | None], asked_for: Table, signals: Table | None) -> Made:
     """What the next round asks for, beside what this one asked for; also in a file that a person may edit."""
-    recipe = run.recipe
+    recipe, by = run.recipe, run.recipe.feedback.rows
     rows = told(recipe, {cell: by_cell[cell] for cell in recipe.cells}, run.round, signals)
-    if recipe.feedback.rows == "fixed":
+    if by == "fixed":
         return Made(rows)
-    lines = list(_lines(run, rows, asked_for["cell"].value_counts().to_dict(), signals))
-    path, by = recipe.told_by(run.round), recipe.feedback.rows
-    head = [line.format(round=run.round, by=by, recipe=recipe.name) for line in HEAD]
-    numbers = {"asked": Markdown(_table(lines, by)), "file": str(path)}
+    lines = list(_lines(_as_told(rows), _of_round(run, asked_for), _whys(by, rows, signals)))
+    path, head = (
+        recipe.told_by(run.round),
+        (f.format(round=run.round, by=by, recipe=recipe.name) for f in HEAD),
+    )
     try:
-        if not write_feedback(path, head, lines, by):
+        if not write_feedback(path, list(head), lines, by):
             run.warn(f"{path} was edited: the next round goes by it.")
     except OSError as error:
         run.warn(f"{path} cannot be written: {error.strerror}.")
-    return Made(rows, numbers)
+    return Made(rows, {"asked": as_table(lines, by), "file": str(path)})
 
 
-def _lines(run: Run, rows: Table, asked_for: Mapping[str, int], signals: Table | None) -> Iterator[Line]:
-    by = "value" if "value" in rows else "yield"
-    for row in rows.to_dict("records"):
-        yield Line("cell", row["cell"], row["rows"], asked_for.get(row["cell"]), row[by])
-    if "weights" in rows:
-        before, of = _said(run, run.recipe.cells[0]).weights, of_values(run.recipe.feedback.rows, signals)
-        for attribute, values in json.loads(rows["weights"].iloc[0]).items():
-            for value, factor in values.items():
-                was = before.get(attribute, {}).get(value, 1.0)
-                yield Line(attribute, value, factor, was, of[attribute][value])
+def compared(run: Run) -> list[Line]:
+    """What the round before asks of this one, beside what that one was asked for; empty where it asks for
+    nothing."""
+    recipe, day, by = run.recipe, day_before(run.round), run.recipe.feedback.rows
+    places = [{"round": day, "cell": cell} for cell in recipe.cells]
+    there = all(run.there(stage, place) for stage in ("feedback", "conditions") for place in places)
+    if by == "fixed" or not there:
+        return []
+    rows, signals = run.read("feedback", *places), None
+    if recipe.signals and run.there("signals", {"round": day}):
+        signals = run.read("signals", {"round": day})
+    now, path = _as_told(rows), recipe.told_by(day)
+    if was_edited(path):
+        now = read_feedback(path, now)
+    asked_for = run.read("conditions", *places, columns=["cell"])
+    return list(_lines(now, _of_round(replace(run, round=day), asked_for), _whys(by, rows, signals)))
 
 
-def _table(lines: Sequence[Line], by: str) -> str:
+def as_table(lines: Sequence[Line], by: str) -> Markdown:
     """For people."""
     head = f"| | | asked next | asked before | change | {by} |\n| - | - | - | - | - | - |\n"
-    return head + "\n".join("| " + " | ".join(map(short, _told(line))) + " |" for line in lines)
+    return Markdown(head + "\n".join("| " + " | ".join(map(short, columns(line))) + " |" for line in lines))
 
 
-def _told(line: Line) -> list[Any]:
+def columns(line: Line) -> list[Any]:
+    """Of a line, for a table: what it is, now, before, the change, and why."""
     change = None if line.before is None else f"{line.now - line.before:+g}"
     return [line.of, line.name, line.now, line.before, change, line.why]
+
+
+def _lines(now: Asked, before: Asked, whys: Mapping[tuple[str, str], float]) -> Iterator[Line]:
+    for cell, n in now.rows.items():
+        yield Line("cell", cell, n, before.rows.get(cell), whys.get(("cell", cell)))
+    for attribute, values in now.weights.items():
+        for value, factor in values.items():
+            was = before.weights.get(attribute, {}).get(value, 1.0)
+            yield Line(attribute, value, factor, was, whys.get((attribute, value)))
+
+
+def _as_told(rows: Table) -> Asked:
+    """What the rows of all cells say."""
+    weights = rows["weights"].iloc[0] if "weights" in rows else None
+    asked_for = {cell: int(n) for cell, n in zip(rows["cell"], rows["rows"], strict=True)}
+    return Asked(asked_for, json.loads(weights) if isinstance(weights, str) else {})
+
+
+def _of_round(run: Run, asked_for: Table) -> Asked:
+    """What a round was asked for."""
+    weights = _said(run, run.recipe.cells[0]).weights if run.recipe.feedback.signals else {}
+    return Asked(asked_for["cell"].value_counts().to_dict(), weights)
+
+
+def _whys(by: str, rows: Table, signals: Table | None) -> dict[tuple[str, str], float]:
+    """Of cells and values, what was measured."""
+    found = dict(zip(rows["cell"], rows["value" if "value" in rows else "yield"], strict=True))
+    whys = {("cell", cell): value for cell, value in found.items() if value == value and value is not None}
+    for attribute, values in (of_values(by, signals) if signals is not None else {}).items():
+        whys |= {(attribute, value): number for value, number in values.items()}
+    return whys
 
 
 def told(recipe: Recipe, yields: Mapping[str, float | None], round_: str, signals: Table | None) -> Table:
@@ -149,7 +189,7 @@ def asked(run: Run) -> Asked | None:
     recipe = run.recipe
     if recipe.feedback.rows == "fixed":
         return None
-    day = _before(run)
+    day = day_before(run.round)
     before = {"round": day, "cell": run.cell}
     lost = run.there("conditions", before) and run.there("metrics", {"round": day})
     if lost and not run.there("feedback", before):
@@ -160,18 +200,27 @@ def asked(run: Run) -> Asked | None:
     return _said(run, run.cell)
 
 
-def _before(run: Run) -> str:
-    return (date.fromisoformat(run.round) - timedelta(days=1)).isoformat()
+def edited_before(recipe: Recipe, round_: str) -> str:
+    """That a person has edited what a round is asked for, in words; else empty."""
+    path = recipe.told_by(day_before(round_))
+    return f"{path.parent.name}/{path.name} was edited" if was_edited(path) else ""
+
+
+def day_after(round_: str) -> str:
+    """The round that this one tells."""
+    return (date.fromisoformat(round_) + timedelta(days=1)).isoformat()
+
+
+def day_before(round_: str) -> str:
+    """The round that tells this one."""
+    return (date.fromisoformat(round_) - timedelta(days=1)).isoformat()
 
 
 def _said(run: Run, cell: str) -> Asked:
     """What the round before has told of a cell; without it, what the recipe says."""
-    said, before = Asked(dict.fromkeys(run.recipe.cells, run.recipe.most_rows), {}), _before(run)
+    said, before = Asked(dict.fromkeys(run.recipe.cells, run.recipe.most_rows), {}), day_before(run.round)
     if run.there("feedback", {"round": before, "cell": cell}):
-        told = run.read("feedback", {"round": before, "cell": cell}).iloc[0]
-        weights = told.get("weights")
-        said = Asked(
-            {**said.rows, cell: int(told["rows"])}, json.loads(weights) if isinstance(weights, str) else {}
-        )
+        told = _as_told(run.read("feedback", {"round": before, "cell": cell}))
+        said = Asked(said.rows | told.rows, told.weights)
     path = run.recipe.told_by(before)
     return read_feedback(path, said) if was_edited(path) else said

@@ -25,6 +25,8 @@ from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 from synth_assets.contracts.decision import Decision
 from synth_assets.partitions import cell_key
+from synth_assets.recipe.feedback_files import Line as Told
+from synth_assets.recipe.feedback_files import write_feedback
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.home import decisions, home, warehouse
@@ -60,6 +62,7 @@ minimum_yield: 0.0
 weights: {by: label_agreement, power: 2, seeds: 0.25}
 metrics: {model_alone: 3, student: false, diversity: false, privacy: false, faithfulness: false}
 review: {by_people: majority, control: 0.3}
+feedback: {rows: yield}
 schedule: "0 2 * * *"
 """
 METHOD = """
@@ -83,6 +86,7 @@ other: {{name: stronger, base_url: {url}}}
 judge: {{name: cheap, base_url: {url}}}
 another_judge: {{name: cheaper, base_url: {url}}}
 """
+TOLD = "recipes/reviews.feedback/2026-11-20.yaml"
 BY_CELL = ("conditions", "generations_idea", "generations_draft", "generations", "scores")
 BY_ROUND = ("filtered", "reviews", "labelled", "weighted", "metrics")
 
@@ -121,6 +125,7 @@ def finished(endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Pa
         (folder / "manual").mkdir()
         for file, films in MANUAL.items():
             (folder / "manual" / file).write_text(films)
+        write_feedback(folder / TOLD, [], [Told("cell", cell, 6, 6) for cell in ("negative", "positive")], "")
         (folder / "people.csv").write_text("row_id,label\n")
         (folder / "models.yaml").write_text(MODELS.format(url=endpoint.url))
         assert main(["run", "reviews", "--round", ROUND]) == 0
@@ -235,6 +240,7 @@ LINES = [
         "conditions",
     ),
     Line("the design", "rows: 6", "rows: 6\ndesign: latin", every(CHANGED), "conditions"),
+    Line("a feedback that a person edits", "negative: 6", "negative: 8", every(2), "", file=TOLD),
     Line("that draws remember", "rows: 6", "rows: 6\nremember: true", every(CHANGED), "conditions"),
     Line(
         "a label's name",
@@ -431,6 +437,13 @@ LINES = [
     Line("what people are shown, and in which order", "control: 0.3", "control: 0.4", free=True),
     Line("the encoder", "rows: 6", "rows: 6\nencoder: ./none", {}, "labelled, weighted, metrics", free=True),
     Line("the student", "student: false, ", "", {}, "metrics", free=True),
+    Line(
+        "the signals that rounds go by",
+        "feedback: {rows: yield}",
+        "feedback: {rows: error}",
+        stale="conditions, metrics",
+        free=True,
+    ),
     Line("an evaluation", "model_alone: 3", "model_alone: 4", every(1, "label"), "metrics"),
     Line("the schedule", "0 2 * * *", "0 3 * * *", free=True),
     Line(
