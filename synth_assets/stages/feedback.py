@@ -35,12 +35,10 @@ def compute(run: Run, by_cell: Mapping[str, float | None], asked_for: Table, sig
     if by == "fixed":
         return Made(rows)
     lines = list(_lines(_as_told(rows), _of_round(run, asked_for), _whys(by, rows, signals)))
-    path, head = (
-        recipe.told_by(run.round),
-        (f.format(round=run.round, by=by, recipe=recipe.name) for f in HEAD),
-    )
+    path = recipe.told_by(run.round)
+    head = [line.format(round=run.round, by=by, recipe=recipe.name) for line in HEAD]
     try:
-        if not write_feedback(path, list(head), lines, by):
+        if not write_feedback(path, head, lines, by):
             run.warn(f"{path} was edited: the next round goes by it.")
     except OSError as error:
         run.warn(f"{path} cannot be written: {error.strerror}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import shutil
 import signal
 import time
@@ -298,6 +299,34 @@ def test_feedback_shifts_the_next_rounds_rows(
     assert main(["run", "reviews", "--rounds", f"2026-11-20..{ROUND}"]) == 0
     again = dict(ask(f"select cell, count(*) from reviews.conditions where round = '{ROUND}' group by 1"))
     assert again == asked
+
+    file = project / "recipes" / "reviews.feedback" / "2026-11-20.yaml"  # a person may say otherwise
+    file.write_text(file.read_text().replace(f"negative: {asked['negative']}", "negative: 25"))
+    capsys.readouterr()
+    assert main(["plan", "reviews", "--round", ROUND, "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)
+    assert [(line["name"], line["now"], line["before"]) for line in planned["feedback"]] == [
+        ("negative", 25, 20),
+        ("positive", asked["positive"], 20),
+    ]
+    (conditions,) = [x for x in planned["lines"] if x["stage"] == "conditions" and x["state"] == "stale"]
+    assert (conditions["cell"], conditions["why"]) == (
+        "negative",
+        "reviews.feedback/2026-11-20.yaml was edited",
+    )
+    endpoint.requests.clear()
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert ask(f"select count(*) from reviews.conditions where round = '{ROUND}' and cell = 'negative'") == [
+        (25,)
+    ]
+    assert endpoint.requests == []  # the others were paid for before
+    assert main(["report", "reviews", "--round", "2026-11-20"]) == 0
+    page = (project / ".synth" / "reports" / "reviews" / "2026-11-20.html").read_text()
+    assert "What the next round asks for" in page
+    with dagster_instance() as instance:
+        wanted = dg.AssetRecordsFilter(dg.AssetKey(["reviews", "feedback"]))
+        (record, *_) = instance.fetch_materializations(wanted, limit=1).records
+        assert "asked before" in record.asset_materialization.metadata["asked"].value
 
 
 def test_show_and_sql_print_rows(after_a_round: Endpoint, capsys) -> None:
