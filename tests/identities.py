@@ -71,7 +71,7 @@ OF_PEOPLE = {
 }  # of a recipe that asks people, and of no other
 SMALL = {  # a round of three rows teaches no student, and few of its rows may be left
     r", (influence|variability): \{[^}]*\}": "",
-    r"student_(agreement|confidence): \{[^}]*\}, ": "",
+    r"(student_(agreement|confidence)|loss_mixture): \{[^}]*\}, ": "",
     r"^  learning_dynamics: .*\n": "",
     r", by: top, score: influence": "",
     r"^weights: \{by: (bilevel|learning_to_reweight|token_weights)\}.*\n": "",

@@ -185,7 +185,7 @@ def small(system: str) -> Recipe:
 
 SMALL = {
     r", (influence|variability): \{[^}]*\}": "",  # a student learns nothing of a row
-    r"student_(agreement|confidence): \{[^}]*\}, ": "",
+    r"(student_(agreement|confidence)|loss_mixture): \{[^}]*\}, ": "",
     r"^  learning_dynamics: .*\n": "",
     r", by: top, score: influence": "",
     r"^weights: \{by: (bilevel|learning_to_reweight|token_weights)\}.*\n": "",

@@ -236,6 +236,10 @@ def test_evol_instruct_evolves_the_seeds_and_then_what_it_kept(project: Path) ->
     assert set(second.conditions["base"]) == set(first.kept["text"])
     assert second.kept["text"].str.len().mean() > first.kept["text"].str.len().mean()
     assert set(second.kept["response"]) == {"Well."}
+    forget(first.recipe)
+    both = pd.concat([first.kept, second.kept], ignore_index=True)
+    third = make("evol_instruct", say, rows=24, round_="2026-11-24", earlier=both)
+    assert set(third.conditions["base"]) == set(second.kept["text"])  # the last generation alone
 
 
 def test_evol_instruct_eliminates_what_has_no_gain_copies_its_prompt_or_its_base(project: Path) -> None:
