@@ -110,7 +110,7 @@ COVER = [
         "symgen",
         "synthie",
     ),
-    *("tabular", "textbooks", "tinystories", "toxigen", "translation", "ultrachat"),
+    *("explore_instruct", "tabular", "tinystories", "toxigen", "translation", "ultrachat"),
 ]
 
 
@@ -187,6 +187,7 @@ SMALL = {
     r", (influence|variability): \{[^}]*\}": "",  # a student learns nothing of a row
     r"(student_(agreement|confidence)|loss_mixture): \{[^}]*\}, ": "",
     r"^  learning_dynamics: .*\n": "",
+    r"\{from: kept, by: variability, top: 25\}": "kept",
     r", by: top, score: influence": "",
     r"^weights: \{by: (bilevel|learning_to_reweight|token_weights)\}.*\n": "",
     r"^labelled: \{by: (clean_pool|cross_partition).*\n": "",
