@@ -175,7 +175,7 @@ def asked_of(recipe: Recipe, round_: str, lake: Lake, encoder: Encoder) -> list[
 def asks(recipe: Recipe, round_: str, lines: Sequence[feedback.Line]) -> Iterator[str]:
     """The same for the terminal."""
     if lines:
-        file, by = recipe.told_by(feedback.day_before(round_)), recipe.feedback.rows
+        file, by = recipe.feedback_file(feedback.day_before(round_)), recipe.feedback.rows
         yield from ("", f"asked for by feedback ({by}), to be edited in {file}")
         yield f"{'':22}{'':18}{'now':>12}{'before':>12}{'change':>12}{by:>12}"
     for line in lines:

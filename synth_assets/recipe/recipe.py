@@ -354,7 +354,7 @@ class Recipe(Strict):
         """The folder of the files in which a person may edit the values that a model listed."""
         return recipes() / f"{self.name}.values"
 
-    def told_by(self, round_: str) -> Path:
+    def feedback_file(self, round_: str) -> Path:
         """The file in which a person may edit what a round tells the next one."""
         return recipes() / f"{self.name}.feedback" / f"{round_}.yaml"
 

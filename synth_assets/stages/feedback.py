@@ -35,7 +35,7 @@ def compute(run: Run, by_cell: Mapping[str, float | None], asked_for: Table, sig
     if by == "fixed":
         return Made(rows)
     lines = list(_lines(_as_told(rows), _of_round(run, asked_for), _whys(by, rows, signals)))
-    path = recipe.told_by(run.round)
+    path = recipe.feedback_file(run.round)
     head = [line.format(round=run.round, by=by, recipe=recipe.name) for line in HEAD]
     try:
         if not write_feedback(path, head, lines, by):
@@ -56,7 +56,7 @@ def compared(run: Run) -> list[Line]:
     rows, signals = run.read("feedback", *places), None
     if recipe.signals and run.there("signals", {"round": day}):
         signals = run.read("signals", {"round": day})
-    now, path = _as_told(rows), recipe.told_by(day)
+    now, path = _as_told(rows), recipe.feedback_file(day)
     if was_edited(path):
         now = read_feedback(path, now)
     asked_for = run.read("conditions", *places, columns=["cell"])
@@ -200,7 +200,7 @@ def asked(run: Run) -> Asked | None:
 
 def edited_before(recipe: Recipe, round_: str) -> str:
     """That a person has edited what a round is asked for, in words; else empty."""
-    path = recipe.told_by(day_before(round_))
+    path = recipe.feedback_file(day_before(round_))
     return f"{path.parent.name}/{path.name} was edited" if was_edited(path) else ""
 
 
@@ -220,5 +220,5 @@ def _said(run: Run, cell: str) -> Asked:
     if run.there("feedback", {"round": before, "cell": cell}):
         told = _as_told(run.read("feedback", {"round": before, "cell": cell}))
         said = Asked(said.rows | told.rows, told.weights)
-    path = run.recipe.told_by(before)
+    path = run.recipe.feedback_file(before)
     return read_feedback(path, said) if was_edited(path) else said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -16,15 +17,18 @@ import pytest
 
 from synth_assets.contracts.provider import Around
 from synth_assets.core.errors import UserError
+from synth_assets.evaluation.signal_rows import signalled, table
 from synth_assets.generation.conditions.demonstrations import demonstrations_of
 from synth_assets.recipe.feedback_files import write_feedback
 from synth_assets.recipe.load import inline
 from synth_assets.recipe.measuring import Metrics
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.sections import Demonstrations, Feedback
+from synth_assets.recipe.steering import steering
 from synth_assets.resources.storage.lake import Lake
-from synth_assets.stages import conditions
-from synth_assets.stages.feedback import proportional
+from synth_assets.stages import conditions, tables
+from synth_assets.stages.feedback import compute, proportional, told
+from tests.evaluation.test_signals import KEPT, SEEDS, look
 from tests.gallery import Asks
 from tests.through import Through, encode, through
 
@@ -186,13 +190,13 @@ def test_the_next_round_asks_for_what_is_misread_in_proportion(project: Path) ->
     assert json.loads(told["weights"].iloc[0])["kind"] == {"film": 0.5, "opera": 1.5}
     made = second.rows("conditions")
     assert made["cell"].value_counts().to_dict() == {"negative": 12, "positive": 36}
-    file = of.told_by(DAYS[0])
+    file = of.feedback_file(DAYS[0])
     assert "  positive: 36 # 24 before; error 0.15\n" in file.read_text()
     assert "    opera: 1.5 # 1 before; error 0.5\n" in file.read_text()
     assert "asked next | asked before" in first.made["feedback"][0].numbers["asked"]
 
     run = Asks(of, Lake(project / "lake"), SimpleNamespace(encode=encode), DAYS[1], "positive")
-    told, plain = of.told_by(DAYS[0]).read_text(), "weights: {kind: {film: 1, opera: 1}}"
+    told, plain = of.feedback_file(DAYS[0]).read_text(), "weights: {kind: {film: 1, opera: 1}}"
     file.write_text(plain)
     without = conditions.compute(run, first.rows("seeds")).rows
     moved = list(zip(without["kind"], made[made["cell"] == "positive"]["kind"], strict=True))
@@ -219,6 +223,13 @@ def test_the_next_round_asks_for_what_is_misread_in_proportion(project: Path) ->
     file.unlink()
     assert len(conditions.compute(run, first.rows("seeds")).rows) == 12
 
+    shutil.rmtree(file.parent)
+    file.parent.write_text("")  # no folder to write to: a round is made all the same
+    of_first = Asks(of, run.lake, run.encoder, DAYS[0])
+    yields = {"negative": 1.0, "positive": 1.0}
+    made = compute(of_first, yields, first.rows("conditions"), first.rows("signals"))
+    assert list(made.rows["rows"]) == [12, 36]
+
 
 def test_feedback_is_in_proportion_within_bounds_and_its_sum_stays() -> None:
     assert proportional({"a": 0.3, "b": 0.2, "c": 0.1}, 20) == {"a": 30, "b": 20, "c": 10}
@@ -226,3 +237,17 @@ def test_feedback_is_in_proportion_within_bounds_and_its_sum_stays() -> None:
     assert proportional({"a": None, "b": 0.0}, 10) == {"a": 10, "b": 10}  # nothing is known to be missing
     assert proportional({"a": 1.0, "b": -1.0}, 10) == {"a": 15, "b": 5}
     assert proportional({"a": 0.1, "b": float("nan"), "c": 0.3}, 10) == {"a": 5, "b": 10, "c": 15}
+
+
+def test_any_score_is_feedback_and_nothing_else_changes() -> None:
+    """A number of the rows, or the score of a filter: more rows of the cells that have more of it."""
+    seen = look(KEPT, SEEDS)
+    seen.filtered["stars"] = [5, 4, 2, 1]
+    by_stars = seen.recipe.model_copy(update={"feedback": Feedback(rows="stars"), "rows": 10})
+    assert (by_stars.signals, list(steering(by_stars))) == (["stars"], [])
+    told_of = table("1", {"stars": signalled("stars", seen)})
+    asked = told(by_stars, {"a": 1.0, "b": 1.0}, "1", told_of).set_index("cell")
+    assert dict(asked["rows"]) == {"a": 15, "b": 5}
+    assert {"value", "weights"} < set(tables.columns(by_stars, "feedback"))
+    (wrong,) = steering(by_stars.model_copy(update={"feedback": Feedback(rows="yeild")}))
+    assert "unknown signal 'yeild'. Did you mean 'yield'" in str(wrong)
