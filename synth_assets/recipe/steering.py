@@ -74,21 +74,22 @@ def steering(recipe: Recipe) -> Iterator[ValueError]:
         if why := _missing(recipe, name, *(("yield", "fixed") if place[0] == "feedback" else ())):
             yield wrong(why, *place)
         elif place[0] == "demonstrations" and name in (*OF_VALIDATION, *OF_CELLS):
-            why = f"{name} is a number of other rows: write a score of the kept ones, or entropy"
-            yield wrong(why, *place)
-    for name, values in recipe.attributes.items():
-        if isinstance(values, Provider) and (signal := values.signal) is not None:
-            origin = "kept" if values.takes_kept else getattr(values, "split", None)
-            if signal in OF_CELLS:
-                yield wrong(
-                    f"{signal} is a number of cells, not of rows: write another one", "conditions", name
-                )
-            elif origin is not None and (wanted := _rows_of(recipe, signal)) not in (None, origin):
-                why = f"{signal} is a number of {wanted} rows: write `from: {wanted}`"
-                yield wrong(why, "conditions", name)
+            yield wrong(
+                f"{name} is a number of other rows: write a score of the kept ones, or entropy", *place
+            )
+        elif place[0] == "conditions" and name in OF_CELLS:
+            yield wrong(f"{name} is a number of cells, not of rows: write another one", *place)
+        elif place[0] == "conditions" and (origin := _rows_of(name)) not in (None, _taken(recipe, place[1])):
+            yield wrong(f"{name} is a number of {origin} rows: write `from: {origin}`", *place)
 
 
-def _rows_of(recipe: Recipe, signal: str) -> str | None:
+def _taken(recipe: Recipe, condition: str) -> str | None:
+    """Which rows a condition takes: kept ones, or a split of the seeds."""
+    values = recipe.attributes[condition]
+    return "kept" if isinstance(values, Provider) and values.takes_kept else getattr(values, "split", None)
+
+
+def _rows_of(signal: str) -> str | None:
     """Of which rows it is; None where only its function knows."""
     if signal in OF_VALIDATION:
         return "validation"
