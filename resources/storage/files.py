@@ -102,9 +102,10 @@ def _remove(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Hex SHA-256 of a file; read once a process, unless its size or time changes."""
+    """Hex SHA-256 of a file; read once a process, unless its size or times change. What is put back with its
+    old time has a new one all the same, that nobody can set."""
     stat = path.stat()
-    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+    return _sha256(path, stat.st_size, (stat.st_mtime_ns, stat.st_ctime_ns))
 
 
 def digest(folder: Path) -> str | None:
@@ -129,7 +130,7 @@ def _digest(folder: Path, files: tuple[Path, ...], stats: tuple[tuple[int, int],
     return found.hexdigest()
 
 
-@lru_cache
-def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+@lru_cache(maxsize=100_000)  # a manual has thousands of files, and each version asks for all of them
+def _sha256(path: Path, size: int, times: tuple[int, int]) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()

@@ -64,9 +64,9 @@ class _Preview:
     log = logging.getLogger("synth_assets.preview")  # warnings alone are seen
 
     def __init__(self, recipe: Recipe, round_: str) -> None:
-        self.recipe, self.round = recipe, round_
+        self.recipe, self.round = recipe.model_copy(update={"mode": "online"}), round_  # somebody waits
         self._lake, self._model, self._encoder = home.lake(), home.language_model(), home.encoder()
-        self._stages = {stage.name: stage for stage in graph(recipe)}
+        self._stages = {stage.name: stage for stage in graph(self.recipe)}
         self._seeds = seed_rows(recipe, self._lake)
         self.runs: list[_Run] = []
         self._made: dict[tuple[str, str], Table] = {("seeds", ""): self._seeds}

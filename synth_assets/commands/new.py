@@ -83,10 +83,11 @@ def command(options: argparse.Namespace) -> None:
     from synth_assets.recipe.load import TAKEN
     from synth_assets.recipe.schema import LINE
     from synth_assets.resources.home import recipes
+    from synth_assets.resources.storage.warehouse import plain
 
     if not NAME.fullmatch(options.name):
         raise UserError(f"a recipe's name has lower-case letters, digits and _, not {options.name!r}.")
-    if options.name in TAKEN:
+    if options.name in TAKEN or plain(options.name) != options.name:
         raise UserError(f"in SQL, {options.name} is the name of something else: choose another name.")
     path = recipes() / f"{options.name}.yaml"
     if path.exists():

@@ -48,7 +48,10 @@ def expression(rule: str, what: str = "constraint") -> TemplateExpression:
     try:
         return ENVIRONMENT.compile_expression(rule, undefined_to_none=False)
     except TemplateSyntaxError as error:
-        raise UserError(f"{what} {rule!r} is no expression: {error.message}.", "wrong_value") from error
+        fix = "write it without braces, with `==` for equal, and texts in quotes"
+        raise UserError(
+            f"{what} {rule!r} is no expression ({error.message}): {fix}.", "wrong_value", fix
+        ) from error
 
 
 @cache

@@ -109,7 +109,7 @@ class Evidence(Metric):
 
     def measure(self, look: Look) -> Iterator[Row]:
         """Of the rows that this round kept."""
-        known = [text or "" for text in look.filtered[self.wanted]]
+        known = list(look.filtered[self.wanted].fillna(""))
         yield row("entity_error", "filtered", entity_error(list(look.filtered["text"]), known))
 
 

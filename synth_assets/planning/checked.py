@@ -25,6 +25,7 @@ from synth_assets.resources.gateway.embedded_server import PACKAGED
 from synth_assets.resources.gateway.models import resolve_model
 from synth_assets.resources.home import encoder, lake
 from synth_assets.resources.own_encoder import chosen
+from synth_assets.resources.storage.warehouse import plain
 from synth_assets.stages.generations import check_steps
 from synth_assets.stages.seeds import seeds_of
 from synth_assets.stages.texts import texts_of
@@ -86,6 +87,8 @@ def check_recipe(recipe: Recipe, path: Path | None = None) -> Said:
     yield from look("labelled.human", _of_people(recipe))
     yield from look("metrics.judge.people", _of_judge(recipe))
     yield from look("metrics.facts.file", _of_facts(recipe))
+    if (quoted := plain(recipe.name)) != recipe.name:
+        yield "note", f"SQL has {recipe.name} for itself: in queries, write {quoted}.filtered and the like."
     if recipe.start.isoformat() > today(recipe.timezone):
         yield (
             "warning",

@@ -44,6 +44,15 @@ def test_a_new_recipe_is_right_and_has_its_data(
     assert "warning" not in out
 
 
+def test_a_name_that_sql_has_for_itself_is_for_no_new_recipe(project: Path, capsys: Printed) -> None:
+    """One that is there goes on, and is told how to write it."""
+    assert main(["new", "natural"]) == 2
+    assert "in SQL, natural is the name of something else" in capsys.readouterr().err
+    (project / "recipes" / "reviews.yaml").rename(project / "recipes" / "natural.yaml")
+    assert main(["check", "natural"]) == 0
+    assert 'in queries, write "natural".filtered' in capsys.readouterr().out
+
+
 def test_without_a_key_the_embedded_model_goes_on_with_a_text(empty: Path, capsys: Printed) -> None:
     assert main(["new", "bank"]) == 0
     assert "Its model is embedded." in capsys.readouterr().out

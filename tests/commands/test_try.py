@@ -17,6 +17,7 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.tried import html
 from synth_assets.resources.home import call_log, encoder, home, lake
 from tests.assets.test_round import ROUND
+from tests.batch_endpoint import BatchEndpoint
 from tests.endpoint import Endpoint, reviewer
 from tests.gallery import recipe_like
 
@@ -153,3 +154,15 @@ def test_a_budget_holds_for_a_first_look_too(endpoint: Endpoint, edit) -> None:
     reasons = {row.reason for row in preview(recipe, ROUND, 6)}
     assert "over_budget" in reasons
     assert len(endpoint.requests) < 6
+
+
+def test_a_first_look_asks_at_once_where_rounds_go_in_batches(
+    project: Path, edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit("rows: 6", "rows: 6\nmode: batch")
+    with BatchEndpoint(polls=9, say=writer) as provider:
+        monkeypatch.setenv("SYNTH_MODEL", "scripted")
+        monkeypatch.setenv("OPENAI_BASE_URL", provider.url)
+        shown = list(preview(load(project / "recipes" / "reviews.yaml"), ROUND, 2))
+        assert [row.steps[0].reason for row in shown] == [None, None]
+        assert [path for path in provider.paths if not path.endswith("/chat/completions")] == []

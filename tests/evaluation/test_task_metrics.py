@@ -9,9 +9,11 @@ import sys
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from synth_assets.contracts.measured import Measured
@@ -175,6 +177,13 @@ MEASURES: dict[str, Callable[[list[str]], Any]] = {
     "bradley_terry": lambda rows: preference.bradley_terry([Comparison("x", "y", 1.0) for _ in rows]),
     "bradley_terry, ties": lambda rows: preference.bradley_terry([Comparison("x", "y", 0.5) for _ in rows]),
 }
+
+
+@pytest.mark.parametrize("none", [None, float("nan")])
+def test_evidence_that_a_step_left_out_has_no_entity(none: float | None) -> None:
+    rows = pd.DataFrame({"text": ["It was Bob Ray.", "It was Bob Ray."], "said": ["Bob Ray.", none]})
+    look: Any = SimpleNamespace(filtered=rows)
+    assert [found.value for found in facts.Evidence(wanted="said").measure(look)] == [0.5]
 
 
 @pytest.mark.parametrize("rows", [[], ["Paris"], ["Paris"] * 5, [""], [""] * 5], ids=str)

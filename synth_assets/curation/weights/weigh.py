@@ -63,7 +63,8 @@ def _unknown(way: Weighing, rows: pd.DataFrame) -> str:
     rounds = sorted(set(rows["round"])) if "round" in rows else []
     of = f" of the rounds {', '.join(rounds)}" if rounds else ""
     if not way.needs:
-        return f"{len(rows)} rows{of} have no score: {way.place} must give a number to every row."
+        why = f"{way.place} must give a number to every row: drop the others by a filter"
+        return f"{len(rows)} rows{of} have no score: {why}."
     by, needed = way.by or way.name, " and ".join(way.needs)
     return (
         f"{len(rows)} rows{of} have no confidence: weights.by = {by} needs the filter {needed} in front, "

@@ -6,13 +6,17 @@ import codecs
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from html.parser import HTMLParser
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from synth_assets.core.errors import UserError
 from synth_assets.core.text.utf8 import clean
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
 
 # fields between two lines, of YAML or TOML; what begins with a rule and goes on as a text is none
 FRONT_MATTER = re.compile(
@@ -101,11 +105,9 @@ def _decoded(path: Path, content: bytes, charset: str) -> str:
 
 def _markdown(text: str) -> Document:
     """Its headings by CommonMark's rules: none in a block of code. Front matter is blanked."""
-    from markdown_it import MarkdownIt
-
     text = FRONT_MATTER.sub(lambda found: re.sub(r"\S", " ", found[0]), text)
     starts = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
-    tokens = MarkdownIt("commonmark").disable("inline").parse(text)
+    tokens = _parser().parse(text)
     return Document(
         text,
         [
@@ -114,6 +116,14 @@ def _markdown(text: str) -> Document:
             if token.type == "heading_open" and token.level == 0 and token.map
         ],
     )
+
+
+@cache
+def _parser() -> MarkdownIt:
+    """Of blocks alone."""
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").disable("inline")
 
 
 def _html(text: str) -> Document:

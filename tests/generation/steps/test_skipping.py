@@ -132,6 +132,8 @@ def test_an_expression_that_fails_on_conditions_is_a_mistake_of_the_recipe(
         ("draft.rating <", "draft <", r"steps\.better: draft has fields: write draft\.body or draft\.rating"),
         ("draft.rating <", "better.stars <", r"unknown name in `when` 'better'"),  # of itself
         ("draft.rating < 3", "draft.rating <", r"when 'draft\.rating <' is no expression"),
+        ("draft.rating < 3", "{{ draft.rating < 3 }}", r"is no expression .*: write it without braces"),
+        ("draft.rating < 3", "draft.rating = 3", r"is no expression .*with `==` for equal"),
         (
             "    otherwise: draft.body\n",
             "",
