@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
+    TypeAdapter,
     ValidationError,
     field_validator,
     model_serializer,
@@ -67,6 +69,19 @@ def class_of(registry: Registry, word: Any, base: type, *where: str, hint: str =
         return registry.find(str(word), base)
     except UserError as error:
         raise wrong(UserError(f"{error}{hint}", error.code, error.fix), *where) from error
+
+
+def one_form(number: Any, section: type[Section]) -> BeforeValidator:
+    """Of a field that is a number or a section: errors are those of the form that is written."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, section):
+            return value
+        if isinstance(value, Mapping):
+            return section.model_validate(value)
+        return TypeAdapter(number).validate_python(value)
+
+    return BeforeValidator(read)
 
 
 def _refused(lines: list[InitErrorDetails]) -> ValidationError:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from synth_assets.contracts.section import Section
+from synth_assets.contracts.section import Section, one_form, wrong
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,31 @@ class WeighContext:
 
     encode: Encode
     gold: pd.DataFrame  # seeds whose labels are right: `text` and `label`
+
+
+class MixedIn(Section):
+    """What the seeds together weigh, in times of the synthetic rows, by how far the diversity of the round
+    before had fallen: real rows against model collapse (Shumailov et al. 2024)."""
+
+    least: float = Field(default=0.1, gt=0, allow_inf_nan=False)
+    """Where it had not fallen, or is not known."""
+    most: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """Where it had fallen by `fall`, or further."""
+    fall: float = Field(default=0.2, gt=0, le=1)
+    """The fall that calls for `most`, as a share; that which the check diversity_holds allows, by default."""
+
+    @model_validator(mode="after")
+    def _rises(self) -> MixedIn:
+        if self.most < self.least:
+            raise wrong(f"it is what they weigh after a fall: write {self.least:g} or more", "most")
+        return self
+
+    def at(self, fall: float | None) -> float:
+        """What they weigh after a fall."""
+        return self.least + (self.most - self.least) * min(1.0, max(0.0, fall or 0.0) / self.fall)
+
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Weighing(Section):
@@ -45,13 +70,17 @@ class Weighing(Section):
     """Weight is score to this power."""
     levelled: bool = True
     """The mean weight of each label is 1, so that a label counts as much as it has rows."""
-    seeds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    """What the seeds together weigh, in times of the synthetic rows."""
+    seeds: Annotated[Weight | MixedIn, one_form(Weight, MixedIn)] = 0.0
+    """What the seeds together weigh, in times of the synthetic rows; or more, the further diversity fell."""
 
     @property
     def place(self) -> str:
         """Where it stands in a recipe, for messages."""
         return f"weights.by: {self.by or self.name}"
+
+    def of_seeds(self, fall: float | None = None) -> float:
+        """What the seeds weigh, where the diversity of the round before had fallen by this share."""
+        return self.seeds.at(fall) if isinstance(self.seeds, MixedIn) else self.seeds
 
     def columns_needed(self) -> list[str]:
         """Numeric columns of the kept rows that it reads, besides those of every way to label."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
+from pydantic import Field, model_validator
 
-from synth_assets.contracts.section import Section, wrong
+from synth_assets.contracts.section import Section, one_form, wrong
 
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
@@ -32,16 +32,7 @@ class Accepted(Section):
         return self
 
 
-def _rows(value: Any) -> Any:
-    """Errors are those of one form alone."""
-    if isinstance(value, Accepted):
-        return value
-    if isinstance(value, Mapping):
-        return Accepted.model_validate(value)
-    return TypeAdapter(Number).validate_python(value)
-
-
-Rows = Annotated[Number | Accepted, BeforeValidator(_rows)]
+Rows = Annotated[Number | Accepted, one_form(Number, Accepted)]
 
 
 def accepted(recipe: Recipe) -> Iterator[ValueError]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.contracts.provider import Listed, Provider
 from synth_assets.contracts.section import as_wrong, one_of, wrong
+from synth_assets.contracts.weighing import MixedIn
 from synth_assets.core import templates
 from synth_assets.core.registry import made_of
 from synth_assets.recipe import review
@@ -170,6 +171,16 @@ def weighed(recipe: Recipe) -> Wrong:
     """So is the column, and it has numbers."""
     for name in recipe.weights.columns_needed():
         yield from tried(one_of, "numeric column", name, score_columns(recipe), "weights", "of")
+
+
+def mixed_in(recipe: Recipe) -> Wrong:
+    """Seeds that weigh more after a fall of the diversity are there, and so is that."""
+    if isinstance(recipe.weights.seeds, MixedIn):
+        if not recipe.metrics.diversity:
+            yield wrong("it goes by metrics.diversity: leave that on", "weights", "seeds")
+        if not recipe.seeds.has("demonstration"):
+            why = "they are those of the split demonstration, and there are none: add some to seeds.splits"
+            yield wrong(why, "weights", "seeds")
 
 
 def gold(recipe: Recipe) -> Wrong:
@@ -357,7 +368,7 @@ CHECKS = (
     *(labels, labels_of_words, fields_of_seeds, pair, predict, annotated, order, within, filters_needed),
     *(confidences, weighed, gold, without_labels, cells, values_above, remembering, names_of_steps, chain),
     *(skipping, filter_names, output_names, filter_columns, measured_columns, in_context, review.fits),
-    *(steering, ends, accepted),
+    *(steering, ends, accepted, mixed_in),
 )
 
 

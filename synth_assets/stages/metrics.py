@@ -61,7 +61,7 @@ CHECKS = {
     "diversity_holds": Check(
         "Is the diversity of this round's rows at most metrics.collapse under the best of the rounds before? "
         "(Else the set may feed on itself.)",
-        ("conditions", "metrics.collapse"),
+        ("conditions", "weights.seeds", "metrics.collapse"),
         "synth sql --query diversity_over_rounds",
     ),
     "weights_help": Check(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_assets.contracts.weighing import WeighContext
+from synth_assets.contracts.weighing import MixedIn, WeighContext
 from synth_assets.core.errors import NotInstalled
 from synth_assets.core.text.pairs import both
 from synth_assets.curation.weights.weigh import effective_size, weigh
@@ -35,13 +35,14 @@ def compute(run: Run, labelled: Table, seeds: Table) -> Made:
     way, looks, unknown = run.recipe.weights, WeighContext(run.encode, both(gold(seeds), pair)), ""
     texts = [*rows["text"], *shown["text"]]
     rows, shown = both(rows, pair), both(shown, pair)
+    fall = _fallen(run) if isinstance(way.seeds, MixedIn) else None
     try:
-        training = weigh(rows, shown, way, looks)
+        training = weigh(rows, shown, way, looks, fall)
     except NotInstalled as error:
         from synth_assets.curation.weights.students import Equal
 
         unknown = f"{way.place} is unknown, every row weighs the same: {error}"
-        training = weigh(rows, shown, Equal(by="none", seeds=way.seeds), looks)
+        training = weigh(rows, shown, Equal(by="none", seeds=way.seeds), looks, fall)
     training = training.assign(made_in=training["round"], round=run.round, text=texts[: len(training)])
     verdicts = _verdicts(run.recipe, training)
     if unknown:
@@ -49,6 +50,21 @@ def compute(run: Run, labelled: Table, seeds: Table) -> Made:
     if not (spread := verdicts["weights_spread"][0]).fine:
         run.warn(spread.words)
     return Made(training, _numbers(training), verdicts)
+
+
+def _fallen(run: Run) -> float | None:
+    """How far the diversity of the last round that was measured had fallen, as the check diversity_holds has
+    it; None where that is not known. Read, and not declared: it is of a round before."""
+    from synth_assets.evaluation.diversity import falls
+
+    if not (measured := run.rounds("metrics")):
+        return None
+    fall = max(falls(run.read("metrics", {"round": measured[-1]})).values(), default=None)
+    if fall is not None and fall > 0:
+        times = run.recipe.weights.of_seeds(fall)
+        seeds = f"the seeds weigh {times:.2f} times the synthetic rows"
+        run.say(f"the diversity of {measured[-1]} had fallen by {fall:.0%}: {seeds}")
+    return fall
 
 
 def _numbers(training: Table) -> dict[str, Any]:

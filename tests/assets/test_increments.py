@@ -392,6 +392,14 @@ LINES = [
         "the levelling of weights", "seeds: 0.25", "seeds: 0.25, levelled: false", {}, "weighted", free=True
     ),
     Line(
+        "seeds that weigh more after a fall of diversity",
+        "seeds: 0.25",
+        "seeds: {least: 0.25}",
+        {},
+        "weighted, metrics",  # of which this recipe has no diversity yet
+        free=True,
+    ),
+    Line(
         "label enhancement", "rows: 6", "rows: 6\nlabelled: {by: label_agreement}", {}, "labelled", free=True
     ),
     Line(
@@ -542,6 +550,8 @@ def edit(folder: Path, line: Line, patch: pytest.MonkeyPatch) -> None:
         text = text.replace("seeds: {", "seeds: {fields: [tone], ")
         head, *rows = SEEDS.splitlines()
         (folder / "seeds.csv").write_text("\n".join([f"{head},tone", *(f"{row},calm" for row in rows)]))
+    if "least: 0.25" in text:
+        text = text.replace("diversity: false", "diversity: true")
     path.write_text(text)
     forget("own_methods")
 

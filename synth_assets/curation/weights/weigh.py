@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def weigh(rows: pd.DataFrame, seeds: pd.DataFrame, way: Weighing, context: WeighContext) -> pd.DataFrame:
+def weigh(
+    rows: pd.DataFrame, seeds: pd.DataFrame, way: Weighing, context: WeighContext, fall: float | None = None
+) -> pd.DataFrame:
     """The training set: synthetic rows and demonstration seeds, with `origin` and `weight`.
 
     A synthetic row weighs score ** power, over the mean of its label where the way is levelled: annotators
     are less sure of some labels than of others, and a student would hardly learn those. A label whose rows
-    all weigh 0 stays so. The seeds weigh the same each, and together `way.seeds` times the synthetic rows;
-    with 0 they are left out. Weights are finite, not negative and not all 0.
+    all weigh 0 stays so. The seeds weigh the same each, and together `way.seeds` times the synthetic rows
+    (after a `fall` of the diversity, as it says); with 0 they are left out. Weights are finite, not negative
+    and not all 0.
     """
     import pandas as pd
 
@@ -31,8 +34,8 @@ def weigh(rows: pd.DataFrame, seeds: pd.DataFrame, way: Weighing, context: Weigh
         alike = (labels.transform("min") == most) & (most < float("inf"))  # 1, and not what rounding gives
         weights = weights.mask(means > 0, (weights / means).mask(alike, 1.0))
     weighted = rows.assign(origin="synthetic", weight=weights)
-    if way.seeds > 0 and len(seeds) and len(rows):
-        each = way.seeds * weighted["weight"].sum() / len(seeds)
+    if (times := way.of_seeds(fall)) > 0 and len(seeds) and len(rows):
+        each = times * weighted["weight"].sum() / len(seeds)
         weighted = pd.concat([weighted, seeds.assign(origin="seed", weight=each)], ignore_index=True)
     usable = weighted["weight"].between(0, float("inf"), inclusive="left").all() and weighted["weight"].any()
     if len(weighted) and not usable:
