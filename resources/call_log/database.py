@@ -48,6 +48,7 @@ class Database(ABC):
     beside: str = ""  # that waits only for rows which both change; empty: there is none such
     returning: str = ""  # of an insert: which rows were new; empty: who waits for all others knows it
     clock: str = ""  # a query: seconds since 1970 as all who share it see them; empty: this machine's
+    tables: str = ""  # beside those of all databases, as `tables.sql` has them
     names: str  # a query: what there is, tables and indexes, and each column as `table.column`
     shrinks: Sequence[str] = ()  # statements
 

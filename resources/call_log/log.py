@@ -92,6 +92,11 @@ class CallLog:
         """The file's path, or the URL without its secrets."""
         return self._database.name
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several machines can share it."""
+        return bool(self._database.tables)
+
     def find(self, identities: Iterable[str]) -> dict[str, Answer]:
         """The latest reusable answer of each identity that has one that holds."""
         identities = list(dict.fromkeys(identities))
@@ -318,7 +323,7 @@ def _old(identities: Iterable[str], before: str) -> Iterator[tuple[str, list[str
 
 def _make_tables(database: Database) -> None:
     """Make what is missing. Looks first: Postgres waits for all who write before it makes an index."""
-    schema = TABLES.read_text(encoding="utf-8")
+    schema = TABLES.read_text(encoding="utf-8").rstrip() + database.tables
     wanted = {*re.findall(r"IF NOT EXISTS (\w+)", schema), *ADDED}
 
     def missing(execute: Execute) -> set[str]:

@@ -58,6 +58,16 @@ class Postgres(Database):
     beside = "BEGIN ISOLATION LEVEL READ COMMITTED"
     begin = f"{beside}; SELECT pg_advisory_xact_lock({LOCK})"
     returning = " RETURNING identity"
+    tables = """
+
+CREATE TABLE IF NOT EXISTS shares (  -- see synth_assets.resources.gateway.share
+    scope TEXT NOT NULL,
+    process TEXT NOT NULL,
+    calls INTEGER NOT NULL,       -- set aside for it
+    waits INTEGER NOT NULL,       -- 1: it would have more
+    until REAL NOT NULL,          -- seconds since 1970
+    PRIMARY KEY (scope, process)
+)"""
     clock = "SELECT extract(epoch FROM clock_timestamp())::double precision"
     names = (
         "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace UNION ALL "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +17,7 @@ from datetime import datetime
 
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.gateway.models import Model
+from synth_assets.resources.gateway.share import AGAIN_S, Share
 
 START = 16  # calls in flight before the endpoint has shown how many it takes
 REFUSED = 0.1  # share of refusals that is too much
@@ -42,17 +44,35 @@ class Pace:
         self.limit = float(min(most, START))
         self.in_flight = 0
         self.listeners: set[asyncio.Event] = set()  # who waits for room: batches share a model's pace
+        self.share: Share | None = None  # of what all processes may have in flight
         self.paused_until = 0.0
         self._doubling = True
         self._slowed_at = 0.0
         self._share = 0.0  # of refusals among the last calls
         self._in_a_row = 0
 
-    def room(self) -> int:
-        """Calls that may start now."""
+    def room(self, wanted: int = sys.maxsize) -> int:
+        """Calls that may start now, of those that are ready."""
         if time.monotonic() < self.paused_until:
             return 0
-        return max(0, int(min(self.limit, self.most)) - self.in_flight)
+        room = min(wanted, max(0, int(min(self.limit, self.most)) - self.in_flight))
+        if self.share is None:
+            return room
+        shared = self.share.room(self.in_flight, room)
+        if room and not (shared or self.in_flight):  # no call's end will wake anybody
+            self.pause(AGAIN_S)
+        return shared
+
+    def enter(self, listener: asyncio.Event, call_log: CallLog, model: Model) -> None:
+        """A batch begins, which is told when there is room."""
+        self.listeners.add(listener)
+        self.share = Share.of(call_log, model)
+
+    def leave(self, listener: asyncio.Event) -> None:
+        """A batch has ended."""
+        self.listeners.discard(listener)
+        if self.share and not self.listeners:
+            self.share.end()
 
     def started(self) -> None:
         """A call is in flight."""

@@ -163,7 +163,7 @@ class Sending:
         self.connection, self.pace = connection, connection.pace
         self.trial = Trial(bool(connection.proxy), connection.heard)
         self._later(self.trial.first)
-        self.pace.listeners.add(self.changed)
+        self.pace.enter(self.changed, self.log, self.model)
         self._watch()
         try:
             while self.stop is None and not self.closed:
@@ -184,12 +184,13 @@ class Sending:
             self._keep(*doubtful)
         self._write()
         self.log.release(sorted(self.claimed))  # of what waited for another attempt
-        self.pace.listeners.discard(self.changed)
+        self.pace.leave(self.changed)
 
     def _watch(self) -> None:
         """Every second: say why nothing is answered, if that is known."""
         if self.future is None or not self.future.done():
             asyncio.get_running_loop().call_later(1.0, self._watch)
+            self.changed.set()  # what is shared with other processes is looked at
         why, until = self.put_off
         if why and time.monotonic() - self.heard >= QUIET:
             wait = max(until, self.pace.paused_until) - time.monotonic()
@@ -211,7 +212,7 @@ class Sending:
         jobs: list[Job] = []
         if self.doubts.many(self.accepted):
             return jobs
-        for _ in range(min(self.pace.room(), self.trial.room(self.flying), len(self.ready))):
+        for _ in range(self.pace.room(min(self.trial.room(self.flying), len(self.ready)))):
             job = self.ready[0]
             if self.rate and (wait_s := self.rate.take(1, about(job.rows, self.model))):
                 self._later(wait_s)

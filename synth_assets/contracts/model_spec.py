@@ -93,7 +93,7 @@ class NamedModel(Section):
     query: dict[str, str] = {}
     """Parameter of the address of each call -> the environment variable that holds it."""
     max_concurrency: int = Field(default=16, ge=1, le=10_000)
-    """Calls in flight, at the most."""
+    """Calls in flight, at the most: of a process, or of all that share a call log in Postgres."""
     requests_per_minute: int | None = Field(default=None, ge=1)
     """Kept by all processes together."""
     tokens_per_minute: int | None = Field(default=None, ge=1)
