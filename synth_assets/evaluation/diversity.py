@@ -282,6 +282,7 @@ def diversities(sets: Sets, validation: pd.DataFrame, encode: Encode) -> pd.Data
         if reference is not None and reference is not rows:
             measured |= _from_real(rows, reference, vectors, of_reference)
         found += [row(key, name, value) for key, value in measured.items()]
+        del vectors  # before those of the next set are there
     return table(found)
 
 

@@ -132,8 +132,10 @@ def nearest_distances(matrix: np.ndarray, others: np.ndarray, own: np.ndarray | 
         closeness = rows @ others.T - halves
         if own is not None:
             closeness[np.arange(len(rows)), own[begin : begin + step]] = -np.inf
-        nearest = others[closeness.argmax(axis=1)]
-        found.append(np.linalg.norm(rows.astype(np.float64) - nearest, axis=1))
+        nearest = closeness.argmax(axis=1)
+        for at in range(0, len(rows), BLOCK):
+            some = slice(at, at + BLOCK)
+            found.append(np.linalg.norm(rows[some].astype(np.float64) - others[nearest[some]], axis=1))
     return np.concatenate(found)
 
 

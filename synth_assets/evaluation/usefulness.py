@@ -270,13 +270,15 @@ def training_sets(
     return sets
 
 
-def training_set(rows: pd.DataFrame, student: Made) -> TrainingSet:
-    """Rows (text, label; weight and label_probabilities where there are some) as a student learns them."""
+def training_set(rows: pd.DataFrame, student: Made, features: np.ndarray | None = None) -> TrainingSet:
+    """Rows (text, label; weight and label_probabilities where there are some) as a student learns them, of
+    features that are known, or are asked for."""
     weights, labels = list(rows["weight"]) if "weight" in rows else None, list(rows["label"])
     soft = None
     if student.soft and "label_probabilities" in rows:
         soft = _soft(rows["label_probabilities"], labels)
-    return TrainingSet(student.features(list(rows["text"])), labels, weights, soft)
+    features = student.features(list(rows["text"])) if features is None else features
+    return TrainingSet(features, labels, weights, soft)
 
 
 def _soft(probabilities: Iterable[Mapping[str, float] | None], labels: Sequence[str]) -> Any:
@@ -293,10 +295,13 @@ def _soft(probabilities: Iterable[Mapping[str, float] | None], labels: Sequence[
 
 
 def predictions(sets: Sets, test: pd.DataFrame, student: Made) -> dict[str, Predicted | None]:
-    """What each set's student says of the test rows; None for a set that lacks a class."""
+    """What each set's student says of the test rows; None for a set that lacks a class. The features of one
+    set are in memory at a time."""
     features, gold = student.features(list(test["text"])), list(test["label"])
-    trained = {name: training_set(rows, student) for name, rows in sets.items()}
-    return {name: predicted(train, features, gold, student.new) for name, train in trained.items()}
+    return {
+        name: predicted(training_set(rows, student), features, gold, student.new)
+        for name, rows in sets.items()
+    }
 
 
 def untrained(sets: Sets, gold: Iterable[str]) -> dict[str, str]:
@@ -340,14 +345,18 @@ def curves(sets: Sets, test: pd.DataFrame, student: Made, seed: int = 0) -> pd.D
     """Accuracy over rows, of the main set and of as many real rows."""
     features, gold = student.features(list(test["text"])), list(test["label"])
 
-    def accuracy(part: pd.DataFrame) -> float | None:
-        found = predicted(training_set(part, student), features, gold, student.new)
-        return None if found is None else float(found.right.mean())
+    def curve(name: str) -> Iterator[Row]:
+        rows = sets[name].reset_index(drop=True)
+        of_rows = student.features(list(rows["text"]))
+
+        def accuracy(part: pd.DataFrame) -> float | None:
+            found = predicted(training_set(part, student, of_rows[part.index]), features, gold, student.new)
+            return None if found is None else float(found.right.mean())
+
+        return learning_curve(name, rows, accuracy, len(gold), seed)
 
     compared = [name for name in (MAIN, "real") if len(sets.get(name, ()))]
-    return table(
-        row for name in compared for row in learning_curve(name, sets[name], accuracy, len(gold), seed)
-    )
+    return table(row for name in compared for row in curve(name))
 
 
 def change(now: Predicted | None, before: Predicted | None, round_: str) -> pd.DataFrame:

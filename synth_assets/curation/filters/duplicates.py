@@ -71,13 +71,12 @@ class SemanticDuplicate(Filter):
     at_most: float | None = 0.95
 
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
-        from synth_assets.curation.likeness.duplicates import semantic_duplicates
+        from synth_assets.curation.likeness.duplicates import in_parts, semantic_duplicates
 
         if context.encode is None or rows.empty:
             return {self.name: [None] * len(rows)}
-        earlier = context.encode(list(context.earlier)) if context.earlier else None
-        vectors = context.encode(list(rows["text"]))
-        return {self.name: semantic_duplicates(vectors, self.at_most, earlier)[0]}
+        vectors = in_parts(context.encode, context.earlier, list(rows["text"]))
+        return {self.name: semantic_duplicates(vectors, self.at_most, len(context.earlier))[0]}
 
 
 class Novelty(Filter):

@@ -18,9 +18,12 @@ from synth_assets.students.crossfit import one_thread
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+    from synth_assets.core.asking import Encode
+
 SMALL = 20_000  # texts: a larger set is worth loading compiled code
 SMALL_VECTORS = 50_000  # rows: about where a graph takes as long as all cosines, 20 seconds
 BLOCK_ENTRIES = 4_000_000  # pairs held at once, at most: about 50 MB
+TOGETHER = 4096  # texts whose vectors are asked for at once
 GRAPH_ROWS = 1000  # rows that are looked up in a graph at once
 FLOOR = 0.5  # of the similarities that are looked for in a large set without a limit
 
@@ -124,18 +127,32 @@ def _shingles(texts: Sequence[str], shortest: int, longest: int) -> csr_matrix:
     return matrix
 
 
+def in_parts(encode: Encode, *lists: Sequence[str]) -> np.ndarray:
+    """(n, d): the vectors of the texts of all lists, of which there is no second copy while they are made."""
+    n, at = sum(map(len, lists)), 0
+    found = np.empty((0, 0))
+    for texts in lists:
+        for begin in range(0, len(texts), TOGETHER):
+            vectors = encode(list(texts[begin : begin + TOGETHER]))
+            if not at:
+                found = np.empty((n, vectors.shape[1]), dtype=vectors.dtype)
+            found[at : at + len(vectors)] = vectors
+            at += len(vectors)
+    return found
+
+
 @one_thread
 def semantic_duplicates(
-    vectors: np.ndarray, at_most: float | None = None, earlier: np.ndarray | None = None
+    x: np.ndarray, at_most: float | None = None, known: int = 0
 ) -> tuple[list[float], list[int | None]]:
     """For each row of unit vectors (n, d) its highest cosine to a row before it, and that row's index.
 
-    0.0 and None if no row before it has a positive cosine. Greedy, in order, as `near_duplicates`; `earlier`
-    (m, d) are the rows that are there already. Up to SMALL_VECTORS rows every cosine is computed; of more,
-    the nearest row is looked for in a graph (HNSW: Malkov and Yashunin 2018), which now and then misses it.
+    0.0 and None if no row before it has a positive cosine. Greedy, in order, as `near_duplicates`; the first
+    `known` rows are there already, and nothing is said of them. Up to SMALL_VECTORS rows every cosine is
+    computed; of more, the nearest row is looked for in a graph (HNSW: Malkov and Yashunin 2018), which now
+    and then misses it.
     """
-    x = vectors if earlier is None else np.concatenate([earlier, vectors])
-    known, kept = len(x) - len(vectors), np.ones(len(x), dtype=bool)
+    kept = np.ones(len(x), dtype=bool)
     scores, nearest = np.zeros(len(x)), np.full(len(x), -1)
     search = _graph(x, kept) if len(x) > SMALL_VECTORS else _cosines(x, kept)
     rows = max(1, min(GRAPH_ROWS, BLOCK_ENTRIES // max(1, len(x))))

@@ -207,7 +207,7 @@ def test_rows_that_mean_the_same_as_a_kept_row_are_found(monkeypatch, small, blo
     monkeypatch.setattr(duplicates, "SMALL_VECTORS", small)
     monkeypatch.setattr(duplicates, "GRAPH_ROWS", block)
     x, of = planted(2000)
-    scores, nearest = semantic_duplicates(x[100:], 0.95, x[:100])
+    scores, nearest = semantic_duplicates(x, 0.95, known=100)
     found = [j if score > 0.95 else None for score, j in zip(scores, nearest, strict=True)]
     assert found == of[100:]
     assert scores[0] == pytest.approx(np.delete(x[:101] @ x[100], 100).max(), abs=1e-6 if small else 0.1)
@@ -220,8 +220,8 @@ def test_likeness_in_meaning_to_a_dropped_row_drops_nothing():
     assert nearest == [None, 0, 0, 2]
     assert scores == pytest.approx([0.0, np.cos(0.2), np.cos(0.4), np.cos(0.05)], abs=1e-6)
     assert semantic_duplicates(x)[1] == [None, 0, 1, 2]
-    assert semantic_duplicates(-x[:1], earlier=x[:1]) == ([0.0], [None])
-    assert semantic_duplicates(x[:0], earlier=x) == ([], [])
+    assert semantic_duplicates(np.stack([x[0], -x[0]]), known=1) == ([0.0], [None])
+    assert semantic_duplicates(x, known=len(x)) == ([], [])
 
 
 def test_a_filter_sees_paraphrases_of_this_round_and_of_rounds_before():
