@@ -79,6 +79,13 @@ def test_pairs_of_one_class_are_more_alike_when_classes_lie_apart():
     assert pairwise_similarity(rows[:3], ["x", "x", "z"]).value is not None
 
 
+def test_distances_are_the_same_in_parts_of_any_size(monkeypatch):
+    rows, others = unit_rows(50), unit_rows(20, seed=1)
+    whole = nearest_distances(rows, others)
+    monkeypatch.setattr(similarity, "BLOCK", 7)
+    assert np.array_equal(nearest_distances(rows, others), whole)
+
+
 def test_distances_by_hand():
     rows = np.array([[1, 0], [-1, 0], [0, 1]], dtype=np.float32)
     root = np.sqrt(2)

@@ -54,6 +54,21 @@ def test_a_paired_gain_is_about_the_rows_that_changed() -> None:
     assert same == (0.0, -wilson(0, len(before))[1], wilson(0, len(before))[1])
 
 
+def test_a_curve_asks_for_each_vector_once() -> None:
+    asked: list[str] = []
+
+    def counted(texts: Sequence[str]) -> np.ndarray:
+        asked.extend(texts)
+        return encode(texts)
+
+    made, test = rows(80), rows(20, prefix="t")
+    made.index = made.index[::-1]  # which says nothing of where a row stands
+    found = usefulness.curves({"weighted": made}, test, Made(counted, Student))
+    assert sorted(asked) == sorted([*made["text"], *test["text"]])
+    assert list(found["slice"]) == ["weighted@20", "weighted@40", "weighted@80"]
+    assert set(found["value"]) == {1.0}
+
+
 def test_a_set_that_lacks_a_class_or_is_not_there_is_in_the_table_with_the_reason() -> None:
     one_class = rows(10)[lambda t: t["label"] == "good"]
     sets = {"seeds": rows(4), "half": one_class, "none": rows(0)}

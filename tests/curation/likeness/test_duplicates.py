@@ -213,6 +213,17 @@ def test_rows_that_mean_the_same_as_a_kept_row_are_found(monkeypatch, small, blo
     assert scores[0] == pytest.approx(np.delete(x[:101] @ x[100], 100).max(), abs=1e-6 if small else 0.1)
 
 
+def test_vectors_of_rounds_stand_below_each_other(monkeypatch):
+    monkeypatch.setattr(duplicates, "TOGETHER", 3)
+    texts = [*"abcdefgh"]
+
+    def encode(some):
+        return np.array([[ord(text), 1] for text in some], dtype=np.float32)
+
+    for known in (0, 3, 5, 8):
+        assert np.array_equal(duplicates.in_parts(encode, texts[:known], texts[known:]), encode(texts))
+
+
 def test_likeness_in_meaning_to_a_dropped_row_drops_nothing():
     angles = np.array([0.0, 0.2, 0.4, 0.45])
     x = unit(np.stack([np.cos(angles), np.sin(angles)], axis=1))
