@@ -73,13 +73,13 @@ def _refuse_paths(document: strict_yaml.Document, data: str | None) -> None:
 
 
 def _refused(recipe: Recipe, data: str | None, allowed: Collection[str]) -> Iterator[tuple[str, str]]:
-    for section in (*READS, *(f"steps.{name}" for name in recipe.steps)):
-        for file in files(recipe, section):
-            if os.path.normpath(file) not in allowed:
-                yield section, f"{file} is not the data: {_only(data)}"
-    for name, step in recipe.steps.items():
-        if "function" in step.tools:
-            yield f"steps.{name}", "a function would run code that is not built in: leave it out"
+    own = {name for name, step in recipe.steps.items() if "function" in step.tools}
+    for name in own:  # whose file is not looked for: that imports what it is in
+        yield f"steps.{name}", "a function would run code that is not built in: leave it out"
+    for section in (*READS, *(f"steps.{name}" for name in recipe.steps if name not in own)):
+        if other := [file for file in files(recipe, section) if os.path.normpath(file) not in allowed]:
+            more = f" (and {len(other) - 1:,} more)" if len(other) > 1 else ""
+            yield section, f"{other[0]}{more} is not the data: {_only(data)}"
     if recipe.seeds.asset:
         yield "seeds.asset", f"it is another set: {_only(data)}"
     annotated = recipe.task.annotate

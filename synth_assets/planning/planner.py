@@ -8,7 +8,6 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from synth_assets.core.days import timezone_here, today
 from synth_assets.core.errors import UserError
 from synth_assets.core.text.signs import OBEYED
 from synth_assets.generation.conditions.document_files import read_document
+from synth_assets.generation.conditions.documents import Documents
 from synth_assets.generation.conditions.knowledge import Index
 from synth_assets.planning import foreign
 from synth_assets.planning.checked import check_recipe
@@ -215,7 +215,7 @@ def _mistakes(made: Try) -> str:
 
 def _files(data: str) -> list[Path]:
     if Path(data).suffix.lower() in DOCUMENTS:
-        return sorted(path for path in map(Path, glob(data, recursive=True)) if path.is_file())  # noqa: PTH207
+        return Documents(documents=data).files()
     return files_of(data)
 
 

@@ -157,11 +157,15 @@ REFUSED = {
     "a metric": ("rows: 10", "rows: 10\nmetrics: {'antigravity:Metric': {}}"),
     "a source of values": ("[polite, angry]", "{source: 'antigravity:Source', n: 3}"),
     "a tool": ("steps:\n", "steps:\n  made: {tool: 'antigravity:tool', input: x}\n"),
-    "a function": ("steps:\n", "steps:\n  made: {tool: function, function: 'antigravity:fly', input: x}\n"),
+    "a function": (
+        "steps:\n",
+        "steps:\n  made: {tool: function, function: 'antigravity.off:fly', input: x}\n",
+    ),
     "a file of the system": ("[polite, angry]", "{file: /etc/passwd}"),
     "a file above": ("[polite, angry]", "{documents: '../**/*.md'}"),
     "a file of the home": ("[polite, angry]", "{taxonomy: '~'}"),
     "a file beside": ("[polite, angry]", "{file: seeds.csv}"),
+    "all that is here": ("[polite, angry]", "{taxonomy: .}"),
     "seeds beside": ("rows: 10", "rows: 10\nseeds: {file: seeds.csv, splits: {test: 2}}"),
     "another set": ("rows: 10", "rows: 10\nseeds: {asset: my/table, splits: {test: 2}}"),
     "a stage": ("rows: 10", "rows: 10\nseeds: {file: 'stage://reviews/weighted', splits: {test: 2}}"),
@@ -198,6 +202,7 @@ def test_an_answer_names_nothing_that_was_not_given_to_it(project: Path, way: st
         "not the model",
         "SQL may",
     )
+    assert len(refused.value.mistakes) <= 2
     assert any(each in str(refused.value) for each in words), refused.value
 
 

@@ -60,7 +60,7 @@ class Documents(Pool, Draw):
 
     def files(self) -> list[Path]:
         found = matched(os.path.expanduser(self.documents))  # noqa: PTH111 - it is a pattern
-        return sorted(path for path in {*map(Path, found)} if path.is_file())
+        return sorted(path for path in {*map(Path, found)} if os.path.isfile(path))  # noqa: PTH113 - never fails
 
     def pool(self, name: str, row: Mapping[str, str], around: Around) -> Weights:
         return around.once((self, "pool"), lambda: dict.fromkeys(self._pieces(around), 1.0))
