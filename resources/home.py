@@ -152,9 +152,10 @@ def on_disk() -> str:
     return disk.on_disk(home(), sum(map(len, made)))
 
 
-def warehouse() -> Warehouse:
-    """The views on the lake, as they were last shown."""
-    at = aside()
+def warehouse(reads: bool = True) -> Warehouse:
+    """The views on the lake, as they were last shown. Not `reads`: where they are written, be it there or
+    not."""
+    at = aside() if reads else home()
     return Warehouse(at / "warehouse.duckdb", lake().root, empty=at / "lake")
 
 

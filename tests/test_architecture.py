@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -212,6 +213,15 @@ def test_only_the_assets_know_dagster_and_one_module_its_private_names() -> None
     }
     assert {module for module, _ in of_dagster if room_of(module) not in DAGSTER} == set()
     assert {module for module, name in of_dagster if "._" in name} == {INTERNALS}
+
+
+def test_only_storage_knows_where_the_lake_has_what() -> None:
+    """Others ask the lake: its rows may come to be elsewhere than in files of this machine."""
+    place = re.compile(r"lake(\(\))?\.(root|path|folder)\b")
+    opens = ROOT / "resources" / "home.py"
+    inside = [opens, *(ROOT / "resources" / "storage").glob("*.py")]
+    rooms = [path for room in ("synth_assets", *BESIDE) for path in (ROOT / room).rglob("*.py")]
+    assert [str(path) for path in rooms if path not in inside and place.search(path.read_text())] == []
 
 
 def test_no_top_level_package_but_ours_is_imported_from_the_repository() -> None:

@@ -18,7 +18,6 @@ from synth_assets.core.errors import UserError
 from synth_assets.resources.call_log.database import chunks
 from synth_assets.resources.call_log.log import CallLog, Extent, Why
 from synth_assets.resources.call_log.rows import COLUMNS, digest, holds, identity_in
-from synth_assets.resources.storage import files
 from synth_assets.resources.storage.lake import Lake, Partition
 
 CALLS = "calls"
@@ -128,8 +127,8 @@ def note(log: CallLog, lake: Lake) -> None:
 
 
 def _write(extent: Extent, lake: Lake) -> None:
-    if extent.last and lake.root.is_dir():
-        files.write(lake.root / NOTE, json.dumps(extent._asdict()))
+    if extent.last:
+        lake.write_note(NOTE, json.dumps(extent._asdict()))
 
 
 def _has_lost(log: CallLog, lake: Lake, then: Extent | None, counted: bool) -> bool:
@@ -149,7 +148,7 @@ def _has_lost(log: CallLog, lake: Lake, then: Extent | None, counted: bool) -> b
 def _noted(lake: Lake) -> Extent | None:
     """What the last note says; None where there is none that can be read."""
     with suppress(OSError, ValueError, TypeError):
-        said = Extent(**json.loads((lake.root / NOTE).read_text(encoding="utf-8")))
+        said = Extent(**json.loads(lake.note(NOTE) or ""))
         budget = [type(amount) for amount in dict(said.budget).values()]
         if [*map(type, said), *budget] == [str, int, int, bool, dict, *[int] * len(budget)]:
             return said

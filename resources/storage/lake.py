@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote
 
 from synth_assets.core.errors import UserError
 from synth_assets.resources.storage import files
+from synth_assets.resources.storage.looks import Looks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,9 +45,35 @@ class Lake:
         folders = [f"{column}={quote(value, safe='')}" for column, value in partition.items()]
         return self.root.joinpath(recipe, stage, *folders, FILE)
 
+    def file(self, recipe: str, stage: str, partition: Partition) -> Path:
+        """A file of this machine that holds one partition, to read."""
+        return self.path(recipe, stage, partition)
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def place(self, recipe: str, stage: str = "", partition: Partition | None = None) -> str:
+        """Where a partition is, or all that a recipe has, for people."""
+        return str(self.path(recipe, stage, partition or {}) if stage else self.folder(recipe))
+
     def folder(self, recipe: str) -> Path:
         """Where all rows of a recipe are."""
         return self.root / recipe
+
+    @property
+    def looks(self) -> Looks:
+        """What was found at the last look at each round."""
+        return Looks(self.root)
+
+    def note(self, name: str) -> str | None:
+        """What `write_note` kept; None where there is nothing."""
+        path = self.root / name
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    def write_note(self, name: str, words: str) -> None:
+        """Keep something beside the rows, if there are any."""
+        if self.root.is_dir():
+            files.write(self.root / name, words)
 
     def write(
         self, recipe: str, stage: str, partition: Partition, rows: pa.Table | Iterable[pa.Table]
@@ -93,6 +120,13 @@ class Lake:
         with self._opened(recipe, stage, partition) as file:
             for batch in file.iter_batches(ROWS_AT_ONCE):
                 yield _fit(pa.Table.from_batches([batch]), schema)
+
+    def scan_sql(self, recipe: str, stage: str, partitions: Sequence[Partition]) -> str:
+        """The rows of these partitions as DuckDB reads them, to stand behind `from`."""
+        from synth_assets.resources.storage.warehouse import as_pattern, literal
+
+        paths = [literal(as_pattern(self.path(recipe, stage, place))) for place in partitions]
+        return f"read_parquet([{', '.join(paths)}], hive_partitioning = false)"
 
     @contextmanager
     def _opened(self, recipe: str, stage: str, partition: Partition) -> Iterator[pq.ParquetFile]:

@@ -19,7 +19,6 @@ from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.machine import prepare
 from synth_assets.resources.storage.lake import Lake
-from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages.graph import graph
 
 Named = str | Path  # a recipe's name, its file, or a folder of recipes
@@ -120,14 +119,14 @@ def with_resources(found: Mapping[str, Recipe], *made: dg.Definitions) -> dg.Def
 def _shared(folder: Path, calls: Path | str) -> tuple[Mapping[str, dg.ResourceDefinition], dict[str, Recipe]]:
     """The resources of a data home, and the recipes that its IO manager knows."""
     lake, known = home.lake(), dict[str, Recipe]()
-    warehouse = Warehouse(folder / "warehouse.duckdb", lake.root)  # where it is written, be it there or not
+    warehouse = home.warehouse(reads=False)
     resources = {
         factory.IO_MANAGER: named(
             lambda: LakeIOManager(lake, warehouse, known),
             LakeIOManager,
             f"Writes rows to the lake, and shows them in {warehouse.path}.",
         ),
-        "synth_lake": named(lambda: lake, Lake, f"The rows that were made: Parquet files in {lake.root}."),
+        "synth_lake": named(lambda: lake, Lake, f"The rows that were made: Parquet files in {lake}."),
         "synth_language_model": named(
             lambda: LanguageModel(home.mended(calls, lake), folder / "server"),
             LanguageModel,

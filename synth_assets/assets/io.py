@@ -12,8 +12,7 @@ from synth_assets.partitions import columns
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.views import show
 from synth_assets.resources.storage.lake import Lake
-from synth_assets.resources.storage.looks import Looks
-from synth_assets.resources.storage.warehouse import Warehouse, as_pattern, plain
+from synth_assets.resources.storage.warehouse import Warehouse, plain
 from synth_assets.stages import tables
 from synth_assets.stages.seeds import not_here
 
@@ -31,7 +30,7 @@ class LakeIOManager(dg.IOManager):
         recipe = self._recipes[name]
         partition = _partitions(context, recipe, stage)[0]
         if "round" in partition:  # how far the round is has to be looked at anew
-            Looks(self._lake.root).forget(name, partition["round"])
+            self._lake.looks.forget(name, partition["round"])
         path = self._lake.write(name, stage, partition, obj)
         show(recipe, self._warehouse, self._recipes)
         words = " ".join([name, stage, *partition.values()])
@@ -58,12 +57,11 @@ class LakeIOManager(dg.IOManager):
             partitions = _partitions(context, recipe, stage)
         wanted: Any = context.dagster_type.typing_type
         if wanted is Path and len(partitions) == 1:
-            return self._lake.path(name, stage, partitions[0])
+            return self._lake.file(name, stage, partitions[0])
         if getattr(wanted, "__name__", "") == "DuckDBPyRelation":
             import duckdb
 
-            paths = [as_pattern(self._lake.path(name, stage, each)) for each in partitions]
-            return duckdb.read_parquet(paths, hive_partitioning=False)
+            return duckdb.sql(f"from {self._lake.scan_sql(name, stage, partitions)}")
         return self._lake.read(name, stage, partitions, tables.schema(recipe, stage))
 
 

@@ -12,13 +12,12 @@ from synth_assets.core.errors import UserError
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.home import warehouse
 from synth_assets.resources.storage.lake import Lake
-from synth_assets.resources.storage.looks import Looks
 
 
 def note(recipe: Recipe, lake: Lake, nights: Iterable[Night]) -> list[dict[str, Any]]:
     """The nights as rows of the view `nights`, written where they are others than at the last look. Whatever
     is made of a round takes its row away (see `LakeIOManager`)."""
-    looks, rows = Looks(lake.root), []
+    looks, rows = lake.looks, []
     for night in nights:
         said = {"round": night.round, "state": night.state, "why": night.why, "next": night.next}
         row = looks.read(recipe.name, night.round)

@@ -16,7 +16,6 @@ from synth_assets.report.one_round import latest_verdict
 from synth_assets.report.so_far import rounds_of, why_ended
 from synth_assets.report.views import show
 from synth_assets.resources import home
-from synth_assets.resources.storage.looks import Looks
 
 
 @dataclass
@@ -93,6 +92,6 @@ def over(recipe: Recipe) -> str | None:
 def not_whole(recipe: Recipe, rounds: Sequence[str]) -> Iterator[str]:
     """What is missing of rounds that were made, by the last look at them."""
     for round_ in rounds:
-        row = Looks(home.lake().root).read(recipe.name, round_)
+        row = home.lake().looks.read(recipe.name, round_)
         if row and row["state"] not in ("whole", "stale", "nothing new"):
             yield f"{recipe.name} {round_}: {row['state']}{': ' if row['why'] else ''}{row['why']}"

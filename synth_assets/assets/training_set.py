@@ -33,7 +33,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
             metadata={
                 "round": place["round"],
                 "dagster/row_count": table.num_rows,
-                "path": dg.MetadataValue.path(str(synth_lake.path(recipe.name, STAGE, place))),
+                "path": dg.MetadataValue.path(synth_lake.place(recipe.name, STAGE, place)),
                 "sql": f"select * from {plain(recipe.name)}.{STAGE} where round = '{place['round']}'",
             },
         )

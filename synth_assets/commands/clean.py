@@ -23,7 +23,6 @@ from synth_assets.recipe.columns import STAGES
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import home
 from synth_assets.resources.storage.lake import Lake, Partition
-from synth_assets.resources.storage.looks import Looks
 from synth_assets.stages.tables import marked, stages, version_made
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -
             else:
                 lake.remove(*place)
             if removal.round:
-                Looks(lake.root).forget(removal.recipe, removal.round)
+                lake.looks.forget(removal.recipe, removal.round)
             wiped.setdefault((removal.recipe, removal.stage), []).append(removal.partition)
             if removal.round and removal.kind in (GONE, OLD):  # of a round that goes, its plan does
                 plans = wiped.setdefault((removal.recipe, PLAN), [])

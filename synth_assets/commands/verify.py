@@ -112,7 +112,7 @@ def _unnamed(recipe: Recipe, lake: Lake, partition: Partition, place: Partition)
 
 
 def _changed(recipe: Recipe, lake: Lake, stage: str, partition: Partition, why: str) -> Damage:
-    path = lake.path(recipe.name, stage, partition)
+    path = lake.place(recipe.name, stage, partition)
     repair = f"`synth verify {recipe.name} --repair` makes it again from the call log"
     return Damage(stage, partition, f"{recipe.name}.{stage}: {path} {why}: {repair}.", readable=True)
 
@@ -239,7 +239,7 @@ def _verify_lake(recipe: Recipe, log: CallLog, repairs: bool, out: Output) -> tu
             except RoundFailed as failure:
                 print(f"stopped by a check:\n{failure}", file=sys.stderr)
             found, lost = _wrong(recipe, lake, instance, log)
-    places = ((str(lake.path(recipe.name, damage.stage, damage.partition)), damage.why) for damage in found)
+    places = ((lake.place(recipe.name, damage.stage, damage.partition), damage.why) for damage in found)
     out.wrong(*(Mistake(why, "damaged", file=path) for path, why in places))
     if lost:
         fix = f"`synth verify {recipe.name} --repair` puts them back from the lake, for nothing"

@@ -58,7 +58,7 @@ def main_parts(recipe: Recipe, round_: str) -> Iterator[str | Table]:
     columns = ", ".join(map(plain, names))
     sql = f"select {columns} from {plain(recipe.name)}.weighted where round = '{round_}' limit 5"
     words = sql.replace('"', '\\"')  # a shell's
-    yield from ("", f"Files    {lake().folder(recipe.name)}", f'SQL      synth sql "{words}"')
+    yield from ("", f"Files    {lake().place(recipe.name)}", f'SQL      synth sql "{words}"')
     yield from (f"Report   synth report {recipe.name} --round {round_} --open", "UI       synth ui")
 
 
