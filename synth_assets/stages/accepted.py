@@ -75,9 +75,7 @@ class _Asking:
     draw: Draw
     rows: Table = None
     passed: list[bool] = field(default_factory=list)  # of each row that an answer is there for
-    lost: Counter[str] = field(
-        default_factory=Counter
-    )  # the filter, or what was wrong with the answer -> rows
+    lost: Counter[str] = field(default_factory=Counter)  # filter, or reason why there is no text -> rows
     unanswered: list[str] = field(default_factory=list)  # of each row, why there is no answer; else empty
     lacks: bool = False  # of a plan: whether an answer is not there yet
 
@@ -95,8 +93,8 @@ class _Asking:
         """Ask for batches. Why it ended before enough rows passed, if it did."""
         while (passed := sum(self.passed)) < self.wanted.accepted:
             done = len(self.passed)
-            if done == self.wanted.at_most:
-                return AT_MOST
+            if done and (why := self._ended()):
+                return why
             n = next_batch(passed, done, self.wanted, self.run.recipe.samples)
             self.rows = self.draw(done + n)
             found = self._ask(self.rows[done:].reset_index(drop=True))
@@ -104,15 +102,15 @@ class _Asking:
                 return ""
             self.passed += found
             self.run.say(f"{sum(self.passed):,} of {self.wanted.accepted:,} rows passed, of {done + n:,}")
-            if why := self.run.held() or self._silent():
-                return why
         return ""
 
-    def _silent(self) -> str:
-        last = self.unanswered[-SILENT:]
-        return (
-            f"the last {SILENT} rows got no answer ({last[-1]})" if len(last) == SILENT and all(last) else ""
-        )
+    def _ended(self) -> str:
+        """Why nothing more is asked for; empty where it goes on."""
+        if len(self.passed) == self.wanted.at_most:
+            return AT_MOST
+        if len(last := self.unanswered[-SILENT:]) == SILENT and all(last):
+            return self.run.held() or f"the last {SILENT} rows got no answer ({last[-1]})"
+        return self.run.held()
 
     def needed(self) -> int:
         """How many of the rows it takes: up to the question with which enough have passed."""

@@ -199,6 +199,11 @@ def test_what_ended_it_is_said(project: Path, edit: Any, more: Any, words: str) 
     assert len(found.rows) == verdict.numbers["asked_for"]
 
 
+def test_a_cap_that_is_reached_with_the_last_row_ends_nothing(project: Path) -> None:
+    found, _ = made(recipe_of(project, ("500", "5")), Scripted(1.0), cap="the budget is spent")
+    assert found.verdicts["enough_rows"][0].fine
+
+
 def test_where_nobody_answers_it_ends(project: Path) -> None:
     model = Scripted(0.5, outcome=lambda at: "ok" if at < 100 else "provider_error")
     found, _ = made(recipe_of(project, ("500", "60")), model)
