@@ -132,13 +132,14 @@ def _write(options: argparse.Namespace, path: Path, text: str, model: str) -> No
 
 def _planned(options: argparse.Namespace, model_named: str, path: Path) -> None:
     """A model writes it. What does not check is shown, and not written."""
+    from synth_assets.core.text.utf8 import clean
     from synth_assets.planning import planner
     from synth_assets.planning.checked import is_small
     from synth_assets.planning.foreign import programs
     from synth_assets.resources.gateway.models import resolve_model
     from synth_assets.resources.home import language_model
 
-    wish = planner.Wish(options.name, options.wish.strip(), options.data, model_named)
+    wish = planner.Wish(options.name, clean(options.wish).strip(), options.data, model_named)
     if not wish.words:
         raise UserError("--from: say in a few words what the data set is for.", "usage")
     if is_small(model_named):

@@ -165,10 +165,8 @@ def written(said: str, wish: Wish) -> str:
     timezone = timezone_here()
     about = textwrap.wrap(" ".join(OBEYED.sub(" ", wish.words).split()), 100, break_on_hyphens=False)
     head = [f"# {line}" for line in about]
-    ours = {"model": wish.model, "start": today(timezone), "timezone": timezone}
-    tail = [
-        f"{name}: {json.dumps(v, ensure_ascii=False) if name == 'model' else v}" for name, v in ours.items()
-    ]
+    model = json.dumps(wish.model, ensure_ascii=False)
+    tail = [f"model: {model}", f"start: {today(timezone)}", f"timezone: {timezone}"]
     return LINE + "\n".join([*head, "", OURS.sub("", yaml_of(said)).strip("\n"), "", *tail]) + "\n"
 
 
@@ -199,17 +197,12 @@ def _field(line: str) -> bool:
 def _mistakes(made: Try) -> str:
     """What is wrong, each with its line as it stands there; not with a path of this machine."""
     assert made.wrong is not None
-    lines, told = made.text.splitlines(), []
+    lines, told = ["", *made.text.splitlines()], []
     for mistake in made.wrong.mistakes:
-        where = (
-            f"{mistake.field}: " if mistake.field and not mistake.message.startswith(mistake.field) else ""
-        )
-        at = (
-            f" (line `{lines[mistake.line - 1].strip()}`)"
-            if mistake.line and mistake.line <= len(lines)
-            else ""
-        )
-        told.append(f"- {where}{mistake.message}{at}")
+        named = not mistake.field or mistake.message.startswith(mistake.field)
+        line = "".join(lines[mistake.line or 0 :][:1]).strip()
+        at = f" (line `{line}`)" if line else ""
+        told.append(f"- {'' if named else f'{mistake.field}: '}{mistake.message}{at}")
     return "\n".join(told)[:CORRECTED]
 
 
