@@ -230,10 +230,8 @@ def _encoder(recipe: Recipe) -> Said:
     """Whether the recipe's own one can be read, where it is there."""
     if recipe.encoder:
         with suppress(NotInstalled):  # which is said, and stops no round
-            yield (
-                "encoder",
-                f"{recipe.encoder}: vectors of {chosen(recipe.encoder, None).dimensions:,} numbers",
-            )
+            own = chosen(recipe.encoder, encoder())  # the same one that reads examples, loaded once
+            yield "encoder", f"{recipe.encoder}: vectors of {own.dimensions:,} numbers"
 
 
 def _of_people(recipe: Recipe) -> Said:
