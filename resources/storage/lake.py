@@ -185,17 +185,32 @@ class Lake:
         """Recipes that have anything here, sorted."""
         return sorted(folder.name for folder in self.root.glob("*/") if folder.name != VERSIONS)
 
-    def everything(self, recipe: str) -> Iterator[tuple[str, Partition, Path]]:
-        """Stage, partition and file of all that a recipe has, also of stages that nobody knows."""
+    def everything(self, recipe: str) -> Iterator[tuple[str, Partition]]:
+        """Stage and partition of all that a recipe has, also of stages that nobody knows."""
         for path in sorted((self.root / recipe).glob(f"*/**/{FILE}")):
             stage, *folders = path.relative_to(self.root / recipe).parts[:-1]
-            yield stage, _partition(folders), path
+            yield stage, _partition(folders)
 
-    def unfinished(self) -> Iterator[tuple[str, str, Path]]:
-        """Recipe, stage and file of what killed processes left beside partitions."""
+    def size(self, recipe: str, stage: str, partition: Partition) -> tuple[int, int]:
+        """Rows (0 where they are damaged) and bytes of one partition."""
+        import pyarrow.parquet as pq
+
+        path = self.path(recipe, stage, partition)
+        try:
+            rows = pq.read_metadata(path).num_rows
+        except (OSError, ValueError):
+            rows = 0
+        return rows, path.stat().st_size
+
+    def unfinished(self) -> Iterator[tuple[str, str, str, int]]:
+        """Recipe, stage, place and bytes of what killed processes left beside partitions."""
         for path in files.leftovers(self.root, FILE, within="**/"):
             recipe, stage = path.relative_to(self.root).parts[:2]
-            yield recipe, stage, path
+            yield recipe, stage, str(path), path.stat().st_size
+
+    def discard(self, place: str) -> None:
+        """Remove what a killed process left."""
+        Path(place).unlink(missing_ok=True)
 
     def remove(self, recipe: str, stage: str, partition: Partition) -> None:
         """Remove one partition, and the folders that it leaves empty."""

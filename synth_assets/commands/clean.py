@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from synth_assets.commands.options import as_day, as_days, recipes_named
 from synth_assets.core.errors import UserError
@@ -43,7 +42,8 @@ class Removal:
     recipe: str
     stage: str
     partition: Partition
-    path: Path
+    place: str
+    bytes: int
     rows: int = 0
 
     @property
@@ -79,19 +79,20 @@ def old_rounds(recipe: Recipe, lake: Lake, keep: int | None, before: str | None)
 
 def rejected_texts(recipe: Recipe, lake: Lake) -> Iterator[Removal]:
     """Texts of rows that are in no set, and the reports, which quote them. Reasons and calls stay."""
-    for stage, partition, path in lake.everything(recipe.name):
+    for stage, partition in lake.everything(recipe.name):
         if stage == "rejected" or stage in recipe.step_stages:
             table = lake.table(recipe.name, stage, partition)
             rows = _without_texts(table)["text"].null_count - table["text"].null_count
             if rows:
-                yield Removal(TEXTS, recipe.name, stage, partition, path, rows)
+                at = recipe.name, stage, partition
+                yield Removal(TEXTS, *at, lake.place(*at), lake.size(*at)[1], rows)
     yield from _pages(TEXTS, recipe.name)
 
 
 def vectors() -> Iterator[Removal]:
     """The cache of the vectors of texts: they are encoded again when they are asked for."""
     for path in sorted((home.home() / "vectors").glob("*")):
-        yield Removal(VECTORS, "*", path.stem, {}, path)
+        yield Removal(VECTORS, "*", path.stem, {}, str(path), path.stat().st_size)
 
 
 def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -> Iterator[str]:
@@ -104,15 +105,17 @@ def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -
     for removal in removals:
         place, rounds = (removal.recipe, removal.stage, removal.partition), busy.get(removal.recipe, set())
         if None in rounds or removal.round in rounds:
-            yield f"{removal.path} is left: a run is at work on it."
-        elif removal.kind in (LEFT, VECTORS):
-            removal.path.unlink(missing_ok=True)
+            yield f"{removal.place} is left: a run is at work on it."
+        elif removal.kind == LEFT:
+            lake.discard(removal.place)
+        elif removal.kind == VECTORS:
+            Path(removal.place).unlink(missing_ok=True)
         elif removal.kind == TEXTS and removal.stage != PAGE:
             table = lake.table(*place)
             lake.write(*place, marked(_without_texts(table), version_made(table)))
         else:
             if removal.stage == PAGE:
-                removal.path.unlink(missing_ok=True)
+                Path(removal.place).unlink(missing_ok=True)
             else:
                 lake.remove(*place)
             if removal.round:
@@ -133,23 +136,20 @@ def report(removals: Sequence[Removal]) -> Iterator[str]:
         groups.setdefault((removal.kind, removal.recipe, removal.stage), []).append(removal)
     yield f"{'what':26}{'stage':40}{'files':>8}{'rows':>12}{'bytes':>14}"
     for (kind, recipe, stage), group in groups.items():
-        rows, size = sum(r.rows for r in group), sum(r.path.stat().st_size for r in group)
+        rows, size = sum(r.rows for r in group), sum(r.bytes for r in group)
         yield f"{kind:26}{f'{recipe}.{stage}':40}{len(group):>8,}{rows:>12,}{size:>14,}"
 
 
 def _pages(kind: str, recipe: str) -> Iterator[Removal]:
     for path in sorted(home.reports(recipe).glob("*.html")):
-        yield Removal(kind, recipe, PAGE, {"round": path.stem}, path)
+        yield Removal(kind, recipe, PAGE, {"round": path.stem}, str(path), path.stat().st_size)
 
 
 def _everything(kind: str, recipe: str, lake: Lake) -> Iterator[Removal]:
     """All partitions of the recipe, also of stages that it no longer has."""
-    for stage, partition, path in lake.everything(recipe):
-        try:
-            rows = pq.read_metadata(path).num_rows
-        except (OSError, ValueError):  # damaged
-            rows = 0
-        yield Removal(kind, recipe, stage, partition, path, rows)
+    for stage, partition in lake.everything(recipe):
+        rows, size = lake.size(recipe, stage, partition)
+        yield Removal(kind, recipe, stage, partition, lake.place(recipe, stage, partition), size, rows)
 
 
 def _without_texts(table: pa.Table) -> pa.Table:
@@ -247,7 +247,7 @@ def _removals(options: argparse.Namespace, lake: Lake) -> Iterator[Removal]:
     before, keep = options.before, options.keep_rounds
     if keep is not None and keep < 1:
         raise UserError(f"--keep-rounds {keep}: keep at least one round.")
-    yield from (Removal(LEFT, recipe, stage, {}, path) for recipe, stage, path in lake.unfinished())
+    yield from (Removal(LEFT, name, stage, {}, at, size) for name, stage, at, size in lake.unfinished())
     if options.gone:
         if not home.recipes().is_dir():
             raise UserError(f"--gone: there is no folder {home.recipes()}: set SYNTH_RECIPES.")
