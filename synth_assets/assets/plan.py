@@ -93,7 +93,8 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
         leave_unchanged(context, recipe, Unchanged(known, round_))
         ended = why_ended(recipe, synth_lake, warehouse())
         said: dict[str, Any] = {"rounds": ended} if ended else {}
-        if asked := asked_of(recipe, round_, synth_lake, synth_encoder):
+        asked, _ = asked_of(recipe, round_, synth_lake, synth_encoder)
+        if asked:
             said["asked"] = dg.MetadataValue.md(as_table(asked, recipe.feedback.rows))
         return dg.MaterializeResult(
             metadata={"total": in_short(lines), "plan": dg.MetadataValue.md(table), **numbers, **said},

@@ -18,7 +18,7 @@ from synth_assets.resources.storage.lake import Lake, Partition
 from synth_assets.stages import tables
 from synth_assets.stages.feedback import edited_before
 from synth_assets.stages.graph import cut_by, graph
-from synth_assets.stages.run import Encoder
+from synth_assets.stages.run import Encoder, Run
 
 DagsterInstance = dg.DagsterInstance  # for those who only hand it on
 NEWS = {"has a new data version": "has other rows", "has a new materialization": "was made again"}
@@ -101,9 +101,8 @@ class DagsterStates:
         """Which stage before it has changed."""
         causes = self._resolver.get_stale_causes(asset, partition)
         if changed or not causes:
-            edited = (
-                edited_before(self._recipe, self._round) if asset == key(self._recipe, "conditions") else ""
-            )
+            run = Run(self._recipe, self._lake, self._encoder, self._round)
+            edited = edited_before(run) if asset == key(self._recipe, "conditions") else ""
             return edited or ("other rows" if changed else f"{upstream} changes")
         there = (cause.key.asset_key for cause in causes)
         words = [

@@ -29,7 +29,7 @@ def command(options: argparse.Namespace) -> None:
     with dagster_instance(reads=True) as instance:
         lines = planned(recipe, round_, instance, lake(), call_log())
     ended = why_ended(recipe, lake(), warehouse())
-    asked = asked_of(recipe, round_, lake(), encoder())
+    asked, file = asked_of(recipe, round_, lake(), encoder())
     told = [line._asdict() for line in asked]
     options.out.give(lines=lines, total=totals(lines), feedback=told, ended=ended)
-    options.out.lines([*report(lines), *asks(recipe, round_, asked), *(["", ended] if ended else [])])
+    options.out.lines([*report(lines), *asks(recipe, asked, file), *(["", ended] if ended else [])])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from synth_assets.core.errors import UserError
@@ -167,15 +168,20 @@ def _wanted(stage: Stage) -> list[str]:
     return [name for name in stage.reads if name in {each.name for each in named}]
 
 
-def asked_of(recipe: Recipe, round_: str, lake: Lake, encoder: Encoder) -> list[feedback.Line]:
-    """What the round before asks of this one, beside what that one was asked for itself."""
-    return feedback.compared(Run(recipe, lake, encoder, round_))
+def asked_of(
+    recipe: Recipe, round_: str, lake: Lake, encoder: Encoder
+) -> tuple[list[feedback.Line], Path | None]:
+    """What the round before asks of this one, beside what that one was asked for itself, and the file in
+    which a person may change that."""
+    run = Run(recipe, lake, encoder, round_)
+    lines = feedback.compared(run)
+    return lines, recipe.feedback_file(feedback.told_by(run)) if lines else None
 
 
-def asks(recipe: Recipe, round_: str, lines: Sequence[feedback.Line]) -> Iterator[str]:
+def asks(recipe: Recipe, lines: Sequence[feedback.Line], file: Path | None) -> Iterator[str]:
     """The same for the terminal."""
     if lines:
-        file, by = recipe.feedback_file(feedback.day_before(round_)), recipe.feedback.rows
+        by = recipe.feedback.rows
         yield from ("", f"asked for by feedback ({by}), to be edited in {file}")
         yield f"{'':22}{'':18}{'now':>12}{'before':>12}{'change':>12}{by:>12}"
     for line in lines:

@@ -48,7 +48,7 @@ def compute(run: Run, by_cell: Mapping[str, float | None], asked_for: Table, sig
 def compared(run: Run) -> list[Line]:
     """What the round before asks of this one, beside what that one was asked for; empty where it asks for
     nothing."""
-    recipe, day, by = run.recipe, day_before(run.round), run.recipe.feedback.rows
+    recipe, day, by = run.recipe, told_by(run), run.recipe.feedback.rows
     places = [{"round": day, "cell": cell} for cell in recipe.cells]
     there = all(run.there(stage, place) for stage in ("feedback", "conditions") for place in places)
     if by == "fixed" or not there:
@@ -168,10 +168,8 @@ def bounded(values: Mapping[str, float | None]) -> dict[str, float]:
     known = [max(0.0, v) for v in values.values() if v is not None and v == v]
     if not any(known):
         return dict.fromkeys(values, 1.0)
-    mean, least = (
-        sum(known) / len(known),
-        max(known) * 1e-9,
-    )  # of 0 all have as much, where the others are full
+    mean = sum(known) / len(known)
+    least = max(known) * 1e-9  # of 0 all have as much, where the others are full
     parts = {name: mean if v is None or v != v else max(v, least) for name, v in values.items()}
     low, high = 0.0, MOST / least
     for _ in range(STEPS):
@@ -187,7 +185,7 @@ def asked(run: Run) -> Asked | None:
     recipe = run.recipe
     if recipe.feedback.rows == "fixed":
         return None
-    day = day_before(run.round)
+    day = told_by(run)
     before = {"round": day, "cell": run.cell}
     lost = run.there("conditions", before) and run.there("metrics", {"round": day})
     if lost and not run.there("feedback", before):
@@ -198,9 +196,9 @@ def asked(run: Run) -> Asked | None:
     return _said(run, run.cell)
 
 
-def edited_before(recipe: Recipe, round_: str) -> str:
+def edited_before(run: Run) -> str:
     """That a person has edited what a round is asked for, in words; else empty."""
-    path = recipe.feedback_file(day_before(round_))
+    path = run.recipe.feedback_file(told_by(run))
     return f"{path.parent.name}/{path.name} was edited" if was_edited(path) else ""
 
 
@@ -209,14 +207,17 @@ def day_after(round_: str) -> str:
     return (date.fromisoformat(round_) + timedelta(days=1)).isoformat()
 
 
-def day_before(round_: str) -> str:
-    """The round that tells this one."""
-    return (date.fromisoformat(round_) - timedelta(days=1)).isoformat()
+def told_by(run: Run) -> str:
+    """The round that tells this one. By a signal it is the last one that was measured, whatever nights a
+    schedule leaves out; by yield the day before, as it always was: rounds that are made keep their rows."""
+    measured = run.rounds("metrics") if run.recipe.feedback.signals else []
+    day_before = date.fromisoformat(run.round) - timedelta(days=1)
+    return measured[-1] if measured else day_before.isoformat()
 
 
 def _said(run: Run, cell: str) -> Asked:
     """What the round before has told of a cell; without it, what the recipe says."""
-    said, before = Asked(dict.fromkeys(run.recipe.cells, run.recipe.most_rows), {}), day_before(run.round)
+    said, before = Asked(dict.fromkeys(run.recipe.cells, run.recipe.most_rows), {}), told_by(run)
     if run.there("feedback", {"round": before, "cell": cell}):
         told = _as_told(run.read("feedback", {"round": before, "cell": cell}))
         said = Asked(said.rows | told.rows, told.weights)

@@ -222,6 +222,9 @@ def test_the_next_round_asks_for_what_is_misread_in_proportion(project: Path) ->
             conditions.compute(run, first.rows("seeds"))
     file.unlink()
     assert len(conditions.compute(run, first.rows("seeds")).rows) == 12
+    a_week_later = replace(run, round="2030-01-07")  # goes by the last round that there is
+    wanted = second.rows("feedback").set_index("cell")["rows"]["negative"]
+    assert len(conditions.compute(a_week_later, first.rows("seeds")).rows) == wanted
 
     shutil.rmtree(file.parent)
     file.parent.write_text("")  # no folder to write to: a round is made all the same
