@@ -1,7 +1,7 @@
 """Calls in flight of one model, for all processes of a call log in Postgres.
 
-Together they have no more than the model's `max_concurrency`. One that is alone has all of it; where somebody
-waits, each has an equal share, as soon as calls that are in flight have ended.
+Together they have no more than the model's `max_concurrency`. One that is alone has as much of it as it
+wants; where somebody waits, each has an equal share, as soon as calls that are in flight have ended.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.storage.process import is_gone, this_process
 
 LOOK_S = 1.0  # seconds until a process says again what it has, and hears who waits
-AGAIN_S = 0.2  # the same where it would have more
+AGAIN_S = 0.1  # the same where it would have more
+AHEAD = 2  # times what it would have now is set aside for it, if nobody waits
+QUICK = "SET LOCAL synchronous_commit = off"  # a server that crashes may forget it
 
 
 class Share:
@@ -39,14 +41,16 @@ class Share:
 
     def end(self) -> None:
         """Leave all of it to the others."""
-        gone = "DELETE FROM shares WHERE scope = ? AND process = ?"
-        self._log.execute(gone, (self._scope, this_process()))
+        with self._log.transaction(alone=False) as execute:
+            execute(QUICK)
+            gone = "DELETE FROM shares WHERE scope = ? AND process = ?"
+            execute(gone, (self._scope, this_process()))
         self._looked = float("-inf")
 
     def _look(self, in_flight: int, wanted: int) -> None:
         """See what the others have, and say what is set aside for this process: one after the other."""
         with self._log.transaction(alone=False) as execute:
-            execute("SET LOCAL synchronous_commit = off")  # a server that crashes may forget it
+            execute(QUICK)
             execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (self._scope,))
             now = self._log.now(execute)
             query = "SELECT process, calls, waits FROM shares WHERE scope = ? AND process <> ? AND until > ?"
@@ -55,9 +59,9 @@ class Share:
             equal = -(-self._most // (len(others) + 1))
             some_wait = any(waits for _, waits in others)
             free = self._most - sum(calls for calls, _ in others)
-            self._allowed = max(0, min(free, equal if some_wait else self._most))
-            kept = max(in_flight, min(self._allowed, wanted) if others else self._allowed)
-            self._allowed = min(self._allowed, kept)
+            most = min(equal, wanted) if some_wait else AHEAD * wanted
+            self._allowed = max(0, min(free, most))
+            kept = max(in_flight, self._allowed)
             row = self._scope, this_process(), kept, int(wanted > self._allowed), now + LEASE_S
             execute(
                 "INSERT INTO shares (scope, process, calls, waits, until) VALUES (?, ?, ?, ?, ?) "
