@@ -19,9 +19,12 @@ from synth_assets.contracts.weighing import WeighContext
 from synth_assets.curation.labels import aggregation
 from synth_assets.curation.labels.enhance import enhance
 from synth_assets.curation.weights.weigh import weigh
+from synth_assets.recipe.measuring import Metrics
 from synth_assets.stages.seeds import seed_rows
-from tests.gallery import Made, Say, make
+from tests.gallery import Made, Say, make, recipe_like
+from tests.through import through
 
+OFF = dict.fromkeys(("diversity", "student", "privacy", "faithfulness"), False)
 WORD = {"positive": "lovely", "negative": "dull"}
 OTHER = {"positive": "negative", "negative": "positive"}
 
@@ -183,15 +186,32 @@ def test_people_say_the_last_word_on_what_a_model_labelled(project: Path) -> Non
     assert {text for text, source in rows["label_source"].items() if source == "human"} == set(labels)
 
 
-def test_llmaaa_learns_from_gold_rows_that_wrong_annotations_weigh_less(texts: list[str]) -> None:
+def test_llmaaa_takes_the_texts_that_a_student_is_least_sure_of_and_weighs_wrong_labels_less(
+    texts: list[str], project: Path
+) -> None:
+    """A text that says nothing of its label is asked about before those that the student knows."""
+    dim = [f"the usual film has part {n}" for n in range(5)]
+    (project / "data" / "unlabeled.csv").write_text("\n".join(["text", *texts, *dim]), encoding="utf-8")
     wrong = texts[:12]
-    made = make("llmaaa", coder(wrong), rows=60, encode=encode)
-    gold = set(seed_rows(made.recipe).query("split == 'validation'")["text"])
+
+    def say(prompt: str, *_: Any) -> str:
+        text = re.findall(r"the \w+ film has part \d+", prompt)[-1]
+        label = "positive" if text in dim else label_in(text)
+        return json.dumps({"sentiment": OTHER[label] if text in wrong else label})
+
+    recipe = recipe_like("llmaaa").model_copy(update={"metrics": Metrics(**OFF)})
+    first, second = (through(recipe, say, project, day) for day in ("2026-11-22", "2026-11-23"))
+    gold = set(first.rows("seeds").query("split == 'validation'")["text"])
     assert len(gold) == 8
-    for prompt in made.model.prompts:
-        assert len(re.findall(r" => (positive|negative)\n", prompt)) == 5
+    for prompt in first.model.prompts:
         assert not any(text in prompt for text in gold)
-    found = weights(made)
+    asked = set(first.rows("conditions")["item"])
+    assert len(asked) == 20
+    assert not asked & set(second.rows("conditions")["item"])
+    assert set(dim) <= asked | set(second.rows("conditions")["item"])
+    everything = through(recipe.model_copy(update={"rows": 60}), say, project / "all")
+    found = everything.rows("weighted").query("origin == 'synthetic'").set_index("text")["weight"]
+    wrong = [text for text in wrong if text in found]
     assert found[wrong].mean() < 0.5 * found.drop(wrong).mean()
 
 
