@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from synth_assets.core import strict_yaml
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.identity import tagged_hash
-from synth_assets.core.strict_yaml import not_yaml
 from synth_assets.recipe.review_files import EDITED, was_edited
 from synth_assets.resources.storage.files import write
 
@@ -52,63 +53,72 @@ def _yaml(lines: Sequence[Line], measure: str) -> Iterator[str]:
         if line.of != above:
             if above == "cell":
                 yield "weights:"
-            yield f"  {_scalar(line.of)}:"
+            yield f"{_key(line.of, '  ')}:"
             above = line.of
         why = f"; {measure} {_known(line.why)}" if line.why is not None else ""
         indent = "  " if line.of == "cell" else "    "
-        yield f"{indent}{_scalar(line.name)}: {line.now:g} # {_known(line.before)} before{why}"
+        now = f"{line.now:.0f}" if line.of == "cell" else f"{line.now:g}"
+        yield f"{_key(line.name, indent)}: {now} # {_known(line.before)} before{why}"
 
 
-def _scalar(name: str) -> str:
-    """A key on one line, quoted where YAML would read it as something else."""
-    return yaml.safe_dump({name: 0}, allow_unicode=True, width=10**6).rpartition(": 0")[0]
+def _key(name: str, indent: str) -> str:
+    """Quoted where YAML would read it as something else; before a `:` of its own line where it is long."""
+    key = yaml.safe_dump({name: 0}, allow_unicode=True, width=10**6)
+    if not key.startswith("? "):
+        return indent + key.rpartition(": 0")[0]
+    text = yaml.safe_dump(name, allow_unicode=True, width=10**9, default_style='"').rstrip("\n")
+    return f"{indent}? {text}\n{indent}"
 
 
 def _known(value: float | None) -> str:
     return "unknown" if value is None or math.isnan(value) else f"{value:.3g}" if value % 1 else f"{value:g}"
 
 
-def read_feedback(path: Path, told: Asked) -> Asked:
-    """What the file says; as it was `told` where it says nothing. UserError for what it cannot say."""
-    try:
-        said = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise not_yaml(path, error) from error
-    said = _mapping(path, said, "the file")
+def read_feedback(path: Path, told: Asked, steered: Mapping[str, Collection[str] | None]) -> Asked:
+    """What the file says; as it was `told` where it says nothing. `steered`: the attributes that may have
+    weights, with their values where the recipe lists them. UserError for what it cannot say."""
+    document = strict_yaml.read(path)
+    # by name alone: `no: 3` is of the value "no"
+    said = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     for name in set(said) - {"rows", "weights"}:
-        raise unknown("part", name, ("rows", "weights"), str(path))
-    rows = dict(told.rows)
-    for cell, n in _mapping(path, said.get("rows", {}), "rows").items():
+        raise unknown("part", name, ("rows", "weights"), f"{path}:{document.line((name,))}")
+    rows, weights = dict(told.rows), {name: dict(values) for name, values in told.weights.items()}
+    at = partial(_place, document)
+    for cell, n in _mapping(at("rows"), said.get("rows", {})).items():
         if cell not in rows:
-            raise unknown("cell", cell, rows, f"{path}: rows")
-        rows[cell] = int(_number(path, f"rows.{cell}", n, 1, MOST_ROWS, whole=True))
-    weights = {
-        attribute: {
-            value: _number(path, f"weights.{attribute}.{value}", factor, 1e-6, MOST_WEIGHT)
-            for value, factor in _mapping(path, values, f"weights.{attribute}").items()
-        }
-        for attribute, values in _mapping(path, said.get("weights", {}), "weights").items()
-    }
-    return Asked(rows, {**told.weights, **weights})
+            raise unknown("cell", cell, rows, at("rows", cell))
+        rows[cell] = int(_number(at("rows", cell), n, 1, MOST_ROWS, whole=True))
+    for name, values in _mapping(at("weights"), said.get("weights", {})).items():
+        if name not in {*weights, *steered}:
+            raise unknown("condition", name, sorted({*weights, *steered}), at("weights", name))
+        known, listed = weights.setdefault(name, {}), steered.get(name)
+        for value, factor in _mapping(at("weights", name), values).items():
+            if listed is not None and value not in {*known, *listed}:
+                raise unknown("value", value, [*listed], at("weights", name, value))
+            known[value] = _number(at("weights", name, value), factor, 1e-6, MOST_WEIGHT)
+    return Asked(rows, weights)
 
 
-def _mapping(path: Path, said: Any, what: str) -> Mapping[str, Any]:
+def _place(document: strict_yaml.Document, *of: str) -> str:
+    """Where something is written: file, line, field."""
+    return f"{document.path}:{document.line(of)}: {'.'.join(of)}"
+
+
+def _mapping(at: str, said: Any) -> Mapping[str, Any]:
     if not isinstance(said, Mapping):
         raise UserError(
-            f"{path}: {what} has to be written as `name: number`, a line each; or delete the file, and what "
-            "was measured holds."
+            f"{at} has to be written as `name: number`, a line each; or delete the file, and what was "
+            "measured holds."
         )
     return said
 
 
-def _number(path: Path, what: str, said: Any, least: float, most: float, whole: bool = False) -> float:
+def _number(at: str, said: Any, least: float, most: float, whole: bool = False) -> float:
     try:
         number = int(said) if whole else float(said)
     except (TypeError, ValueError):
         number = math.nan
     if not least <= number <= most:
         kind = "whole number" if whole else "number"
-        raise UserError(f"{path}: {what} is {said!r}: write a {kind} from {least:g} to {most:,.0f}.")
+        raise UserError(f"{at} is {str(said)[:60]!r}: write a {kind} from {least:g} to {most:,.0f}.")
     return number

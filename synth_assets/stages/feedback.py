@@ -58,7 +58,7 @@ def compared(run: Run) -> list[Line]:
         signals = run.read("signals", {"round": day})
     now, path = _as_told(rows), recipe.feedback_file(day)
     if was_edited(path):
-        now = read_feedback(path, now)
+        now = read_feedback(path, now, _steered(recipe))
     asked_for = run.read("conditions", *places, columns=["cell"])
     return list(_lines(now, _of_round(replace(run, round=day), asked_for), _whys(by, rows, signals)))
 
@@ -222,4 +222,12 @@ def _said(run: Run, cell: str) -> Asked:
         told = _as_told(run.read("feedback", {"round": before, "cell": cell}))
         said = Asked(said.rows | told.rows, told.weights)
     path = run.recipe.feedback_file(before)
-    return read_feedback(path, said) if was_edited(path) else said
+    return read_feedback(path, said, _steered(run.recipe)) if was_edited(path) else said
+
+
+def _steered(recipe: Recipe) -> dict[str, list[str] | None]:
+    """The attributes whose values a file may weigh, with the values where the recipe lists them."""
+    if not recipe.feedback.signals:
+        return {}
+    attributes = {name: recipe.attributes[name] for name in columns_steered(recipe)}
+    return {name: list(of) if isinstance(of, dict) else None for name, of in attributes.items()}

@@ -128,8 +128,9 @@ class Rows(Draw):
         if self.label != "any":
             table = table[(table["label"] == row["label"]) == (self.label == "same")]
         if table.empty:
-            why = f"there is no row of {self.rows} to take ({self.split}, {self.label})."
-            raise UserError(f"conditions.{name}: {why}")
+            until = ", and until a round has kept some, seeds are taken" if self.takes_kept else ""
+            why = f"there is no row of {self.rows} to take ({self.split}, {self.label}){until}"
+            raise UserError(f"conditions.{name}: {why}: give `seeds` rows of {self.split}.")
         texts = dict(zip(table["row_id"], table["text"], strict=True))
         return texts if self.by is None else self._top(texts, around.signals(self.by))
 

@@ -175,9 +175,7 @@ def test_rows_that_an_earlier_step_does_not_have_are_an_error(
 
 def test_a_recipe_of_one_step_is_as_it_was(project: Path) -> None:
     recipe = load(project / "recipes" / "reviews.yaml")
-    assert tables.stages(recipe) == {
-        s: cut for s, cut in columns.STAGES.items() if s not in ("values", "reviews")
-    }
+    assert tables.stages(recipe) == {s: cut for s, cut in columns.STAGES.items() if s not in tables.ONLY}
     assert list(tables.columns(recipe, "generations"))[-7:] == [
         "accepted",
         "reason",
