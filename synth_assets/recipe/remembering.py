@@ -25,8 +25,9 @@ def remembering(recipe: Recipe) -> Iterator[ValueError]:
         why = "latin draws the rows of a round by themselves: write `design: balanced`, or coverage"
         yield wrong(why, "remember")
     elif not any(_in_turn(recipe, name) for name in recipe.attributes):
-        why = "nothing is taken in turn: write `design: balanced`, or coverage, for listed values"
-        yield wrong(why, "remember")
+        listed = any(n != recipe.cell and not isinstance(v, Provider) for n, v in recipe.attributes.items())
+        fix = "write `design: balanced`, or coverage, for listed values" if listed else "leave it out"
+        yield wrong(f"nothing is taken in turn: {fix}", "remember")
 
 
 def _counted(values: object) -> bool:

@@ -129,6 +129,7 @@ def test_sources_of_every_kind_remember(recipe: Recipe) -> None:
     [
         ("conditions: {theme: {file: themes.txt}}\ndesign: latin", "write `design: balanced`, or coverage"),
         ("conditions: {tone: [a], theme: {by: tone, values: {a: [b]}}}", "nothing is taken in turn: write"),
+        ("cell: tone\nconditions: {tone: [a, b]}", "nothing is taken in turn: leave it out"),
     ],
 )
 def test_a_recipe_that_cannot_remember_says_why(project: Path, conditions: str, why: str) -> None:
