@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from synth_assets.assets import collect, factory, nightly, plan, report, rounds, training_set
+from synth_assets.assets import collect, factory, in_order, nightly, plan, report, rounds, training_set
 from synth_assets.assets.dagster_internals import named
 from synth_assets.assets.io import LakeIOManager
 from synth_assets.core.errors import UserError
@@ -69,8 +69,12 @@ def stage_assets(recipe: Recipe, scheduled: Collection[str] = ()) -> factory.Ass
     """The assets of a recipe's stages, and what a round tells the next. `scheduled`: names of the schedules
     that are switched on; only where rounds come by themselves, one can be late."""
     late = nightly.freshness(recipe) if nightly.name(recipe) in scheduled else None
-    stages = [factory.build(recipe, s, late if s.name == "metrics" else None) for s in graph(recipe)]
-    return [*stages, factory.feedback_spec(recipe)]
+    stages = list[dg.AssetsDefinition | dg.AssetSpec]()
+    first = partial(in_order.earlier_first, recipe, stages)
+    for stage in graph(recipe):
+        stages.append(factory.build(recipe, stage, first, late if stage.name == "metrics" else None))
+    stages.append(factory.feedback_spec(recipe))
+    return stages
 
 
 def recipe_definitions(

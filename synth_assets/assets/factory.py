@@ -54,11 +54,15 @@ def partition_of(context: Any) -> dict[str, str]:
 
 
 def build(
-    recipe: Recipe, stage: Stage, freshness_policy: dg.FreshnessPolicy | None = None
+    recipe: Recipe,
+    stage: Stage,
+    earlier_first: Callable[..., None],
+    freshness_policy: dg.FreshnessPolicy | None = None,
 ) -> dg.AssetsDefinition:
     """The asset of a stage, or of a stage and those that it makes besides. The recipe's sections that it
     rests on are its code version: a change of them makes all of its partitions stale. A stage whose requests
-    are with the provider's Batch API ends without rows (see `not_yet`)."""
+    are with the provider's Batch API ends without rows (see `not_yet`); one that follows other rounds begins
+    with those (see `in_order.earlier_first`)."""
 
     def compute(
         context: dg.AssetExecutionContext,
@@ -71,6 +75,8 @@ def build(
             context.instance.add_run_tags(context.run_id, {PROCESS_TAG: this_process()})
         world = synth_language_model, synth_encoder, synth_lake
         run = LoggedRun(context, recipe, stage, partition_of(context), *world)
+        if stage.follows and run.round:
+            earlier_first(context, run.round, world, make_them=bool(run.cell))
         try:
             made = stage.compute(run, **rows)
         except Pending as pending:

@@ -11,12 +11,14 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets.dagster_internals import made_with
+from synth_assets.assets.earlier import asked_for
 from synth_assets.assets.factory import Assets, key
 from synth_assets.assets.states import DATA_VERSION, DagsterStates
 from synth_assets.assets.unchanged import Known, Unchanged, leave
 from synth_assets.core.text.amounts import count, dollars
 from synth_assets.partitions import rounds
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.recipe.steering import goes_by_earlier
 from synth_assets.report.one_round import place
 from synth_assets.report.so_far import why_ended
 from synth_assets.resources.encoder import MiniLM
@@ -43,9 +45,10 @@ def note(recipe: Recipe, round_: str, instance: dg.DagsterInstance) -> None:
 
 def leave_unchanged(context: dg.AssetExecutionContext, recipe: Recipe, unchanged: Unchanged) -> None:
     """Where a backfill makes the round that begins with this plan, what is unchanged of it is left as it is,
-    the last stage first: so none is launched while what comes after it is not left yet."""
+    the last stage first: so none is launched while what comes after it is not left yet. Nothing is left of a
+    round that goes by earlier ones which that backfill makes as well: what they tell may change."""
     asked, round_ = made_with(context.instance, context.run) - {context.asset_key}, context.partition_key
-    if asked:
+    if asked and not (goes_by_earlier(recipe) and any(asked_for(context.instance, recipe, round_))):
         found = [e for e in unchanged.whole(place(recipe.name, round_)) if key(recipe, e[0]) in asked]
         left = list(leave(context, recipe, reversed(found)))
         context.log.info(f"{recipe.name} {round_}: {', '.join(left) or 'nothing'} unchanged")

@@ -3,8 +3,9 @@
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +31,7 @@ from synth_assets.stages.stage import asset_name
 
 BESIDE = ("report", training_set.NAME)  # what is made after the stages of a whole round
 POLL_S = 60.0  # between two looks at what is with the provider
+MAKING = ContextVar["World | None"]("MAKING", default=None)  # with what this process makes a round
 Cut = tuple[str, ...]
 
 
@@ -48,6 +50,7 @@ class World:
     say: Callable[[str], None]
     config: Mapping[str, Any] | None = None  # of each run
     within: str = ""  # the run that makes the whole round, if one does
+    tags: Mapping[str, str] = field(default_factory=dict)  # of each run, besides
 
 
 def make(recipe: Recipe, round_: str, world: World, wait: bool = False, again: bool = False) -> list[str]:
@@ -58,13 +61,16 @@ def make(recipe: Recipe, round_: str, world: World, wait: bool = False, again: b
     With `mode: batch` it returns which requests are with the provider, a line a cell, and leaves the stages
     of the round for another time; with `wait` it returns when all is made.
     """
-    made = _Round(recipe, round_, world, again)
+    made, within = _Round(recipe, round_, world, again), MAKING.get()
+    before = MAKING.set(world)
     try:
-        with seen_from(world.instance, world.location):
+        with nullcontext() if within else seen_from(world.instance, world.location):
             pending = made.all(wait)
     except Exception:
         made.look()
         raise
+    finally:
+        MAKING.reset(before)
     made.look(is_made=not pending)
     return [f"{cell}: {why}" for cell, why in pending.items()]
 
@@ -152,7 +158,7 @@ class _Round:
         if not stages:
             return ""
         assets, run_id = [key(self._recipe, stage) for stage in stages], str(uuid.uuid4())
-        tags = lives_here() | ({WITHIN: self._world.within} if self._world.within else {})
+        within = {WITHIN: self._world.within} if self._world.within else {}
         try:
             with heard_of(self._world.instance, run_id):
                 done = self._job.execute_in_process(
@@ -160,7 +166,7 @@ class _Round:
                     asset_selection=assets,
                     partition_key=partition,
                     run_id=run_id,
-                    tags=tags,
+                    tags={**lives_here(), **within, **self._world.tags},
                     run_config=self._world.config,
                 )
         except CheckFailed:

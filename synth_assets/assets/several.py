@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import dagster as dg
 
+from synth_assets.assets.failures import failed
 from synth_assets.assets.in_process import run_round
 from synth_assets.core.days import today
 from synth_assets.core.errors import UserError
@@ -16,6 +17,7 @@ from synth_assets.report.one_round import latest_verdict
 from synth_assets.report.so_far import rounds_of, why_ended
 from synth_assets.report.views import show
 from synth_assets.resources import home
+from synth_assets.stages.stage import asset_name
 
 
 @dataclass
@@ -28,10 +30,10 @@ class Several:
     ended: str | None = None
 
 
-def days(recipe: Recipe, number: int) -> list[str]:
-    """The first `number` rounds: those that are there, and then the days after the last of them; where none
+def days(recipe: Recipe, number: int, instance: dg.DagsterInstance) -> list[str]:
+    """The first `number` rounds: those that were begun, and then the days after the last of them; where none
     is there, the days that end today. UserError where there are not as many days."""
-    there = rounds_of(recipe, home.lake())[:number]
+    there = _begun(recipe, instance)[:number]
     last = date.fromisoformat(today(recipe.timezone))
     more = number - len(there)
     first = date.fromisoformat(there[-1]) + timedelta(days=1) if there else last - timedelta(days=more - 1)
@@ -39,6 +41,19 @@ def days(recipe: Recipe, number: int) -> list[str]:
     if more > free:
         raise UserError(_too_few(recipe, there, len(there) + max(0, free), number))
     return [*there, *((first + timedelta(days=n)).isoformat() for n in range(more))]
+
+
+def _begun(recipe: Recipe, instance: dg.DagsterInstance) -> list[str]:
+    """The rounds of which there is anything, the earliest first: rows, or else the answers of a run that was
+    cut off. (One that asks until enough rows pass has no rows before that.)"""
+    there = {*rounds_of(recipe, home.lake())}
+    start = datetime.combine(recipe.start, time.min, UTC)
+    for round_ in failed(instance, recipe.name, start).keys() - there:
+        paid = "select 1 from calls where substr(asset, 1, ?) = ? and partition_key like ? limit 1"
+        prefix = asset_name(recipe, "")
+        if home.call_log().execute(paid, [len(prefix), prefix, f"%|{round_}"]):
+            there.add(round_)
+    return sorted(there)
 
 
 def _too_few(recipe: Recipe, there: Sequence[str], possible: int, number: int) -> str:
@@ -67,7 +82,7 @@ def run_rounds(
     """Make the first `number` rounds, as far as the recipe wants them, and `say` what each came to. None is
     made before those that it rests on are whole. Raises what `run_round` does."""
     made = Several()
-    for at, round_ in enumerate(days(recipe, number), 1):
+    for at, round_ in enumerate(days(recipe, number, instance), 1):
         if round_ not in rounds_of(recipe, home.lake()) and (why := over(recipe)):
             made.ended = why
             return made

@@ -25,6 +25,12 @@ def signals_of(recipe: Recipe) -> list[str]:
     return sorted({name for name, _ in _named(recipe)})
 
 
+def goes_by_earlier(recipe: Recipe) -> bool:
+    """Whether what a round asks for depends on the rounds before it."""
+    takes = recipe.shows_kept or recipe.shows_decided or recipe.growing or recipe.task.annotate
+    return bool(recipe.feedback.rows != "fixed" or recipe.signals or recipe.remember or takes)
+
+
 def _named(recipe: Recipe) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Signal, and where it is named."""
     for name, values in recipe.attributes.items():

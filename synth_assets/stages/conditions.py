@@ -6,6 +6,7 @@ from typing import Any
 
 from synth_assets.generation.conditions.table import design, of_texts
 from synth_assets.recipe.recipe import Recipe
+from synth_assets.recipe.steering import goes_by_earlier
 from synth_assets.stages import accepted, feedback
 from synth_assets.stages.run import Run
 from synth_assets.stages.stage import ANSWERED, Made, Stage, Table
@@ -61,7 +62,7 @@ def stage(recipe: Recipe) -> Stage:
     """The stage of a recipe."""
     after = ["feedback", *(["values"] if recipe.listed else []), *(["grown"] if recipe.growing else [])]
     sections = [*SECTIONS, *(["shows_decided"] if recipe.shows_decided else [])]
-    common: dict[str, Any] = {"reads": ["seeds"], "after": after}
+    common: dict[str, Any] = {"reads": ["seeds"], "after": after, "follows": goes_by_earlier(recipe)}
     if isinstance(recipe.rows, int):
         return Stage("conditions", compute, sections=sections, foretold=True, **common)
     return Stage(

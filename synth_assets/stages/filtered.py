@@ -150,5 +150,6 @@ def stage(recipe: Recipe) -> Stage:
         reads=["generations", "scores", *(["seeds"] if of_seeds else [])],
         sections=["labels", "filters", "minimum_yield"],
         checks=CHECKS,
+        follows=True,
         also={"rejected": "Rows that did not pass a filter, and the reason."},
     )

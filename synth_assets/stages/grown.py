@@ -63,4 +63,5 @@ def stage(recipe: Recipe) -> Stage:
         asks=new,
         model=recipe.model,
         pays=True,
+        follows=True,
     )

@@ -93,6 +93,7 @@ class Stage:
     pays: bool = False  # whether this recipe makes it ask anything
     batches: bool = False  # whether its requests may go by way of a Batch API
     foretold: bool = False  # cheap and without a model: a plan makes it, to see whether its rows change
+    follows: bool = False  # looks at the rounds before, and so comes after those that are being made
     ahead: bool = False  # asks what stages after it ask, and is planned by the rows that come of it
 
 

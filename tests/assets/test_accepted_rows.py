@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import re
+import signal
+import time
 from collections.abc import Iterator
+from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,14 +16,19 @@ from typing import Any
 
 import pytest
 
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.assets.logged_model import LoggedRun
+from synth_assets.assets.several import days
 from synth_assets.cli import main
+from synth_assets.core.days import today
 from synth_assets.recipe.load import load
+from synth_assets.report.so_far import rounds_of
 from synth_assets.resources import home
 from synth_assets.stages import conditions
 from synth_assets.stages.seeds import seed_rows
 from tests.conftest import QUICK, ROUND
 from tests.endpoint import Endpoint
+from tests.forked import command
 
 
 def half(body: dict[str, Any]) -> str:
@@ -131,3 +139,21 @@ def test_the_budget_ends_it_and_what_was_answered_is_not_paid_again(
     assert found.verdicts["enough_rows"][0].fine
     assert held == []
     assert len(endpoint.requests) == len({json.dumps(body) for body in endpoint.requests}) > paid
+
+
+def test_a_first_round_that_was_killed_before_it_had_a_row_is_the_first_of_so_many(
+    project: Path, endpoint: Endpoint
+) -> None:
+    """The next day: its answers are in the log, and nothing of it in the lake."""
+    yesterday = (date.fromisoformat(today("UTC")) - timedelta(days=1)).isoformat()
+    endpoint.delay_s = 0.1
+    process = command(["synth", "run", "reviews", "--round", yesterday], Path("run.log"))
+    while len(endpoint.requests) < 3:
+        assert process.poll() is None, f"it ended before it could be killed: {process.said()}"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    recipe = load(project / "recipes" / "reviews.yaml")
+    assert not rounds_of(recipe, home.lake())
+    with dagster_instance() as instance:
+        assert days(recipe, 2, instance) == [yesterday, today("UTC")]

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from synth_assets.assets import several
+from synth_assets.assets.in_process import dagster_instance
 from synth_assets.cli import main
 from synth_assets.commands.options import check_rounds
 from synth_assets.core.days import today
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
+from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.so_far import rounds_of
 from synth_assets.resources.home import lake
 from tests.conftest import QUICK
@@ -23,6 +25,11 @@ from tests.endpoint import Endpoint
 def day(back: int) -> str:
     """So many days before today."""
     return (date.fromisoformat(today("UTC")) - timedelta(days=back)).isoformat()
+
+
+def days(recipe: Recipe, number: int) -> list[str]:
+    with dagster_instance() as instance:
+        return several.days(recipe, number, instance)
 
 
 def there(*rounds: str) -> None:
@@ -35,32 +42,32 @@ def there(*rounds: str) -> None:
 
 def test_rounds_are_those_that_are_there_and_the_days_after_them(project: Path) -> None:
     recipe = load(project / "recipes" / "reviews.yaml")
-    assert several.days(recipe, 3) == [day(2), day(1), day(0)]  # where there is none yet
+    assert days(recipe, 3) == [day(2), day(1), day(0)]  # where there is none yet
     there(day(9), day(6))
-    assert several.days(recipe, 4) == [day(9), day(6), day(5), day(4)]
-    assert several.days(recipe, 1) == [day(9)]
+    assert days(recipe, 4) == [day(9), day(6), day(5), day(4)]
+    assert days(recipe, 1) == [day(9)]
 
 
 def test_where_there_are_too_few_days_it_is_said_how_many_there_can_be(project: Path, edit) -> None:
     recipe = load(edit("rows: 6", f"rows: 6\nstart: {day(2)}"))
     with pytest.raises(UserError) as error:
-        several.days(recipe, 5)
+        days(recipe, 5)
     assert "reviews can have 3 by today" in str(error.value)
     assert str(error.value).endswith("synth run reviews --rounds 3, or an earlier `start`.")
     there(day(1))
     with pytest.raises(UserError) as error:
-        several.days(recipe, 5)
+        days(recipe, 5)
     assert str(error.value).endswith(
         f"synth run reviews --rounds 2, or {day(-3)} or later this one again."  # there is no day before
     )
-    assert several.days(recipe, 2) == [day(1), day(0)]
+    assert days(recipe, 2) == [day(1), day(0)]
     with pytest.raises(UserError) as error:
-        several.days(recipe, 3)
+        days(recipe, 3)
     assert str(error.value).endswith(
         f"with days before {day(1)}, now: synth run reviews --rounds {day(2)}..{day(0)}."
     )
     there(*check_rounds(recipe, f"{day(2)}..{day(0)}")[::2])
-    assert several.days(recipe, 3) == [day(2), day(1), day(0)]
+    assert days(recipe, 3) == [day(2), day(1), day(0)]
 
 
 def test_none_is_made_before_the_one_that_it_rests_on_is_whole(
@@ -71,7 +78,8 @@ def test_none_is_made_before_the_one_that_it_rests_on_is_whole(
     monkeypatch.setattr(several, "not_whole", lambda _, rounds: [r for r in rounds if r == day(1)])
     monkeypatch.setattr(several, "latest_verdict", lambda *_: "well")
     said: list[str] = []
-    found = several.run_rounds(recipe, 3, None, say=said.append)
+    with dagster_instance() as instance:
+        found = several.run_rounds(recipe, 3, instance, say=said.append)
     assert made == found.rounds == [day(2), day(1)]
     assert said == [f"round 1 of 3 ({day(2)}): well"]
 
