@@ -7,7 +7,7 @@ are resolved by the caller: nothing here opens the network or asks a model. docs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from synth_assets.core.asking import Completes, Encode
 
 Weights = Mapping[str, float]
+PLACE = 3  # seed, round and cell: the first parts of a draw
 SEPARATOR = ", "  # between several words of one value
 Earlier = Literal["last", "all"] | Annotated[int, Field(ge=1, le=100_000)]  # rounds whose kept rows are meant
 
@@ -138,6 +139,10 @@ class Pool(Provider):
         """Whether the values differ from row to row."""
         return False
 
+    def group(self, row: Mapping[str, Any]) -> str:
+        """What of a row the values depend on: rows of which it is the same take them in turn."""
+        return str(row.get(self.rests_on() or ""))
+
     def items(self, name: str, around: Around) -> Collection[str] | None:
         return None if self.depends else self.pool(name, {}, around).keys()
 
@@ -153,6 +158,20 @@ class Draw(Provider):
     def missing(self, row: Mapping[str, str]) -> str:
         """Why there is no value for a row, in words."""
         return "there is no value for this row"
+
+    def remembered(
+        self, around: Around, parts: Sequence[object], values: Callable[[], Iterator[str]]
+    ) -> str | None:
+        """The value of a row, of those that come one after another and follow on the cell's earlier rounds.
+        None where the recipe does not remember them, and for draws after one that constraints refused."""
+        *place, number, name = parts
+        if around.before is None or len(place) > PLACE:
+            return None
+        made = around.once((*place, name, "order"), list)
+        source = around.once((*place, name, "source"), values)
+        while len(made) <= int(str(number)):
+            made.append(next(source))
+        return str(made[int(str(number))])
 
 
 class Listed(Pool):
@@ -204,6 +223,9 @@ class Listed(Pool):
 
     def given(self, row: Mapping[str, Any]) -> str:
         return SEPARATOR.join(str(row[name]) for name in sorted(self.named & set(row)))
+
+    def group(self, row: Mapping[str, Any]) -> str:
+        return self.given(row)
 
     @property
     def depends(self) -> bool:

@@ -11,6 +11,8 @@ from synth_assets.contracts.section import wrong
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
 
+LATER = ("words", "snippets", "some_of", "number", "day")
+
 
 def remembering(recipe: Recipe) -> Iterator[ValueError]:
     """Something is taken in turn, or can be counted."""
@@ -30,6 +32,14 @@ def remembering(recipe: Recipe) -> Iterator[ValueError]:
         yield wrong(f"nothing is taken in turn: {fix}", "remember")
 
 
+def turns(recipe: Recipe) -> str:
+    """How the recipe remembers, for its version: values that depend on others, and those of some draws, came
+    to it later than the rest."""
+    sources = [values for values in recipe.attributes.values() if isinstance(values, Provider)]
+    later = any(v.name in LATER or (isinstance(v, Pool) and v.depends) for v in sources)
+    return "turns/2" if later else "turns/1"
+
+
 def _counted(values: object) -> bool:
     if not isinstance(values, Provider) or (isinstance(values, Pool) and values.depends):
         return False
@@ -39,5 +49,5 @@ def _counted(values: object) -> bool:
 def _in_turn(recipe: Recipe, name: str) -> bool:
     values = recipe.attributes[name]
     if isinstance(values, Provider):
-        return values.remembers or (isinstance(values, Pool) and not values.depends)
+        return values.remembers or isinstance(values, Pool)
     return recipe.design != "product" and name != recipe.cell

@@ -21,6 +21,7 @@ from synth_assets.core.identity import tagged_hash
 from synth_assets.core.registry import made_of
 from synth_assets.core.text.words import special
 from synth_assets.recipe.measuring import Student
+from synth_assets.recipe.remembering import turns
 from synth_assets.recipe.review_files import was_edited
 from synth_assets.recipe.sections import BY
 from synth_assets.recipe.steering import made_by
@@ -99,7 +100,7 @@ def _conditions(recipe: Recipe, said: Said) -> Any:
         return [texts_of(recipe), recipe.shards, fingerprint(recipe.task.annotate.file)]
     files = recipe.condition_files
     written = recipe.model_fields_set & {"constraints", "design", "cell", "shards"}
-    extra = {name: said[name] for name in written} | ({"remember": "turns/1"} if recipe.remember else {})
+    extra = {name: said[name] for name in written} | ({"remember": turns(recipe)} if recipe.remember else {})
     part = said["conditions"]
     if files or extra:
         part = [part, extra, [fingerprint(str(path)) for path in files]]

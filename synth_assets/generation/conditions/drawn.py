@@ -5,8 +5,10 @@ All randomness is a hash of `parts` (seed, round, cell, row, attribute): the sam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
+from itertools import count
 from math import ceil, exp, floor, log
 from statistics import NormalDist
 from typing import Annotated, Literal
@@ -16,7 +18,10 @@ from pydantic import Field
 from synth_assets.contracts.provider import SEPARATOR, Around, Draw, Pool, Weights
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import tagged_hash
+from synth_assets.generation.conditions.turns import Turns, shuffled
 from synth_assets.selection.select import select_random
+
+MOST = 10_000  # values that are taken in turn: of more, none is likely to come twice
 
 
 def number(
@@ -59,6 +64,15 @@ def day(first: date, last: date, *parts: object) -> date:
     return first + timedelta(days=number(0, (last - first).days, *parts, whole=True))
 
 
+def one_by_one(values: Iterable[str], around: Around, parts: Sequence[object]) -> Iterator[str]:
+    """Values in turn, one a row, without end, as the cell's earlier rounds left them. `parts` are those of a
+    draw."""
+    *place, _, name = parts
+    turns = Turns(values, partial(shuffled, *place, name), map(str, around.taken(str(name))))
+    while True:
+        yield from turns.take_some(1)
+
+
 class Number(Draw):
     """A number between two bounds."""
 
@@ -70,8 +84,20 @@ class Number(Draw):
     distribution: Literal["uniform", "normal", "log_uniform"] = "uniform"
     """How often each is drawn."""
 
+    @property
+    def remembers(self) -> bool:  # type: ignore[override]
+        """Of whole numbers that are drawn alike, each comes before any twice."""
+        return self.whole and self.distribution == "uniform" and self.number[1] - self.number[0] < MOST
+
+    def _in_turn(self, around: Around, parts: Sequence[object]) -> Iterator[str]:
+        numbers = range(ceil(self.number[0]), floor(self.number[1]) + 1)
+        return one_by_one(map(str, numbers), around, parts)
+
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
         low, high = self.number
+        in_turn = partial(self._in_turn, around, parts)
+        if self.remembers and low <= high and (found := self.remembered(around, parts, in_turn)):
+            return found
         value = number(low, high, *parts, whole=self.whole, distribution=self.distribution)
         return str(value) if self.whole else f"{value:.6g}"
 
@@ -83,7 +109,20 @@ class Day(Draw):
     day: tuple[date, date]
     """The first and the last day."""
 
+    @property
+    def remembers(self) -> bool:  # type: ignore[override]
+        """Each day comes before any twice."""
+        return 0 <= (self.day[1] - self.day[0]).days < MOST
+
+    def _in_turn(self, around: Around, parts: Sequence[object]) -> Iterator[str]:
+        first, last = self.day
+        days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+        return one_by_one((each.isoformat() for each in days), around, parts)
+
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
+        in_turn = partial(self._in_turn, around, parts)
+        if self.remembers and (found := self.remembered(around, parts, in_turn)):
+            return found
         return day(*self.day, *parts).isoformat()
 
 
@@ -115,12 +154,26 @@ class SomeOf(Draw):
     """Several of the listed values, between two numbers of them or exactly `k` (TinyStories' features)."""
 
     name = "some_of"
+    remembers = True
     some_of: list[str | int | float] = Field(min_length=1)
     """The values to take from."""
     k: int | tuple[int, int] = 1
     """How many are taken, or the fewest and the most."""
 
-    def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
+    def _many(self, *parts: object) -> int:
         low, high = (self.k, self.k) if isinstance(self.k, int) else self.k
-        k = int(number(low, high, *parts, "k", whole=True)) if high > low else low
-        return SEPARATOR.join(select_random([str(value) for value in self.some_of], k, *parts))
+        return int(number(low, high, *parts, "k", whole=True)) if high > low else low
+
+    def _in_turn(self, around: Around, parts: Sequence[object]) -> Iterator[str]:
+        *place, _, name = parts
+        before = [each for value in around.taken(str(name)) for each in str(value).split(SEPARATOR)]
+        turns = Turns(map(str, self.some_of), partial(shuffled, *place, name), before)
+        for at in count():
+            yield SEPARATOR.join(turns.take_some(self._many(*place, at, name)))
+
+    def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
+        if found := self.remembered(around, parts, partial(self._in_turn, around, parts)):
+            return found
+        return SEPARATOR.join(
+            select_random([str(value) for value in self.some_of], self._many(*parts), *parts)
+        )

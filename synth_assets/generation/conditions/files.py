@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from synth_assets.contracts.provider import SEPARATOR, Around, Draw, Pool, Weigh
 from synth_assets.core import strict_yaml
 from synth_assets.core.errors import UserError
 from synth_assets.generation.conditions.drawn import number
+from synth_assets.generation.conditions.turns import Turns, shuffled
 from synth_assets.selection.select import ranked, select_random
+
+AGAIN = ([], *([f"again {n}"] for n in range(1, 50)))  # draws of a snippet that no row had yet
 
 
 class Lines(Pool):
@@ -54,6 +58,7 @@ class Words(Draw):
     """`k` words of each part of speech of a file of lines `word,pos` (TinyStories, Eldan and Li 2023)."""
 
     name = "words"
+    remembers = True
     words: str
     """A file of lines `word,pos`."""
     k: int = Field(default=1, ge=1, le=10_000)
@@ -62,7 +67,25 @@ class Words(Draw):
     def files(self) -> list[Path]:
         return [Path(self.words)]
 
+    def _in_turn(self, around: Around, parts: Sequence[object]) -> Iterator[str]:
+        *place, _, name = parts
+        pool = _vocabulary(*stamp(self.words))
+        words(pool, self.k, *parts)  # refuses a pool with too few
+        taken = [str(value).split(SEPARATOR) for value in around.taken(str(name))]
+        turns = [
+            Turns(
+                of_it,
+                partial(shuffled, *place, name, pos),
+                (word for value in taken for word in value[at * self.k : (at + 1) * self.k]),
+            )
+            for at, (pos, of_it) in enumerate(pool.items())
+        ]
+        while True:
+            yield SEPARATOR.join(word for each in turns for word in each.take_some(self.k))
+
     def draw(self, row: Mapping[str, str], around: Around, *parts: object) -> str:
+        if found := self.remembered(around, parts, partial(self._in_turn, around, parts)):
+            return found
         return SEPARATOR.join(words(_vocabulary(*stamp(self.words)), self.k, *parts))
 
 
@@ -70,6 +93,7 @@ class Snippets(Draw):
     """Consecutive lines of one of some files (OSS-Instruct, Wei et al. 2023)."""
 
     name = "snippets"
+    remembers = True
     snippets: str
     """Which files: a glob."""
     lines: tuple[int, int] = (1, 15)
@@ -89,7 +113,17 @@ class Snippets(Draw):
         found = self.files()
         if not found:
             raise UserError(f"conditions.{parts[-1]}: no file matches {self.snippets}.")
-        return snippet(found, self.lines, *parts)
+        make = partial(self._unlike, found, around, parts)
+        return self.remembered(around, parts, make) or snippet(found, self.lines, *parts)
+
+    def _unlike(self, files: Sequence[Path], around: Around, parts: Sequence[object]) -> Iterator[str]:
+        *place, _, name = parts
+        seen = {*around.taken(str(name))}
+        for at in count():
+            draws = (snippet(files, self.lines, *place, *again, at, name) for again in AGAIN)
+            found = next((text for text in draws if text not in seen), None)
+            yield found or snippet(files, self.lines, *place, at, name)
+            seen.add(found)
 
 
 def stamp(file: str) -> tuple[str, int]:

@@ -32,6 +32,7 @@ from synth_assets.core.errors import UserError
 from synth_assets.core.identity import row_id
 from synth_assets.core.values import plain
 from synth_assets.generation.conditions.demonstrations import demonstrations_of
+from synth_assets.generation.conditions.in_turn import InTurn
 from synth_assets.generation.conditions.turns import Turns
 from synth_assets.selection.select import pick, ranked
 
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
 
 Values = Mapping[str, Mapping[str, float]]  # attribute -> value -> weight
-PLACE = 3  # seed, round, cell
 TOGETHER = 1_000  # texts that are encoded at once
 ATTEMPTS = 50  # draws of a question's values until the constraints allow them
 
@@ -122,16 +122,17 @@ def _questions(recipe: Recipe, n: int, around: Around, round_: str, cell: str) -
     in_turn = any(isinstance(v, Provider) and v.in_turn for v in recipe.attributes.values())
     most = max((len(table) for table in around.rows.values()), default=0) if in_turn else 0
     settled = [rule for rule in recipe.constraints if not templates.names_in(rule) & _drawn_again(recipe)]
-    skipped = 0
+    skipped, turns = 0, InTurn(recipe.attributes, around, place, _constrained(recipe))
     for question in range(n):
         for refused, turn in enumerate(range(question + skipped, question + skipped + most + 1)):
             draws = max(2, ATTEMPTS >> refused // 8)  # a rule that no row fits is not to cost minutes
             rows = (
-                _row(recipe, next(counted, {}), around, (*place, *again), (question, turn), cell)
-                for again in ([], *([f"attempt {attempt}"] for attempt in range(1, draws)))
+                _row(recipe, next(counted, {}), around, place, (question, turn, attempt), turns)
+                for attempt in range(draws)
             )
             if (row := _first_allowed(rows, settled, recipe.constraints)) is not None:
                 skipped = turn - question
+                turns.took(row)
                 yield row
                 break
         else:
@@ -151,6 +152,19 @@ def _first_allowed(
         if allowed(row, rules):
             return row
     return None
+
+
+def _constrained(recipe: Recipe) -> set[str]:
+    """The conditions that constraints name, and those that these depend on."""
+    found, left = set[str](), {name for rule in recipe.constraints for name in templates.names_in(rule)}
+    while left:
+        name = left.pop()
+        found.add(name)
+        source = recipe.attributes.get(name)
+        if isinstance(source, Provider):
+            told = {other for each in source.templates() for other in templates.names(each)}
+            left |= ({*told, source.rests_on() or name} & {*recipe.attributes}) - found
+    return found
 
 
 def _drawn_again(recipe: Recipe) -> set[str]:
@@ -184,17 +198,21 @@ def _row(
     recipe: Recipe,
     counted: Mapping[str, str],
     around: Around,
-    place: Sequence[object],
-    numbers: tuple[int, int],
-    cell: str,
+    place: tuple[object, ...],
+    numbers: tuple[int, int, int],
+    turns: InTurn,
 ) -> dict[str, Any]:
     """The values of one question, attribute by attribute: each may depend on those above it. `numbers`: of
-    the question, and of the row that it takes in turn."""
-    label = cell if recipe.labels else None
+    the question, of the row that it takes in turn, and of draws that were refused."""
+    *_, cell = place
+    question, taken, refused = numbers
+    label = str(cell) if recipe.labels else None
     row: dict[str, Any] = {**recipe.task.fields(), "label": label, **recipe.task.of_label(label)}
     for name, values in recipe.attributes.items():
         in_turn = isinstance(values, Provider) and values.in_turn  # taken whatever the constraints refused
-        parts = (*(place[:PLACE] if in_turn else place), numbers[in_turn], name)
+        attempt = refused if turns.again(name) else 0
+        again = [f"attempt {attempt}"] if attempt else []
+        parts = (*place, taken, name) if in_turn else (*place, *again, question, name)
         if name == recipe.cell:
             row[name] = cell
         elif name in counted:
@@ -204,7 +222,8 @@ def _row(
         elif isinstance(values, Draw):  # before the next: of what is both, a design counts the pool
             row[name] = values.draw(row, around, *parts)
         elif isinstance(values, Pool):
-            row[name] = pick(around.steered(name, values.pool(name, row, around)), *parts)
+            weights = around.steered(name, values.pool(name, row, around))
+            row[name] = turns.value(name, row, weights, attempt) or pick(weights, *parts)
     return row
 
 

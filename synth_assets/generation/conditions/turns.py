@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from synth_assets.selection.select import ranked
 
 V = TypeVar("V", bound=Hashable)
+
+
+def shuffled(*parts: Any) -> list[str]:
+    """The order of a turn by a hash: the values, and the number of the turn, are the last of the parts."""
+    *place, left, turn = parts
+    return ranked(left, *place, turn)
 
 
 class Turns(Generic[V]):
@@ -41,6 +49,22 @@ class Turns(Generic[V]):
     def take(self, value: V) -> V:
         """One of those that are left."""
         self._left.remove(value)
+        self.took(value)
+        return value
+
+    def line(self) -> list[V]:
+        """All values, in the order in which they come: those of this turn, and then the others."""
+        left = dict.fromkeys(self.left)
+        return [*left, *self._order([value for value in self._last if value not in left], self._turn + 1)]
+
+    def take_some(self, number: int) -> list[V]:
+        """So many different ones, or all, where there are no more."""
+        return [self.pick(value) for value in self.line()[:number]]
+
+    def pick(self, value: V) -> V:
+        """One of all, be it its turn or not."""
+        if value in self._left:
+            return self.take(value)
         self.took(value)
         return value
 

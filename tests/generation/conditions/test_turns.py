@@ -124,11 +124,66 @@ def test_sources_of_every_kind_remember(recipe: Recipe) -> None:
     assert {*columns_steered(recipe)} == {"tone"}  # what is taken in turn has no weight to be steered by
 
 
+OTHERS = """
+task: {text: story}
+conditions:
+  place: [town, sea]
+  who: {by: place, values: {town: [clerk, cook, judge], sea: [sailor, diver]}}
+  kind: {ask: "List {{ n }} kinds of story in a {{ place }}.", n: 4}
+  words: {words: words.csv, k: 2}
+  mood: {some_of: [calm, sad, glad, angry, shy], k: [1, 2]}
+  age: {number: [20, 29]}
+  day: {day: [2026-01-01, 2026-01-07]}
+  code: {snippets: "*.txt", lines: [2, 2]}
+constraints: ["who != 'cook' or age | int > 21"]
+remember: true
+steps: {text: "Write."}
+rows: 5
+"""
+
+
+def test_values_that_depend_on_others_and_draws_remember_too(project: Path) -> None:
+    """Each comes before any twice: of a group, among the rows of that group."""
+    path = project / "recipes" / "story.yaml"
+    path.write_text(OTHERS)
+    (project / "words.csv").write_text("word,pos\n" + "".join(f"n{i},noun\nv{i},verb\n" for i in range(7)))
+    (project / "code.txt").write_text("\n".join(f"line {n}" for n in range(30)))
+    recipe, taken = load(path), list[Mapping[str, Any]]()
+    seeds = pd.DataFrame({"row_id": ["a"], "text": ["a"], "split": "unlabeled"})
+
+    def made(number: int, rows: int) -> pd.DataFrame:
+        listed = lambda name, given: [f"{given} {n}" for n in range(4)]  # noqa: E731
+        around = Around({"seeds": seeds}, asked=listed, before=list(taken))
+        design(recipe, seeds, round_=f"2026-11-0{number}", cell="1", rows=2, around=around)  # a look at fewer
+        return design(recipe, seeds, round_=f"2026-11-0{number}", cell="1", rows=rows, around=around)
+
+    for number in range(1, 6):
+        rows = made(number, 5)
+        assert made(number, 9).head(5).equals(rows)
+        taken += rows.to_dict("records")
+    for end in range(1, len(taken) + 1):
+        so_far = taken[:end]
+        assert even([row["day"] for row in so_far], 7)
+        assert even([each for row in so_far for each in row["mood"].split(", ")], 5)
+        for place, number in (("town", 3), ("sea", 2)):
+            assert even([row["who"] for row in so_far if row["place"] == place], number, but=1)
+            assert even([row["kind"] for row in so_far if row["place"] == place], 4)
+        for at in (0, 2):
+            assert even([w for row in so_far for w in row["words"].split(", ")[at : at + 2]], 7)
+    assert len({row["code"] for row in taken}) == len(taken)
+    assert even([row["age"] for row in taken], 10, but=2)  # the constraint refused some draws
+
+
+def even(values: list[str], number: int, but: int = 0) -> bool:
+    """Whether each of so many values comes before any twice, with so many exceptions."""
+    return max(Counter(values).values(), default=0) <= -(-len(values) // number) + but
+
+
 @pytest.mark.parametrize(
     ("conditions", "why"),
     [
         ("conditions: {theme: {file: themes.txt}}\ndesign: latin", "write `design: balanced`, or coverage"),
-        ("conditions: {tone: [a], theme: {by: tone, values: {a: [b]}}}", "nothing is taken in turn: write"),
+        ("conditions: {tone: [a], share: {number: [0, 1], whole: false}}", "nothing is taken in turn: write"),
         ("cell: tone\nconditions: {tone: [a, b]}", "nothing is taken in turn: leave it out"),
     ],
 )
