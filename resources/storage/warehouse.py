@@ -173,7 +173,8 @@ class Warehouse:
         of their names; each may read those before it."""
         made = {stage: self._stage(recipe, stage, schema, cuts[stage]) for stage, schema in stages.items()}
         for stage, (column, values) in only.items():
-            made[stage] += f" where {identifier(column)} in ({', '.join(map(literal, values))})"
+            of_none = "" if column in cuts[stage] else f" or {identifier(column)} is null"
+            made[stage] += f" where ({identifier(column)} in ({', '.join(map(literal, values))}){of_none})"
         made |= {"steps": _steps(recipe, stages), "nights": _nights(Looks(self.empty).folder(recipe))}
         for path in sorted(VIEWS.glob("*.sql")):
             text = path.read_text(encoding="utf-8").replace("{recipe}", identifier(recipe))

@@ -57,11 +57,13 @@ class Before(NamedTuple):
 
 
 class Share(NamedTuple):
-    """Of what a condition can take: how many items there are, were asked for, and are in kept rows."""
+    """Of what a condition can take: how many items there are, were asked for, and are in kept rows; of each,
+    in how many."""
 
     items: int
     used: int
     kept: int
+    times: Mapping[str, int] = {}
 
 
 @dataclass

@@ -100,6 +100,23 @@ def disagreement(look: Look) -> Iterator[Signal]:
     yield from of_rows(look, {row: 1 - p for row, p in told.items() if not missing(asked[row])})
 
 
+def unused(look: Look) -> Iterator[Signal]:
+    """Knowledge that the set has not used: 1 of a value of a condition that no kept row has, and one part in
+    one more than the rows that have it. Of rows that a condition takes (`rows`), each by its text."""
+    for name, share in look.knowledge().items():
+        source = look.recipe.attributes[name]
+        if (split := getattr(source, "split", None)) is not None and not source.takes_kept:
+            rows = look.seeds[look.seeds["split"] == split]
+            worth = {
+                row: 1 / (1 + share.times.get(text, 0))
+                for row, text in zip(rows["row_id"], rows["text"], strict=True)
+            }
+            yield from of_rows(look, worth)
+        else:
+            for item, times in share.times.items():
+                yield Signal(1 / (1 + times), attribute=name, attribute_value=item)
+
+
 def _probabilities(rows: pd.DataFrame) -> Iterator[tuple[str, dict[str, float | None]]]:
     """Of the rows of which they are known."""
     for row, known in zip(rows["row_id"], rows.get("label_probabilities", [None] * len(rows)), strict=True):

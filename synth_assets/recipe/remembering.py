@@ -11,14 +11,14 @@ from synth_assets.contracts.section import wrong
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
 
+NOTHING_COUNTED = "no condition has a source whose items can be counted, as `{file: PATH}` has"
 LATER = ("words", "snippets", "some_of", "number", "day")
 
 
 def remembering(recipe: Recipe) -> Iterator[ValueError]:
     """Something is taken in turn, or can be counted."""
-    if recipe.metrics.knowledge and not any(map(_counted, recipe.attributes.values())):
-        why = "no condition has a source whose items can be counted, as `{file: PATH}` has: leave it out"
-        yield wrong(why, "metrics", "knowledge")
+    if recipe.metrics.knowledge and not counts(recipe):
+        yield wrong(f"{NOTHING_COUNTED}: leave it out", "metrics", "knowledge")
     if not recipe.remember:
         return
     if recipe.task.annotate:
@@ -38,6 +38,11 @@ def turns(recipe: Recipe) -> str:
     sources = [values for values in recipe.attributes.values() if isinstance(values, Provider)]
     later = any(v.name in LATER or (isinstance(v, Pool) and v.depends) for v in sources)
     return "turns/2" if later else "turns/1"
+
+
+def counts(recipe: Recipe) -> bool:
+    """Whether any condition has a source whose items can be counted."""
+    return any(map(_counted, recipe.attributes.values()))
 
 
 def _counted(values: object) -> bool:

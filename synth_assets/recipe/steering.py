@@ -9,6 +9,7 @@ from synth_assets.contracts.provider import Pool, Provider
 from synth_assets.contracts.section import wrong
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.core.registry import SIGNALS, made_of
+from synth_assets.recipe.remembering import NOTHING_COUNTED, counts
 
 if TYPE_CHECKING:
     from synth_assets.recipe.recipe import Recipe
@@ -119,6 +120,8 @@ def _missing(recipe: Recipe, name: str, *other: str) -> str | UserError | None:
         return (
             f"{name} looks at the validation rows, and there are none: add `validation: 50` to seeds.splits"
         )
+    if name == "unused" and not counts(recipe):
+        return f"{NOTHING_COUNTED}: name another signal"
     if name in OF_LABELS and not recipe.labels:
         return f"{name} rests on labels: write them as `task.classify`, or name another signal"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from synth_assets.contracts.measure import Share
@@ -19,13 +20,21 @@ def shares(run: Run, generations: Table, filtered: Table, seeds: Table) -> dict[
     items = {name: frozenset(source.items(name, looks) or ()) for name, source in sources.items()}
     asked = [generations, run.before("conditions", list(attributes))]
     kept = [filtered, run.before("filtered", list(attributes))]
-    return {
-        name: Share(len(there), *(len(there & _taken(sources[name], name, rows)) for rows in (asked, kept)))
-        for name, there in items.items()
-        if there
-    }
+    return {name: _share(sources[name], name, there, asked, kept) for name, there in items.items() if there}
 
 
-def _taken(source: Provider, name: str, tables: Iterable[Table]) -> set[str]:
-    values = (value for rows in tables for value in rows[name].dropna().unique())
-    return {item for value in values for item in source.items_of(value)}
+def _share(
+    source: Provider, name: str, there: frozenset[str], asked: Iterable[Table], kept: Iterable[Table]
+) -> Share:
+    used, times = _rows_with(source, name, asked), _rows_with(source, name, kept)
+    counts = {item: times[item] for item in sorted(there)}
+    return Share(len(there), len(there & used.keys()), len(there & times.keys()), counts)
+
+
+def _rows_with(source: Provider, name: str, tables: Iterable[Table]) -> Counter[str]:
+    """Item -> rows that have it."""
+    found = Counter[str]()
+    for rows in tables:
+        for value, count in rows[name].value_counts().items():
+            found.update(dict.fromkeys(source.items_of(value), int(count)))
+    return found

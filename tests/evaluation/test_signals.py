@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from synth_assets.contracts.measure import Share
 from synth_assets.contracts.signal import Signal
 from synth_assets.evaluation.signal_rows import signalled, table
 from synth_assets.recipe.load import inline
@@ -112,3 +113,23 @@ def test_a_column_of_the_kept_rows_is_a_signal() -> None:
     found = signalled("stars", told)
     assert of(found) == {"k0": 3, "k1": 5, "k2": 1, ("a", None): 4, ("b", None): 1, (None, "big"): 3}
     assert list(table("2", {"stars": found})["name"].unique()) == ["stars"]
+
+
+def test_what_no_kept_row_has_used_is_a_signal_of_values_and_of_rows() -> None:
+    lines, rows = {"fire": 0, "ice": 1, "wind": 3}, {"north": 1, "south": 0}
+    seen = look(KEPT, SEEDS)
+    seen.recipe = inline(
+        {
+            "task": {"classify": {"a": "the first", "b": "the second"}},
+            "seeds": {"file": "seeds.csv", "splits": {"validation": 4}},
+            "conditions": {"theme": {"file": "themes.txt"}, "like": {"rows": "seeds", "split": "validation"}},
+            "steps": {"text": "{{ theme }} {{ like }}"},
+            "rows": 4,
+        },
+        "places",
+    )
+    seen.knowledge = lambda: {"theme": Share(3, 3, 2, lines), "like": Share(2, 1, 1, rows)}
+    found = of(signalled("unused", seen))
+    assert {value: found[None, value] for value in lines} == {"fire": 1.0, "ice": 0.5, "wind": 0.25}
+    assert {name: found[name] for name in ("s0", "s1", "s2")} == {"s0": 0.5, "s1": 1.0, "s2": 1.0}
+    assert "s4" not in found  # of another split

@@ -25,6 +25,8 @@ from synth_assets.recipe.measuring import Metrics
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.sections import Demonstrations, Feedback
 from synth_assets.recipe.steering import steering
+from synth_assets.report.views import show
+from synth_assets.resources import home
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import conditions, tables
 from synth_assets.stages.feedback import compute, proportional, told
@@ -142,6 +144,7 @@ def test_no_signal_sees_a_test_row(project: Path) -> None:
         ({"by": "confusion"}, "confusion is a number of cells, not of rows"),
         ({"by": "error", "from": "kept"}, "error is a number of validation rows: write `from: validation`"),
         ({"by": "entropy"}, "entropy is a number of kept rows: write `from: kept`"),
+        ({"by": "unused", "from": "test"}, "test"),
         ({"by": "no_module:of"}, "no_module cannot be imported"),
         ({"top": 3}, "`top` goes with `by`"),
         ({"of": 3}, "`rows` is written as `{from: validation, by: error, top: 50}`"),
@@ -254,3 +257,15 @@ def test_any_score_is_feedback_and_nothing_else_changes() -> None:
     assert {"value", "weights"} < set(tables.columns(by_stars, "feedback"))
     (wrong,) = steering(by_stars.model_copy(update={"feedback": Feedback(rows="yeild")}))
     assert "unknown signal 'yeild'. Did you mean 'yield'" in str(wrong)
+
+
+def test_a_view_has_what_is_of_no_cell(project: Path) -> None:
+    """Signals of values of conditions are; rows of cells that the recipe no longer has are not shown."""
+    made = recipe()
+    lake = Lake(project / ".synth" / "lake")
+    rows = pd.DataFrame({"cell": ["positive", "gone", None], "value": [1.0, 2.0, 3.0]})
+    rows = rows.assign(round=DAYS[0], name="error", row_id=None, attribute=None, attribute_value=None)
+    lake.write("films", "signals", {"round": DAYS[0]}, tables.to_arrow(made, "signals", rows))
+    show(made)
+    found = home.warehouse().query("select value from signals order by value").fetchall()
+    assert found == [(1.0,), (3.0,)]
