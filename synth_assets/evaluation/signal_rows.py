@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from synth_assets.contracts.measure import Look
 from synth_assets.contracts.signal import Signal
+from synth_assets.core.errors import UserError
 from synth_assets.core.registry import SIGNALS
 from synth_assets.core.values import missing, plain_value
 from synth_assets.recipe.steering import columns_steered, score_columns
@@ -19,10 +22,23 @@ def signalled(name: str, look: Look) -> list[Signal]:
     if name not in SIGNALS.known and name in score_columns(look.recipe):
         found = list(of_rows(look, dict(zip(look.filtered["row_id"], look.filtered[name], strict=True))))
     else:
-        found = [each for each in SIGNALS.find(name)(look) if not missing(each.value)]
+        found = [each for each in map(partial(_checked, name), SIGNALS.find(name)(look)) if each]
     if all(each.row_id is not None for each in found):
         found += means(look, {str(each.row_id): each.value for each in found})
     return found
+
+
+def _checked(name: str, said: Any) -> Signal | None:
+    """What a function said, which may be one's own; None where it is unknown."""
+    if not isinstance(said, Signal):
+        why = f"it says {said!r:.80}, which is no `synth_assets.contracts.signal.Signal`"
+        raise UserError(f"signal {name}: {why}: yield Signal(value, row_id=...), or of a cell or value.")
+    if missing(said.value):
+        return None
+    if not isinstance(said.value, int | float | np.number) or not np.isfinite(said.value):
+        of = said.row_id or said.attribute_value or said.cell
+        raise UserError(f"signal {name}: it says {said.value!r:.80} of {of}, which is no finite number.")
+    return said
 
 
 def of_rows(look: Look, values: Mapping[str, Any]) -> Iterator[Signal]:

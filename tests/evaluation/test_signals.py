@@ -12,6 +12,8 @@ import pytest
 
 from synth_assets.contracts.measure import Share
 from synth_assets.contracts.signal import Signal
+from synth_assets.core.errors import UserError
+from synth_assets.core.registry import Registry
 from synth_assets.evaluation.signal_rows import signalled, table
 from synth_assets.recipe.load import inline
 from synth_assets.students.classifier import Student
@@ -133,3 +135,19 @@ def test_what_no_kept_row_has_used_is_a_signal_of_values_and_of_rows() -> None:
     assert {value: found[None, value] for value in lines} == {"fire": 1.0, "ice": 0.5, "wind": 0.25}
     assert {name: found[name] for name in ("s0", "s1", "s2")} == {"s0": 0.5, "s1": 1.0, "s2": 1.0}
     assert "s4" not in found  # of another split
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (1, "it says 1, which is no"),
+        (Signal(float("inf"), cell="a"), "inf of a"),
+        (Signal("many", "k1"), "'many' of k1"),
+    ],  # type: ignore[arg-type]
+)
+def test_what_a_signal_of_ones_own_may_not_say_names_it(
+    monkeypatch: pytest.MonkeyPatch, said: Any, why: str
+) -> None:
+    monkeypatch.setattr(Registry, "find", lambda self, name: lambda look: [said])
+    with pytest.raises(UserError, match=f"signal mine:own: .*{why}"):
+        signalled("mine:own", look(KEPT, SEEDS))
