@@ -142,12 +142,13 @@ def test_what_no_kept_row_has_used_is_a_signal_of_values_and_of_rows() -> None:
     [
         (1, "it says 1, which is no"),
         (Signal(float("inf"), cell="a"), "inf of a"),
-        (Signal("many", "k1"), "'many' of k1"),
-    ],  # type: ignore[arg-type]
+        (Signal("many", "k1"), "'many' of k1"),  # type: ignore[arg-type]
+    ],
 )
 def test_what_a_signal_of_ones_own_may_not_say_names_it(
     monkeypatch: pytest.MonkeyPatch, said: Any, why: str
 ) -> None:
+    seen = look(KEPT, SEEDS)
     monkeypatch.setattr(Registry, "find", lambda self, name: lambda look: [said])
     with pytest.raises(UserError, match=f"signal mine:own: .*{why}"):
-        signalled("mine:own", look(KEPT, SEEDS))
+        signalled("mine:own", seen)
