@@ -7,7 +7,7 @@ the splits `validation` and `demonstration` are what steering may see of the rea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,15 +15,23 @@ import pandas as pd
 from synth_assets.contracts.measure import Look
 from synth_assets.contracts.signal import Signal
 from synth_assets.core.values import missing
+from synth_assets.evaluation import targets
 from synth_assets.evaluation.signal_rows import means, of_rows, places
 from synth_assets.evaluation.similarity import nearest_distances, pairwise_similarity
 from synth_assets.evaluation.usefulness import training_set
+
+if TYPE_CHECKING:
+    from synth_assets.recipe.target import Target
 
 
 def error(look: Look) -> Iterator[Signal]:
     """Validation rows that a student of the set so far gets wrong: one minus the probability of the right
     label, and 0 of a row that it gets right. Of a cell, and of a value, the share of its rows that are wrong
-    (S3, Wang et al. 2023)."""
+    (S3, Wang et al. 2023). Where rows have another target than one label (`task.predict`), how far off it is
+    (`targets.off`); of a cell, and of a value, the mean."""
+    if look.recipe.task.predict:
+        yield from of_rows(look, _off(look, look.recipe.task.predict))
+        return
     said = _of_validation(look)
     wrong = said.label != said.rows["label"].to_numpy()
     yield from of_rows(
@@ -122,6 +130,17 @@ def _probabilities(rows: pd.DataFrame) -> Iterator[tuple[str, dict[str, float | 
     for row, known in zip(rows["row_id"], rows.get("label_probabilities", [None] * len(rows)), strict=True):
         if known is not None and any(not missing(value) for value in known.values()):
             yield row, known
+
+
+def _off(look: Look, target: Target) -> dict[str, float]:
+    """Validation row -> how far off a student of the training set so far is; of none, where the set teaches
+    nothing yet."""
+    rows, gold = targets.known(target, look.seeds[look.seeds["split"] == "validation"])
+    try:
+        said = targets.predictions(look, target, look.weighted, list(rows["text"])) if len(rows) else []
+    except ValueError:
+        return {}
+    return dict(zip(rows["row_id"], targets.off(target, said, gold), strict=True))
 
 
 class _Said(NamedTuple):

@@ -193,13 +193,28 @@ def _predicted(look: Look, target: Target, rows: pd.DataFrame, texts: Sequence[s
     """What a student of the rows says of the texts, or why there is none."""
     from synth_assets.core.errors import NotInstalled
 
+    try:
+        return predictions(look, target, rows, texts)
+    except (ValueError, NotInstalled) as error:
+        return str(error)
+
+
+def predictions(look: Look, target: Target, rows: pd.DataFrame, texts: Sequence[str]) -> Said:
+    """What a student of the rows says of the texts. ValueError: the rows teach nothing."""
     learned, values = known(target, rows[rows["weight"] > 0] if "weight" in rows else rows)
     weights = list(learned["weight"]) if "weight" in learned else None
     student = targets.build(target, look.recipe.student, look.student)
-    try:
-        return student.fit(list(learned["text"]), values, weights).predict(texts)
-    except (ValueError, NotInstalled) as error:
-        return str(error)
+    found: Said = student.fit(list(learned["text"]), values, weights).predict(texts)
+    return found
+
+
+def off(target: Target, found: Said, gold: Said) -> list[float]:
+    """Of each row, how far what was found is from what is right: of a number, the absolute error; of labels
+    and spans, one minus their F1, which is 1 where there is none to find and none was found."""
+    if target.word == "number":
+        return np.abs(np.asarray(found, dtype=float) - np.asarray(gold, dtype=float)).tolist()
+    each = zip(_sets(found), _sets(gold), strict=True)
+    return [len(a ^ b) / ((len(a) + len(b)) or 1) for a, b in each]
 
 
 def _real(look: Look) -> dict[str, pd.DataFrame]:

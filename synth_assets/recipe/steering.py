@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NUMBERS = ("double", "int64")
 OF_VALIDATION = ("error", "confusion", "coverage")  # signals of the validation rows
-OF_LABELS = ("error", "confusion", "entropy", "disagreement")
+OF_LABELS = ("confusion", "entropy", "disagreement")
 OF_CELLS = ("confusion", "diversity")  # which say nothing of single rows
 UNWEIGHED = ("balanced", "coverage")  # designs that use each value as often
 
@@ -122,6 +122,9 @@ def _missing(recipe: Recipe, name: str, *other: str) -> str | UserError | None:
         )
     if name == "unused" and not counts(recipe):
         return f"{NOTHING_COUNTED}: name another signal"
+    if name == "error" and not (recipe.labels or recipe.task.predict):
+        what = "write what it learns as `task.classify` or `task.predict`"
+        return f"error is of a student: {what}, or name another signal"
     if name in OF_LABELS and not recipe.labels:
         return f"{name} rests on labels: write them as `task.classify`, or name another signal"
     return None

@@ -79,6 +79,51 @@ def test_an_error_is_a_row_that_the_student_takes_for_another_label() -> None:
     assert of(signalled("confusion", look(KEPT, SEEDS)))["a", "b"] == 0.5
 
 
+@pytest.mark.parametrize(
+    ("predict", "kept", "real", "off"),
+    [
+        ({"number": "stars"}, [5.0, 5.0, 5.0, 5.0], [5.0, 3.0, "many", 5.5], [0.0, 2.0, None, 0.5]),
+        (
+            {"labels": "stars", "of": ["fun", "loud"]},
+            [["fun"]] * 4,
+            [["fun"], ["fun", "loud"], ["loud"], []],
+            [0.0, 1 / 3, 1.0, 1.0],
+        ),
+        (
+            {"spans": "stars", "of": ["place"]},
+            ["<place>north</place>", "<place>north</place> up", "south", "south up"],
+            ["<place>north</place>", "south", "<place>south</place>", "<place>south</place> east"],
+            [0.0, 0.0, 1.0, 1.0],
+        ),
+        ({"spans": "stars", "of": ["place"]}, ["north", "north up", "south", "south up"], ["north"] * 4, []),
+    ],
+)
+def test_an_error_of_another_target_is_how_far_off_the_student_is(
+    predict: Any, kept: list[Any], real: list[Any], off: list[float | None]
+) -> None:
+    seen = look(KEPT, [row for row in SEEDS if row[2] == "validation"])
+    seen.recipe = inline(
+        {
+            "task": {"text": "note", "predict": predict},
+            "seeds": {"file": "seeds.csv", "fields": ["stars"], "splits": {"validation": 4}},
+            "conditions": {"size": ["big", "small"]},
+            "steps": {"text": {"prompt": "{{ size }}", "output": {"text": "text", "stars": "text"}}},
+            "feedback": {"rows": "error"},
+            "rows": 4,
+        },
+        "places",
+    )
+    seen.weighted["stars"], seen.seeds["stars"] = kept, real
+    found = of(signalled("error", seen))
+    known = {f"s{at}": value for at, value in enumerate(off) if value is not None}
+    assert {row: value for row, value in found.items() if str(row).startswith("s")} == pytest.approx(known)
+    if off:
+        small = [value for value in off[1::2] if value is not None]
+        assert found[None, "small"] == pytest.approx(sum(small) / len(small))
+    else:
+        assert not found  # no student learns spans of a set that has none
+
+
 def test_all_rows_of_a_label_that_the_set_lacks_are_wrong() -> None:
     assert of(signalled("error", look(KEPT[:2], SEEDS)))["b", None] == 1.0
     assert of(signalled("error", look([], SEEDS)))["a", None] == 1.0

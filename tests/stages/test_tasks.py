@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -251,6 +252,59 @@ def test_a_round_that_is_worse_than_the_last_one_is_told_by_the_measure_of_its_t
     (verdict,) = after.made["metrics"][0].verdicts["accuracy_holds"]
     assert not verdict.fine
     assert verdict.words.startswith("rmse ")
+
+
+def test_rounds_of_numbers_go_by_the_rows_that_a_student_is_furthest_off(folder: Path) -> None:
+    """The model scores one word wrongly: the next round is shown real rows of it, and draws it more often."""
+    words = ["awful", "weak", "decent", "superb"]
+    rows = [
+        {"text": f"a {w} film {i}", "score": 3.0 * at, "word": w}
+        for at, w in enumerate(words)
+        for i in range(10)
+    ]
+    (folder / "scores.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    numbers = count()
+    made = recipe(
+        {"predict": {"number": "score"}},
+        seeds={
+            "file": "scores.jsonl",
+            "fields": {"score": "number", "word": "text"},
+            "splits": {"validation": 24, "test": 8},
+        },
+        conditions={"word": words, "off": {"rows": {"from": "validation", "by": "error", "top": 3}}},
+        steps={
+            "text": {"prompt": "A {{ word }} film. {{ off }}", "output": {"text": "text", "score": "number"}}
+        },
+        rows=40,
+        feedback={"rows": "error"},
+    )
+
+    def say(prompt: str, *_: Any) -> str:
+        at = words.index(prompt.split()[1])
+        return json.dumps({"text": f"a {words[at]} film {next(numbers)}", "score": 0 if at == 3 else 3 * at})
+
+    first, second = (through(made, say, folder, day) for day in ("2026-11-22", "2026-11-23"))
+    of = first.rows("signals").dropna(subset="attribute_value").set_index("attribute_value")["value"]
+    assert of.idxmax() == "superb"
+    assert of["superb"] > 5  # the mean absolute error, in points
+    assert first.rows("conditions")["off_signal"].isna().all()
+    shown = second.rows("conditions")
+    assert all("superb" in text for text in shown["off"])
+    assert (shown["word"] == "superb").sum() > 15 > (first.rows("conditions")["word"] == "superb").sum()
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "told"),
+    [
+        ("error", {"text": "note"}, "error is of a student: write what it learns as `task.classify` or"),
+        ("confusion", {"predict": {"number": "score"}}, "confusion rests on labels"),
+    ],
+)
+def test_a_signal_of_a_student_needs_what_it_learns(name: str, task: Any, told: str) -> None:
+    seeds = {"file": "scores.jsonl", "fields": {"score": "number"}, "splits": {"validation": 24}}
+    text = {"prompt": "Write.", "output": {"text": "text", "score": "number"}}
+    with pytest.raises(UserError, match=re.escape(told)):
+        recipe(task, seeds=seeds, steps={"text": text}, feedback={"rows": name})
 
 
 def test_a_student_of_both_texts_of_real_news_is_better_than_one_of_titles(folder: Path) -> None:
