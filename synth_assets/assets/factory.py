@@ -7,7 +7,9 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets import pictures
+from synth_assets.assets.failures import PROCESS_TAG, note
 from synth_assets.assets.logged_model import LoggedRun
+from synth_assets.core.errors import UserError
 from synth_assets.partitions import cell_key, cells, columns, previous_round_same_cell, rounds
 from synth_assets.recipe.columns import MEANINGS
 from synth_assets.recipe.made_from import made_from
@@ -23,7 +25,6 @@ from synth_assets.stages.stage import Check, Made, Stage, Table, Verdict, short
 
 LANGUAGE_MODEL_POOL = "language_model"
 IO_MANAGER = "synth_io_manager"
-PROCESS_TAG = "synth/process"  # of runs: who makes them
 PREVIEW_ROWS = 5
 COMPLETE = "synth/complete"  # tag of rows that another run would not make better: see `complete`
 NO_ENCODER = "without_encoder"  # its value, where something is unknown as long as there is none
@@ -82,6 +83,9 @@ def build(
         except Pending as pending:
             yield from not_yet(context, str(pending), pending.batches)
             return
+        except UserError as error:  # what sort of mistake it is, Dagster's log does not say
+            note(context.instance, context.run_id, error)
+            raise
         run.save_calls()
         synth_lake.note_version(recipe.version(*stage.sections), partial(made_from, recipe, *stage.sections))
         yield from _results(context, recipe, stage, made, run)

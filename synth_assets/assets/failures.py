@@ -12,7 +12,6 @@ from datetime import datetime
 import dagster as dg
 
 from synth_assets.assets.dagster_internals import recipes_and_round
-from synth_assets.assets.factory import PROCESS_TAG
 from synth_assets.assets.logged_model import UNANSWERED
 from synth_assets.core.causes import Causes
 from synth_assets.core.errors import Mistake, UserError
@@ -23,6 +22,7 @@ from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.process import lives, this_process
 
 KIND, WHY = "synth/failed", "synth/why"  # tags of runs
+PROCESS_TAG = "synth/process"  # of runs: who makes them
 HEARD = "synth/heard"  # when the run's process last said that it lives, in seconds since 1970
 WITHIN = "synth/within"  # the run of a whole round that a run is a part of
 DIED = "The process ended before the run did; what was paid is in the call log."

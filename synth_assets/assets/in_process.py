@@ -16,10 +16,11 @@ import dagster as dg
 from synth_assets.assets import records
 from synth_assets.assets.code_location import recipe_definitions, stage_assets, with_resources
 from synth_assets.assets.dagster_internals import hold, note_input
-from synth_assets.assets.factory import FIRST, LANGUAGE_MODEL_POOL, PROCESS_TAG
-from synth_assets.assets.failures import UNFINISHED, end_dead_runs
+from synth_assets.assets.factory import FIRST, LANGUAGE_MODEL_POOL
+from synth_assets.assets.failures import PROCESS_TAG, UNFINISHED, end_dead_runs
 from synth_assets.assets.known_again import remember
-from synth_assets.assets.rounds import World, make
+from synth_assets.assets.launched import launched
+from synth_assets.assets.rounds import World, in_this_process, make
 from synth_assets.assets.states import DagsterStates
 from synth_assets.core.errors import UserError
 from synth_assets.planning.estimates import Line
@@ -67,9 +68,10 @@ def run_round(
     wait: bool = False,
     quiet: bool = False,
     again: bool = False,
+    launch: bool = False,
 ) -> list[str]:
     """Make one round with what is in the data home: see `rounds.make`. With `quiet` it prints warnings and
-    nothing else."""
+    nothing else; with `launch` its runs are made by whom the instance gives them to."""
     if recipe.seeds.asset:
         raise UserError(not_here(recipe))
     if recipe.mode == "batch":
@@ -96,6 +98,7 @@ def run_round(
         LOCATION,
         say=_nothing if quiet else _say,
         config={"loggers": {"console": {}}},
+        execute=launched if launch else in_this_process,
     )
     return make(recipe, round_, world, wait, again)
 

@@ -33,6 +33,7 @@ BESIDE = ("report", training_set.NAME)  # what is made after the stages of a who
 POLL_S = 60.0  # between two looks at what is with the provider
 MAKING = ContextVar["World | None"]("MAKING", default=None)  # with what this process makes a round
 Cut = tuple[str, ...]
+Part = tuple[Sequence[dg.AssetKey], str | None]  # assets, and which partition of them
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,10 @@ class World:
     config: Mapping[str, Any] | None = None  # of each run
     within: str = ""  # the run that makes the whole round, if one does
     tags: Mapping[str, str] = field(default_factory=dict)  # of each run, besides
+    execute: "Execute" = field(default_factory=lambda: in_this_process)  # who makes its runs
+
+
+Execute = Callable[[World, dg.JobDefinition, Mapping[str, Part]], dict[str, str]]
 
 
 def make(recipe: Recipe, round_: str, world: World, wait: bool = False, again: bool = False) -> list[str]:
@@ -125,17 +130,26 @@ class _Round:
     def make(self, cut: Cut, cells: Sequence[str] = ("",)) -> dict[str, str]:
         """Cell (empty: what no cell owns) -> why it is not made yet, or empty."""
         round_ = self._round if cut else None
-        return {
-            cell: self._execute(stages, cell_key(self._round, cell) if cell else round_)
-            for cell, stages in self._left(cut, cells).items()
+        left = self._left(cut, cells)
+        parts = {
+            cell: self._part(stages, cell_key(self._round, cell) if cell else round_)
+            for cell, stages in left.items()
+            if stages
         }
+        return dict.fromkeys(left, "") | (self._execute(parts) if parts else {})
 
     def hand_over(self) -> None:
         """The training set, where it is not that of the latest round already."""
         if training_set.NAME in BESIDE:
             latest = training_set.latest(self._recipe, self._world.lake)["round"]
             if self._again or not self._unchanged.has_training_set(latest):
-                self._execute([training_set.NAME], None)
+                self._execute({"": self._part([training_set.NAME], None)})
+
+    def _part(self, stages: Sequence[str], partition: str | None) -> Part:
+        return [key(self._recipe, stage) for stage in stages], partition
+
+    def _execute(self, parts: Mapping[str, Part]) -> dict[str, str]:
+        return self._world.execute(self._world, self._job, parts)
 
     def _left(self, cut: Cut, cells: Sequence[str]) -> dict[str, list[str]]:
         """Cell -> the stages to make. Says which are left as they are."""
@@ -151,36 +165,6 @@ class _Round:
             if left[""] or not self._unchanged.has_report(page):
                 left[""] = [*left[""], *(name for name in BESIDE if name != training_set.NAME)]
         return left
-
-    def _execute(self, stages: Sequence[str], partition: str | None) -> str:
-        """One in-process run; an error inside a stage comes out as it was raised. Returns what is with the
-        provider, if that is why a stage was not made."""
-        if not stages:
-            return ""
-        assets, run_id = [key(self._recipe, stage) for stage in stages], str(uuid.uuid4())
-        within = {WITHIN: self._world.within} if self._world.within else {}
-        try:
-            with heard_of(self._world.instance, run_id):
-                done = self._job.execute_in_process(
-                    instance=self._world.instance,
-                    asset_selection=assets,
-                    partition_key=partition,
-                    run_id=run_id,
-                    tags={**lives_here(), **within, **self._world.tags},
-                    run_config=self._world.config,
-                )
-        except CheckFailed:
-            stopped = RoundFailed(list(_failed_checks(self._world.instance, run_id)))
-            note(self._world.instance, run_id, stopped)
-            raise stopped from None
-        except Interrupted:
-            note(self._world.instance, run_id, KeyboardInterrupt("stopped from outside"))
-            raise KeyboardInterrupt from None
-        except Exception as error:
-            note(self._world.instance, run_id, error)
-            raise
-        observed = [e.asset_observation_data.asset_observation for e in done.get_asset_observation_events()]
-        return "; ".join(str(o.description) for o in observed if o.asset_key in assets)
 
     def wait_for_one(self, cells: list[str]) -> list[str]:
         """Those of these cells whose batches have ended, as soon as there is one."""
@@ -200,7 +184,49 @@ class _Round:
                 return ended
 
 
-def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[Mistake]:
+def in_this_process(world: World, job: dg.JobDefinition, parts: Mapping[str, Part]) -> dict[str, str]:
+    """One run a part, one after the other; an error inside a stage comes out as it was raised. Returns what
+    of each is with the provider, if that is why it was not made."""
+    return {cell: _execute(world, job, *part) for cell, part in parts.items()}
+
+
+def _execute(
+    world: World, job: dg.JobDefinition, assets: Sequence[dg.AssetKey], partition: str | None
+) -> str:
+    run_id, instance = str(uuid.uuid4()), world.instance
+    within = {WITHIN: world.within} if world.within else {}
+    try:
+        with heard_of(instance, run_id):
+            job.execute_in_process(
+                instance=instance,
+                asset_selection=assets,
+                partition_key=partition,
+                run_id=run_id,
+                tags={**lives_here(), **within, **world.tags},
+                run_config=world.config,
+            )
+    except CheckFailed:
+        stopped = RoundFailed(list(failed_checks(instance, run_id)))
+        note(instance, run_id, stopped)
+        raise stopped from None
+    except Interrupted:
+        note(instance, run_id, KeyboardInterrupt("stopped from outside"))
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        note(instance, run_id, error)
+        raise
+    return observed(instance, run_id, assets)
+
+
+def observed(instance: dg.DagsterInstance, run_id: str, assets: Sequence[dg.AssetKey]) -> str:
+    """What a run says of assets that it did not make, which are with the provider."""
+    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION)
+    found = [entry.get_dagster_event().asset_observation_data.asset_observation for entry in entries]
+    return "; ".join(str(each.description) for each in found if each.asset_key in assets)
+
+
+def failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[Mistake]:
+    """What the blocking checks of a run said no to."""
     for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         evaluation = entry.get_dagster_event().asset_check_evaluation_data
         stops = evaluation.blocking and evaluation.severity == dg.AssetCheckSeverity.ERROR

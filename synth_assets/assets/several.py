@@ -78,6 +78,7 @@ def run_rounds(
     instance: dg.DagsterInstance,
     wait: bool = False,
     say: Callable[[str], None] = print,
+    launch: bool = False,
 ) -> Several:
     """Make the first `number` rounds, as far as the recipe wants them, and `say` what each came to. None is
     made before those that it rests on are whole. Raises what `run_round` does."""
@@ -87,7 +88,7 @@ def run_rounds(
             made.ended = why
             return made
         made.rounds.append(round_)
-        made.pending = run_round(recipe, round_, instance, wait=wait)
+        made.pending = run_round(recipe, round_, instance, wait=wait, launch=launch)
         if made.pending or [*not_whole(recipe, [round_])]:
             return made
         show(recipe)

@@ -40,6 +40,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait", action="store_true", help="with `mode: batch`: until the provider has answered"
     )
+    parser.add_argument(
+        "--launch",
+        action="store_true",
+        help="by the machines of the Dagster instance (its queue and its launcher), and not by this process, "
+        "which waits: a line for each cell",
+    )
 
 
 def _print_row(seen: Seen) -> None:
@@ -54,6 +60,10 @@ def _print_row(seen: Seen) -> None:
 def command(options: argparse.Namespace) -> int:
     """The exit status says what sort of end it is: see `core.errors.STATUSES`."""
     recipe = with_rows(recipe_named(options.name), options.rows)
+    for other in ("show", "rows"):
+        if options.launch and getattr(options, other):
+            why = "what other machines make goes by the recipe's file, and its rows are in the lake"
+            raise UserError(f"--launch and --{other}: {why}. Leave --{other} out.", "usage")
 
     from synth_assets.assets.rounds import RoundFailed
     from synth_assets.report.views import show
@@ -109,12 +119,19 @@ def _made(recipe: Recipe, wanted: list[str] | int, options: argparse.Namespace) 
 
     with dagster_instance() as instance, watched(_print_row if options.show else None):
         if isinstance(wanted, int):
-            made = run_rounds(recipe, wanted, instance, options.wait, lambda line: options.out.lines([line]))
+            made = run_rounds(
+                recipe,
+                wanted,
+                instance,
+                options.wait,
+                lambda line: options.out.lines([line]),
+                options.launch,
+            )
             options.out.give(ended=made.ended)
             return made
         made = Several(wanted)
         for round_ in wanted:
-            made.pending += run_round(recipe, round_, instance, wait=options.wait)
+            made.pending += run_round(recipe, round_, instance, wait=options.wait, launch=options.launch)
         return made
 
 
@@ -128,7 +145,7 @@ def _told(recipe: Recipe, made: Several, options: argparse.Namespace) -> list[Mi
     last = made.rounds[-1]
     which = f"--rounds {options.rounds}" if options.rounds else f"--round {last}"
     rows = "" if options.rows is None else f" --rows {options.rows}"
-    again = f"synth run {recipe.name} {which}{rows}"
+    again = f"synth run {recipe.name} {which}{rows}{' --launch' if options.launch else ''}"
     if made.pending:
         options.out.lines(["", *made.pending, "", f"Go on later: {again}", f"Or wait:     {again} --wait"])
         return [Mistake(words, "waiting", fix=again) for words in made.pending]

@@ -45,7 +45,7 @@ _STATUS_OF: Mapping[str, int] = {  # code of a mistake -> exit status; 2 for all
     "nothing_new": 0,
     "over_budget": 3,
     "unreachable": 69,
-    **dict.fromkeys(("waiting", "unanswered"), 75),
+    **dict.fromkeys(("waiting", "unanswered", "stopped"), 75),
 }
 
 SYSTEMS = (
