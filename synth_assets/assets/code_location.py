@@ -8,7 +8,17 @@ from typing import Any
 
 import dagster as dg
 
-from synth_assets.assets import collect, factory, in_order, nightly, plan, report, rounds, training_set
+from synth_assets.assets import (
+    collect,
+    edited,
+    factory,
+    in_order,
+    nightly,
+    plan,
+    report,
+    rounds,
+    training_set,
+)
 from synth_assets.assets.dagster_internals import named
 from synth_assets.assets.io import LakeIOManager
 from synth_assets.core.errors import UserError
@@ -95,6 +105,8 @@ def recipe_definitions(
             key for each in assets for key in ([each.key] if isinstance(each, dg.AssetSpec) else each.keys)
         }
         sensors.append(nightly.follow(recipe, keys))
+        if recipe.feedback.rows != "fixed":
+            sensors.append(edited.sensor(recipe))
         if recipe.mode == "batch":
             sensors.append(collect.sensor(recipe, job, stages))
         if recipe.schedule:

@@ -20,7 +20,7 @@ from synth_assets.resources.gateway.batches.submit import Pending
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.process import this_process
-from synth_assets.stages import tables
+from synth_assets.stages import feedback, tables
 from synth_assets.stages.stage import Check, Made, Stage, Table, Verdict, short
 
 LANGUAGE_MODEL_POOL = "language_model"
@@ -296,28 +296,29 @@ def result(
 
 
 def report_feedback(recipe: Recipe, lake: Lake, context: dg.AssetExecutionContext, made: Made) -> None:
-    """Write what a round tells the next one and tell Dagster, of each cell twice: versions of what is
-    external are looked up in observations, and the UI shows materializations."""
-    told = made.rows
-    for row in told.to_dict("records"):
-        place = {"round": row["round"], "cell": row["cell"]}
-        table = tables.to_arrow(recipe, "feedback", told[told["cell"] == row["cell"]])
-        lake.write(recipe.name, "feedback", place, table)
-        share = None if row["yield"] != row["yield"] else row["yield"]
-        for event in (dg.AssetObservation, dg.AssetMaterialization):
-            context.log_event(
-                event(
-                    key(recipe, "feedback"),
-                    partition=cell_key(row["round"], row["cell"]),
-                    metadata={
-                        "cell": row["cell"],
-                        "yield": None if share is None else round(share, 4),
-                        "rows": row["rows"],
-                        **pictures.metadata(made.numbers),
-                    },
-                    tags={"dagster/data_version": tables.content_hash(table)},
-                )
-            )
+    """Write what a round tells the next one, and tell Dagster."""
+    for row in made.rows.to_dict("records"):
+        told = made.rows[made.rows["cell"] == row["cell"]]
+        table = tables.to_arrow(recipe, "feedback", told)
+        lake.write(recipe.name, "feedback", {"round": row["round"], "cell": row["cell"]}, table)
+        version = feedback.version(recipe, told, tables.content_hash(table))
+        for event in feedback_events(recipe, row, version, pictures.metadata(made.numbers)):
+            context.log_event(event)
+
+
+def feedback_events(
+    recipe: Recipe, row: Mapping[str, Any], version: str, more: Mapping[str, Any]
+) -> Iterator[dg.AssetObservation | dg.AssetMaterialization]:
+    """What Dagster is told of a row of `feedback`, twice: versions of what is external are looked up in
+    observations, and the UI shows materializations."""
+    share = None if row["yield"] != row["yield"] or row["yield"] is None else round(row["yield"], 4)
+    for event in (dg.AssetObservation, dg.AssetMaterialization):
+        yield event(
+            key(recipe, "feedback"),
+            partition=cell_key(row["round"], row["cell"]),
+            metadata={"cell": row["cell"], "yield": share, "rows": row["rows"], **more},
+            tags={"dagster/data_version": version},
+        )
 
 
 def feedback_spec(recipe: Recipe) -> dg.AssetSpec:

@@ -8,13 +8,16 @@ import time
 import dagster as dg
 
 from synth_assets.assets.earlier import asked_for, at_work
-from synth_assets.assets.factory import Assets
+from synth_assets.assets.edited import edited
+from synth_assets.assets.factory import Assets, partition_of
 from synth_assets.assets.failures import end_dead_runs
 from synth_assets.assets.rounds import MAKING, World, make
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.storage.lake import Lake
+from synth_assets.stages.feedback import told_by
+from synth_assets.stages.run import Run
 
 BACKFILL = "dagster/backfill"  # tag of the runs of a backfill: it asks no more for what they made
 POLL_S, SAY_S = 0.5, 5.0
@@ -34,7 +37,10 @@ def earlier_first(
     if make_them and (earlier := max(asked_for(context.instance, recipe, round_), default=None)):
         context.log.info(f"{recipe.name} {round_}: {earlier} was asked for too, and comes first")
         make(recipe, earlier, MAKING.get() or _world(context, assets, *world))
-    if make_them:  # what earlier rounds told was looked up before this
+    if make_them:  # what earlier rounds told was looked up before this, and a person may have edited it
+        run = Run(recipe, world[2], world[1], round_, partition_of(context)["cell"])
+        for event in edited(run, told_by(run), [run.cell], context.instance):
+            context.instance.report_runless_asset_event(event)
         context.get_step_execution_context().fetch_external_input_asset_version_info()
 
 

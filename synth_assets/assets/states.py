@@ -16,7 +16,7 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.own_encoder import chosen
 from synth_assets.resources.storage.lake import Lake, Partition
 from synth_assets.stages import tables
-from synth_assets.stages.feedback import edited_before
+from synth_assets.stages.feedback import EDITED, edited_before
 from synth_assets.stages.graph import cut_by, graph
 from synth_assets.stages.run import Encoder, Run
 
@@ -120,7 +120,7 @@ class DagsterStates:
 
 
 def versions(recipe: Recipe, stage: str, instance: dg.DagsterInstance) -> list[tuple[Partition, str]]:
-    """The partitions of a stage that Dagster says were made, with their last data versions."""
+    """The partitions of a stage that Dagster says were made, with the last data versions of their rows."""
     asset, parts = key(recipe, stage), partitions_of(recipe, stage)
     if stage == "calls":
         return []
@@ -132,7 +132,8 @@ def versions(recipe: Recipe, stage: str, instance: dg.DagsterInstance) -> list[t
     if stage == "feedback":  # is not made by itself: metrics report it
         happened = dg.DagsterEventType.ASSET_OBSERVATION
     tags = instance.event_log_storage.get_latest_tags_by_partition(asset, happened, [DATA_VERSION])
-    return [(place, tags[name][DATA_VERSION]) for name, place in _places(recipe, parts, tags)]
+    rows = {name: of[DATA_VERSION].partition(EDITED)[0] for name, of in tags.items()}
+    return [(place, rows[name]) for name, place in _places(recipe, parts, rows)]
 
 
 def _places(

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from synth_assets.core.errors import UserError
+from synth_assets.core.identity import tagged_hash
 from synth_assets.recipe.feedback_files import Asked, Line, read_feedback, write_feedback
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.review_files import was_edited
@@ -19,6 +20,7 @@ from synth_assets.stages.stage import Made, Markdown, Table, short
 
 LEAST, MOST = 0.5, 2.0  # of what is asked without feedback
 STEPS = 100  # of a bisection: more than doubles have
+EDITED = " edited "  # in a data version: behind that of what was measured
 
 
 HEAD = (
@@ -200,6 +202,25 @@ def edited_before(run: Run) -> str:
     """That a person has edited what a round is asked for, in words; else empty."""
     path = run.recipe.feedback_file(told_by(run))
     return f"{path.parent.name}/{path.name} was edited" if was_edited(path) else ""
+
+
+def version(recipe: Recipe, told: Table, measured: str) -> str:
+    """The data version of what a round tells a cell, which is the one row of `told`: that of what was
+    `measured`, with a hash of what a person has made of it behind it where that is something else."""
+    round_, cell = told["round"].iloc[0], told["cell"].iloc[0]
+    path = recipe.feedback_file(round_)
+    if recipe.feedback.rows == "fixed" or not was_edited(path):
+        return measured
+    said = _as_told(told)
+    every = Asked(dict.fromkeys(recipe.cells, recipe.most_rows) | said.rows, said.weights)
+    try:
+        now = read_feedback(path, every, _steered(recipe))
+    except UserError as error:  # which the next round stops at
+        return f"{measured}{EDITED}{tagged_hash('edited/1', str(error))}"
+    other = [now.rows[cell], {name: of for name, of in now.weights.items() if of}]
+    if other == [said.rows[cell], {name: of for name, of in said.weights.items() if of}]:
+        return measured
+    return f"{measured}{EDITED}{tagged_hash('edited/1', other)}"
 
 
 def day_after(round_: str) -> str:
