@@ -151,28 +151,46 @@ class DataSet:
         rows.sort(key=lambda row: row.place)
         return rows
 
-    def run(self, rows: int | None = None, round: Day = None, wait: bool = False) -> Text:
-        """Make one round, by default today's, with so many rows a cell; what it came to. RoundFailed when a
-        check stops it. With `mode: batch`, what is with the provider: run it again later, or `wait`."""
-        from synth_assets.assets.in_process import dagster_instance, run_round
+    def run(
+        self,
+        rows: int | None = None,
+        round: Day = None,
+        wait: bool = False,
+        rounds: int | str | None = None,
+    ) -> Text:
+        """Make one round, by default today's, with so many rows a cell; what it came to. `rounds`, as of
+        `synth run`: the first so many, one after the other, `"all"` that the recipe says, or days as
+        `"2026-11-01..2026-11-22"`; what each and the last of them came to. RoundFailed when a check stops
+        one. With `mode: batch`, what is with the provider: run it again later, or `wait`."""
+        from synth_assets.assets.in_process import dagster_instance
         from synth_assets.assets.logged_model import watched
-        from synth_assets.commands.options import check_round, named_line, with_rows
+        from synth_assets.assets.several import not_whole, run_rounds
+        from synth_assets.commands.options import check_round, named_line, wanted_rounds, with_rows
         from synth_assets.planning.missing import missing
         from synth_assets.report.one_round import Round
         from synth_assets.report.round import main_parts, summary
 
-        recipe = with_rows(self.recipe, rows)
-        day = check_round(recipe, _day(round))
+        if round is not None and rounds is not None:
+            raise UserError("`round` is one day and `rounds` are several: write one of them.", "usage")
+        recipe, said = with_rows(self.recipe, rows), list[str]()
+        days = [check_round(recipe, _day(round))]
+        wanted = days if rounds is None else wanted_rounds(recipe, str(rounds))
         for name, says in missing(recipe):
             print(named_line(name, says), file=sys.stderr)
-        with _bar(_length(recipe)) as bar, dagster_instance() as instance, watched(bar.watch):
-            pending = run_round(recipe, day, instance, wait=wait, quiet=bar.moves)
+        number = wanted if isinstance(wanted, int) else len(wanted)
+        with _bar(number * _length(recipe)) as bar, dagster_instance() as instance, watched(bar.watch):
+            made = run_rounds(recipe, wanted, instance, wait, said.append, quiet=bar.moves)
             bar.show(bar.total, "done")
-        if pending:
-            return Text("\n".join(pending), {"pending": pending})
-        of = Round(recipe, home.warehouse(), day).data()
-        shown = _page(main_parts(recipe, day))
-        return Text("\n".join(summary(recipe, day)), {"pending": [], **of}, shown)
+        told = {"rounds": made.rounds, "pending": made.pending, "ended": made.ended}
+        if made.pending or not made.rounds:
+            return Text("\n".join([*said, *made.pending, *filter(None, [made.ended])]), told)
+        if rounds is not None:
+            said += [f"not whole: {words}" for words in not_whole(recipe, made.rounds)]
+        said += filter(None, [made.ended])
+        last = made.rounds[-1]
+        parts = [*(["\n".join(said)] if said else []), *main_parts(recipe, last)]
+        of = Round(recipe, home.warehouse(), last).data()
+        return Text("\n".join([*said, *summary(recipe, last)]), {**told, **of}, _page(parts))
 
     def rows(self, stage: str = "weighted", round: Day = None) -> pd.DataFrame:
         """The rows of a stage, of its latest round or of this one."""

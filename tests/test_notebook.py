@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from nbclient import NotebookClient
 
 import synth_assets as synth
 from synth_assets import UserError
+from synth_assets.core.days import today
 from tests.assets.test_round import ROUND
+from tests.conftest import QUICK
 from tests.endpoint import Endpoint
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -50,6 +53,31 @@ def test_a_set_is_looked_at_made_and_asked_about(project: Path, endpoint: Endpoi
         bank.rows("weigthed")
     with pytest.raises(UserError, match=r"unknown format 'csv'\. Known: conll, hf, jsonl, parquet"):
         bank.export(project / "other", "csv")
+
+
+def test_several_rounds_are_made_in_order_and_each_is_told(project: Path, endpoint: Endpoint, edit) -> None:
+    edit("rows: 6", QUICK)
+    bank, last = synth.load("reviews"), today("UTC")
+    days = [(date.fromisoformat(last) - timedelta(days=n)).isoformat() for n in (1, 0)]
+    made = bank.run(rows=2, rounds=2)
+    assert made.data["rounds"] == days
+    assert (made.data["round"], made.data["ended"]) == (last, None)
+    assert [line.partition(":")[0] for line in made.splitlines()[:2]] == [
+        f"round 1 of 2 ({days[0]})",
+        f"round 2 of 2 ({last})",
+    ]
+    assert f"reviews, round {last}" in made
+    assert "round 1 of 2" in made._repr_html_()
+    asked = len(endpoint.requests)
+    assert bank.run(rows=2, rounds=f"{days[0]}..{last}").data["rounds"] == days
+    assert len(endpoint.requests) == asked == 8
+    for wrong, why in (
+        ({"rounds": 2, "round": last}, "`round` is one day and `rounds` are several"),
+        ({"rounds": 0}, "write a number from 1 to"),
+        ({"rounds": "all"}, "reviews does not say how many"),
+    ):
+        with pytest.raises(UserError, match=why):
+            bank.run(**wrong)
 
 
 def test_the_readmes_lines_run(project: Path, endpoint: Endpoint) -> None:

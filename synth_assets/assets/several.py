@@ -74,25 +74,31 @@ def _too_few(recipe: Recipe, there: Sequence[str], possible: int, number: int) -
 
 def run_rounds(
     recipe: Recipe,
-    number: int,
+    wanted: Sequence[str] | int,
     instance: dg.DagsterInstance,
     wait: bool = False,
     say: Callable[[str], None] = print,
     launch: bool = False,
+    quiet: bool = False,
 ) -> Several:
-    """Make the first `number` rounds, as far as the recipe wants them, and `say` what each came to. None is
-    made before those that it rests on are whole. Raises what `run_round` does."""
+    """Make these days; or the first so many rounds, as far as the recipe wants them, and `say` what each came
+    to: of these, none is made before those that it rests on are whole. Raises what `run_round` does."""
     made = Several()
-    for at, round_ in enumerate(days(recipe, number, instance), 1):
+    if not isinstance(wanted, int):
+        for round_ in wanted:
+            made.rounds.append(round_)
+            made.pending += run_round(recipe, round_, instance, wait=wait, quiet=quiet, launch=launch)
+        return made
+    for at, round_ in enumerate(days(recipe, wanted, instance), 1):
         if round_ not in rounds_of(recipe, home.lake()) and (why := over(recipe)):
             made.ended = why
             return made
         made.rounds.append(round_)
-        made.pending = run_round(recipe, round_, instance, wait=wait, launch=launch)
+        made.pending = run_round(recipe, round_, instance, wait=wait, quiet=quiet, launch=launch)
         if made.pending or [*not_whole(recipe, [round_])]:
             return made
         show(recipe)
-        say(f"round {at} of {number} ({round_}): {latest_verdict(recipe, home.warehouse(), round_)}")
+        say(f"round {at} of {wanted} ({round_}): {latest_verdict(recipe, home.warehouse(), round_)}")
     made.ended = over(recipe)
     return made
 

@@ -156,3 +156,20 @@ def check_rounds(recipe: Recipe, rounds: str | None = None) -> list[str]:
     if end < start:
         raise UserError(f"--rounds {rounds}: write the earlier round first, as in {last}..{first}.")
     return [(start + timedelta(days=n)).isoformat() for n in range((end - start).days + 1)]
+
+
+def wanted_rounds(recipe: Recipe, rounds: str) -> list[str] | int:
+    """What `--rounds` says: how many of the first rounds, by a number or `all` that the recipe says; or days,
+    as `check_rounds` reads them."""
+    from synth_assets.recipe.rounds import MOST
+
+    if rounds == "all":
+        if recipe.rounds is None or recipe.rounds.count is None:
+            why = f"--rounds all: {recipe.name} does not say how many: write `rounds: 5` into the recipe"
+            raise UserError(f"{why}, or synth run {recipe.name} --rounds 5")
+        return recipe.rounds.count
+    if rounds.isdecimal() and rounds.isascii():
+        if not 1 <= int(rounds) <= MOST:
+            raise UserError(f"--rounds {rounds}: write a number from 1 to {MOST:,}.")
+        return int(rounds)
+    return check_rounds(recipe, rounds)

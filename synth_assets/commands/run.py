@@ -12,6 +12,7 @@ from synth_assets.commands.options import (
     check_rounds,
     named_line,
     recipe_named,
+    wanted_rounds,
     with_rows,
 )
 from synth_assets.commands.output import add_json
@@ -89,22 +90,13 @@ def command(options: argparse.Namespace) -> int:
 def _wanted(recipe: Recipe, options: argparse.Namespace) -> list[str] | int:
     """Days, or how many of the first rounds; none where today's would be one more than the recipe wants."""
     from synth_assets.assets.several import over
-    from synth_assets.recipe.rounds import MOST
     from synth_assets.report.so_far import rounds_of
     from synth_assets.resources.home import lake
 
-    rounds: str | None = options.rounds
-    if rounds == "all":
-        if recipe.rounds is None or recipe.rounds.count is None:
-            why = f"--rounds all: {recipe.name} does not say how many: write `rounds: 5` into the recipe"
-            raise UserError(f"{why}, or synth run {recipe.name} --rounds 5")
-        return recipe.rounds.count
-    if rounds and rounds.isdecimal() and rounds.isascii():
-        if not 1 <= int(rounds) <= MOST:
-            raise UserError(f"--rounds {rounds}: write a number from 1 to {MOST:,}.")
-        return int(rounds)
-    days = check_rounds(recipe, rounds or options.round)
-    new = not (rounds or options.round) and days[0] not in rounds_of(recipe, lake())
+    if options.rounds:
+        return wanted_rounds(recipe, options.rounds)
+    days = check_rounds(recipe, options.round)
+    new = not options.round and days[0] not in rounds_of(recipe, lake())
     if new and (ended := over(recipe)):
         options.out.give(recipe=recipe.name, rounds=[], pending=[], ended=ended)
         options.out.lines([ended, f"To make one all the same: synth run {recipe.name} --round {days[0]}"])
@@ -113,26 +105,18 @@ def _wanted(recipe: Recipe, options: argparse.Namespace) -> list[str] | int:
 
 
 def _made(recipe: Recipe, wanted: list[str] | int, options: argparse.Namespace) -> Several:
-    from synth_assets.assets.in_process import dagster_instance, run_round
+    from synth_assets.assets.in_process import dagster_instance
     from synth_assets.assets.logged_model import watched
-    from synth_assets.assets.several import Several, run_rounds
+    from synth_assets.assets.several import run_rounds
+
+    def say(line: str) -> None:
+        options.out.lines([line])
 
     with dagster_instance() as instance, watched(_print_row if options.show else None):
-        if isinstance(wanted, int):
-            made = run_rounds(
-                recipe,
-                wanted,
-                instance,
-                options.wait,
-                lambda line: options.out.lines([line]),
-                options.launch,
-            )
-            options.out.give(ended=made.ended)
-            return made
-        made = Several(wanted)
-        for round_ in wanted:
-            made.pending += run_round(recipe, round_, instance, wait=options.wait, launch=options.launch)
-        return made
+        made = run_rounds(recipe, wanted, instance, options.wait, say, options.launch)
+    if isinstance(wanted, int):
+        options.out.give(ended=made.ended)
+    return made
 
 
 def _told(recipe: Recipe, made: Several, options: argparse.Namespace) -> list[Mistake]:
