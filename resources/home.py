@@ -140,8 +140,22 @@ def reports(recipe: str) -> Path:
 
 
 def lake() -> Lake:
-    """The rows that were made."""
-    return Lake(home() / "lake")
+    """The rows that were made: in the home, or at `$SYNTH_LAKE`, as s3://bucket/prefix. UserError where other
+    machines could have these rows and no calls."""
+    if not (where := os.environ.get("SYNTH_LAKE")):
+        return Lake(home() / "lake")
+    if not is_url(place_of_calls()):
+        log = "SYNTH_CALL_LOG=postgresql://USER:PASSWORD@HOST/DATABASE"
+        raise UserError(f"SYNTH_LAKE is {where}: machines that share rows share the call log: set {log}")
+    return _in_a_store(where, home() / "lake")
+
+
+@cache
+def _in_a_store(where: str, seen: Path) -> Lake:
+    """One for all of this process: it knows the tables that it opened."""
+    from synth_assets.resources.storage.delta_lake import DeltaLake
+
+    return DeltaLake(where, seen)
 
 
 def on_disk() -> str:
@@ -156,7 +170,8 @@ def warehouse(reads: bool = True) -> Warehouse:
     """The views on the lake, as they were last shown. Not `reads`: where they are written, be it there or
     not."""
     at = aside() if reads else home()
-    return Warehouse(at / "warehouse.duckdb", lake().root, empty=at / "lake")
+    rows = lake()
+    return Warehouse(at / "warehouse.duckdb", rows.root, empty=at / "lake", tables=rows.tables)
 
 
 def place_of_calls() -> Path | str:

@@ -15,6 +15,7 @@ import pytest
 from tests.endpoint import Endpoint, reviewer
 from tests.postgres import postgres, postgres_server
 from tests.quick_rounds import quick_rounds
+from tests.s3 import s3, s3_server
 
 __all__ = [
     "after_a_round",
@@ -25,6 +26,8 @@ __all__ = [
     "postgres_server",
     "project",
     "quick_rounds",
+    "s3",
+    "s3_server",
 ]
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before numpy: each worker has one core

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from synth_assets.resources.storage.delta_lake import DeltaLake
+
 Partition = Mapping[str, str]  # column -> value, e.g. {"round": "2026-11-22", "cell": "negative"}
 FILE = "part.parquet"
 VERSIONS = ".versions"  # no recipe has such a name
@@ -48,6 +50,11 @@ class Lake:
     def file(self, recipe: str, stage: str, partition: Partition) -> Path:
         """A file of this machine that holds one partition, to read."""
         return self.path(recipe, stage, partition)
+
+    @property
+    def tables(self) -> DeltaLake | None:
+        """Itself, where its rows are Delta tables, and no files of this machine."""
+        return None
 
     def __str__(self) -> str:
         return str(self.root)
@@ -85,11 +92,9 @@ class Lake:
         files.private(self.root.parent)
         path = self.path(recipe, stage, partition)
         tables = iter([rows] if isinstance(rows, pa.Table) else rows)
-        first = next(tables)
         try:
-            with files.replacing(path) as file, _writer(file, first.schema) as writer:
-                for table in chain([first], tables):
-                    writer.write_table(table)
+            with files.replacing(path) as file:
+                written(file, tables)
         except OSError as error:
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error  # name the file
         return path
@@ -100,7 +105,7 @@ class Lake:
         """The rows of these partitions, in their order. Raises what `table` raises."""
         import pyarrow as pa
 
-        tables = [_fit(self.table(recipe, stage, place, schema.names), schema) for place in partitions]
+        tables = [fit(self.table(recipe, stage, place, schema.names), schema) for place in partitions]
         whole = stage in SHOWN  # in prompts 2020 does not become 2020.0 where another row has no value
         return pa.concat_tables([schema.empty_table(), *tables]).to_pandas(integer_object_nulls=whole)
 
@@ -119,11 +124,12 @@ class Lake:
 
         with self._opened(recipe, stage, partition) as file:
             for batch in file.iter_batches(ROWS_AT_ONCE):
-                yield _fit(pa.Table.from_batches([batch]), schema)
+                yield fit(pa.Table.from_batches([batch]), schema)
 
     def scan_sql(self, recipe: str, stage: str, partitions: Sequence[Partition]) -> str:
         """The rows of these partitions as DuckDB reads them, to stand behind `from`."""
-        from synth_assets.resources.storage.warehouse import as_pattern, literal
+        from synth_assets.resources.storage.quoted import literal
+        from synth_assets.resources.storage.warehouse import as_pattern
 
         paths = [literal(as_pattern(self.path(recipe, stage, place))) for place in partitions]
         return f"read_parquet([{', '.join(paths)}], hive_partitioning = false)"
@@ -208,6 +214,9 @@ class Lake:
             recipe, stage = path.relative_to(self.root).parts[:2]
             yield recipe, stage, str(path), path.stat().st_size
 
+    def tidy(self) -> None:
+        """Remove what no reader can be at any more; here nothing is left of what was replaced."""
+
     def discard(self, place: str) -> None:
         """Remove what a killed process left."""
         Path(place).unlink(missing_ok=True)
@@ -241,6 +250,14 @@ def _partition(folders: Iterable[str]) -> dict[str, str]:
     return {column: unquote(value) for column, _, value in pairs}
 
 
+def written(file: Any, tables: Iterator[pa.Table]) -> None:
+    """Write tables of one schema, one at least, into one Parquet file."""
+    first = next(tables)
+    with _writer(file, first.schema) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table)
+
+
 @contextmanager
 def _writer(file: Any, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     """Without Arrow's own schema in it, a table that is read and written again makes the same file."""
@@ -253,7 +270,7 @@ def _writer(file: Any, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
             writer.add_key_value_metadata(schema.metadata)
 
 
-def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
+def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """A table with the columns of this schema: those that it did not have yet are unknown (null)."""
     import pyarrow as pa
 

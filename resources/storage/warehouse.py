@@ -22,10 +22,13 @@ from synth_assets.resources.machine import temporary
 from synth_assets.resources.storage import files
 from synth_assets.resources.storage.looks import COLUMNS, Looks
 from synth_assets.resources.storage.process import processors
+from synth_assets.resources.storage.quoted import identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
+    from synth_assets.resources.storage.delta_lake import DeltaLake
 
 Cuts = Mapping[str, tuple[str, ...]]  # stage -> the columns that cut it into partitions
 Only = Mapping[str, tuple[str, Collection[str]]]  # stage -> a column, and its values that are shown
@@ -47,10 +50,14 @@ class Warehouse:
     recipes. What cannot be shown (a file that is no Parquet, say) is a view that says why when it is read,
     and is left out of `main`: the other recipes' views stay up."""
 
-    def __init__(self, path: Path, lake: Path, empty: Path | None = None) -> None:
-        """`empty`: where the files without rows are, if not in the lake: it may be somebody else's."""
+    def __init__(
+        self, path: Path, lake: Path, empty: Path | None = None, tables: DeltaLake | None = None
+    ) -> None:
+        """`empty`: where the files without rows are, if not in the lake: it may be somebody else's. `tables`:
+        where the rows are, if they are no files of this machine."""
         self.path, self.lake, self.empty = Path(path), Path(lake), Path(empty or lake)
-        self._keeps = False
+        self.tables = tables
+        self._keeps = tables is not None  # to make a connection ready takes half a second
         self._kept: tuple[tuple[int, int], duckdb.DuckDBPyConnection] | None = None
 
     def held(self) -> Warehouse:
@@ -127,6 +134,7 @@ class Warehouse:
         troubles: dict[str, str] = {}
         across: dict[str, list[str]] = {}
         with files.beside(self.path) as written, _new_database(written) as connection:
+            self._ready(connection)
             for recipe, views in sorted(shown.items()):
                 connection.execute(f"create schema {identifier(recipe)}")
                 for name, query in views.items():
@@ -192,6 +200,8 @@ class Warehouse:
         names = ["cast(round as date) as round" if n == "round" else identifier(n) for n in schema.names]
         found = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
         source = f"read_parquet({found}, union_by_name = true{options})"
+        if self.tables is not None and self.tables.delta(recipe, stage) is not None:
+            source = f"(select * from {source} union all by name {self.tables.select(recipe, stage)})"
         return f"select {', '.join(names)} from {source}"
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
@@ -221,6 +231,12 @@ class Warehouse:
             answer.execute()  # here, so that an error in the middle of the rows is raised here
         return answer
 
+    def _ready(self, connection: duckdb.DuckDBPyConnection) -> None:
+        if self.tables is not None:
+            from synth_assets.resources.storage.delta_sql import ready
+
+            ready(connection, self.tables.where)
+
     def _connection(self) -> duckdb.DuckDBPyConnection:
         import duckdb
 
@@ -231,6 +247,7 @@ class Warehouse:
         # files are replaced while it is open: none of them is kept in memory
         config: dict[str, Any] = {"threads": processors(), "enable_external_file_cache": False}
         connection = duckdb.connect(str(self.path), read_only=True, config=config)
+        self._ready(connection)
         self._kept = (of, connection) if self._keeps else None
         return connection
 
@@ -273,11 +290,6 @@ def _json_of(stages: Mapping[str, pa.Schema], stage: str, other: str) -> str:
     return f"json_object({', '.join(f'{literal(c)}, {identifier(stage)}.{identifier(c)}' for c in columns)})"
 
 
-def identifier(name: str) -> str:
-    """A name as SQL writes it."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def plain(name: str) -> str:
     """The same for people: without quotes, where SQL takes it so."""
     return name if re.fullmatch("[a-z_][a-z0-9_]*", name) and name not in _reserved() else identifier(name)
@@ -297,8 +309,3 @@ def _reserved() -> frozenset[str]:
 def as_pattern(path: Path) -> str:
     """A path as DuckDB takes one, which reads brackets and stars as a pattern."""
     return re.sub(r"[\[*?]", r"[\g<0>]", str(path))
-
-
-def literal(text: str) -> str:
-    """A text as SQL writes it."""
-    return "'" + text.replace("'", "''") + "'"

@@ -11,6 +11,7 @@ from synth_assets.core.errors import UserError
 from synth_assets.partitions import columns
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.report.views import show
+from synth_assets.resources.storage.delta_sql import ready
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.warehouse import Warehouse, plain
 from synth_assets.stages import tables
@@ -32,7 +33,8 @@ class LakeIOManager(dg.IOManager):
         if "round" in partition:  # how far the round is has to be looked at anew
             self._lake.looks.forget(name, partition["round"])
         path = self._lake.write(name, stage, partition, obj)
-        show(recipe, self._warehouse, self._recipes)
+        if self._lake.tables is None:  # else what reads them shows them: the store is far, and views are here
+            show(recipe, self._warehouse, self._recipes)
         words = " ".join([name, stage, *partition.values()])
         context.log.info(f"{words}: {obj.num_rows:,} rows written")
         context.add_output_metadata(
@@ -61,6 +63,8 @@ class LakeIOManager(dg.IOManager):
         if getattr(wanted, "__name__", "") == "DuckDBPyRelation":
             import duckdb
 
+            if (store := self._lake.tables) is not None:
+                ready(duckdb.default_connection(), store.where)
             return duckdb.sql(f"from {self._lake.scan_sql(name, stage, partitions)}")
         return self._lake.read(name, stage, partitions, tables.schema(recipe, stage))
 

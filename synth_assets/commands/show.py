@@ -20,7 +20,7 @@ def rows(
 ) -> duckdb.DuckDBPyRelation:
     """The rows of a stage, of all rounds or of one, as its view has them. UserError for an unknown stage."""
     from synth_assets.report.views import show
-    from synth_assets.resources.storage.warehouse import identifier
+    from synth_assets.resources.storage.quoted import identifier
     from synth_assets.stages.tables import stages
 
     if stage not in stages(recipe):

@@ -33,7 +33,8 @@ from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.home import recipes, warehouse
 from synth_assets.resources.own_encoder import chosen
 from synth_assets.resources.storage.process import processors
-from synth_assets.resources.storage.warehouse import as_pattern, identifier, literal
+from synth_assets.resources.storage.quoted import identifier, literal
+from synth_assets.resources.storage.warehouse import as_pattern
 from synth_assets.students.made import build
 
 TRAINED = 5_000  # rows of a set that its student sees

@@ -12,7 +12,8 @@ from synth_assets.core.days import today
 from synth_assets.core.errors import UserError
 from synth_assets.evaluation.verdict import sentence
 from synth_assets.resources.home import home, lake, reports
-from synth_assets.resources.storage.warehouse import Warehouse, identifier
+from synth_assets.resources.storage.quoted import identifier
+from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages import tables
 
 if TYPE_CHECKING:

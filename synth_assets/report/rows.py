@@ -24,7 +24,7 @@ from synth_assets.report.pages import (
 )
 from synth_assets.resources.home import encoder
 from synth_assets.resources.own_encoder import chosen
-from synth_assets.resources.storage.warehouse import identifier, literal
+from synth_assets.resources.storage.quoted import identifier, literal
 
 SHOWN = 30  # cells, values and labels that a table or a picture has
 FARTHEST = 6  # real rows without a kept row near that are shown

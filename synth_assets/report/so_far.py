@@ -9,7 +9,8 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.rounds import from_files
 from synth_assets.report.one_round import ask
 from synth_assets.resources.storage.lake import Lake
-from synth_assets.resources.storage.warehouse import Warehouse, identifier
+from synth_assets.resources.storage.quoted import identifier
+from synth_assets.resources.storage.warehouse import Warehouse
 
 FREE = "('rate_limited', 'provider_error', 'timed_out')"  # outcomes that cost nothing where nobody says so
 METRICS = """select round::varchar as round, name, slice, value, low, high from {recipe}.metrics

@@ -1,0 +1,204 @@
+"""The lake in an object store: a round of it, what is read beside writers, and what happens to objects."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pytest
+
+from synth_assets.cli import main
+from synth_assets.core.errors import UserError
+from synth_assets.recipe.load import load
+from synth_assets.report.views import show
+from synth_assets.resources import home
+from synth_assets.resources.storage.delta_lake import DeltaLake
+from synth_assets.resources.storage.lake import Lake
+from synth_assets.stages import tables
+from tests.conftest import QUICK
+from tests.endpoint import Endpoint
+from tests.postgres import PASSWORD
+from tests.s3 import SECRET
+
+pytest.importorskip("deltalake", reason="no deltalake: pip install 'synth-assets[cluster]'")
+ROUND = "2026-11-21"
+PLACE = {"round": ROUND, "cell": "a/b é 100%"}
+
+
+@pytest.fixture
+def lake(s3: str, tmp_path: Path) -> DeltaLake:
+    return DeltaLake(s3, tmp_path / "lake")
+
+
+def rows(n: int, first: int = 0) -> pa.Table:
+    return pa.table(
+        {
+            "row_id": [f"row {i}" for i in range(first, first + n)],
+            "n": pa.array([None if i % 3 else i for i in range(n)], pa.int64()),
+            "ids": pa.array([[str(i)] * (i % 3) for i in range(n)], pa.list_(pa.string())),
+            "said": pa.array(
+                [{"a": i / 2, "b": None} for i in range(n)], pa.struct({"a": pa.float64(), "b": pa.string()})
+            ),
+        }
+    ).replace_schema_metadata({"kept": "it is"})
+
+
+def test_what_is_written_is_read_as_from_a_folder(lake: DeltaLake, tmp_path: Path) -> None:
+    made, folder = rows(25_000), Lake(tmp_path / "folder")
+    for each in (folder, lake):
+        each.write("r", "s", PLACE, iter([made.slice(0, 10), made.slice(10)]))
+    kept = folder.table("r", "s", PLACE)
+    assert lake.table("r", "s", PLACE).equals(kept, check_metadata=True)
+    assert lake.table("r", "s", PLACE, ["n", "no"]).equals(kept.select(["n"]))
+    assert lake.read("r", "s", [PLACE], made.schema).equals(folder.read("r", "s", [PLACE], made.schema))
+    schema = pa.schema([*made.schema, ("later", pa.string())])
+    parts = list(lake.stream("r", "s", PLACE, schema))
+    assert pa.concat_tables(parts).drop(["later"]).equals(made)
+    assert len(parts) > 1
+    assert lake.partitions("r", "s", ["round", "cell"], round=ROUND) == [PLACE]
+    assert lake.size("r", "s", PLACE)[0] == 25_000
+    assert lake.is_as_written("r", "s", PLACE)
+
+    lake.write("r", "s", PLACE, rows(3).slice(0, 0))  # a partition without rows is one
+    assert lake.has("r", "s", PLACE)
+    assert lake.table("r", "s", PLACE).num_rows == 0
+    lake.write("r", "seeds", {}, rows(3))
+    assert [*lake.everything("r")] == [("s", PLACE), ("seeds", {})]
+    lake.remove("r", "s", PLACE)
+    assert not lake.has("r", "s", PLACE)
+    with pytest.raises(UserError, match="has no rows for round 2026-11-21, cell a/b é 100% yet"):
+        lake.table("r", "s", PLACE)
+
+
+def test_a_column_of_another_type_is_refused_and_a_new_one_is_added(lake: DeltaLake) -> None:
+    lake.write("r", "s", PLACE, rows(3))
+    other = {**PLACE, "cell": "other"}
+    with pytest.raises(UserError, match="the column n is string now, and long in the rounds at s3://"):
+        lake.write("r", "s", other, pa.table({"n": ["1"]}))
+    lake.write("r", "s", other, rows(2).append_column("more", pa.array([True, None])))
+    assert lake.table("r", "s", other)["more"].to_pylist() == [True, None]
+    assert lake.read("r", "s", [PLACE, other], rows(1).schema)["row_id"].tolist() == [
+        "row 0",
+        "row 1",
+        "row 2",
+        "row 0",
+        "row 1",
+    ]
+
+
+def test_who_reads_beside_writers_sees_one_version(lake: DeltaLake) -> None:
+    """Two of one partition, and one of another; each version has one number in all of its rows."""
+    places = [PLACE, PLACE, {**PLACE, "cell": "other"}]
+    for place in places:
+        lake.write("r", "s", place, version(0))
+    failed: list[BaseException] = []
+
+    def write(number: int) -> None:
+        try:
+            for i in range(6):
+                lake.write("r", "s", places[number], version(10 * number + i))
+        except BaseException as error:
+            failed.append(error)
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for each in writers:
+        each.start()
+    looks = 0
+    while any(each.is_alive() for each in writers):
+        for place in places[1:]:
+            assert len(set(lake.table("r", "s", place)["version"].to_pylist())) == 1
+            looks += 1
+    assert not failed
+    assert looks
+    assert lake.table("r", "s", places[2])["version"][0].as_py() == 25
+    assert lake.table("r", "s", PLACE)["version"][0].as_py() in (5, 15)
+
+
+def version(number: int) -> pa.Table:
+    return pa.table({"version": [number] * 500, "text": [f"{number} " * 20] * 500})
+
+
+@pytest.mark.slow
+def test_a_round_in_an_object_store_is_that_of_a_folder(
+    project: Path,
+    endpoint: Endpoint,
+    edit: Any,
+    s3: str,
+    postgres: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    """Its calls are paid once, its tables are equal, and what happens to an object is named and mended."""
+    recipe = load(edit("rows: 6", QUICK))
+    monkeypatch.setenv("SYNTH_CALL_LOG", postgres)
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    here, paid = Lake(home.home() / "lake"), len(endpoint.requests)
+    monkeypatch.setenv("SYNTH_HOME", str(project / "other"))
+    monkeypatch.setenv("SYNTH_LAKE", s3)
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert len(endpoint.requests) == paid
+
+    there = home.lake()
+    found = [(stage, place) for stage, place in there.everything("reviews") if stage != "calls"]
+    assert found == [(stage, place) for stage, place in here.everything("reviews") if stage != "calls"]
+    for stage, place in found:
+        one, two = (tables.content_hash(lake.table("reviews", stage, place)) for lake in (here, there))
+        assert one == two, (stage, place)
+    show(recipe)
+    counted = "select cell, count(*), max(round) from reviews.filtered group by all order by all"
+    assert [row[1] for row in home.warehouse().query(counted).fetchall()] == [6, 6]
+
+    capsys.readouterr()
+    assert main(["sql", "--init"]) == 0
+    init = capsys.readouterr().out
+    assert SECRET not in init
+    with duckdb.connect() as client:
+        client.execute(re.sub(r"\$\{(\w+)\}", lambda found: os.environ[found[1]], init))
+        assert client.execute("select count(*) from reviews.filtered").fetchall() == [(12,)]
+
+    files = pafs.S3FileSystem(endpoint_override=os.environ["AWS_ENDPOINT_URL"], region="us-east-1")
+    stages = ("conditions", "filtered", "labelled")
+    one, two, three = (objects(files, f"{s3}/reviews/{stage}")[0] for stage in stages)
+    with files.open_input_stream(one) as file:
+        whole = file.read()
+    files.delete_file(three)
+    for path, content in ((one, whole[:-40]), (two, whole)):  # cut, and another one's
+        with files.open_output_stream(path) as file:
+            file.write(content)
+    capsys.readouterr()
+    assert main(["verify", "reviews", "--repair"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"reviews/{stage}" in said for stage in stages)
+    assert main(["verify", "reviews"]) == 0
+    assert len(endpoint.requests) == paid
+
+    said += capsys.readouterr().out + capsys.readouterr().err
+    left = (path.read_bytes() for path in (project / "other").rglob("*") if path.is_file())
+    assert not any(secret in said for secret in (SECRET, PASSWORD))
+    assert not any(secret.encode() in content for content in left for secret in (SECRET, PASSWORD))
+
+
+def objects(files: Any, where: str) -> list[str]:
+    """The Parquet files below an address."""
+    found = files.get_file_info(pafs.FileSelector(where.removeprefix("s3://"), recursive=True))
+    return sorted(each.path for each in found if each.path.endswith(".parquet"))
+
+
+def test_rows_that_machines_share_need_a_call_log_that_they_share(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNTH_LAKE", "s3://bucket/prefix")
+    with pytest.raises(UserError, match="share the call log: set SYNTH_CALL_LOG=postgresql://"):
+        home.lake()
+    monkeypatch.setenv("SYNTH_CALL_LOG", "postgresql://somebody@host/calls")
+    monkeypatch.setenv("SYNTH_LAKE", "bucket/prefix")
+    with pytest.raises(
+        UserError, match="SYNTH_LAKE is bucket/prefix: write an address that begins with one of s3"
+    ):
+        home.lake()
