@@ -1,11 +1,11 @@
-"""A machine that dies in the middle of a round that several make: what became of it, and whether that is right.
+"""A machine that dies in the middle of a round: what became of it, and whether that is right.
 
     python benchmarks/cluster.py
 
 Two nodes of Ray are in containers with homes of their own, beside Dagster's daemon with the settings of
-docs/cluster, Postgres and a scripted model that takes a second an answer. One node with all of its processes is
-killed with -9 while both cells are being made. It takes four minutes on two processors that are busy besides, and
-needs the right to `unshare`.
+docs/cluster, Postgres and a scripted model that takes a second an answer. One node with all of its processes
+is killed with -9 while both cells are being made. It takes four minutes on two processors that are busy
+besides, and needs the right to `unshare`.
 """
 
 from __future__ import annotations
