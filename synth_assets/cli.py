@@ -83,6 +83,8 @@ def _done(options: argparse.Namespace, out: Output) -> int:
         return failed(out, error)
     except BrokenPipeError:
         raise
+    except SystemExit as end:  # of a method of one's own: no command ends so, and nothing may look made
+        return failed(out, _told_in_full(end), "unexpected")
     except Exception as error:
         refused = error if isinstance(error, OSError) else _refused(error)
         if refused is None:
@@ -98,7 +100,7 @@ def _home() -> str:
     return str(home())
 
 
-def _told_in_full(error: Exception) -> str:
+def _told_in_full(error: BaseException) -> str:
     """What nobody has foreseen, in one line; the rest is for those who mend it."""
     import tempfile
     import traceback

@@ -99,6 +99,15 @@ def test_no_color_is_kept_by_what_the_ui_starts(
     assert said.startswith("INFO bad ")
 
 
+def test_a_method_that_ends_the_process_makes_nothing_look_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("synth_assets.commands.context.command", lambda _: sys.exit(0))
+    assert main(["context"]) == 1
+    assert capsys.readouterr().err.startswith("error: SystemExit: 0. It is a fault of synth-assets, or of a")
+
+
 def test_what_nobody_has_foreseen_is_one_line_and_a_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:

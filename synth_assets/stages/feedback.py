@@ -36,7 +36,7 @@ def compute(run: Run, by_cell: Mapping[str, float | None], asked_for: Table, sig
     rows = told(recipe, {cell: by_cell[cell] for cell in recipe.cells}, run.round, signals)
     if by == "fixed":
         return Made(rows)
-    lines = list(_lines(_as_told(rows), _of_round(run, asked_for), _whys(by, rows, signals)))
+    lines = list(_lines(_as_told(recipe, rows), _of_round(run, asked_for), _whys(by, rows, signals)))
     path = recipe.feedback_file(run.round)
     head = [line.format(round=run.round, by=by, recipe=recipe.name) for line in HEAD]
     try:
@@ -58,7 +58,7 @@ def compared(run: Run) -> list[Line]:
     rows, signals = run.read("feedback", *places), None
     if recipe.signals and run.there("signals", {"round": day}):
         signals = run.read("signals", {"round": day})
-    now, path = _as_told(rows), recipe.feedback_file(day)
+    now, path = _as_told(recipe, rows), recipe.feedback_file(day)
     if was_edited(path):
         now = read_feedback(path, now, _steered(recipe))
     asked_for = run.read("conditions", *places, columns=["cell"])
@@ -86,11 +86,11 @@ def _lines(now: Asked, before: Asked, whys: Mapping[tuple[str, str], float]) -> 
             yield Line(attribute, value, factor, was, whys.get((attribute, value)))
 
 
-def _as_told(rows: Table) -> Asked:
-    """What the rows of all cells say."""
+def _as_told(recipe: Recipe, rows: Table) -> Asked:
+    """What the rows of all cells say of what the recipe has: it may have been edited since."""
     weights = rows["weights"].iloc[0] if "weights" in rows else None
     asked_for = {cell: int(n) for cell, n in zip(rows["cell"], rows["rows"], strict=True)}
-    return Asked(asked_for, json.loads(weights) if isinstance(weights, str) else {})
+    return Asked(asked_for, _drawn(recipe, json.loads(weights)) if isinstance(weights, str) else {})
 
 
 def _of_round(run: Run, asked_for: Table) -> Asked:
@@ -122,8 +122,7 @@ def told(recipe: Recipe, yields: Mapping[str, float | None], round_: str, signal
     values = {cell: by_cell.get(cell) for cell in yields}
     weights = {
         attribute: {value: round(factor, 3) for value, factor in bounded(found).items()}
-        for attribute, found in of_values(name, signals).items()
-        if attribute in columns_steered(recipe)
+        for attribute, found in _drawn(recipe, of_values(name, signals)).items()
     }
     asked = {"rows": list(proportional(values, recipe.most_rows).values()), "value": list(values.values())}
     return pd.DataFrame({**rows_of, **asked, "weights": json.dumps(weights, ensure_ascii=False)})
@@ -240,7 +239,7 @@ def _said(run: Run, cell: str) -> Asked:
     """What the round before has told of a cell; without it, what the recipe says."""
     said, before = Asked(dict.fromkeys(run.recipe.cells, run.recipe.most_rows), {}), told_by(run)
     if run.there("feedback", {"round": before, "cell": cell}):
-        told = _as_told(run.read("feedback", {"round": before, "cell": cell}))
+        told = _as_told(run.recipe, run.read("feedback", {"round": before, "cell": cell}))
         said = Asked(said.rows | told.rows, told.weights)
     path = run.recipe.feedback_file(before)
     return read_feedback(path, said, _steered(run.recipe)) if was_edited(path) else said
@@ -252,3 +251,15 @@ def _steered(recipe: Recipe) -> dict[str, list[str] | None]:
         return {}
     attributes = {name: recipe.attributes[name] for name in columns_steered(recipe)}
     return {name: list(of) if isinstance(of, dict) else None for name, of in attributes.items()}
+
+
+def _drawn(recipe: Recipe, of: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Of attributes and values, those that the recipe draws by weight. Seeds, and rounds before an edit, may
+    have others."""
+    found, steered = dict[str, dict[str, float]](), _steered(recipe)
+    for name, values in of.items():
+        listed = steered.get(name, ())
+        known = {value: number for value, number in values.items() if listed is None or value in listed}
+        if known:
+            found[name] = known
+    return found

@@ -185,15 +185,22 @@ def test_what_no_kept_row_has_used_is_a_signal_of_values_and_of_rows() -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        (1, "it says 1, which is no"),
-        (Signal(float("inf"), cell="a"), "inf of a"),
-        (Signal("many", "k1"), "'many' of k1"),  # type: ignore[arg-type]
+        ([1], "it says 1, which is no"),
+        ([Signal(float("inf"), cell="a")], "inf of a"),
+        ([Signal("many", "k1")], "'many' of k1"),  # type: ignore[arg-type]
+        ([Signal(1, 5)], "names its row_id by 5, which is no text"),  # type: ignore[arg-type]
+        ([Signal(1)], "is of nothing: give row_id, cell"),
+        ([Signal(1, attribute="size")], "names half of a value"),
+        ([Signal(1, cell="c")], "unknown cell 'c'.*Known: a, b"),
+        ([Signal(1, None, None, "colour", "red")], "unknown condition 'colour'"),
+        ([Signal(1, "k1"), Signal(2, "k1", "a")], "two numbers of k1, 1 and 2: yield one"),
+        ([Signal(1, cell="a"), Signal(2, cell="a")], "two numbers of a, 1 and 2"),
     ],
 )
 def test_what_a_signal_of_ones_own_may_not_say_names_it(
     monkeypatch: pytest.MonkeyPatch, said: Any, why: str
 ) -> None:
     seen = look(KEPT, SEEDS)
-    monkeypatch.setattr(Registry, "find", lambda self, name: lambda look: [said])
+    monkeypatch.setattr(Registry, "find", lambda self, name: lambda look: said)
     with pytest.raises(UserError, match=f"signal mine:own: .*{why}"):
         signalled("mine:own", seen)

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from synth_assets.contracts.provider import Around
+from synth_assets.contracts.signal import Signal
 from synth_assets.core.errors import UserError
 from synth_assets.evaluation.signal_rows import signalled, table
 from synth_assets.generation.conditions.demonstrations import demonstrations_of
@@ -223,8 +224,13 @@ def test_the_next_round_asks_for_what_is_misread_in_proportion(project: Path) ->
         file.write_text(wrong)
         with pytest.raises(UserError, match=re.escape(why)):
             conditions.compute(run, first.rows("seeds"))
+    other = replace(run, recipe=of.model_copy(update={"design": "balanced"}))  # which draws by no weights
+    file.write_text(plain)
+    with pytest.raises(UserError, match="unknown condition 'kind'"):  # also where the round told of it
+        conditions.compute(other, first.rows("seeds"))
     file.unlink()
-    assert len(conditions.compute(run, first.rows("seeds")).rows) == 12
+    for each in (run, other):
+        assert len(conditions.compute(each, first.rows("seeds")).rows) == 12
     a_week_later = replace(run, round="2030-01-07")  # goes by the last round that there is
     wanted = second.rows("feedback").set_index("cell")["rows"]["negative"]
     assert len(conditions.compute(a_week_later, first.rows("seeds")).rows) == wanted
@@ -257,6 +263,18 @@ def test_any_score_is_feedback_and_nothing_else_changes() -> None:
     assert {"value", "weights"} < set(tables.columns(by_stars, "feedback"))
     (wrong,) = steering(by_stars.model_copy(update={"feedback": Feedback(rows="yeild")}))
     assert "unknown signal 'yeild'. Did you mean 'yield'" in str(wrong)
+
+
+def test_values_that_the_recipe_does_not_list_weigh_nothing() -> None:
+    """The seeds may have others: nobody draws them, and the share of those that are drawn is what it was."""
+    by_stars = look(KEPT, SEEDS).recipe.model_copy(update={"feedback": Feedback(rows="error"), "rows": 10})
+    of_sizes = [Signal(share, None, None, "size", size) for size, share in {"big": 1, "small": 3}.items()]
+    asked = [
+        told(by_stars, {"a": 1.0, "b": 1.0}, "1", table("1", {"error": [*of_sizes, *others]}))
+        for others in ([], [Signal(9.0, None, None, "size", "huge")])
+    ]
+    assert json.loads(asked[0]["weights"][0]) == {"size": {"big": 0.5, "small": 1.5}}
+    pd.testing.assert_frame_equal(*asked)
 
 
 def test_a_view_has_what_is_of_no_cell(project: Path) -> None:
