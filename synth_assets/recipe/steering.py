@@ -78,7 +78,8 @@ def made_by(recipe: Recipe) -> list[Any]:
 def steering(recipe: Recipe) -> Iterator[ValueError]:
     """Signals that are named are there, and what they look at."""
     for name, place in _named(recipe):
-        if why := _missing(recipe, name, *(("yield", "fixed") if place[0] == "feedback" else ())):
+        other = ("yield", "fixed") if place[0] == "feedback" else ()
+        if why := _missing(recipe, name, *other) or (name == "unused" and _cannot_use(recipe, place)):
             yield wrong(why, *place)
         elif place[0] == "demonstrations" and name in (*OF_VALIDATION, *OF_CELLS):
             yield wrong(
@@ -88,6 +89,17 @@ def steering(recipe: Recipe) -> Iterator[ValueError]:
             yield wrong(f"{name} is a number of cells, not of rows: write another one", *place)
         elif place[0] == "conditions" and (origin := _rows_of(name)) not in (None, _taken(recipe, place[1])):
             yield wrong(f"{name} is a number of {origin} rows: write `from: {origin}`", *place)
+
+
+def _cannot_use(recipe: Recipe, place: tuple[str, ...]) -> str:
+    """Why nobody there could go by what is unused; else empty."""
+    if place[0] == "demonstrations" or (place[0] == "conditions" and _taken(recipe, place[1]) == "kept"):
+        return "kept rows are used already: write another signal"
+    weighed = (recipe.attributes[name] for name in columns_steered(recipe))
+    if place[0] == "feedback" and not any(isinstance(each, Pool) for each in weighed):
+        turns = "with `remember`, balanced or coverage they come in turn by themselves"
+        return f"no source is drawn by weights that could be changed ({turns}): leave it out"
+    return ""
 
 
 def _taken(recipe: Recipe, condition: str) -> str | None:

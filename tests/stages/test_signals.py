@@ -146,6 +146,7 @@ def test_no_signal_sees_a_test_row(project: Path) -> None:
         ({"by": "error", "from": "kept"}, "error is a number of validation rows: write `from: validation`"),
         ({"by": "entropy"}, "entropy is a number of kept rows: write `from: kept`"),
         ({"by": "unused", "from": "test"}, "test"),
+        ({"by": "unused", "from": "kept"}, "kept rows are used already"),
         ({"by": "no_module:of"}, "no_module cannot be imported"),
         ({"top": 3}, "`top` goes with `by`"),
         ({"of": 3}, "`rows` is written as `{from: validation, by: error, top: 50}`"),
@@ -156,6 +157,17 @@ def test_what_a_signal_needs_is_said_when_the_recipe_is_read(
 ) -> None:
     with pytest.raises(UserError, match=re.escape(told)):
         recipe(like={"rows": {"from": "validation", **said}})
+
+
+def test_feedback_by_what_is_unused_needs_a_source_with_weights(project: Path) -> None:
+    (project / "kinds.txt").write_text("film\nopera\n")
+    said = recipe().model_dump(mode="json", exclude_unset=True, exclude={"name"})
+    said = {**said, "feedback": {"rows": "unused"}}
+    drawn = {**said["conditions"], "kind": {"file": "kinds.txt"}}
+    assert inline({**said, "conditions": drawn}, "films").signals == ["error", "unused"]
+    for more in ({}, {"conditions": drawn, "remember": True}):
+        with pytest.raises(UserError, match="no source is drawn by weights that could be changed"):
+            inline({**said, **more}, "films")
 
 
 def test_signals_of_validation_rows_need_some(project: Path) -> None:
