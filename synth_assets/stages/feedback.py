@@ -210,7 +210,7 @@ def version(recipe: Recipe, told: Table, measured: str) -> str:
     path = recipe.feedback_file(round_)
     if recipe.feedback.rows == "fixed" or not was_edited(path):
         return measured
-    said = _as_told(told)
+    said = _as_told(recipe, told)
     every = Asked(dict.fromkeys(recipe.cells, recipe.most_rows) | said.rows, said.weights)
     try:
         now = read_feedback(path, every, _steered(recipe))
