@@ -48,11 +48,11 @@ def test_the_containers_run_commands_and_have_variables_that_there_are() -> None
     assert {name for name, service in services.items() if "image" not in service} == set()
     variables = set(COMPOSE["x-synth"]["environment"])
     assert set(re.findall(r"env: (\w+)", (FOLDER / "dagster.yaml").read_text())) <= variables
-    for name in ("SYNTH_HOME", "SYNTH_RECIPES", "SYNTH_CALL_LOG"):
+    for name in ("SYNTH_HOME", "SYNTH_RECIPES", "SYNTH_CALL_LOG", "SYNTH_LAKE"):
         assert name in (ROOT / "resources" / "home.py").read_text(encoding="utf-8")
         assert name in GUIDE
     for name in variables - {"OPENAI_API_KEY"}:
-        assert f"| `{name}` |" in GUIDE
+        assert f"`{name}`" in GUIDE
     for service in services.values():
         program, *arguments = shlex.split(service.get("command", "postgres"))
         assert program in ("synth", "ray", "postgres")

@@ -1,4 +1,4 @@
-"""A round by several machines: containers with homes of their own that share Postgres and the lake's folder.
+"""A round by several machines: containers with homes of their own, which share Postgres and S3 alone.
 
 Each makes one of the runs that wait in Dagster's queue, as a launcher has it made."""
 
@@ -29,17 +29,17 @@ from tests.conftest import QUICK, ROUND
 from tests.containers import container, in_containers
 from tests.endpoint import Endpoint
 from tests.postgres import PASSWORD
+from tests.s3 import SECRET
 from tests.test_docs import ROOT
 
 QUEUED = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
 SETTINGS = ROOT / "docs" / "cluster" / "dagster.yaml"
 
 
-def home(folder: Path, shared: Path) -> Path:
-    """The data home of a machine: the lake is one that all see."""
+def home(folder: Path) -> Path:
+    """The data home of a machine."""
     folder.mkdir()
     shutil.copy(SETTINGS, folder)
-    (folder / "lake").symlink_to(shared, target_is_directory=True)
     return folder
 
 
@@ -80,7 +80,7 @@ def begun(
 ) -> subprocess.Popen[bytes]:
     assert run.job_code_origin
     words = ExecuteRunArgs(run.job_code_origin, run.run_id, instance.get_ref(), True).get_command_args()
-    assert PASSWORD not in str(words)
+    assert not any(secret in str(words) for secret in (PASSWORD, SECRET))
     bin_ = Path(sys.executable).parent
     there = {"SYNTH_HOME": str(folder), "DAGSTER_HOME": str(folder), "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
@@ -98,6 +98,7 @@ def test_a_round_by_three_machines_is_that_of_one(
     endpoint: Endpoint,
     edit,
     postgres: str,
+    s3: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
@@ -106,11 +107,10 @@ def test_a_round_by_three_machines_is_that_of_one(
     alone = versions(recipe)
     assert len(endpoint.requests) == 12
 
-    shared = project / "shared"
-    shared.mkdir()
-    homes = {name: home(project / name, shared) for name in ("waits", "one", "two", "three")}
+    homes = {name: home(project / name) for name in ("waits", "one", "two", "three")}
     monkeypatch.setenv("SYNTH_HOME", str(homes.pop("waits")))
     monkeypatch.setenv("SYNTH_CALL_LOG", postgres)
+    monkeypatch.setenv("SYNTH_LAKE", s3)
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", postgres.replace("postgresql://", "postgresql+psycopg2://"))
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://127.0.0.1:1")
     prepare_home()
@@ -123,8 +123,10 @@ def test_a_round_by_three_machines_is_that_of_one(
     assert len(endpoint.requests) == 2 * 12
     assert call_log().execute("SELECT count(*), count(DISTINCT identity) FROM calls") == [(12, 12)]
     assert main(["verify"]) == 0
-    for file in [*shared.rglob("*.json"), *homes["one"].rglob("*.json")]:
-        assert PASSWORD not in file.read_text(encoding="utf-8")
+    for folder in homes.values():
+        assert not list((folder / "lake").rglob("*.parquet"))
+        for file in filter(Path.is_file, folder.rglob("*")):
+            assert not any(secret.encode() in file.read_bytes() for secret in (PASSWORD, SECRET)), file
 
 
 def versions(recipe) -> dict[str, str]:
