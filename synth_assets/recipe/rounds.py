@@ -84,11 +84,22 @@ def ends(recipe: Recipe) -> Iterator[ValueError]:
         why = "no condition is of a file (`documents`, `file`, ...) or of the seeds: leave it out"
         yield wrong(why, *place, "no_new_documents")
     keep = recipe.nightly.keep if recipe.nightly else None
-    if keep is not None and recipe.rounds.count is not None and keep < recipe.rounds.count:
-        fix = f"write {recipe.rounds.count} or more, or leave it out"
-        yield wrong(
-            f"rounds that `synth clean` removes count no more (rounds.count): {fix}", "schedule", "keep"
-        )
+    for name, number in _takes(recipe.rounds, recipe) if keep is not None else ():
+        if keep < number:
+            why = f"rounds that `synth clean` removes count no more (rounds.{name})"
+            yield wrong(f"{why}: write {number} or more, or leave it out", "schedule", "keep")
+
+
+def _takes(rounds: Rounds, recipe: Recipe) -> Iterator[tuple[str, int]]:
+    """What ends the rounds -> how many have to be there for it, at the least."""
+    if rounds.count is not None:  # then it ends in any case
+        yield "count", rounds.count
+        return
+    if rounds.until.no_gain is not None:
+        yield "until.no_gain", rounds.until.no_gain
+    if rounds.until.accepted is not None and not recipe.task.annotate:
+        of_round = recipe.most_rows * len(recipe.cells) * (1 if recipe.feedback.rows == "fixed" else 2)
+        yield "until.accepted", -(-rounds.until.accepted // of_round)
 
 
 def _unmeasured(recipe: Recipe) -> str:

@@ -53,6 +53,14 @@ def test_a_number_is_how_many_and_nothing_rests_on_it() -> None:
             {"rounds": 30, "schedule": {"cron": "0 2 * * *", "keep": 7}},
             "rounds that `synth clean` removes count no more (rounds.count): write 30 or more",
         ),
+        (
+            {"rounds": {"until": {"accepted": 401}}, "schedule": {"cron": "0 2 * * *", "keep": 10}},
+            "removes count no more (rounds.until.accepted): write 11 or more",
+        ),
+        (
+            {"rounds": {"until": {"no_gain": 3}}, "schedule": {"cron": "0 2 * * *", "keep": 2}},
+            "removes count no more (rounds.until.no_gain): write 3 or more",
+        ),
     ],
 )
 def test_an_end_that_cannot_be_known_is_refused(fields: dict[str, Any], words: str) -> None:
