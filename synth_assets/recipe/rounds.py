@@ -84,10 +84,17 @@ def ends(recipe: Recipe) -> Iterator[ValueError]:
         why = "no condition is of a file (`documents`, `file`, ...) or of the seeds: leave it out"
         yield wrong(why, *place, "no_new_documents")
     keep = recipe.nightly.keep if recipe.nightly else None
-    for name, number in _takes(recipe.rounds, recipe) if keep is not None else ():
+    if keep is None:
+        return
+    gone = "rounds that `synth clean` removes count no more"
+    for name, number in _takes(recipe.rounds, recipe):
         if keep < number:
-            why = f"rounds that `synth clean` removes count no more (rounds.{name})"
-            yield wrong(f"{why}: write {number} or more, or leave it out", "schedule", "keep")
+            yield wrong(
+                f"{gone} (rounds.{name}): write {number} or more, or leave it out", "schedule", "keep"
+            )
+    if until.budget is not None and recipe.rounds.count is None:
+        fix = "leave it out, or write rounds.count"
+        yield wrong(f"{gone}, nor what they cost (rounds.until.budget): {fix}", "schedule", "keep")
 
 
 def _takes(rounds: Rounds, recipe: Recipe) -> Iterator[tuple[str, int]]:

@@ -58,6 +58,10 @@ def test_a_number_is_how_many_and_nothing_rests_on_it() -> None:
             "removes count no more (rounds.until.accepted): write 11 or more",
         ),
         (
+            {"rounds": {"until": {"budget": 5}}, "schedule": {"cron": "0 2 * * *", "keep": 10}},
+            "nor what they cost (rounds.until.budget): leave it out, or write rounds.count",
+        ),
+        (
             {"rounds": {"until": {"no_gain": 3}}, "schedule": {"cron": "0 2 * * *", "keep": 2}},
             "removes count no more (rounds.until.no_gain): write 3 or more",
         ),
