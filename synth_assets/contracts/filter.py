@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from synth_assets.core.answer_schema import Kind
     from synth_assets.core.asking import Encode, LabelLogprobs
+    from synth_assets.core.engine import Engines
 
 BOUNDS = ("at_least", "at_most")
 LIMITS = {"at_least", "at_most", "top", "share"}  # one that is given replaces the defaults of all
@@ -46,6 +47,7 @@ class Context:
     annotate: Callable[..., Sequence[LabelLogprobs | None]] | None = None
     # template, rows, further fields, model (None: the annotator's) -> an answer a row, None if there is none
     ask: Callable[..., Sequence[str | None]] | None = None
+    engines: Engines | None = None  # what works on sets of many rows in the place of this process
 
 
 class Filter(Section):

@@ -74,6 +74,7 @@ def looks(run: Run, seeds: Table | None = None) -> Context:
         pair=pair,
         encode=run.encode,
         no_encoder=run.no_encoder,
+        engines=run.engine,
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from synth_assets.contracts.model_spec import NamedModel
     from synth_assets.contracts.reading import Reading
     from synth_assets.core.asking import Completes, Encode, RunsTools
+    from synth_assets.core.engine import Engine
     from synth_assets.recipe.recipe import Recipe
     from synth_assets.resources.storage.lake import Lake
     from synth_assets.stages.stage import Stage, Table
@@ -105,6 +106,12 @@ class Run:
         """A model by name (None: the stage's own). `what` it is asked for, where a stage has several
         questions, and of how many `lines` an answer would be, are for those who only count."""
         raise UserError(f"{self.recipe.name}: no model is asked here.")
+
+    def engine(self, rows: int) -> Engine | None:
+        """What works on so many rows in the place of this process; None: nothing does."""
+        from synth_assets.resources import ray_engine
+
+        return ray_engine.engine(rows, self.say, self.warn)
 
     def of(self, stage: Stage) -> Run:
         """The run of a stage that asks ahead, as one of the stage whose questions it asks."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from synth_assets.annotation import annotators
-from synth_assets.contracts.filter import Context
+from synth_assets.contracts.filter import Context, Filter
 from synth_assets.core import templates
 from synth_assets.core.asking import Answer, Behind, LabelLogprobs, TokenLogprob
 from synth_assets.core.text.pairs import both
@@ -46,13 +46,26 @@ def measured(run: Run, name: str, rows: Table, seeds: Table) -> Table:
         run.warn(f"filters.{name} is unknown: {why}")
         return rows.assign(**dict.fromkeys(rule.raw))
     read = rule.reads(rows, looks)
-    rows = rows.assign(**rule.measure(read, looks))
+    rows = rows.assign(**_measure(run, rule, read, looks))
     if why := rule.untold(rows):
         run.warn(f"filters.{name} is unknown of some rows: {why}.")
     if not rule.asks:
         return rows
     keys = zip(read["row_id"], read["text"], strict=True)
     return rows.assign(**{f"{name}_calls": [[*heard.get(i, ()), *heard.get(t, ())] for i, t in keys]})
+
+
+def _measure(run: Run, rule: Filter, rows: Table, looks: Context) -> dict[str, list[Any]]:
+    """The raw columns of a filter; of many rows, on the workers of an engine."""
+    apart = rule.by_row and bool(rule.raw) and not (rule.asks or rule.encodes)
+    engine = run.engine(len(rows)) if apart and len(rows) else None
+    if not engine:
+        return rule.measure(rows, looks)
+    plain = replace(looks, encode=None, annotate=None, ask=None)  # these do not leave this process
+    size = -(-len(rows) // (4 * engine.workers))
+    parts = [rows.iloc[at : at + size] for at in range(0, len(rows), size)]
+    found = engine.map(partial(rule.measure, context=plain), parts, f"scores of {rule.name}")
+    return {name: [value for part in found for value in part[name]] for name in found[0]}
 
 
 def scoring(run: Run, seeds: Table, heard: Heard | None = None) -> Context:

@@ -53,7 +53,8 @@ class NearDuplicate(Filter):
     def score(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
         from synth_assets.curation.likeness.duplicates import near_duplicates
 
-        return {self.name: near_duplicates(list(rows["text"]), self.at_most, context.earlier, self.grams)[0]}
+        texts, engines = list(rows["text"]), context.engines
+        return {self.name: near_duplicates(texts, self.at_most, context.earlier, self.grams, engines)[0]}
 
 
 class SemanticDuplicate(Filter):

@@ -7,6 +7,7 @@ already in the set (the rounds before); an index counts through `earlier` first 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from synth_assets.core.asking import Encode
+    from synth_assets.core.engine import Engines
 
 SMALL = 20_000  # texts: a larger set is worth loading compiled code
 SMALL_VECTORS = 50_000  # rows: about where a graph takes as long as all cosines, 20 seconds
@@ -49,6 +51,7 @@ def near_duplicates(
     at_most: float | None = None,
     earlier: Sequence[str] = (),
     grams: tuple[int, int] = (1, 3),
+    engines: Engines | None = None,
 ) -> tuple[list[float], list[int | None]]:
     """For each text its highest Jaccard similarity to a text before it, in [0, 1], and that text's index.
 
@@ -63,13 +66,16 @@ def near_duplicates(
 
     Up to SMALL texts all similarities are exact; time grows with the pairs that share a gram. Of more texts
     those above `at_most` (FLOOR without it) are exact, and so is what is dropped; the others are the highest
-    that was met, perhaps 0.0. Memory grows with the grams of all texts, 10 bytes each.
+    that was met, perhaps 0.0. Memory grows with the grams of all texts, 10 bytes each. Of as many texts as
+    `engines` has one for, that engine's workers find the same.
     """
     if len(earlier) + len(texts) > SMALL:
-        from synth_assets.curation.likeness import similarity_join
+        from synth_assets.curation.likeness import on_workers, similarity_join
 
+        engine = engines(len(earlier) + len(texts)) if engines else None
+        near = partial(on_workers.near, engine) if engine else similarity_join.near
         limit = FLOOR if at_most is None else float(at_most)
-        found, of = similarity_join.near(chain(earlier, texts), limit, len(earlier), grams, at_most is None)
+        found, of = near(chain(earlier, texts), limit, len(earlier), grams, at_most is None)
         return found.tolist(), [None if i < 0 else i for i in of.tolist()]
     return _all_pairs([*earlier, *texts], at_most, len(earlier), grams)
 

@@ -11,8 +11,7 @@ Importing this module takes numba: callers import it where a set is large.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -20,17 +19,15 @@ import numpy as np
 from numba import njit
 
 from synth_assets.core.text.normal_form import normal_form
+from synth_assets.curation.likeness.prefix_join import HASH_MASK, RARE_BITS, Texts, common, join, table_size
 
 BLOCK = 20_000  # texts that are bytes at one time; under 2**16
 PARTS = 256  # of all shingles, by the upper bits of their hashes: of a million texts 256 kB of counters each
 PART_SHIFT = np.uint64(56)
-RARE_BITS = 56  # a shingle's number is its counter (8 bits), then its hash
 EVERY = np.uint64(64)  # counts up to here are exact
-HASH_MASK = np.uint64(2**RARE_BITS - 1)
 START = np.uint64(0xCBF29CE484222325)  # FNV-1a of 64 bits
 PRIME = np.uint64(0x100000001B3)
 WHOLE = np.uint64(0x9E3779B97F4A7C15)  # of no word
-EPSILON = 1e-9  # a limit times a size may come out above the whole number that it is
 
 # what a byte is in a word: itself in lower case, or 0 where it parts words
 RAW = np.array([ord(c.lower()) if c.isascii() and c.isalnum() else 0 for c in map(chr, range(256))], np.uint8)
@@ -53,7 +50,7 @@ def near(
 
     Exact where the similarity is above `at_most`; else the highest that was met, perhaps 0.
     """
-    return _join(*_shingles(texts, grams, at_most), at_most, earlier, keep_all)
+    return join(_shingles(texts, grams, at_most), at_most, earlier, keep_all)
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -77,35 +74,47 @@ def _bytes(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(data or b"", dtype=np.uint8), np.frombuffer(offsets, dtype=np.int64)
 
 
-def _shingles(
-    texts: Iterable[str], grams: tuple[int, int], at_most: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The shingles that texts share, text by text, as numbers, rarest first, each once; where each text's
-    start, (n + 1,); and how many shingles each text has, (n,), with those that it shares with none.
-
-    Of a text that shares too few to be alike with any there are none. Shingles are counted by parts of their
-    hashes, so that what is looked up at random stays in the processor's cache.
+def _shingles(texts: Iterable[str], grams: tuple[int, int], at_most: float) -> Texts:
+    """Of a text that shares too few shingles to be alike with any there are none. Shingles are counted by
+    parts of their hashes, so that what is looked up at random stays in the processor's cache.
     """
-    blocks, room = [], np.empty(0, dtype=np.uint64)
-    for data, offsets, normal in _blocks(texts):
-        most = (len(data) // 2 + 2 * len(normal)) * (grams[1] - grams[0] + 1)
-        if most > len(room):
-            room = np.empty(most, dtype=np.uint64)
-        sizes = _hashed(data, offsets, normal, *grams, room)
-        blocks.append(_by_parts(room[: sizes.sum()], sizes))
+    blocks = list(shingled(texts, grams))
     for part in range(PARTS):
-        length = sum(int(b.starts[part + 1] - b.starts[part]) for b in blocks)
-        counters = np.zeros(_slots(length), dtype=np.uint8)
-        for b in blocks:
-            _count(b.hashes, b.starts[part], b.starts[part + 1], counters)
-        for b in blocks:
-            b.stops[part] = _shared(b.hashes, b.owners, b.starts[part], b.starts[part + 1], counters)
+        cuts = [slice(b.starts[part], b.starts[part + 1]) for b in blocks]
+        slices = [(int(c.start), b.hashes[c], b.owners[c]) for b, c in zip(blocks, cuts, strict=True)]
+        for b, cut, shared in zip(blocks, cuts, count_part(slices), strict=True):
+            b.stops[part] = cut.start + shared
+    return as_sets(blocks, at_most)
+
+
+def as_sets(blocks: Sequence[Block], at_most: float) -> Texts:
+    """The texts of blocks, of whose shingles those that are shared are known."""
     held = [_held(b.sizes, b.owners, b.starts, b.stops, at_most) for b in blocks]
     numbers, end = np.empty(sum(int(of.sum()) for of in held), dtype=np.uint64), 0
     for b, of in zip(blocks, held, strict=True):
         end = _rarest_first(b.sizes, b.hashes, b.owners, b.starts, b.stops, of, numbers, end)
     offsets = np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *held]))
-    return numbers[:end], offsets, np.concatenate([offsets[:0], *(b.sizes for b in blocks)])
+    return Texts(numbers[:end], offsets, np.concatenate([offsets[:0], *(b.sizes for b in blocks)]))
+
+
+def shingled(texts: Iterable[str], grams: tuple[int, int]) -> Iterator[Block]:
+    """The shingles of BLOCK texts after the other."""
+    room = np.empty(0, dtype=np.uint64)
+    for data, offsets, normal in _blocks(texts):
+        most = (len(data) // 2 + 2 * len(normal)) * (grams[1] - grams[0] + 1)
+        if most > len(room):
+            room = np.empty(most, dtype=np.uint64)
+        sizes = _hashed(data, offsets, normal, *grams, room)
+        yield _by_parts(room[: sizes.sum()], sizes)
+
+
+def count_part(slices: Sequence[tuple[int, np.ndarray, np.ndarray]]) -> list[int]:
+    """Of one part its slices of all blocks: where each starts in its block, hashes and owners. Makes the
+    hashes that are shared numbers, in place, and returns how many these are in each slice."""
+    counters = np.zeros(table_size(sum(len(hashes) for _, hashes, _ in slices)), dtype=np.uint8)
+    for start, hashes, _ in slices:
+        _count(hashes, 0, len(hashes), start, counters)
+    return [int(_shared(hashes, owners, 0, len(hashes), counters)) for _, hashes, owners in slices]
 
 
 class Block(NamedTuple):
@@ -173,12 +182,6 @@ def _room(offsets):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _slots(entries):  # type: ignore[no-untyped-def]
-    """Of a table that is half full at most: a power of two."""
-    return 2 ** math.ceil(math.log2(2 * entries + 2))
-
-
-@njit(cache=True)
 def _whole(data, offsets, normal):  # type: ignore[no-untyped-def]
     """(n,): a hash of each text's words in their order."""
     found = np.empty(len(normal), dtype=np.uint64)
@@ -196,7 +199,7 @@ def _whole(data, offsets, normal):  # type: ignore[no-untyped-def]
 def _firsts(keys):  # type: ignore[no-untyped-def]
     """(n,): where each key stands first."""
     found = np.empty(len(keys), dtype=np.int64)
-    slots = np.full(_slots(len(keys)), -1, dtype=np.int32)
+    slots = np.full(table_size(len(keys)), -1, dtype=np.int32)
     mask = np.uint64(len(slots) - 1)
     for i in range(len(keys)):
         slot = keys[i] & mask
@@ -253,8 +256,9 @@ def _part(hashes, sizes, to, owners):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _count(hashes, start, stop, counters):  # type: ignore[no-untyped-def]
+def _count(hashes, start, stop, before, counters):  # type: ignore[no-untyped-def]
     """Counts hashes: up to 64 each counts, from there every eight steps half as many do (Morris 1978).
+    `before` are in front of them in their block: which of them count is drawn by their places there.
 
     Hashes that share a counter look more frequent than they are.
     """
@@ -263,7 +267,7 @@ def _count(hashes, start, stop, counters):  # type: ignore[no-untyped-def]
         slot = hashes[at] & mask
         count = np.uint64(counters[slot])
         one_of = np.uint64(1) << ((max(count, EVERY) - EVERY) >> np.uint64(3))
-        if count < 255 and _mixed(np.uint64(at)) & (one_of - np.uint64(1)) == 0:
+        if count < 255 and _mixed(np.uint64(before + at)) & (one_of - np.uint64(1)) == 0:
             counters[slot] += 1
 
 
@@ -288,7 +292,7 @@ def _held(sizes, owners, starts, stops, at_most):  # type: ignore[no-untyped-def
         for at in range(starts[part], stops[part]):
             held[owners[at]] += 1
     for text in range(len(sizes)):
-        if held[text] < _common(sizes[text], at_most):
+        if held[text] < common(sizes[text], at_most):
             held[text] = 0
     return held
 
@@ -332,72 +336,3 @@ def _sort(numbers, start, stop):  # type: ignore[no-untyped-def]
                 numbers[to] = numbers[to - gap]
                 to -= gap
             numbers[to] = number
-
-
-@njit(cache=True)
-def _join(numbers, offsets, sizes, at_most, earlier, keep_all):  # type: ignore[no-untyped-def]
-    """See `near`. The kept texts hang in chains, a chain for each slot of a table of their rare shingles."""
-    n, room = len(sizes), 0
-    for i in range(n):
-        room += _rare(offsets[i], offsets[i + 1], sizes[i], at_most) - offsets[i]
-    scores, nearest = np.zeros(n), np.full(n, -1, dtype=np.int64)
-    newest = np.full(_slots(room), -1, dtype=np.int32)  # slot -> link
-    mask = np.uint64(len(newest) - 1)
-    owner, before = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)  # link -> text, link
-    tags = np.empty(room, dtype=np.uint32)  # link -> the upper half of the shingle's hash
-    compared = np.full(n, -1, dtype=np.int32)  # the text that it was last compared with
-    links = 0
-    for i in range(n):
-        first, last = offsets[i], _rare(offsets[i], offsets[i + 1], sizes[i], at_most)
-        if i >= earlier:
-            for at in range(first, last):
-                link = newest[numbers[at] & mask]
-                while link >= 0:
-                    same, other, link = tags[link] == _tag(numbers[at]), owner[link], before[link]
-                    if same and compared[other] != i:
-                        compared[other] = i
-                        alike = _jaccard(numbers, offsets, sizes, i, other, scores[i])
-                        if alike > scores[i] or (alike == scores[i] > 0 and other < nearest[i]):
-                            scores[i], nearest[i] = alike, other
-        if keep_all or i < earlier or scores[i] <= at_most:
-            for at in range(first, last):
-                slot = numbers[at] & mask
-                tags[links] = _tag(numbers[at])
-                owner[links], before[links], newest[slot] = i, newest[slot], links
-                links += 1
-    return scores[earlier:], nearest[earlier:]
-
-
-@njit(cache=True)
-def _tag(number):  # type: ignore[no-untyped-def]
-    return np.uint32((number >> np.uint64(RARE_BITS - 32)) & np.uint64(0xFFFFFFFF))
-
-
-@njit(cache=True)
-def _common(size, at_most):  # type: ignore[no-untyped-def]
-    """How many of a text's shingles another has that is as alike as `at_most`, or more alike."""
-    return max(1, math.ceil(at_most * size - EPSILON))
-
-
-@njit(cache=True)
-def _rare(start, stop, size, at_most):  # type: ignore[no-untyped-def]
-    """Where a text's rare shingles stop: another that is as alike as `at_most`, or more, has one of them.
-
-    Rarer than any are those that it shares with none, which are not there.
-    """
-    return max(start, stop - _common(size, at_most) + 1)
-
-
-@njit(cache=True)
-def _jaccard(numbers, offsets, sizes, i, j, least):  # type: ignore[no-untyped-def]
-    """Jaccard similarity of two texts; 0 where it is below `least`, seen once enough numbers differ."""
-    a, a_stop, b, b_stop = offsets[i], offsets[i + 1], offsets[j], offsets[j + 1]
-    both = sizes[i] + sizes[j]
-    wanted = math.ceil(least / (1 + least) * both - EPSILON)
-    common = 0
-    while min(a_stop - a, b_stop - b) + common >= wanted and a < a_stop and b < b_stop:
-        left, right = numbers[a], numbers[b]
-        common += left == right
-        a += left <= right
-        b += right <= left
-    return common / (both - common) if common >= wanted else 0.0

@@ -1,0 +1,101 @@
+"""Ray as what works on large sets: joined where RAY_ADDRESS says, else started on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from synth_assets.core.errors import UserError
+from synth_assets.resources.storage.process import processors
+
+VARIABLE = "SYNTH_RAY_ROWS"
+ROWS = 10_000_000
+TELL = 4.0  # seconds between two lines, at most
+FIX = 'pip install "synth-assets[cluster]"'
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def engine(rows: int, say: Callable[[str], None], warn: Callable[[str], None]) -> RayEngine | None:
+    """Ray, for more rows than SYNTH_RAY_ROWS says (10 million by default), else None. UserError where that is
+    no number, or where it is said and Ray is not installed; without it, that is a warning."""
+    said = os.environ.get(VARIABLE, "")
+    try:
+        limit = int(said.replace("_", "")) if said else ROWS
+    except ValueError:
+        limit = -1
+    if limit < 0:
+        raise UserError(f"{VARIABLE} is {said!r}: write a number of rows, 0 or more, such as {ROWS}.")
+    if rows <= limit:
+        return None
+    if find_spec("ray") is not None:
+        return RayEngine(say)
+    why = f"{rows:,} rows are more than {VARIABLE} ({limit:,}), and Ray is not installed"
+    if said:
+        raise UserError(f"{why}. Fix: {FIX}, or unset {VARIABLE}.")
+    warn(f"{why}: this process works on them alone ({FIX})")
+    return None
+
+
+class RayEngine:
+    """See `core/engine.py`. `say`: what people are told goes there."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+        import ray
+
+        self._say = say
+        if not ray.is_initialized():
+            address = os.environ.get("RAY_ADDRESS", "")
+            own: dict[str, Any] = {} if address else {"num_cpus": processors(), "include_dashboard": False}
+            quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+            say(f"joins the Ray cluster at {address}" if address else f"starts Ray: {processors()} workers")
+            ray.init(address=address or "local", **own, **quiet)
+        self._ray = ray
+        self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def call(self, function: Callable[..., Any], *args: Any, returns: int) -> list[Any]:
+        if returns == 1:  # of one value Ray gives no tuple
+            return [self._ray.remote(lambda *of: function(*of)[0]).remote(*args)]
+        return list(self._ray.remote(function).options(num_returns=returns).remote(*args))
+
+    def actor(self, kind: type, *args: Any) -> Any:
+        return self._ray.remote(kind).options(num_cpus=1).remote(*args)
+
+    def get(self, refs: Sequence[Any], what: str) -> list[Any]:
+        left, done = list(refs), 0
+        while left:
+            ready, left = self._ray.wait(left, num_returns=len(left), timeout=TELL, fetch_local=False)
+            done += len(ready)
+            self._say(f"Ray: {what}, {done} of {len(refs)}")
+        try:
+            return list(self._ray.get(list(refs)))
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.as_instanceof_cause() from None
+        except self._ray.exceptions.RayError as error:
+            raise UserError(f"Ray lost what it worked on ({type(error).__name__}): run it again.") from error
+
+    def map(self, function: Callable[[Any], Any], parts: Sequence[Any], what: str) -> list[Any]:
+        """By Ray Data's `map_batches`; parts and results are pickled, so that Arrow changes no type."""
+        import ray.data
+
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = context.print_on_execution_start = False
+        context.execution_options.preserve_order = True
+        dump, load = self._ray.cloudpickle.dumps, self._ray.cloudpickle.loads
+
+        def batch(columns: Mapping[str, Any]) -> dict[str, Any]:
+            return {"part": [dump(function(load(part))) for part in columns["part"]]}
+
+        data = ray.data.from_items([{"part": dump(part)} for part in parts], override_num_blocks=len(parts))
+        found = list[Any]()
+        for row in data.map_batches(batch, batch_size=1).iter_rows():
+            found.append(load(row["part"]))
+            self._say(f"Ray: {what}, {len(found)} of {len(parts)} parts")
+        return found
