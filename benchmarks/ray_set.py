@@ -4,10 +4,10 @@
     python benchmarks/ray_set.py --rows 100000
 
 Rows have 30 words of 20,000, some of which are frequent; 2 % are copies, 5 % have one or two words changed.
-Word n-grams of 1 to 3, Jaccard .8. Each contestant is a process of its own. Seconds are of the call, with Ray's
-workers already there; peak memory is of the process, and of Ray's workers besides, with the shared memory
-that they look at. On one machine Ray can only be slower: what it buys is memory and processors of others. A
-difference is exit code 1.
+Word n-grams of 1 to 3, Jaccard .8. Each contestant is a process of its own. Seconds are of the call, with
+Ray's workers already there; peak memory is of the process, and of Ray's workers besides, with the shared
+memory that they look at. On one machine Ray can only be slower: what it buys is memory and processors of
+others. A difference is exit code 1.
 """
 
 from __future__ import annotations

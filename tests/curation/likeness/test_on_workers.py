@@ -59,7 +59,7 @@ class Here:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sets of a few rows have several blocks, and are large."""
     for module in (on_workers, similarity_join):
-        monkeypatch.setattr(module, "BLOCK", 7)
+        monkeypatch.setattr(module, "BLOCK", 40)
     monkeypatch.setattr(duplicates, "SMALL", 0)
 
 
@@ -108,6 +108,7 @@ def test_any_small_set(texts: list[str], at_most: float, earlier: int, keep_all:
     assert [of.tolist() for of in found] == [of.tolist() for of in wanted]
 
 
+@pytest.mark.slow
 def test_ray_drops_the_same_rows_with_the_same_words(small: None, ray_of_two: ray_engine.RayEngine) -> None:
     texts = hard(120)
     rows = pd.DataFrame({"row_id": [f"r{i}" for i in range(100)], "text": texts[20:]})
@@ -131,6 +132,7 @@ def recipe() -> Recipe:
     return inline(said, "made")
 
 
+@pytest.mark.slow
 def test_filters_of_a_row_give_the_same_on_ray(
     tmp_path: Any, ray_of_two: ray_engine.RayEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
