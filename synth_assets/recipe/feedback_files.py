@@ -89,6 +89,9 @@ def read_feedback(path: Path, told: Asked, steered: Mapping[str, Collection[str]
             raise unknown("cell", cell, rows, at("rows", cell))
         rows[cell] = int(_number(at("rows", cell), n, 1, MOST_ROWS, whole=True))
     for name, values in _mapping(at("weights"), said.get("weights", {})).items():
+        if not (weights or steered):
+            why = "the recipe draws no condition by weights: delete it here, or write `design: product`"
+            raise UserError(f"{at('weights', name)}: {why} there.")
         if name not in {*weights, *steered}:
             raise unknown("condition", name, sorted({*weights, *steered}), at("weights", name))
         known, listed = weights.setdefault(name, {}), steered.get(name)

@@ -238,7 +238,7 @@ def test_the_next_round_asks_for_what_is_misread_in_proportion(project: Path) ->
             conditions.compute(run, first.rows("seeds"))
     other = replace(run, recipe=of.model_copy(update={"design": "balanced"}))  # which draws by no weights
     file.write_text(plain)
-    with pytest.raises(UserError, match="unknown condition 'kind'"):  # also where the round told of it
+    with pytest.raises(UserError, match=r"weights.kind: the recipe draws no condition by weights: delete"):
         conditions.compute(other, first.rows("seeds"))
     file.unlink()
     for each in (run, other):
