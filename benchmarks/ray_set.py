@@ -3,7 +3,7 @@
     python benchmarks/ray_set.py                     # 1,000,000 rows, on two workers
     python benchmarks/ray_set.py --rows 100000
 
-Rows have 30 words of 20,000, some of which are frequent; 2 % are copies, 5 % have one or two words changed.
+Rows have 30 words of 20,000; 2 % are copies, 5 % have one or two words changed.
 Word n-grams of 1 to 3, Jaccard .8. Each contestant is a process of its own. Seconds are of the call, with
 Ray's workers already there; peak memory is of the process, and of Ray's workers besides, with the shared
 memory that they look at. On one machine Ray can only be slower: what it buys is memory and processors of
@@ -38,7 +38,7 @@ def texts(count: int) -> list[str]:
             for _ in range(chance.randint(1, 2) if kind > 0.02 else 0):
                 words[chance.randrange(len(words))] = chance.choice(vocabulary)
         else:
-            words = [vocabulary[min(19_999, int(chance.paretovariate(0.6)))] for _ in range(WORDS)]
+            words = chance.choices(vocabulary, k=WORDS)
         made.append(" ".join(words))
     return made
 
