@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -88,14 +90,17 @@ class RayEngine:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = context.print_on_execution_start = False
         context.execution_options.preserve_order = True
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # only its import has set it up
         dump, load = self._ray.cloudpickle.dumps, self._ray.cloudpickle.loads
 
         def batch(columns: Mapping[str, Any]) -> dict[str, Any]:
             return {"part": [dump(function(load(part))) for part in columns["part"]]}
 
         data = ray.data.from_items([{"part": dump(part)} for part in parts], override_num_blocks=len(parts))
-        found = list[Any]()
+        found, told = list[Any](), 0.0
         for row in data.map_batches(batch, batch_size=1).iter_rows():
             found.append(load(row["part"]))
-            self._say(f"Ray: {what}, {len(found)} of {len(parts)} parts")
+            if time.monotonic() - told > TELL or len(found) == len(parts):
+                told = time.monotonic()
+                self._say(f"Ray: {what}, {len(found)} of {len(parts)} parts")
         return found
