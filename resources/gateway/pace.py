@@ -160,8 +160,9 @@ def headroom(headers: Mapping[str, str]) -> float:
 def until(text: str) -> float:
     """Seconds from now on: of a duration, or until a time as RFC 3339 writes it or as (milli)seconds since
     1970; 0 for anything else."""
-    with suppress(ValueError):
-        return max(0.0, datetime.fromisoformat(text).timestamp() - time.time())
+    if "-" in text:  # else Python takes 1796101482048 for a day of 1796
+        with suppress(ValueError):
+            return max(0.0, datetime.fromisoformat(text).timestamp() - time.time())
     seconds = duration(text)
     for unit in (1000, 1):
         if seconds > DECADES * unit:

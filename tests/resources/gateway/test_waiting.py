@@ -50,6 +50,12 @@ def test_the_first_line_comes_within_seconds(tmp_path: Path) -> None:
     assert told[0][1].startswith("nothing is answered (429: a day's quota is used up); tried again at ")
 
 
+def test_milliseconds_that_look_like_a_day_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1796101422.0)
+    reset = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1796101482048"}
+    assert retry_after(reset) == pytest.approx(60.048)
+
+
 def test_when_it_may_be_tried_again() -> None:
     assert retry_after({}, [QUOTA]) == 34.07
     assert retry_after({"retry-after": "2"}, QUOTA) == 2
