@@ -166,19 +166,30 @@ class DeltaLake(Lake):
         said = CommitProperties(custom_metadata={"synth/partition": json.dumps(dict(partition))})
         stats = json.dumps({"numRecords": new.rows})
         added = AddAction(new.path, new.size, new.values, _now(), True, stats)
+        done = False
         for attempt in range(ATTEMPTS):
             table = self._table(recipe, stage, schema, list(new.values))
-            old = _files(table).get(tuple(partition.items()))
-            actions = [added, *([_removed(old)] if old else [])]
+            if not done:
+                old = _files(table).get(tuple(partition.items()))
+                actions = [added, *([_removed(old)] if old else [])]
+            elif not (actions := self._doubled(recipe, stage, partition)):
+                return
             try:
                 table.create_write_transaction(
                     actions, "append", table.schema(), list(new.values), commit_properties=said
                 )
-                return
+                done = True
             except CommitFailedError:  # another partition, or another writer of this one, came before
                 if attempt == ATTEMPTS - 1:
                     raise
                 time.sleep(random.uniform(0, WAIT_S))
+
+    def _doubled(self, recipe: str, stage: str, partition: Partition) -> list[Any]:
+        """What removes all but the last file of a partition: two that were the first of it at the same time
+        are no conflict to Delta."""
+        table, place = self.delta(recipe, stage), tuple(partition.items())
+        found = [held for at, held in _every(table) if at == place] if table is not None else []
+        return [_removed(held) for held in found[:-1]]
 
     def _table(self, recipe: str, stage: str, schema: pa.Schema, cut: list[str]) -> deltalake.DeltaTable:
         """The table as it is now, made if need be, with all columns of this schema."""
@@ -291,15 +302,22 @@ class DeltaLake(Lake):
         return [place for place in found if [*place] == [*columns] and only.items() <= place.items()]
 
 
-def _files(table: deltalake.DeltaTable) -> dict[Place, Held]:
-    """Partition -> its file."""
+def _every(table: deltalake.DeltaTable) -> list[tuple[Place, Held]]:
+    """Partitions with their files, the last one of a partition last."""
     import pyarrow as pa
 
-    cut, found = table.metadata().partition_columns, dict[Place, Held]()
-    for each in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+    cut, found = table.metadata().partition_columns, list[tuple[Place, Held]]()
+    files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    for each in sorted(files, key=lambda file: (file["modification_time"], file["path"])):
         values = {name: str(each[f"partition.{name}"]) for name in cut}
         place = tuple((name.removeprefix(PART), unquote(value)) for name, value in values.items())
-        found[place] = Held(each["path"], each["num_records"], each["size_bytes"], {**values})
+        found.append((place, Held(each["path"], each["num_records"], each["size_bytes"], {**values})))
+    return found
+
+
+def _files(table: deltalake.DeltaTable) -> dict[Place, Held]:
+    """Partition -> its file."""
+    found = dict(_every(table))
     return dict(sorted(found.items(), key=lambda item: [f"{c}={v}" for c, v in item[1].values.items()]))
 
 

@@ -120,6 +120,26 @@ def test_who_reads_beside_writers_sees_one_version(lake: DeltaLake) -> None:
     assert lake.table("r", "s", PLACE)["version"][0].as_py() in (5, 15)
 
 
+def test_of_two_first_writers_of_a_partition_one_is_there(lake: DeltaLake) -> None:
+    lake.write("r", "s", PLACE, version(0))
+    ready = threading.Barrier(2)
+    places = [{**PLACE, "cell": f"new {i}"} for i in range(6)]
+
+    def write(number: int) -> None:
+        for place in places:
+            ready.wait(60)
+            lake.write("r", "s", place, version(number))
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in (1, 2)]
+    for each in writers:
+        each.start()
+    for each in writers:
+        each.join()
+    table = lake.delta("r", "s")
+    assert table is not None
+    assert len(pa.table(table.get_add_actions())) == len(lake.partitions("r", "s", ["round", "cell"])) == 7
+
+
 def version(number: int) -> pa.Table:
     return pa.table({"version": [number] * 500, "text": [f"{number} " * 20] * 500})
 
