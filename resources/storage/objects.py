@@ -44,19 +44,19 @@ class Objects:
             return None
 
     def put(self, name: str, content: bytes) -> None:
-        files, base = self.opened_at
-        if self._where.startswith("file://"):
-            files.create_dir(f"{base}/{name}".rpartition("/")[0])
-        with files.open_output_stream(f"{base}/{name}") as file:
-            file.write(content)
+        with self._sink(name) as sink:
+            sink.write(content)
 
     def upload(self, name: str, file: Path) -> None:
         """A file of this machine, whatever its size."""
+        with file.open("rb") as source, self._sink(name) as sink:
+            shutil.copyfileobj(source, sink, 2**20)
+
+    def _sink(self, name: str) -> pa.NativeFile:
         files, base = self.opened_at
         if self._where.startswith("file://"):
             files.create_dir(f"{base}/{name}".rpartition("/")[0])
-        with file.open("rb") as source, files.open_output_stream(f"{base}/{name}") as sink:
-            shutil.copyfileobj(source, sink, 2**20)
+        return files.open_output_stream(f"{base}/{name}")
 
     def opened(self, name: str) -> pa.NativeFile:
         """To read parts of it."""

@@ -11,7 +11,7 @@ from synth_assets.assets.earlier import asked_for, at_work
 from synth_assets.assets.edited import edited
 from synth_assets.assets.factory import Assets, partition_of
 from synth_assets.assets.failures import end_dead_runs
-from synth_assets.assets.rounds import MAKING, World, make
+from synth_assets.assets.rounds import MAKING, make, world_of
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.language_model import LanguageModel
@@ -36,7 +36,8 @@ def earlier_first(
     _wait(context, recipe, round_)
     if make_them and (earlier := max(asked_for(context.instance, recipe, round_), default=None)):
         context.log.info(f"{recipe.name} {round_}: {earlier} was asked for too, and comes first")
-        make(recipe, earlier, MAKING.get() or _world(context, assets, *world))
+        tags = {name: of for name, of in context.run.tags.items() if name == BACKFILL}
+        make(recipe, earlier, MAKING.get() or world_of(context, assets, *world, tags))
     if make_them:  # what earlier rounds told was looked up before this, and a person may have edited it
         run = Run(recipe, world[2], world[1], round_, partition_of(context)["cell"])
         for event in edited(run, told_by(run), [run.cell], context.instance):
@@ -53,22 +54,3 @@ def _wait(context: dg.AssetExecutionContext, recipe: Recipe, round_: str) -> Non
             context.log.info(f"{recipe.name} {round_}: waits for {', '.join(rounds)}, which is being made")
         time.sleep(POLL_S)
         end_dead_runs(context.instance)
-
-
-def _world(
-    context: dg.AssetExecutionContext, assets: Assets, model: LanguageModel, encoder: MiniLM, lake: Lake
-) -> World:
-    """What an earlier round is made with, by the run of a later one."""
-    definitions, origin = context.repository_def, context.run.remote_job_origin
-    return World(
-        context.instance,
-        definitions.get_implicit_global_asset_job_def,
-        assets,
-        lake,
-        model,
-        encoder,
-        origin.location_name if origin else "",
-        context.log.info,
-        within=context.run_id,
-        tags={BACKFILL: context.run.tags[BACKFILL]} if BACKFILL in context.run.tags else {},
-    )

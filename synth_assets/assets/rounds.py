@@ -236,6 +236,30 @@ def failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[Mistake
             yield Mistake(words, "over_budget" if "not_sent" in evaluation.metadata else "check_failed")
 
 
+def world_of(
+    context: Any,
+    assets: Assets,
+    model: LanguageModel,
+    encoder: MiniLM,
+    lake: Lake,
+    tags: Mapping[str, str] | None = None,
+) -> World:
+    """What a run makes whole rounds with. `tags`: of the runs that it makes."""
+    definitions, origin = context.repository_def, context.run.remote_job_origin
+    return World(
+        context.instance,
+        definitions.get_implicit_global_asset_job_def,
+        assets,
+        lake,
+        model,
+        encoder,
+        origin.location_name if origin else "",
+        context.log.info,
+        within=context.run_id,
+        tags=tags or {},
+    )
+
+
 def job(recipe: Recipe, assets: Assets) -> dg.JobDefinition:
     """All stages of one round, as `synth run` makes them: Dagster's asset jobs take one kind of partition. A
     run of it holds the place of a run that asks a language model, and so rounds are made one by one."""
@@ -247,18 +271,7 @@ def job(recipe: Recipe, assets: Assets) -> dg.JobDefinition:
         synth_encoder: dg.ResourceParam[MiniLM],
         synth_lake: dg.ResourceParam[Lake],
     ) -> None:
-        definitions, origin = context.repository_def, context.run.remote_job_origin
-        world = World(
-            context.instance,
-            definitions.get_implicit_global_asset_job_def,
-            assets,
-            synth_lake,
-            synth_language_model,
-            synth_encoder,
-            origin.location_name if origin else "",
-            context.log.info,
-            within=context.run_id,
-        )
+        world = world_of(context, assets, synth_language_model, synth_encoder, synth_lake)
         context.instance.add_run_tags(context.run_id, lives_here())
         will_make(context.instance, context.run, context.op.name, key(recipe, training_set.NAME))
         try:
