@@ -114,10 +114,10 @@ def whole_path(given: Namespace) -> Callable[[range], None]:
     from synth_assets.resources.gateway.language_model import LanguageModel
     from synth_assets.resources.gateway.models import Model
     from synth_assets.resources.gateway.request import Request
-    from synth_assets.resources.storage.lake import Lake
+    from synth_assets.resources.storage.folder_lake import FolderLake
 
     folder = Path(given.folder)
-    lake, lm = Lake(folder / "lake"), LanguageModel(CallLog(folder / "calls.sqlite"), folder)
+    lake, lm = FolderLake(folder / "lake"), LanguageModel(CallLog(folder / "calls.sqlite"), folder)
     model = Model(given.model, base_url=given.base_url, max_concurrency=given.concurrency)
 
     def contestant(rows: range) -> None:

@@ -157,10 +157,10 @@ def copy_files(column: str, old: str, new: Sequence[str]) -> None:
     import pyarrow.parquet as pq
 
     from synth_assets.resources.home import home
-    from synth_assets.resources.storage.lake import Lake
+    from synth_assets.resources.storage.folder_lake import FolderLake
     from synth_assets.stages import tables
 
-    lake, recipe = Lake(home() / "lake"), load()
+    lake, recipe = FolderLake(home() / "lake"), load()
     for stage, cut in tables.stages(recipe).items():
         for place in lake.partitions(NAME, stage, cut) if column in cut else ():
             if place[column] == old:

@@ -28,7 +28,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # befo
 
 from synth_assets.recipe.load import inline
 from synth_assets.resources.encoder import MiniLM
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.stages import metrics
 from synth_assets.stages.run import Run
 
@@ -106,7 +106,7 @@ def measure(n: int, folder: Path) -> list[dict[str, Any]]:
     recipe, given, lines = inline(RECIPE, "films"), tables(n), []
     for what in ("the first time", "again"):
         encoder, before = Counted(folder), time.process_time()
-        metrics.compute(Run(recipe, Lake(folder / "lake"), encoder, ROUND), **given)
+        metrics.compute(Run(recipe, FolderLake(folder / "lake"), encoder, ROUND), **given)
         line = {"what": what, "rows": n, "asked": encoder.asked, "encoded": encoder.encoded}
         line["encoded_of_distinct"] = round(encoder.encoded / len(encoder.texts), 4)
         line |= {"cpu_s": round(time.process_time() - before, 1), "of_encoder_cpu_s": round(encoder.cpu_s, 1)}

@@ -22,6 +22,7 @@ from synth_assets.resources.decisions import Decisions
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.machine import temporary
 from synth_assets.resources.storage import disk, files
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.resources.storage.warehouse import Warehouse
 
@@ -143,7 +144,7 @@ def lake() -> Lake:
     """The rows that were made: in the home, or at `$SYNTH_LAKE`, as s3://bucket/prefix. UserError where other
     machines could have these rows and no calls."""
     if not (where := os.environ.get("SYNTH_LAKE")):
-        return Lake(home() / "lake")
+        return FolderLake(home() / "lake")
     if not is_url(place_of_calls()):
         log = "SYNTH_CALL_LOG=postgresql://USER:PASSWORD@HOST/DATABASE"
         raise UserError(f"SYNTH_LAKE is {where}: machines that share rows share the call log: set {log}")
@@ -170,8 +171,7 @@ def warehouse(reads: bool = True) -> Warehouse:
     """The views on the lake, as they were last shown. Not `reads`: where they are written, be it there or
     not."""
     at = aside() if reads else home()
-    rows = lake()
-    return Warehouse(at / "warehouse.duckdb", rows.root, empty=at / "lake", tables=rows.tables)
+    return Warehouse(at / "warehouse.duckdb", home() / "lake", empty=at / "lake", tables=lake().tables)
 
 
 def place_of_calls() -> Path | str:

@@ -15,7 +15,7 @@ import pandas as pd
 from synth_assets.core.text.words import runs
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.sandbox import tools
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.stages import tables
 from synth_assets.stages.graph import graph
 from synth_assets.stages.stage import Made
@@ -51,7 +51,7 @@ class Through:
 
 def through(recipe: Recipe, say: Say, folder: Path, round_: str = ROUND) -> Through:
     """One round of a recipe, whose rows are in a lake in the folder."""
-    lake, model, found = Lake(folder / "lake"), Model(say), dict[str, list[Made]]()
+    lake, model, found = FolderLake(folder / "lake"), Model(say), dict[str, list[Made]]()
     encoder: Any = SimpleNamespace(encode=encode, folder=Path)
     cut = tables.stages(recipe)
 

@@ -18,6 +18,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import file_digest, sha256
 from importlib.util import find_spec
 from itertools import chain
@@ -27,9 +29,12 @@ from urllib.parse import quote, unquote
 
 from synth_assets.core.errors import NotInstalled, UserError
 from synth_assets.resources.machine import temporary
+from synth_assets.resources.storage import files
 from synth_assets.resources.storage.delta_sql import EXTRA
-from synth_assets.resources.storage.lake import UNREADABLE, VERSIONS, Lake, Partition, written
+from synth_assets.resources.storage.lake import FILE, VERSIONS, Partition
+from synth_assets.resources.storage.looks import Looks
 from synth_assets.resources.storage.objects import Objects
+from synth_assets.resources.storage.parquet import UNREADABLE, ParquetRows, damaged, missing, written
 
 if TYPE_CHECKING:
     import deltalake
@@ -52,6 +57,7 @@ class Held(NamedTuple):
     rows: int
     size: int  # bytes
     values: dict[str, str | None]  # of Delta's columns
+    modified: datetime  # UTC
 
     @property
     def digest(self) -> str:
@@ -59,13 +65,13 @@ class Held(NamedTuple):
         return self.path.partition("-")[0]
 
 
-class DeltaLake(Lake):
+class DeltaLake(ParquetRows):
     """Partitions of stages of recipes, each a file of a Delta table."""
 
     def __init__(self, where: str, cache: Path) -> None:
         """`where`: s3://bucket/prefix, or gs, az, file; `cache`: a folder of this machine, for what it saw.
         UserError for another scheme, NotInstalled without deltalake."""
-        super().__init__(cache)
+        self.looks = Looks(cache)
         self.where = where.rstrip("/")
         if self.where.partition("://")[0] not in SCHEMES or "://" not in self.where:
             known = ", ".join(f"{each}://" for each in SCHEMES)
@@ -88,9 +94,16 @@ class DeltaLake(Lake):
 
     def file(self, recipe: str, stage: str, partition: Partition) -> Path:
         """A copy on this machine, which goes with this process."""
-        path = temporary() / f"{uuid.uuid4().hex}.parquet"
-        path.write_bytes(self._content(recipe, stage, self._there(recipe, stage, partition)) or b"")
+        held = self._there(recipe, stage, partition)
+        path = self._copies / held.path / FILE
+        if not path.exists():
+            with files.replacing(path) as file:
+                file.write(self._content(recipe, stage, held) or b"")
         return path
+
+    @cached_property
+    def _copies(self) -> Path:
+        return temporary()
 
     def note(self, name: str) -> str | None:
         found = self._objects.get(f".notes/{name}")
@@ -131,14 +144,14 @@ class DeltaLake(Lake):
 
     def write(
         self, recipe: str, stage: str, partition: Partition, rows: pa.Table | Iterable[pa.Table]
-    ) -> Path:
+    ) -> None:
         """Replace one partition in one commit. UserError where a column has another type than in the other
         partitions, which nobody could read with them."""
         import pyarrow as pa
 
         tables = iter([rows] if isinstance(rows, pa.Table) else rows)
         first = next(tables)
-        spooled = temporary() / f"{uuid.uuid4().hex}.parquet"
+        spooled = self._copies / f"{uuid.uuid4().hex}.parquet"
         try:
             with spooled.open("wb") as file:
                 written(file, chain([first], tables))
@@ -146,7 +159,6 @@ class DeltaLake(Lake):
         finally:
             spooled.unlink(missing_ok=True)
         self._commit(recipe, stage, partition, first.schema, new)
-        return Path(self.place(recipe, stage, partition))
 
     def _upload(self, recipe: str, stage: str, partition: Partition, file: Path) -> Held:
         """Put a file where no commit names it yet."""
@@ -156,7 +168,7 @@ class DeltaLake(Lake):
         with file.open("rb") as content:
             name = f"{file_digest(content, 'sha256').hexdigest()}-{uuid.uuid4().hex[:8]}.parquet"
         self._objects.upload(f"{recipe}/{stage}/{name}", file)
-        return Held(name, pq.read_metadata(file).num_rows, file.stat().st_size, values)
+        return Held(name, pq.read_metadata(file).num_rows, file.stat().st_size, values, datetime.now(UTC))
 
     def _commit(self, recipe: str, stage: str, partition: Partition, schema: pa.Schema, new: Held) -> None:
         from deltalake import CommitProperties
@@ -226,10 +238,7 @@ class DeltaLake(Lake):
         """The file of a partition. UserError where there is none."""
         held = self._held(recipe, stage).get(tuple(partition.items()))
         if held is None:
-            raise UserError(
-                f"{recipe}.{stage} has no rows for {_words(partition)} yet: materialize {stage} first. "
-                f"(There is no {self.place(recipe, stage, partition)}; if it was there, {_repair(recipe)}.)"
-            )
+            raise missing(recipe, stage, partition, self.place(recipe, stage, partition))
         return held
 
     def _content(self, recipe: str, stage: str, held: Held) -> bytes | None:
@@ -244,9 +253,7 @@ class DeltaLake(Lake):
             with self._objects.opened(f"{recipe}/{stage}/{held.path}") as file:
                 yield pq.ParquetFile(file, page_checksum_verification=True)
         except UNREADABLE as error:
-            why = f"{self.place(recipe, stage, partition)} is damaged ({' '.join(str(error).split())[:300]})"
-            of = f"{recipe}.{stage}, {_words(partition)}"
-            raise UserError(f"{of}: {why}: {_repair(recipe)}.") from error
+            raise damaged(recipe, stage, partition, self.place(recipe, stage, partition), error) from error
 
     def scan_sql(self, recipe: str, stage: str, partitions: Sequence[Partition]) -> str:
         where = " or ".join(f"({_of(place)})" for place in partitions) or "false"
@@ -267,14 +274,17 @@ class DeltaLake(Lake):
     def recipes(self) -> list[str]:
         return [name for name in self._objects.folders() if not name.startswith(".")]
 
-    def everything(self, recipe: str) -> Iterator[tuple[str, Partition]]:
-        for stage in self._objects.folders(recipe):
-            for place in self._held(recipe, stage):
-                yield stage, dict(place)
+    def everything(self, recipe: str, stage: str | None = None) -> Iterator[tuple[str, Partition]]:
+        for each in self._objects.folders(recipe) if stage is None else [stage]:
+            for place in self._held(recipe, each):
+                yield each, dict(place)
 
     def size(self, recipe: str, stage: str, partition: Partition) -> tuple[int, int]:
         held = self._there(recipe, stage, partition)
         return held.rows, held.size
+
+    def modified(self, recipe: str, stage: str, partition: Partition) -> datetime:
+        return self._there(recipe, stage, partition).modified
 
     def unfinished(self) -> Iterator[tuple[str, str, str, int]]:
         """Nothing: what no commit names, `tidy` removes."""
@@ -284,6 +294,9 @@ class DeltaLake(Lake):
         table = self.delta(recipe, stage)
         if table is not None:
             table.delete(_of(partition))
+
+    def discard(self, place: str) -> None:
+        """Nothing: see `unfinished`."""
 
     def tidy(self) -> None:
         """Remove the files that were replaced or removed a week ago, or earlier."""
@@ -307,11 +320,12 @@ def _every(table: deltalake.DeltaTable) -> list[tuple[Place, Held]]:
     import pyarrow as pa
 
     cut, found = table.metadata().partition_columns, list[tuple[Place, Held]]()
-    files = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    for each in sorted(files, key=lambda file: (file["modification_time"], file["path"])):
+    adds = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    for each in sorted(adds, key=lambda file: (file["modification_time"], file["path"])):
         values = {name: str(each[f"partition.{name}"]) for name in cut}
         place = tuple((name.removeprefix(PART), unquote(value)) for name, value in values.items())
-        found.append((place, Held(each["path"], each["num_records"], each["size_bytes"], {**values})))
+        at = datetime.fromtimestamp(each["modification_time"] / 1000, UTC)
+        found.append((place, Held(each["path"], each["num_records"], each["size_bytes"], {**values}, at)))
     return found
 
 
@@ -334,11 +348,3 @@ def _now() -> int:
 def _of(partition: Partition) -> str:
     """The rows of a partition, in SQL: what is quoted has no quotation mark."""
     return " and ".join(f"{PART}{c} = '{quote(v, safe='')}'" for c, v in partition.items()) or "true"
-
-
-def _words(partition: Partition) -> str:
-    return ", ".join(f"{column} {value}" for column, value in partition.items()) or "it"
-
-
-def _repair(recipe: str) -> str:
-    return f"`synth verify {recipe} --repair` makes it again from the call log"

@@ -19,7 +19,6 @@ from synth_assets.contracts.reading import Reading
 from synth_assets.core.errors import UserError, unknown
 from synth_assets.resources.storage.files import sha256
 from synth_assets.resources.storage.formats import DATABASES, FORMATS, Part, Wrong, table
-from synth_assets.resources.storage.lake import FILE as LAKE_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,14 +73,13 @@ def _of_stage(file: str) -> list[Path]:
     from synth_assets.resources.home import lake
 
     recipe, _, stage = file.removeprefix(STAGE).partition("/")
-    folder = lake().folder(recipe) / stage
-    rounds = sorted(folder.glob("round=*")) or [folder]
-    rounds = rounds[-1:] if stage == "weighted" else rounds
-    found = [path for each in rounds for path in each.rglob(LAKE_FILE)]
-    if not stage or not found:
+    rows = lake()
+    places = [place for _, place in rows.everything(recipe, stage)] if recipe and stage else []
+    if not places:
         why = f"there are no rows of {stage or 'a stage'} yet: `synth run {recipe}` makes them"
         raise UserError(f"{FIELD}: {file}: {why}. It is written stage://RECIPE/STAGE.")
-    return sorted(found)
+    places = places[-1:] if stage == "weighted" else places
+    return [rows.file(recipe, stage, place) for place in places]
 
 
 def _is_read(path: Path, folder: Path) -> bool:

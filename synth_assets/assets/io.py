@@ -32,14 +32,14 @@ class LakeIOManager(dg.IOManager):
         partition = _partitions(context, recipe, stage)[0]
         if "round" in partition:  # how far the round is has to be looked at anew
             self._lake.looks.forget(name, partition["round"])
-        path = self._lake.write(name, stage, partition, obj)
+        self._lake.write(name, stage, partition, obj)
         if self._lake.tables is None:  # else what reads them shows them: the store is far, and views are here
             show(recipe, self._warehouse, self._recipes)
         words = " ".join([name, stage, *partition.values()])
         context.log.info(f"{words}: {obj.num_rows:,} rows written")
         context.add_output_metadata(
             {
-                "path": dg.MetadataValue.path(str(path)),
+                "path": dg.MetadataValue.path(self._lake.place(name, stage, partition)),
                 "sql": f"select * from {plain(name)}.{plain(stage)}"
                 + "".join(
                     f"{' and' if i else ' where'} {c} = '{v}'" for i, (c, v) in enumerate(partition.items())

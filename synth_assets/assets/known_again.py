@@ -64,6 +64,7 @@ def _tell(
     """A file that is not as it was written is left out: `synth verify` names it."""
     try:
         made = tables.version_made(lake.table(recipe.name, stage, place))
+        written = dg.MetadataValue.timestamp(lake.modified(recipe.name, stage, place))
     except UserError:
         return
     if not lake.is_as_written(recipe.name, stage, place):
@@ -74,5 +75,11 @@ def _tell(
         (dg.AssetObservation, dg.AssetMaterialization) if stage == "feedback" else (dg.AssetMaterialization,)
     )
     for kind in kinds:
-        said = kind(key(recipe, stage), description=TOLD, partition=partition, tags=tags)
+        said = kind(
+            key(recipe, stage),
+            description=TOLD,
+            metadata={"written": written},
+            partition=partition,
+            tags=tags,
+        )
         instance.report_runless_asset_event(said)

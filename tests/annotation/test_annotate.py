@@ -19,7 +19,7 @@ from synth_assets.generation.steps import chain
 from synth_assets.recipe.load import inline
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.sandbox import tools
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.stages import conditions, tables
 from synth_assets.stages.generations import stage
 from tests.gallery import Asks, Model, Said
@@ -68,7 +68,7 @@ def answered(
 ) -> Any:
     """The rows of `generations`, and the model that was asked."""
     model, (lake, cell) = model or Model(say), place.split("/")
-    run = Named(of, Lake(Path(lake)), Encoder, round_, cell, tools=tools.run, model_of=model)  # type: ignore
+    run = Named(of, FolderLake(Path(lake)), Encoder, round_, cell, tools=tools.run, model_of=model)  # type: ignore
     if not run.lake.has(of.name, "seeds", {}):
         from synth_assets.stages.seeds import seed_rows
 

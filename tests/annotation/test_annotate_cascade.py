@@ -16,7 +16,7 @@ from synth_assets.planning.plan import sums
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.sandbox import tools
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.stages import conditions, tables
 from synth_assets.stages.generations import stage
 from synth_assets.stages.seeds import seed_rows
@@ -98,7 +98,7 @@ def cascade(target: float = 0.95) -> Recipe:
 
 
 def made(of: Recipe, cheap: Model, dear: Model) -> Any:
-    run = Two(of, Lake(Path("lake")), Encoder, ROUNDS[0], "1", tools=tools.run, model_of=cheap)  # type: ignore
+    run = Two(of, FolderLake(Path("lake")), Encoder, ROUNDS[0], "1", tools=tools.run, model_of=cheap)  # type: ignore
     run.dear = dear
     run.lake.write(of.name, "seeds", {}, tables.to_arrow(of, "seeds", seed_rows(of)))
     rows = conditions.compute(run, run.read("seeds")).rows
@@ -167,7 +167,7 @@ def test_a_budget_that_ends_among_the_cheap_calls_pays_no_dear_ones(folder: Path
 
 def planned(of: Recipe, log: CallLog) -> dict[str, tuple[int, int, int]]:
     """What for -> calls at the most, at the fewest, and answered by the log."""
-    run = Planned(of, Lake(Path("lake")), Encoder, ROUNDS[0], "1", log=log, bounds=Bounds(), own="a")  # type: ignore
+    run = Planned(of, FolderLake(Path("lake")), Encoder, ROUNDS[0], "1", log=log, bounds=Bounds(), own="a")  # type: ignore
     run.made = {("seeds", ""): seed_rows(of)}
     rows = conditions.compute(run, seed_rows(of)).rows
     asks = stage(of, "text").asks

@@ -20,7 +20,7 @@ from synth_assets.cli import main
 from synth_assets.core.days import today
 from synth_assets.partitions import cell_key
 from synth_assets.recipe.load import load
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.stages import tables
 from tests.endpoint import Endpoint
 
@@ -104,7 +104,7 @@ def test_nights_are_looked_after_while_the_schedule_is_on(
         made(instance, "conditions", cell_key(round_, "negative"))
         recipe = load(project / "recipes" / "reviews.yaml")
         rows = tables.schema(recipe, "conditions").empty_table()
-        Lake(project / ".synth" / "lake").write(
+        FolderLake(project / ".synth" / "lake").write(
             "reviews", "conditions", {"round": round_, "cell": "negative"}, rows
         )
 

@@ -29,7 +29,7 @@ from synth_assets.resources.gateway import sending
 from synth_assets.resources.gateway.language_model import LanguageModel
 from synth_assets.resources.gateway.models import Model
 from synth_assets.resources.gateway.request import Request
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 
 REQUESTS = 2_000
 FAULTS = {"429": 0.05, "500": 0.02, "reset": 0.01, "cut": 0.01, "slow": 0.01}  # shares of the requests
@@ -193,8 +193,10 @@ def in_the_lake(folder: Path, *answers: Answer) -> list[str | None]:
         "call_id": [a.identity for a in answers],
         "text": [a.text for a in answers],
     }
-    path = Lake(folder / "lake").write("r", "generations", PARTITION, pa.table(columns, schema=SCHEMA))
-    return [text for (text,) in duckdb.sql(f"select text from '{path}'").fetchall()]
+    lake = FolderLake(folder / "lake")
+    lake.write("r", "generations", PARTITION, pa.table(columns, schema=SCHEMA))
+    scan = lake.scan_sql("r", "generations", [PARTITION])
+    return [text for (text,) in duckdb.sql(f"select text from {scan}").fetchall()]
 
 
 def test_hostile_texts_stay_as_they_are(lm: LanguageModel, tmp_path: Path) -> None:

@@ -41,7 +41,11 @@ def test_a_lost_index_comes_back_from_the_lake(
     shutil.rmtree(history / "runs")
     with dagster_instance() as instance:
         keep(recipe, instance, stage_assets(recipe))  # as a schedule's look does
-        assert instance.has_asset_key(key(recipe, "metrics"))
+        event = instance.get_latest_materialization_event(key(recipe, "metrics"))
+        assert event is not None
+        assert event.asset_materialization is not None
+        written = event.asset_materialization.metadata["written"].value
+        assert written == home.lake().modified("reviews", "metrics", {"round": ROUND}).timestamp()
     table = next((lake / "metrics").rglob("part.parquet"))
     table.unlink()
     assert main(["verify"]) == 1

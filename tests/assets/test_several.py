@@ -35,7 +35,7 @@ def days(recipe: Recipe, number: int) -> list[str]:
 def there(*rounds: str) -> None:
     """Rounds of which there is something."""
     for round_ in rounds:
-        path = lake().path("reviews", "conditions", {"round": round_, "cell": "negative"})
+        path = lake().file("reviews", "conditions", {"round": round_, "cell": "negative"})
         path.parent.mkdir(parents=True)
         path.touch()
 

@@ -201,7 +201,7 @@ def key(asset: str) -> dg.AssetKey:
 
 
 def rows(asset: str) -> int:
-    return sum(pq.read_metadata(file).num_rows for file in (lake().root / asset).rglob("*.parquet"))
+    return sum(pq.read_metadata(file).num_rows for file in Path(lake().place(asset)).rglob("*.parquet"))
 
 
 def signals_of(recipe: str, day: str) -> Any:

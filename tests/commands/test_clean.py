@@ -16,7 +16,7 @@ from synth_assets.partitions import cell_key
 from synth_assets.recipe.load import load
 from synth_assets.report.views import current
 from synth_assets.resources.home import call_log, home
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.resources.storage.vectors import Vectors
 from synth_assets.resources.storage.vectors import files as files_of_vectors
 from tests.assets.test_round import ROUND, one_in
@@ -158,8 +158,9 @@ def test_vectors_are_a_cache_that_goes_when_it_is_said_so(
 
 
 def test_what_killed_processes_left_goes_and_what_a_living_one_writes_stays(project: Path) -> None:
-    lake = Lake(home() / "lake")
-    path = lake.write("reviews", "seeds", {}, pa.table({"n": [1]}))
+    lake = FolderLake(home() / "lake")
+    lake.write("reviews", "seeds", {}, pa.table({"n": [1]}))
+    path = lake.path("reviews", "seeds", {})
     left = path.with_name(".part.parquet.elsewhere:1@2.3"), path.with_name(_dead())
     for file in left:
         file.touch()
@@ -206,7 +207,7 @@ def test_what_is_old_of_the_history_goes_and_what_rows_rest_on_stays(
 @pytest.mark.parametrize(("keep", "left"), [(1, {ROUND}), (2, {BEFORE, ROUND})])
 def test_rounds_go_where_the_recipe_says_so(project: Path, edit, keep: int, left: set[str]) -> None:
     edit('schedule: "0 2 * * *"', f'schedule: {{cron: "0 2 * * *", keep: {keep}}}')
-    lake = Lake(home() / "lake")
+    lake = FolderLake(home() / "lake")
     for round_ in (BEFORE, ROUND):
         lake.write("reviews", "filtered", {"round": round_}, pa.table({"n": [1]}))
     assert main(["clean", "--older-than", "90", "--yes"]) == 0

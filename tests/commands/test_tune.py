@@ -17,7 +17,7 @@ from synth_assets.commands.tune import Tuning, report
 from synth_assets.recipe.load import load
 from synth_assets.report import charts
 from synth_assets.resources.home import home, warehouse
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.stages.run import Run
 from synth_assets.students.classifier import Student
 from synth_assets.students.made import Made
@@ -46,7 +46,7 @@ def test_kept_rows_and_accuracy_over_a_thresholds_range(
 
 
 def tuned(recipe: Path, encode: Any) -> Tuning:
-    run = Run(load(recipe), Lake(home() / "lake"), SimpleNamespace(encode=encode, folder=Path), ROUND)
+    run = Run(load(recipe), FolderLake(home() / "lake"), SimpleNamespace(encode=encode, folder=Path), ROUND)
     return Tuning(run, Made(encode, Student))
 
 

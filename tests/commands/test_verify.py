@@ -26,7 +26,8 @@ from synth_assets.commands.verify import damages
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from synth_assets.resources.home import home
-from synth_assets.resources.storage.lake import FILE, Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
+from synth_assets.resources.storage.lake import FILE
 from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages import tables
 from tests.assets.test_round import ROUND
@@ -56,8 +57,9 @@ ROWS = pa.table(
 
 def test_every_bit_of_a_file_counts(tmp_path: Path) -> None:
     """But those that name the library which wrote it, of another version of which nothing is known."""
-    lake, unnoticed = Lake(tmp_path), b""
-    path = lake.write("r", "stage", {}, ROWS)
+    lake, unnoticed = FolderLake(tmp_path), b""
+    lake.write("r", "stage", {}, ROWS)
+    path = lake.path("r", "stage", {})
     whole = path.read_bytes()
     assert lake.is_as_written("r", "stage", {})
     for i in range(len(whole)):
@@ -73,7 +75,7 @@ def test_every_bit_of_a_file_counts(tmp_path: Path) -> None:
 
 
 def test_a_table_has_the_same_hash_in_memory_and_on_disk(tmp_path: Path) -> None:
-    lake = Lake(tmp_path)
+    lake = FolderLake(tmp_path)
     for rows in (ROWS, SCHEMA.empty_table()):
         lake.write("r", "stage", {}, rows)
         assert tables.content_hash(lake.table("r", "stage", {})) == tables.content_hash(rows)
@@ -103,8 +105,9 @@ def flip(path: Path) -> None:
 
 def other_rows(path: Path) -> None:
     """A whole file, that another one was put in the place of."""
-    other = Lake(path.parent).write("other", "stage", {}, pq.ParquetFile(path).read().slice(1))
-    other.replace(path)
+    lake = FolderLake(path.parent)
+    lake.write("other", "stage", {}, pq.ParquetFile(path).read().slice(1))
+    lake.path("other", "stage", {}).replace(path)
 
 
 def files(project: Path) -> dict[Path, bytes]:
@@ -116,7 +119,7 @@ def test_any_file_that_is_lost_or_damaged_is_named_and_comes_back_without_a_call
 ) -> None:
     assert main(["verify", "reviews"]) == 0
     whole = files(project)
-    recipe, lake = load(project / "recipes" / "reviews.yaml"), Lake(home() / "lake")
+    recipe, lake = load(project / "recipes" / "reviews.yaml"), FolderLake(home() / "lake")
     assert {path.relative_to(lake.root).parts[1] for path in whole} == set(tables.stages(recipe))
     with dagster_instance() as instance:
         for spoil, n in product((Path.unlink, truncate, flip, other_rows), range(3)):
@@ -187,9 +190,10 @@ def test_a_call_log_that_lost_or_changed_answers_is_named_and_mended_for_nothing
 @pytest.mark.parametrize("rows", [1, 10_000])
 def test_a_write_that_is_killed_anywhere_leaves_the_old_or_the_new_table(tmp_path: Path, rows: int) -> None:
     """Before every line of it, and at every size that the file system lets a file grow to."""
-    lake, old, new = Lake(tmp_path / "lake"), table(rows, "old"), table(rows, "new")
+    lake, old, new = FolderLake(tmp_path / "lake"), table(rows, "old"), table(rows, "new")
+    modules = (f"resources/storage/{name}.py" for name in ("folder_lake", "parquet", "files"))
     seen = set()
-    for deaths in (before_each_line("resources/storage/lake.py"), at_each_size(2**12 if rows > 1 else 2**8)):
+    for deaths in (before_each_line(*modules), at_each_size(2**12 if rows > 1 else 2**8)):
         for death in deaths:
             lake.write("r", "stage", {}, old)
             ended = dies(death, lambda: lake.write("r", "stage", {}, iter([new.slice(0, 1), new.slice(1)])))
@@ -279,22 +283,22 @@ def dies(death: Callable[[], None], write: Callable[[], Any]) -> bool:
     return not os.WIFSIGNALED(status)
 
 
-def before_each_line(module: str, step: int = 1) -> Iterator[Callable[[], None]]:
-    """Deaths by SIGKILL before the first line of the module that is run, the second other one, ..."""
+def before_each_line(*modules: str, step: int = 1) -> Iterator[Callable[[], None]]:
+    """Deaths by SIGKILL before the first line of these modules that is run, the second other one, ..."""
     for n in range(1, 500, step):
-        yield lambda n=n: sys.settrace(Killer(module, n))
+        yield lambda n=n: sys.settrace(Killer(modules, n))
 
 
 class Killer:
-    def __init__(self, module: str, lines: int) -> None:
-        self.module, self.lines = module, lines
-        self.seen = set[int]()
+    def __init__(self, modules: tuple[str, ...], lines: int) -> None:
+        self.modules, self.lines = modules, lines
+        self.seen = set[tuple[str, int]]()
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> Any:
-        if not frame.f_code.co_filename.endswith(self.module):
+        if not frame.f_code.co_filename.endswith(self.modules):
             return None
         if event == "line":
-            self.seen.add(frame.f_lineno)
+            self.seen.add((frame.f_code.co_filename, frame.f_lineno))
         if len(self.seen) == self.lines:
             os.kill(os.getpid(), signal.SIGKILL)
         return self
@@ -313,7 +317,7 @@ def at_each_size(step: int) -> Iterator[Callable[[], None]]:
 
 def test_two_processes_that_write_one_partition_end_as_one_of_them(tmp_path: Path) -> None:
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), n]) for n in ("1000", "3000")]
-    lake, sizes = Lake(tmp_path), set()
+    lake, sizes = FolderLake(tmp_path), set()
     while any(writer.poll() is None for writer in writers):
         if lake.path("r", "stage", {}).exists():
             found = lake.table("r", "stage", {})["n"].to_pylist()
@@ -328,9 +332,9 @@ WRITER = """
 import sys
 from pathlib import Path
 import pyarrow as pa
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 
 n = int(sys.argv[2])
 for _ in range(100):
-    Lake(Path(sys.argv[1])).write("r", "stage", {}, pa.table({"n": [n] * n}))
+    FolderLake(Path(sys.argv[1])).write("r", "stage", {}, pa.table({"n": [n] * n}))
 """

@@ -76,7 +76,7 @@ def test_where_it_cannot_be_read_no_round_begins(recipe: Any) -> None:
     write(recipe, "conditions", DAYS[0], {"tone": "law"}, cell="negative")
     show(recipe)
     write(recipe, "metrics", DAYS[0], {"name": "accuracy", "slice": "weighted"})
-    lake().path(recipe.name, "metrics", {"round": DAYS[0]}).write_bytes(b"damaged")
+    lake().file(recipe.name, "metrics", {"round": DAYS[0]}).write_bytes(b"damaged")
     assert str(why_ended(recipe, lake(), warehouse())).startswith(
         "It cannot be read whether the rounds have ended:"
     )

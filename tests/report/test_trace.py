@@ -13,7 +13,7 @@ import pytest
 from synth_assets.cli import main
 from synth_assets.contracts.filter import Context, RowFilter
 from synth_assets.resources.home import home
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from tests.assets.test_round import ROUND, ask, one_in
 from tests.conftest import settle
 from tests.endpoint import Endpoint, reviewer
@@ -200,7 +200,7 @@ def test_a_story_has_the_call_of_a_judge_whose_rubric_goes_on_behind_the_text(
     words = trace(capsys, row_id)
     assert "scores: the annotator was asked, for judge" in words
     assert "cost unknown" in words
-    lake = Lake(home() / "lake")
+    lake = FolderLake(home() / "lake")
     for place in lake.partitions("reviews", "scores", ["round", "cell"]):  # as before they noted their calls
         table = lake.table("reviews", "scores", place)
         lake.write("reviews", "scores", place, table.drop_columns(["judge_calls"]))

@@ -21,7 +21,7 @@ from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from synth_assets.report.views import current
 from synth_assets.resources.home import warehouse
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.sql.named import QUERIES, queries
 from synth_assets.stages import tables
 from tests.assets.test_round import ROUND, one_in
@@ -270,7 +270,7 @@ def test_readers_from_outside_see_whole_tables_while_a_run_writes(
     recipe = load(project / "recipes" / "reviews.yaml")
     home = project / ".synth"
     current()
-    lake = Lake(home / "lake")
+    lake = FolderLake(home / "lake")
     other = pd.DataFrame({"round": ROUND, "cell": "positive", "yield": 0.5, "rows": [0]})
     lake.write(
         "reviews",
@@ -295,12 +295,12 @@ WRITER = f"""
 import sys
 from pathlib import Path
 import pandas as pd
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.stages import tables
 from synth_assets.recipe.load import load
 
 root = Path(sys.argv[1])
-recipe, lake = load(root / "recipes" / "reviews.yaml"), Lake(root / ".synth" / "lake")
+recipe, lake = load(root / "recipes" / "reviews.yaml"), FolderLake(root / ".synth" / "lake")
 partition = {{"round": "{ROUND}", "cell": "negative"}}
 made = [
     tables.to_arrow(recipe, "feedback", pd.DataFrame({{**partition, "yield": 0.5, "rows": range(n)}}))

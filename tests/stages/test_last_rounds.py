@@ -11,7 +11,7 @@ from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import inline
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.encoder import MiniLM
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.stages.run import Run
 from tests.through import Through, through
 
@@ -68,7 +68,7 @@ def test_a_round_that_kept_nothing_is_none_and_those_before_are_not_read(folder:
     nothing = {"words": {"at_least": 1000}}
     a_round(recipe(rounds="last", filters=nothing), folder, 3)
     assert bases(a_round(of, folder, 4)) == {2}
-    lake = Lake(folder / "lake")
+    lake = FolderLake(folder / "lake")
     lake.path("story", "filtered", {"round": "2026-11-01"}).write_bytes(b"damaged")
     found = Run(of, lake, MiniLM(), "2026-11-05").before("filtered", last=2)
     assert {*found["round"]} == {"2026-11-02", "2026-11-04"}

@@ -28,7 +28,7 @@ from synth_assets.recipe.sections import Demonstrations, Feedback
 from synth_assets.recipe.steering import steering
 from synth_assets.report.views import show
 from synth_assets.resources import home
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.stages import conditions, tables
 from synth_assets.stages.feedback import compute, proportional, told
 from tests.evaluation.test_signals import KEPT, SEEDS, look
@@ -125,7 +125,9 @@ def test_no_signal_sees_a_test_row(project: Path) -> None:
     made = []
     for name in ("right", "poisoned"):
         first = through(of, grammar(), project / name, DAYS[0])
-        run = Asks(of, Lake(project / name / "lake"), SimpleNamespace(encode=encode), DAYS[1], "positive")
+        run = Asks(
+            of, FolderLake(project / name / "lake"), SimpleNamespace(encode=encode), DAYS[1], "positive"
+        )
         made.append([first, conditions.compute(run, first.rows("seeds")).rows])
         seeds = (project / "seeds.csv").read_text()
         (project / "seeds.csv").write_text(
@@ -211,7 +213,7 @@ def test_the_next_round_asks_for_what_is_misread_in_proportion(project: Path) ->
     assert "    opera: 1.5 # 1 before; error 0.5\n" in file.read_text()
     assert "asked next | asked before" in first.made["feedback"][0].numbers["asked"]
 
-    run = Asks(of, Lake(project / "lake"), SimpleNamespace(encode=encode), DAYS[1], "positive")
+    run = Asks(of, FolderLake(project / "lake"), SimpleNamespace(encode=encode), DAYS[1], "positive")
     told, plain = of.feedback_file(DAYS[0]).read_text(), "weights: {kind: {film: 1, opera: 1}}"
     file.write_text(plain)
     without = conditions.compute(run, first.rows("seeds")).rows
@@ -292,7 +294,7 @@ def test_values_that_the_recipe_does_not_list_weigh_nothing() -> None:
 def test_a_view_has_what_is_of_no_cell(project: Path) -> None:
     """Signals of values of conditions are; rows of cells that the recipe no longer has are not shown."""
     made = recipe()
-    lake = Lake(project / ".synth" / "lake")
+    lake = FolderLake(project / ".synth" / "lake")
     rows = pd.DataFrame({"cell": ["positive", "gone", None], "value": [1.0, 2.0, 3.0]})
     rows = rows.assign(round=DAYS[0], name="error", row_id=None, attribute=None, attribute_value=None)
     lake.write("films", "signals", {"round": DAYS[0]}, tables.to_arrow(made, "signals", rows))

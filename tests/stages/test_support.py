@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from synth_assets.core.errors import UserError
@@ -195,9 +196,8 @@ def test_what_another_recipe_made_is_seeds(project: Path) -> None:
     with pytest.raises(UserError, match=r"no rows of weighted yet: `synth run other`"):
         seeds_of(recipe_of({"file": "stage://other/weighted", "splits": {"test": 0}}))
     for day, text in (("2026-11-21", "old"), ("2026-11-22", "new")):
-        folder = home.lake().folder("other") / "weighted" / f"round={day}"
-        folder.mkdir(parents=True)
-        pd.DataFrame({"text": [text], "label": ["pos"]}).to_parquet(folder / "part.parquet")
+        rows = pa.table({"text": [text], "label": ["pos"]})
+        home.lake().write("other", "weighted", {"round": day}, rows)
     found = seeds_of(recipe_of({"file": "stage://other/weighted", "splits": {"test": 0}}))
     assert found.rows["text"].tolist() == ["new"]
 

@@ -36,7 +36,7 @@ from synth_assets.recipe.load import load
 from synth_assets.report.one_round import Round
 from synth_assets.report.rows import changed_labels
 from synth_assets.resources.home import warehouse
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.stages import tables
 from synth_assets.students.classifier import Student
 from synth_assets.students.crossfit import folds, out_of_fold
@@ -605,7 +605,7 @@ def test_labels_of_before_there_were_probabilities_are_still_read(project: Path)
     recipe = load(project / "recipes" / "reviews.yaml")
     schema = tables.schema(recipe, "labelled")
     old = schema.remove(schema.get_field_index("label_probabilities"))
-    lake, place = Lake(project / "lake"), {"round": ROUND}
+    lake, place = FolderLake(project / "lake"), {"round": ROUND}
     row = {name: None if name == "confidence" else "x" for name in old.names}
     lake.write(recipe.name, "labelled", place, pa.Table.from_pylist([row], old))
     assert lake.read(recipe.name, "labelled", [place], schema)["label_probabilities"].tolist() == [None]

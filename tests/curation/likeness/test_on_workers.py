@@ -22,7 +22,7 @@ from synth_assets.recipe.load import inline
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources import ray_engine
 from synth_assets.resources.encoder import MiniLM
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.stages import scores
 from synth_assets.stages.run import Run
 
@@ -139,7 +139,7 @@ def test_filters_of_a_row_give_the_same_on_ray(
     made = pd.DataFrame({"text": hard(60)}).assign(accepted=True, label="low", cell="low", round="r")
     made["row_id"] = [f"r{i}" for i in range(60)]
     seeds = pd.DataFrame({"text": [hard(60)[-1]], "label": ["low"], "split": ["demonstration"]})
-    run = Run(recipe(), Lake(tmp_path), MiniLM(), "r", "low")
+    run = Run(recipe(), FolderLake(tmp_path), MiniLM(), "r", "low")
     monkeypatch.delenv(ray_engine.VARIABLE, raising=False)
     wanted = scores.compute(run, made, seeds).rows
     monkeypatch.setattr(Run, "engine", lambda _, rows: ray_of_two)

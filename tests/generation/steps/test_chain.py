@@ -23,7 +23,7 @@ from synth_assets.recipe import columns
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.home import warehouse
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.resources.storage.sources import read_rows
 from synth_assets.stages import tables
 from synth_assets.stages.support import support
@@ -77,7 +77,7 @@ def draft(body: str = "a draft", rating: int = 2, keywords: tuple[str, ...] = ("
 
 
 def ask(
-    recipe: Recipe, conditions: pd.DataFrame, seeds: pd.DataFrame, *answers: list[Said], lake: Lake
+    recipe: Recipe, conditions: pd.DataFrame, seeds: pd.DataFrame, *answers: list[Said], lake: FolderLake
 ) -> tuple[list[pd.DataFrame], list[Scripted]]:
     """The rows of each step, by way of the lake as in a run, and what each model was asked."""
     made: dict[str, pd.DataFrame] = {}
@@ -91,12 +91,12 @@ def ask(
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "lake")
+def lake(tmp_path: Path) -> FolderLake:
+    return FolderLake(tmp_path / "lake")
 
 
 def test_each_step_is_asked_with_the_answers_before_it(
-    recipe: Recipe, conditions: pd.DataFrame, seeds: pd.DataFrame, lake: Lake
+    recipe: Recipe, conditions: pd.DataFrame, seeds: pd.DataFrame, lake: FolderLake
 ) -> None:
     answers = [[Said("fact")], [draft("long", 4)], [Said("short")]]
     (*_, last), models = ask(recipe, conditions, seeds, *answers, lake=lake)
@@ -114,7 +114,7 @@ def test_each_step_is_asked_with_the_answers_before_it(
 
 
 def test_a_failure_in_the_middle_is_a_row_that_is_not_asked_again(
-    recipe: Recipe, conditions: pd.DataFrame, seeds: pd.DataFrame, lake: Lake
+    recipe: Recipe, conditions: pd.DataFrame, seeds: pd.DataFrame, lake: FolderLake
 ) -> None:
     answers = [
         [Said("a"), Said(None, "timed_out", error="60 s"), Said("c"), Said("d")],
@@ -136,7 +136,7 @@ def test_a_failure_in_the_middle_is_a_row_that_is_not_asked_again(
 
 
 def test_an_answer_of_which_no_prompt_can_be_made_fails_alone(
-    steps: Callable[[str], Path], conditions: pd.DataFrame, seeds: pd.DataFrame, lake: Lake
+    steps: Callable[[str], Path], conditions: pd.DataFrame, seeds: pd.DataFrame, lake: FolderLake
 ) -> None:
     prompt = "{{ 12 // draft.rating }} {{ draft.keywords[1] }} {{ draft.body }}"
     recipe = load(steps(STEPS.replace("Shorten, {{ draft.rating }} stars: {{ draft.body }}", prompt)))
@@ -154,7 +154,7 @@ def test_an_answer_of_which_no_prompt_can_be_made_fails_alone(
 
 
 def test_fields_keep_their_types_and_names_on_the_way(
-    steps: Callable[[str], Path], conditions: pd.DataFrame, seeds: pd.DataFrame, lake: Lake
+    steps: Callable[[str], Path], conditions: pd.DataFrame, seeds: pd.DataFrame, lake: FolderLake
 ) -> None:
     """Also in a table with rows that were rejected, and for fields that are called as methods of a dict."""
     text = STEPS.replace("rating: integer", "items: integer").replace("draft.rating", "draft.items")
@@ -165,7 +165,7 @@ def test_fields_keep_their_types_and_names_on_the_way(
 
 
 def test_rows_that_an_earlier_step_does_not_have_are_an_error(
-    recipe: Recipe, conditions: pd.DataFrame, seeds: pd.DataFrame, lake: Lake
+    recipe: Recipe, conditions: pd.DataFrame, seeds: pd.DataFrame, lake: FolderLake
 ) -> None:
     tables_, _ = ask(recipe, conditions.head(3), seeds, [Said("a")], [draft()], lake=lake)
     before = dict(zip(STAGES, tables_, strict=False))

@@ -20,7 +20,7 @@ from synth_assets.resources.call_log.rows import COLUMNS, Entry
 from synth_assets.resources.call_log.salvage import salvage
 from synth_assets.resources.gateway.budget import Budget, Cap, Use
 from synth_assets.resources.home import mended
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from tests.resources.call_log.test_call_log import PARAMETERS, QUESTION
 
 PLACE = {"used_by": "generations", "round": "2026-11-21", "cell": "negative"}
@@ -36,7 +36,7 @@ def entry(n: int, **answer: Any) -> Entry:
     return Entry(said, parameters={**parameters, "seed": 1}, context=context, **QUESTION)
 
 
-def write(log: CallLog, lake: Lake, numbers: range) -> list[str]:
+def write(log: CallLog, lake: FolderLake, numbers: range) -> list[str]:
     """Calls in both; their identities."""
     log.append([entry(n, thoughts="hm" if n % 2 else None, cost=0.5) for n in numbers])
     identities = [entry(n).answer.identity for n in numbers]
@@ -55,8 +55,8 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "lake")
+def lake(tmp_path: Path) -> FolderLake:
+    return FolderLake(tmp_path / "lake")
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def told(capsys: pytest.CaptureFixture) -> str:
     "lost", ["1 = 1", "id % 2 = 0", "id > 600", "id < 3"], ids=["all", "half", "the latest", "the first"]
 )
 def test_calls_that_are_gone_come_back_before_anybody_asks(
-    where: Path | str, log: CallLog, lake: Lake, lost: str, capsys: pytest.CaptureFixture
+    where: Path | str, log: CallLog, lake: FolderLake, lost: str, capsys: pytest.CaptureFixture
 ) -> None:
     identities = write(log, lake, range(CALLS))
     before = content(log)
@@ -95,7 +95,9 @@ def test_calls_that_are_gone_come_back_before_anybody_asks(
     again.close()
 
 
-def test_what_a_lost_log_knew_of_budgets_comes_back(where: Path | str, log: CallLog, lake: Lake) -> None:
+def test_what_a_lost_log_knew_of_budgets_comes_back(
+    where: Path | str, log: CallLog, lake: FolderLake
+) -> None:
     budget = Budget(log, [Cap("reviews/all", 100, "tokens")])
     budget.reserve(Use(0, 90))
     write(log, lake, range(3))
@@ -110,7 +112,9 @@ def test_what_a_lost_log_knew_of_budgets_comes_back(where: Path | str, log: Call
     again.close()
 
 
-def test_rows_are_counted_where_an_answer_is_missing(where: Path | str, log: CallLog, lake: Lake) -> None:
+def test_rows_are_counted_where_an_answer_is_missing(
+    where: Path | str, log: CallLog, lake: FolderLake
+) -> None:
     """And not at each opening; numbers that no row ever had (of a transaction that was taken back) are no
     loss."""
     identities = write(log, lake, range(9))
@@ -141,7 +145,7 @@ def test_rows_are_counted_where_an_answer_is_missing(where: Path | str, log: Cal
     ],
 )
 def test_an_answer_that_was_changed_is_named_never_used_and_comes_back(
-    where: Path | str, log: CallLog, lake: Lake, change: str, capsys: pytest.CaptureFixture
+    where: Path | str, log: CallLog, lake: FolderLake, change: str, capsys: pytest.CaptureFixture
 ) -> None:
     identities = write(log, lake, range(30))
     before = content(log)
@@ -158,7 +162,7 @@ def test_an_answer_that_was_changed_is_named_never_used_and_comes_back(
 
 
 def test_what_no_table_has_is_asked_for_again_and_then_the_new_answer_counts(
-    where: Path | str, log: CallLog, lake: Lake, capsys: pytest.CaptureFixture
+    where: Path | str, log: CallLog, lake: FolderLake, capsys: pytest.CaptureFixture
 ) -> None:
     write(log, lake, range(3))
     log.append([entry(7)])
@@ -175,7 +179,7 @@ def test_what_no_table_has_is_asked_for_again_and_then_the_new_answer_counts(
 
 
 def test_a_question_that_was_changed_and_a_call_under_another_name_are_mended(
-    log: CallLog, lake: Lake
+    log: CallLog, lake: FolderLake
 ) -> None:
     identities = write(log, lake, range(5))
     before = content(log)
@@ -188,7 +192,7 @@ def test_a_question_that_was_changed_and_a_call_under_another_name_are_mended(
 
 
 def test_a_log_without_hashes_goes_on_at_once_and_gets_them_where_the_lake_agrees(
-    where: Path | str, log: CallLog, lake: Lake, capsys: pytest.CaptureFixture
+    where: Path | str, log: CallLog, lake: FolderLake, capsys: pytest.CaptureFixture
 ) -> None:
     identities = write(log, lake, range(5))
     log.append([entry(9)])
@@ -208,7 +212,7 @@ def test_a_log_without_hashes_goes_on_at_once_and_gets_them_where_the_lake_agree
     upgraded.close()
 
 
-def test_a_table_that_is_wrong_by_the_log_is_told_and_changes_nothing(log: CallLog, lake: Lake) -> None:
+def test_a_table_that_is_wrong_by_the_log_is_told_and_changes_nothing(log: CallLog, lake: FolderLake) -> None:
     write(log, lake, range(5))
     before, table = content(log), lake.table("reviews", "calls", PLACE)
     other = pa.array(["other", *table["text"].to_pylist()[1:]])
@@ -218,7 +222,7 @@ def test_a_table_that_is_wrong_by_the_log_is_told_and_changes_nothing(log: CallL
     assert content(log) == before
 
 
-def test_a_damaged_table_gives_nothing(where: Path | str, log: CallLog, lake: Lake) -> None:
+def test_a_damaged_table_gives_nothing(where: Path | str, log: CallLog, lake: FolderLake) -> None:
     write(log, lake, range(5))
     path = lake.path("reviews", "calls", PLACE)
     path.write_bytes(path.read_bytes()[:-9])
@@ -228,7 +232,7 @@ def test_a_damaged_table_gives_nothing(where: Path | str, log: CallLog, lake: La
     again.close()
 
 
-def test_calls_of_a_partition_come_back_before_it_is_made_again(log: CallLog, lake: Lake) -> None:
+def test_calls_of_a_partition_come_back_before_it_is_made_again(log: CallLog, lake: FolderLake) -> None:
     """Also where how far the log goes says nothing."""
     identities = write(log, lake, range(5))
     log.execute("DELETE FROM calls WHERE identity = ?", (identities[2],))
@@ -239,7 +243,7 @@ def test_calls_of_a_partition_come_back_before_it_is_made_again(log: CallLog, la
     assert log.has(identities)
 
 
-def test_a_note_that_is_damaged_is_written_anew(where: Path | str, log: CallLog, lake: Lake) -> None:
+def test_a_note_that_is_damaged_is_written_anew(where: Path | str, log: CallLog, lake: FolderLake) -> None:
     identities = write(log, lake, range(3))
     for said in ("", "{", "[]", '{"first": 1, "last": "x", "rows": 0, "old": false, "budget": 3}'):
         (lake.root / NOTE).write_text(said)
@@ -271,7 +275,7 @@ def other(file: Path) -> None:
 
 @pytest.mark.parametrize(("spoil", "least"), [(zeroes, 100), (half, 100), (other, 0)])
 def test_a_damaged_file_is_salvaged_and_the_rest_comes_from_the_lake(
-    file: Path, lake: Lake, spoil: Any, least: int, capsys: pytest.CaptureFixture
+    file: Path, lake: FolderLake, spoil: Any, least: int, capsys: pytest.CaptureFixture
 ) -> None:
     log = CallLog(file)
     identities = write(log, lake, range(CALLS))
@@ -299,7 +303,7 @@ def test_a_damaged_file_is_salvaged_and_the_rest_comes_from_the_lake(
     log.close()
 
 
-def test_a_run_stops_at_a_damaged_file(file: Path, lake: Lake) -> None:
+def test_a_run_stops_at_a_damaged_file(file: Path, lake: FolderLake) -> None:
     other(file)
     with pytest.raises(UserError, match="is not a database; `synth verify --repair`") as raised:
         mended(file, lake).find(["x"])

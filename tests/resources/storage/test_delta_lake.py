@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 import pytest
 
 from synth_assets.cli import main
@@ -18,8 +20,10 @@ from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from synth_assets.report.views import show
 from synth_assets.resources import home
+from synth_assets.resources.storage import sources
 from synth_assets.resources.storage.delta_lake import DeltaLake
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
+from synth_assets.resources.storage.lake import FILE
 from synth_assets.stages import tables
 from tests.conftest import QUICK
 from tests.endpoint import Endpoint
@@ -50,9 +54,12 @@ def rows(n: int, first: int = 0) -> pa.Table:
 
 
 def test_what_is_written_is_read_as_from_a_folder(lake: DeltaLake, tmp_path: Path) -> None:
-    made, folder = rows(25_000), Lake(tmp_path / "folder")
+    made, folder, began = rows(25_000), FolderLake(tmp_path / "folder"), datetime.now(UTC)
     for each in (folder, lake):
         each.write("r", "s", PLACE, iter([made.slice(0, 10), made.slice(10)]))
+        assert timedelta(seconds=-0.1) <= each.modified("r", "s", PLACE) - began < timedelta(minutes=5)
+        file = each.file("r", "s", PLACE)
+        assert (file.name, pq.ParquetFile(file).read()) == (FILE, each.table("r", "s", PLACE))
     kept = folder.table("r", "s", PLACE)
     assert lake.table("r", "s", PLACE).equals(kept, check_metadata=True)
     assert lake.table("r", "s", PLACE, ["n", "no"]).equals(kept.select(["n"]))
@@ -69,11 +76,15 @@ def test_what_is_written_is_read_as_from_a_folder(lake: DeltaLake, tmp_path: Pat
     assert lake.has("r", "s", PLACE)
     assert lake.table("r", "s", PLACE).num_rows == 0
     lake.write("r", "seeds", {}, rows(3))
-    assert [*lake.everything("r")] == [("s", PLACE), ("seeds", {})]
-    lake.remove("r", "s", PLACE)
-    assert not lake.has("r", "s", PLACE)
-    with pytest.raises(UserError, match="has no rows for round 2026-11-21, cell a/b é 100% yet"):
-        lake.table("r", "s", PLACE)
+    folder.write("r", "seeds", {}, rows(3))
+    for each in (folder, lake):
+        assert [*each.everything("r")] == [("s", PLACE), ("seeds", {})]
+        assert [*each.everything("r", "s")] == [("s", PLACE)]
+        each.remove("r", "s", PLACE)
+        assert not each.has("r", "s", PLACE)
+        for asked in (each.table, each.modified):
+            with pytest.raises(UserError, match="has no rows for round 2026-11-21, cell a/b é 100% yet"):
+                asked("r", "s", PLACE)
 
 
 def test_a_column_of_another_type_is_refused_and_a_new_one_is_added(lake: DeltaLake) -> None:
@@ -158,7 +169,7 @@ def test_a_round_in_an_object_store_is_that_of_a_folder(
     recipe = load(edit("rows: 6", QUICK))
     monkeypatch.setenv("SYNTH_CALL_LOG", postgres)
     assert main(["run", "reviews", "--round", ROUND]) == 0
-    here, paid = Lake(home.home() / "lake"), len(endpoint.requests)
+    here, paid = FolderLake(home.home() / "lake"), len(endpoint.requests)
     monkeypatch.setenv("SYNTH_HOME", str(project / "other"))
     monkeypatch.setenv("SYNTH_LAKE", s3)
     assert main(["run", "reviews", "--round", ROUND]) == 0
@@ -208,6 +219,22 @@ def objects(files: Any, where: str) -> list[str]:
     """The Parquet files below an address."""
     found = files.get_file_info(pafs.FileSelector(where.removeprefix("s3://"), recursive=True))
     return sorted(each.path for each in found if each.path.endswith(".parquet"))
+
+
+def test_rows_of_another_recipe_in_a_store_are_seeds(
+    project: Path, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the identity that those of a folder have: what was made from them is theirs too."""
+    found = []
+    for where in ("", s3):
+        monkeypatch.setenv("SYNTH_LAKE", where)
+        monkeypatch.setenv("SYNTH_CALL_LOG", "postgresql://somebody@host/calls" if where else "")
+        for cell in ("a/b", "c"):
+            home.lake().write("r", "filtered", {**PLACE, "cell": cell}, pa.table({"text": [cell]}))
+        rows = sources.read_rows("stage://r/filtered")["text"].tolist()
+        found.append((rows, sources.fingerprint("stage://r/filtered")))
+    assert found[0] == found[1]
+    assert found[0][0] == ["a/b", "c"]
 
 
 def test_rows_that_machines_share_need_a_call_log_that_they_share(

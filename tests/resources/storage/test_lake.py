@@ -18,7 +18,7 @@ from synth_assets.recipe import columns
 from synth_assets.recipe.load import load
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.storage import files
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.resources.storage.process import this_process
 from synth_assets.resources.storage.warehouse import Warehouse, plain
 from synth_assets.stages import tables
@@ -32,23 +32,24 @@ def rows(n: int, partition: dict[str, str] = PARTITION) -> pa.Table:
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "lake")
+def lake(tmp_path: Path) -> FolderLake:
+    return FolderLake(tmp_path / "lake")
 
 
-def test_a_partition_is_one_file_in_hive_folders(lake: Lake) -> None:
-    path = lake.write("r", "stage", PARTITION, rows(3))
+def test_a_partition_is_one_file_in_hive_folders(lake: FolderLake) -> None:
+    lake.write("r", "stage", PARTITION, rows(3))
+    path = lake.path("r", "stage", PARTITION)
     assert path.relative_to(lake.root).as_posix() == "r/stage/round=2026-11-22/cell=a%2Fb/part.parquet"
     assert lake.partitions("r", "stage", ["round", "cell"]) == [PARTITION]
     assert list(lake.read("r", "stage", [PARTITION], SCHEMA)["n"]) == [0, 1, 2]
 
 
-def test_a_partition_that_was_never_made_says_what_to_do(lake: Lake) -> None:
+def test_a_partition_that_was_never_made_says_what_to_do(lake: FolderLake) -> None:
     with pytest.raises(UserError, match=r"r\.stage has no rows for round 2026-11-22, cell a/b yet"):
         lake.read("r", "stage", [PARTITION], SCHEMA)
 
 
-def test_a_column_that_came_later_is_unknown_in_older_rows(lake: Lake) -> None:
+def test_a_column_that_came_later_is_unknown_in_older_rows(lake: FolderLake) -> None:
     lake.write("r", "stage", PARTITION, rows(2))
     later = SCHEMA.append(pa.field("score", pa.float64()))
     assert lake.read("r", "stage", [PARTITION], later)["score"].isna().all()
@@ -67,8 +68,9 @@ def test_a_file_is_there_whole_or_as_it_was(tmp_path: Path) -> None:
     assert sorted(path.parent.iterdir()) == sorted([path, live])
 
 
-def test_a_full_disk_leaves_what_was_there(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = lake.write("r", "stage", PARTITION, rows(3))
+def test_a_full_disk_leaves_what_was_there(lake: FolderLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.write("r", "stage", PARTITION, rows(3))
+    path = lake.path("r", "stage", PARTITION)
     before = path.read_bytes()
 
     def full(*_: object, **__: object) -> None:
@@ -128,7 +130,7 @@ def test_what_cannot_be_read_is_an_error_of_every_query(recipe: Recipe, tmp_path
 
 def test_a_home_may_lie_in_a_folder_of_any_name(recipe: Recipe, tmp_path: Path) -> None:
     home = tmp_path / "brk [2024] *"
-    warehouse, lake = show(recipe, home), Lake(home / "lake")
+    warehouse, lake = show(recipe, home), FolderLake(home / "lake")
     row = {"row_id": "1", "text": "a", "label": None, "split": "test"}
     lake.write("reviews", "seeds", {}, tables.to_arrow(recipe, "seeds", pd.DataFrame([row, row])))
     assert warehouse.query("select count(*), min(text) from reviews.seeds").fetchall() == [(2, "a")]
@@ -172,7 +174,7 @@ import sys
 from pathlib import Path
 import pandas as pd
 from synth_assets.resources.storage import files
-from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.resources.storage.process import this_process
 from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.recipe import columns
@@ -181,7 +183,7 @@ from synth_assets.recipe.load import load
 
 root = Path(sys.argv[1])
 recipe = load(root / "recipes" / "reviews.yaml")
-lake, warehouse = Lake(root / "lake"), Warehouse(root / "warehouse.duckdb", root / "lake")
+lake, warehouse = FolderLake(root / "lake"), Warehouse(root / "warehouse.duckdb", root / "lake")
 partition = {"round": "2026-11-22", "cell": "negative"}
 for i in range(12):
     table = pd.DataFrame({**partition, "yield": 0.5, "rows": range(1000 * (1 + i % 2))})
