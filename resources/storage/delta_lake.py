@@ -24,9 +24,11 @@ from hashlib import file_digest, sha256
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
+from synth_assets.core.content import content_hash
 from synth_assets.core.errors import NotInstalled, UserError
 from synth_assets.resources.machine import temporary
 from synth_assets.resources.storage import files
@@ -79,7 +81,7 @@ class DeltaLake(ParquetRows):
         if find_spec("deltalake") is None:
             raise NotInstalled(f"SYNTH_LAKE is {where}, and deltalake is not there: {EXTRA}")
         self._objects = Objects(self.where)
-        self._known = threading.local()  # tables that were opened: what is new of them is read alone
+        self._known = _Known()
 
     @property
     def tables(self) -> DeltaLake:
@@ -130,7 +132,7 @@ class DeltaLake(ParquetRows):
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
-        known = self._known.tables = getattr(self._known, "tables", {})
+        known = self._known.tables
         try:
             if (table := known.get((recipe, stage))) is None:
                 where = self.uri(recipe, stage)
@@ -143,12 +145,21 @@ class DeltaLake(ParquetRows):
         return table
 
     def write(
-        self, recipe: str, stage: str, partition: Partition, rows: pa.Table | Iterable[pa.Table]
+        self,
+        recipe: str,
+        stage: str,
+        partition: Partition,
+        rows: pa.Table | Iterable[pa.Table],
+        run_id: str | None = None,
     ) -> None:
-        """Replace one partition in one commit. UserError where a column has another type than in the other
-        partitions, which nobody could read with them."""
+        """Replace one partition in one commit, which says the data version (of a table that comes as one) and
+        the run. UserError where a column has another type than in the other partitions, which nobody could
+        read with them."""
         import pyarrow as pa
 
+        said = {"dagster/run_id": run_id} if run_id else {}
+        if isinstance(rows, pa.Table):
+            said["dagster/data_version"] = content_hash(rows)
         tables = iter([rows] if isinstance(rows, pa.Table) else rows)
         first = next(tables)
         spooled = self._copies / f"{uuid.uuid4().hex}.parquet"
@@ -158,56 +169,61 @@ class DeltaLake(ParquetRows):
             new = self._upload(recipe, stage, partition, spooled)
         finally:
             spooled.unlink(missing_ok=True)
-        self._commit(recipe, stage, partition, first.schema, new)
+        self._replace(recipe, stage, partition, new, first.schema, said)
 
     def _upload(self, recipe: str, stage: str, partition: Partition, file: Path) -> Held:
         """Put a file where no commit names it yet."""
         import pyarrow.parquet as pq
 
-        values: dict[str, str | None] = {f"{PART}{c}": quote(v, safe="") for c, v in partition.items()}
         with file.open("rb") as content:
             name = f"{file_digest(content, 'sha256').hexdigest()}-{uuid.uuid4().hex[:8]}.parquet"
         self._objects.upload(f"{recipe}/{stage}/{name}", file)
-        return Held(name, pq.read_metadata(file).num_rows, file.stat().st_size, values, datetime.now(UTC))
+        rows, size = pq.read_metadata(file).num_rows, file.stat().st_size
+        return Held(name, rows, size, _values(partition), datetime.now(UTC))
 
-    def _commit(self, recipe: str, stage: str, partition: Partition, schema: pa.Schema, new: Held) -> None:
+    def _replace(
+        self,
+        recipe: str,
+        stage: str,
+        partition: Partition,
+        new: Held | None = None,
+        schema: pa.Schema | None = None,
+        said: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """One commit after which this file, or none, holds the partition. It is the next after the version
+        that was read, or it fails and all is read anew: what Delta takes for no conflict (two that write a
+        partition first, say) would leave both."""
         from deltalake import CommitProperties
         from deltalake.exceptions import CommitFailedError
-        from deltalake.transaction import AddAction
 
-        said = CommitProperties(custom_metadata={"synth/partition": json.dumps(dict(partition))})
-        stats = json.dumps({"numRecords": new.rows})
-        added = AddAction(new.path, new.size, new.values, _now(), True, stats)
-        done = False
+        custom = {"synth/partition": json.dumps(dict(partition)), **said}
+        properties = CommitProperties(custom_metadata=custom, max_commit_retries=0)
         for attempt in range(ATTEMPTS):
-            table = self._table(recipe, stage, schema, list(new.values))
-            if not done:
-                old = _files(table).get(tuple(partition.items()))
-                actions = [added, *([_removed(old)] if old else [])]
-            elif not (actions := self._doubled(recipe, stage, partition)):
-                return
             try:
+                if new is None or schema is None:
+                    table = self.delta(recipe, stage)
+                else:
+                    table = self._table(recipe, stage, schema, new)
+                old = _files(table).get(tuple(partition.items())) if table else None
+                if not table or not (new or old) or (attempt and old and new and old.digest == new.digest):
+                    return  # the rows are there: who asked heard no answer, or another had the same
+                actions = [*([_removed(old)] if old else []), *([_added(new)] if new else [])]
+                cut = [*_values(partition)]
                 table.create_write_transaction(
-                    actions, "append", table.schema(), list(new.values), commit_properties=said
+                    actions, "append", table.schema(), cut, commit_properties=properties
                 )
-                done = True
-            except CommitFailedError:  # another partition, or another writer of this one, came before
+                return
+            except CommitFailedError:  # somebody came before
                 if attempt == ATTEMPTS - 1:
                     raise
                 time.sleep(random.uniform(0, WAIT_S))
 
-    def _doubled(self, recipe: str, stage: str, partition: Partition) -> list[Any]:
-        """What removes all but the last file of a partition: two that were the first of it at the same time
-        are no conflict to Delta."""
-        table, place = self.delta(recipe, stage), tuple(partition.items())
-        found = [held for at, held in _every(table) if at == place] if table is not None else []
-        return [_removed(held) for held in found[:-1]]
-
-    def _table(self, recipe: str, stage: str, schema: pa.Schema, cut: list[str]) -> deltalake.DeltaTable:
+    def _table(self, recipe: str, stage: str, schema: pa.Schema, new: Held) -> deltalake.DeltaTable:
         """The table as it is now, made if need be, with all columns of this schema."""
         import pyarrow as pa
         from deltalake import DeltaTable, Schema
 
+        cut = [*new.values]
         wanted = Schema.from_arrow(
             pa.schema([*(pa.field(f.name, f.type) for f in schema), *((name, pa.string()) for name in cut)])
         )
@@ -223,16 +239,22 @@ class DeltaLake(ParquetRows):
                     f"{recipe}.{stage}: the column {field.name} is {now} now, and {was} in the rounds at "
                     f"{self.uri(recipe, stage)}: give it another name, or the recipe one."
                 )
-        new = [field for field in wanted.fields if field.name not in there]
-        if new:
-            table.alter.add_columns(new)
-            return self._table(recipe, stage, schema, cut)
+        more = [field for field in wanted.fields if field.name not in there]
+        if more:
+            table.alter.add_columns(more)
+            return self._table(recipe, stage, schema, new)
         return table
 
     def _held(self, recipe: str, stage: str) -> dict[Place, Held]:
         """Partition -> its file, sorted as paths are."""
         table = self.delta(recipe, stage)
-        return {} if table is None else _files(table)
+        if table is None:
+            return {}
+        version, found = self._known.held.get((recipe, stage), (None, {}))
+        if version != table.version():
+            found = _files(table)
+            self._known.held[recipe, stage] = table.version(), found
+        return found
 
     def _there(self, recipe: str, stage: str, partition: Partition) -> Held:
         """The file of a partition. UserError where there is none."""
@@ -291,9 +313,7 @@ class DeltaLake(ParquetRows):
         return iter(())
 
     def remove(self, recipe: str, stage: str, partition: Partition) -> None:
-        table = self.delta(recipe, stage)
-        if table is not None:
-            table.delete(_of(partition))
+        self._replace(recipe, stage, partition)
 
     def discard(self, place: str) -> None:
         """Nothing: see `unfinished`."""
@@ -315,24 +335,32 @@ class DeltaLake(ParquetRows):
         return [place for place in found if [*place] == [*columns] and only.items() <= place.items()]
 
 
-def _every(table: deltalake.DeltaTable) -> list[tuple[Place, Held]]:
-    """Partitions with their files, the last one of a partition last."""
-    import pyarrow as pa
+class _Known(threading.local):
+    """Tables that a thread opened: what is new of them is read alone; and the files that they had."""
 
-    cut, found = table.metadata().partition_columns, list[tuple[Place, Held]]()
-    adds = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    for each in sorted(adds, key=lambda file: (file["modification_time"], file["path"])):
-        values = {name: str(each[f"partition.{name}"]) for name in cut}
-        place = tuple((name.removeprefix(PART), unquote(value)) for name, value in values.items())
-        at = datetime.fromtimestamp(each["modification_time"] / 1000, UTC)
-        found.append((place, Held(each["path"], each["num_records"], each["size_bytes"], {**values}, at)))
-    return found
+    def __init__(self) -> None:
+        self.tables = dict[tuple[str, str], Any]()
+        self.held = dict[tuple[str, str], tuple[int, dict[Place, Held]]]()
 
 
 def _files(table: deltalake.DeltaTable) -> dict[Place, Held]:
-    """Partition -> its file."""
-    found = dict(_every(table))
+    """Partition -> its file, sorted as paths are."""
+    import pyarrow as pa
+
+    cut, found = table.metadata().partition_columns, dict[Place, Held]()
+    for each in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+        values = {name: str(each[f"partition.{name}"]) for name in cut}
+        place = tuple((name.removeprefix(PART), unquote(value)) for name, value in values.items())
+        at = datetime.fromtimestamp(each["modification_time"] / 1000, UTC)
+        found[place] = Held(each["path"], each["num_records"], each["size_bytes"], {**values}, at)
     return dict(sorted(found.items(), key=lambda item: [f"{c}={v}" for c, v in item[1].values.items()]))
+
+
+def _added(held: Held) -> Any:
+    from deltalake.transaction import AddAction
+
+    stats = json.dumps({"numRecords": held.rows})
+    return AddAction(held.path, held.size, held.values, _now(), True, stats)
 
 
 def _removed(held: Held) -> Any:
@@ -341,10 +369,15 @@ def _removed(held: Held) -> Any:
     return RemoveAction(held.path, True, _now(), size=held.size, partition_values=held.values)
 
 
+def _values(partition: Partition) -> dict[str, str | None]:
+    """A partition by Delta's columns."""
+    return {f"{PART}{column}": quote(value, safe="") for column, value in partition.items()}
+
+
 def _now() -> int:
     return int(time.time() * 1000)
 
 
 def _of(partition: Partition) -> str:
     """The rows of a partition, in SQL: what is quoted has no quotation mark."""
-    return " and ".join(f"{PART}{c} = '{quote(v, safe='')}'" for c, v in partition.items()) or "true"
+    return " and ".join(f"{column} = '{value}'" for column, value in _values(partition).items()) or "true"

@@ -65,7 +65,12 @@ class FolderLake(ParquetRows):
             files.write(self.root / name, words)
 
     def write(
-        self, recipe: str, stage: str, partition: Partition, rows: pa.Table | Iterable[pa.Table]
+        self,
+        recipe: str,
+        stage: str,
+        partition: Partition,
+        rows: pa.Table | Iterable[pa.Table],
+        run_id: str | None = None,
     ) -> None:
         import pyarrow as pa
 

@@ -29,10 +29,16 @@ class Lake(Protocol):
     """Partitions of stages of recipes."""
 
     def write(
-        self, recipe: str, stage: str, partition: Partition, rows: pa.Table | Iterable[pa.Table]
+        self,
+        recipe: str,
+        stage: str,
+        partition: Partition,
+        rows: pa.Table | Iterable[pa.Table],
+        run_id: str | None = None,
     ) -> None:
         """Replace one partition by a table, or by tables of the same schema (at least one) as they come.
-        OSError when the disk or the store does not take it: what was there stays."""
+        `run_id`: the Dagster run that made them, for a lake that has a history. OSError when the disk or the
+        store does not take it: what was there stays."""
 
     def read(
         self, recipe: str, stage: str, partitions: Sequence[Partition], schema: pa.Schema

@@ -300,7 +300,8 @@ def report_feedback(recipe: Recipe, lake: Lake, context: dg.AssetExecutionContex
     for row in made.rows.to_dict("records"):
         told = made.rows[made.rows["cell"] == row["cell"]]
         table = tables.to_arrow(recipe, "feedback", told)
-        lake.write(recipe.name, "feedback", {"round": row["round"], "cell": row["cell"]}, table)
+        place = {"round": row["round"], "cell": row["cell"]}
+        lake.write(recipe.name, "feedback", place, table, context.run_id)
         version = feedback.version(recipe, told, tables.content_hash(table))
         for event in feedback_events(recipe, row, version, pictures.metadata(made.numbers)):
             context.log_event(event)

@@ -32,7 +32,7 @@ class LakeIOManager(dg.IOManager):
         partition = _partitions(context, recipe, stage)[0]
         if "round" in partition:  # how far the round is has to be looked at anew
             self._lake.looks.forget(name, partition["round"])
-        self._lake.write(name, stage, partition, obj)
+        self._lake.write(name, stage, partition, obj, context.run_id)
         if self._lake.tables is None:  # else what reads them shows them: the store is far, and views are here
             show(recipe, self._warehouse, self._recipes)
         words = " ".join([name, stage, *partition.values()])

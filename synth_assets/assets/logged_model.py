@@ -179,7 +179,8 @@ class BoundModel:
         """Every call behind this partition, into the lake: it tells all without the call log. Batches that
         brought them have served."""
         place = {column: self._place[column] for column in columns.STAGES["calls"]}
-        lake.write(self._recipe.name, "calls", place, self._calls())
+        run_id = self._language_model.context["run_id"]
+        lake.write(self._recipe.name, "calls", place, self._calls(), run_id)
         note(self._language_model.call_log, lake)
         forget(self._language_model.call_log, self._asset, self._partition)
 

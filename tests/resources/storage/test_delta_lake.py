@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from synth_assets.cli import main
+from synth_assets.core.content import content_hash
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from synth_assets.report.views import show
@@ -24,13 +26,13 @@ from synth_assets.resources.storage import sources
 from synth_assets.resources.storage.delta_lake import DeltaLake
 from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.resources.storage.lake import FILE
-from synth_assets.stages import tables
 from tests.conftest import QUICK
 from tests.endpoint import Endpoint
 from tests.postgres import PASSWORD
 from tests.s3 import SECRET
 
-pytest.importorskip("deltalake", reason="no deltalake: pip install 'synth-assets[cluster]'")
+deltalake = pytest.importorskip("deltalake", reason="no deltalake: pip install 'synth-assets[cluster]'")
+CommitFailedError = deltalake.exceptions.CommitFailedError
 ROUND = "2026-11-21"
 PLACE = {"round": ROUND, "cell": "a/b é 100%"}
 
@@ -146,9 +148,43 @@ def test_of_two_first_writers_of_a_partition_one_is_there(lake: DeltaLake) -> No
         each.start()
     for each in writers:
         each.join()
+    assert len(lake.partitions("r", "s", ["round", "cell"])) == 7
     table = lake.delta("r", "s")
     assert table is not None
-    assert len(pa.table(table.get_add_actions())) == len(lake.partitions("r", "s", ["round", "cell"])) == 7
+    for seen in range(table.version() + 1):  # by whoever reads it
+        table.load_as_version(seen)
+        held = [str(each) for each in pa.table(table.get_add_actions())["partition"].to_pylist()]
+        assert len(held) == len({*held})
+
+
+def test_a_commit_says_which_rows_and_which_run(lake: DeltaLake) -> None:
+    for number, run in enumerate(["one", None]):
+        lake.write("r", "s", PLACE, version(number), run)
+    table = lake.delta("r", "s")
+    assert table is not None
+    last, first, *_ = table.history()
+    for number, commit in ((1, last), (0, first)):
+        assert commit["dagster/data_version"] == content_hash(version(number))
+        assert json.loads(commit["synth/partition"]) == PLACE
+    assert first["dagster/run_id"] == "one"
+    assert "dagster/run_id" not in last
+
+
+def test_a_commit_whose_answer_is_lost_is_not_made_again(
+    lake: DeltaLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.write("r", "s", PLACE, version(0))
+    commit, commits = deltalake.DeltaTable.create_write_transaction, []
+
+    def lost(table: deltalake.DeltaTable, *args: Any, **options: Any) -> None:
+        commits.append(table.version())
+        commit(table, *args, **options)
+        raise CommitFailedError
+
+    monkeypatch.setattr(deltalake.DeltaTable, "create_write_transaction", lost)
+    lake.write("r", "s", PLACE, version(1))
+    assert len(commits) == 1
+    assert lake.table("r", "s", PLACE) == version(1)
 
 
 def version(number: int) -> pa.Table:
@@ -179,7 +215,7 @@ def test_a_round_in_an_object_store_is_that_of_a_folder(
     found = [(stage, place) for stage, place in there.everything("reviews") if stage != "calls"]
     assert found == [(stage, place) for stage, place in here.everything("reviews") if stage != "calls"]
     for stage, place in found:
-        one, two = (tables.content_hash(lake.table("reviews", stage, place)) for lake in (here, there))
+        one, two = (content_hash(lake.table("reviews", stage, place)) for lake in (here, there))
         assert one == two, (stage, place)
     show(recipe)
     counted = "select cell, count(*), max(round) from reviews.filtered group by all order by all"
