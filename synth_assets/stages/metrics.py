@@ -20,10 +20,12 @@ from synth_assets.recipe.target import Target
 from synth_assets.stages import feedback, front, signals
 from synth_assets.stages.knowledge import shares
 from synth_assets.stages.run import Run, passes
+from synth_assets.stages.samples import Samples
 from synth_assets.stages.stage import ANSWERED, Chart, Check, Made, Markdown, Stage, Table, Verdict, short
 from synth_assets.students import made
 
 READS = ["generations", "filtered", "labelled", "weighted", "seeds"]
+UNCUT = ("seeds", "reviews")  # tables that are looked at as they are
 SECTIONS = ["labels", "metrics", "annotator", "feedback", "seed"]
 PLOTTED = (  # over the rounds
     *(
@@ -95,10 +97,12 @@ def compute(run: Run, **now: Table) -> Made:
     from synth_assets.evaluation.people import of_people, released
     from synth_assets.evaluation.round import yields
 
-    recipe, look, cost = run.recipe, looking(run, **now), dict[str, Any]()
+    recipe, samples, cost = run.recipe, Samples(run.recipe.seed), dict[str, Any]()
+    look = looking(run, samples, **now)
     pairs = of_pairs(look)
     of_cells = yields(now["generations"], now["filtered"])
     parts = [_measured(metric, pairs if metric.of_pairs else look) for metric in recipe.metrics.chosen()]
+    parts = [samples.noted(part) for part in parts]
     own = {name for part in parts[len(parts) - len(recipe.metrics.others) :] for name in part["name"]}
     if recipe.review:
         parts.append(of_people(recipe, now["reviews"], now))
@@ -142,15 +146,16 @@ def _map(run: Run, **now: Table) -> dict[str, Any]:
     return {"map": Chart("places", "real, kept and dropped rows", found.series())} if found else {}
 
 
-def looking(run: Run, **now: Table) -> Look:
-    """What the metrics look at, by way of a run. What several of them want is worked out once."""
+def looking(run: Run, samples: Samples | None = None, **now: Table) -> Look:
+    """What the metrics look at, by way of a run: of very many rows, `samples`. What several of them want is
+    worked out once."""
     recipe, seeds = run.recipe, now["seeds"]
+    whole, samples = now, samples or Samples(recipe.seed)
+    now = {stage: rows if stage in UNCUT else samples.of(rows) for stage, rows in whole.items()}
 
     @cache
     def so_far(stage: str) -> Table:
-        import pandas as pd
-
-        return pd.concat([run.before(stage), now[stage]], ignore_index=True)
+        return samples.with_before(run, stage, whole[stage])
 
     @cache
     def sets() -> dict[str, Table]:
@@ -164,7 +169,8 @@ def looking(run: Run, **now: Table) -> Look:
     def before() -> Before | None:
         if (last := last_measured(run)) is None:
             return None
-        return Before(last, *(run.read(s, {"round": last}) for s in ("filtered", "weighted", "metrics")))
+        kept, weighted = (samples.of_round(run, stage, last) for stage in ("filtered", "weighted"))
+        return Before(last, kept, weighted, run.read("metrics", {"round": last}))
 
     def annotate(texts: Sequence[str]) -> Sequence[Any]:
         pairs = both(seeds, recipe.task.pair)
@@ -187,7 +193,7 @@ def looking(run: Run, **now: Table) -> Look:
         retrieve=retrieve,
         passes=passes,
         verdicts=people.read_verdicts,
-        knowledge=lambda: shares(run, now["generations"], now["filtered"], seeds),
+        knowledge=lambda: shares(run, whole["generations"], whole["filtered"], seeds),
         **now,
     )
 

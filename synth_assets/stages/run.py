@@ -139,12 +139,34 @@ class Run:
         made = (stage, place.get("cell", "")) in self.made
         return made or self.lake.has(self.recipe.name, stage, place)
 
-    def read(self, stage: str, *places: Mapping[str, str], columns: Sequence[str] | None = None) -> Table:
+    def read(
+        self,
+        stage: str,
+        *places: Mapping[str, str],
+        columns: Sequence[str] | None = None,
+        only: Collection[str] | None = None,
+    ) -> Table:
         """The rows of these partitions (none named: of the one that there is), with all columns of the stage
-        or with these. UserError where one is not made yet."""
+        or with these; `only` those with these ids, and no other is in memory. UserError where a partition is
+        not made yet."""
         if not places and (stage, "") in self.made:
             return self.made[stage, ""]
-        return self.lake.read(self.recipe.name, stage, places or [{}], self._schema(stage, columns))
+        schema = self._schema(stage, columns)
+        if only is not None:
+            return self._only(stage, places, schema, only)
+        return self.lake.read(self.recipe.name, stage, places or [{}], schema)
+
+    def _only(
+        self, stage: str, places: Sequence[Mapping[str, str]], schema: pa.Schema, ids: Collection[str]
+    ) -> Table:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        wanted, found = pa.array(sorted(ids), pa.string()), [schema.empty_table()]
+        for place in places:
+            for rows in self.lake.stream(self.recipe.name, stage, place, schema):
+                found.append(rows.filter(pc.is_in(rows["row_id"], wanted)))
+        return pa.concat_tables(found).to_pandas()
 
     def rounds(self, stage: str) -> list[str]:
         """The rounds before this one of which a stage has rows, the earliest first."""
@@ -157,9 +179,11 @@ class Run:
         columns: Sequence[str] | None = None,
         cell: str | None = None,
         last: int | None = None,
+        only: Collection[str] | None = None,
     ) -> Table:
         """The rows of a stage in all rounds before this one, or in the `last` of them that have any; of one
-        cell or of those that the recipe still has; of its columns those that are named, and the cell."""
+        cell or of those that the recipe still has; of its columns those that are named, and the cell; `only`
+        those with these ids."""
         cells = [cell] if cell else self.recipe.cells
         found = self.lake.partitions(self.recipe.name, stage, tables.stages(self.recipe)[stage])
         places: Sequence[Mapping[str, str]]
@@ -167,7 +191,10 @@ class Run:
         if last is not None:
             places = self._last(stage, places, cells, last)
         schema = self._schema(stage, columns and [*columns, "cell"])
-        rows = self.lake.read(self.recipe.name, stage, places, schema)
+        if only is None:
+            rows = self.lake.read(self.recipe.name, stage, places, schema)
+        else:
+            rows = self._only(stage, places, schema, only)
         return rows[rows["cell"].isin(cells)].reset_index(drop=True)
 
     def _last(
