@@ -68,7 +68,8 @@ class Share(NamedTuple):
 
 @dataclass
 class Look:
-    """What a metric may look at. While a round is only planned, tables that are not made yet are None."""
+    """What a metric may look at; of a table with very many rows, a sample (see stages/samples.py). While a
+    round is only planned, tables that are not made yet are None."""
 
     recipe: Any  # synth_assets.recipe.recipe.Recipe
     round: str
@@ -78,6 +79,7 @@ class Look:
     weighted: pd.DataFrame  # the training set: the rows of all rounds
     seeds: pd.DataFrame
     so_far: Callable[[str], pd.DataFrame]  # stage -> its rows in all rounds up to this one
+    latest: Callable[[str, int], pd.DataFrame]  # the same, of this round and the last n before it with rows
     sets: Callable[[], Mapping[str, pd.DataFrame]]  # what is compared, by name: rows of all rounds
     before: Callable[[], Before | None]
     student: Any  # untrained (see students/made.py)

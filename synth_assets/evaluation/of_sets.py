@@ -148,8 +148,8 @@ class Diversity(Metric):
 
         from synth_assets.evaluation.diversity import diversities, of_rounds
 
-        by_round = {str(name): list(rows["text"]) for name, rows in look.so_far("filtered").groupby("round")}
-        latest = dict(sorted(by_round.items())[-1 - ROUNDS :])
+        rows_of = look.latest("filtered", ROUNDS).groupby("round")
+        latest = {str(name): list(rows["text"]) for name, rows in rows_of}
         validation = look.seeds[look.seeds["split"] == "validation"]
         of_sets = diversities(look.sets(), validation, look.encode)
         return pd.concat([of_sets, of_rounds(latest, look.encode)])

@@ -182,6 +182,7 @@ def looking(run: Run, samples: Samples | None = None, **now: Table) -> Look:
         recipe=recipe,
         round=run.round,
         so_far=so_far,
+        latest=lambda stage, last: samples.of_last(run, stage, whole[stage], last),
         sets=sets,
         before=before,
         encode=run.encode,
@@ -219,6 +220,7 @@ def of_pairs(look: Look) -> Look:
         look,
         **{stage: both(rows, second) for stage, rows in there.items()},
         so_far=lambda stage: both(look.so_far(stage), second),
+        latest=lambda stage, last: both(look.latest(stage, last), second),
         sets=sets,
         before=before,
     )

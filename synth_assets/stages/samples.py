@@ -15,7 +15,7 @@ from synth_assets.stages.stage import Table
 if TYPE_CHECKING:
     from synth_assets.stages.run import Run
 
-MOST = 50_000  # rows of a table that metrics look at; of a larger one, so many are drawn
+MOST = 20_000  # rows of a table that metrics look at; of a larger one, so many are drawn
 NOTE = f"of a sample: of each table with more rows, {MOST:,} were drawn"
 REAL = ("seeds", "real", "no rows", "word list", "model alone")  # slices that are of no such table
 WHOLE = ("knowledge_used", "knowledge_kept")  # metrics that read all rows
@@ -48,6 +48,16 @@ class Samples:
         if ids is None:
             return pd.concat([run.before(stage), now], ignore_index=True)
         return pd.concat([run.before(stage, only=ids), _only(now, ids)], ignore_index=True)
+
+    def of_last(self, run: Run, stage: str, now: Table, last: int) -> Table:
+        """The rows of a stage in this round and in the `last` before it with any, or a sample of each."""
+        import pandas as pd
+
+        known, only = run.before(stage, ["row_id", "round"], last=last), None
+        drawn = [(ids, self.drawn(ids)) for _, ids in known.groupby("round")["row_id"]]
+        if any(some is not None for _, some in drawn):
+            only = {row for ids, some in drawn for row in (ids if some is None else some)}
+        return pd.concat([run.before(stage, last=last, only=only), self.of(now)], ignore_index=True)
 
     def of_round(self, run: Run, stage: str, round_: str) -> Table:
         """The rows of a stage in another round, or a sample of them."""
