@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,10 +22,7 @@ def content_hash(table: pa.Table) -> str:
     return digest.hexdigest()[:32]
 
 
-AT_ONCE = 1 << 24  # bytes
-
-
-def _digest(array: pa.Array, update: Callable[[bytes], None]) -> None:
+def _digest(array: pa.Array, update: Callable[[bytes | memoryview], None]) -> None:
     """Type, nulls, and the values that are not null; of lists and structs those of their parts."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -41,20 +38,15 @@ def _digest(array: pa.Array, update: Callable[[bytes], None]) -> None:
         _digest(values.flatten(), update)
     elif pa.types.is_string(values.type):
         update(b"string\n" + pc.binary_length(values).to_numpy(zero_copy_only=False).tobytes())
-        for chunk in _text_of(values):
-            update(chunk)
+        update(_text_of(values))
     else:
         update(f"{values.type}\n".encode() + values.to_numpy(zero_copy_only=False).tobytes())
 
 
-def _text_of(values: pa.Array) -> Iterator[memoryview]:
-    """The UTF-8 of all of these strings, none of which is null, one after the other as Arrow holds them."""
-    import pyarrow as pa
-
-    offsets, text = values.buffers()[1:]
+def _text_of(values: pa.Array) -> bytes | memoryview:
+    """The UTF-8 of these strings, none of which is null, one after the other, as Arrow holds it: no copy."""
+    _, offsets, text = values.buffers()
     if text is None or not len(values):
-        return
-    ends = memoryview(offsets).cast("B").cast("q" if pa.types.is_large_string(values.type) else "i")
-    begin, end = ends[values.offset], ends[values.offset + len(values)]
-    for at in range(begin, end, AT_ONCE):
-        yield memoryview(text)[at : min(at + AT_ONCE, end)]
+        return b""
+    ends = memoryview(offsets).cast("B").cast("i")
+    return memoryview(text)[ends[values.offset] : ends[values.offset + len(values)]]
