@@ -26,7 +26,7 @@ from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from synth_assets.core.content import content_hash
 from synth_assets.core.errors import NotInstalled, UserError
@@ -37,6 +37,7 @@ from synth_assets.resources.storage.lake import FILE, VERSIONS, Partition
 from synth_assets.resources.storage.looks import Looks
 from synth_assets.resources.storage.objects import Objects
 from synth_assets.resources.storage.parquet import UNREADABLE, ParquetRows, damaged, missing, written
+from synth_assets.resources.storage.quoted import identifier, literal
 
 if TYPE_CHECKING:
     import deltalake
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 SCHEMES = ("s3", "gs", "az", "file")
-PART = "p_"  # begins the names of the columns that Delta cuts a table by: rows have their own
+PART = "p_"  # begins the columns that Delta cuts a table by (a round is a date): rows have their own
 ATTEMPTS = 50  # to commit beside others
 WAIT_S = 0.5  # at the most, before another
 KEPT_HOURS = 7 * 24  # of files that were replaced: readers may still be at them
@@ -223,14 +224,12 @@ class DeltaLake(ParquetRows):
         import pyarrow as pa
         from deltalake import DeltaTable, Schema
 
-        cut = [*new.values]
-        wanted = Schema.from_arrow(
-            pa.schema([*(pa.field(f.name, f.type) for f in schema), *((name, pa.string()) for name in cut)])
-        )
+        cut = {name: pa.date32() if name == f"{PART}round" else pa.string() for name in new.values}
+        wanted = Schema.from_arrow(pa.schema([*((f.name, f.type) for f in schema), *cut.items()]))
         table = self.delta(recipe, stage)
         if table is None:
             where = self.uri(recipe, stage)
-            return DeltaTable.create(where, wanted, "ignore", cut or None, storage_options=OPTIONS)
+            return DeltaTable.create(where, wanted, "ignore", [*cut] or None, storage_options=OPTIONS)
         there = {field.name: field for field in table.schema().fields}
         for field in wanted.fields:
             if field.name in there and there[field.name].type != field.type:
@@ -278,15 +277,20 @@ class DeltaLake(ParquetRows):
             raise damaged(recipe, stage, partition, self.place(recipe, stage, partition), error) from error
 
     def scan_sql(self, recipe: str, stage: str, partitions: Sequence[Partition]) -> str:
-        where = " or ".join(f"({_of(place)})" for place in partitions) or "false"
-        return f"({self.select(recipe, stage)} where {where})"
+        held = [self._there(recipe, stage, place).path for place in partitions]
+        paths = [literal(f"{self.uri(recipe, stage)}/{path}") for path in held]
+        return f"read_parquet([{', '.join(paths)}], hive_partitioning = false)"
 
     def select(self, recipe: str, stage: str) -> str:
-        """All rows of a stage as DuckDB reads them, in a connection that is ready (see delta_sql)."""
-        from synth_assets.resources.storage.quoted import literal
-
-        ours = f"columns(c -> not starts_with(c, {literal(PART)}))"
-        return f"select {ours} from delta_scan({literal(self.uri(recipe, stage))})"
+        """All rows of a stage as DuckDB reads them, in a connection that is ready (see delta_sql). Files that
+        a query leaves out by round or cell are not read: what cuts the table stands for the rows' own."""
+        table = self.delta(recipe, stage)
+        cut = table.metadata().partition_columns if table is not None else []
+        own = {name: name.removeprefix(PART) for name in cut}
+        shown = [f"{identifier(name)} as {identifier(column)}" for name, column in own.items()]
+        others = ", ".join(map(literal, [*own, *own.values(), ""]))
+        shown.append(f"columns(c -> c not in ({others}))")
+        return f"select {', '.join(shown)} from delta_scan({literal(self.uri(recipe, stage))})"
 
     def is_as_written(self, recipe: str, stage: str, partition: Partition) -> bool:
         held = self._there(recipe, stage, partition)
@@ -350,10 +354,10 @@ def _files(table: deltalake.DeltaTable) -> dict[Place, Held]:
     cut, found = table.metadata().partition_columns, dict[Place, Held]()
     for each in pa.table(table.get_add_actions(flatten=True)).to_pylist():
         values = {name: str(each[f"partition.{name}"]) for name in cut}
-        place = tuple((name.removeprefix(PART), unquote(value)) for name, value in values.items())
+        place = tuple((name.removeprefix(PART), value) for name, value in values.items())
         at = datetime.fromtimestamp(each["modification_time"] / 1000, UTC)
         found[place] = Held(each["path"], each["num_records"], each["size_bytes"], {**values}, at)
-    return dict(sorted(found.items(), key=lambda item: [f"{c}={v}" for c, v in item[1].values.items()]))
+    return dict(sorted(found.items(), key=lambda item: [quote(value, safe="") for _, value in item[0]]))
 
 
 def _added(held: Held) -> Any:
@@ -371,13 +375,8 @@ def _removed(held: Held) -> Any:
 
 def _values(partition: Partition) -> dict[str, str | None]:
     """A partition by Delta's columns."""
-    return {f"{PART}{column}": quote(value, safe="") for column, value in partition.items()}
+    return {f"{PART}{column}": value for column, value in partition.items()}
 
 
 def _now() -> int:
     return int(time.time() * 1000)
-
-
-def _of(partition: Partition) -> str:
-    """The rows of a partition, in SQL: what is quoted has no quotation mark."""
-    return " and ".join(f"{column} = '{value}'" for column, value in _values(partition).items()) or "true"

@@ -201,7 +201,8 @@ class Warehouse:
         found = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
         source = f"read_parquet({found}, union_by_name = true{options})"
         if self.tables is not None and self.tables.delta(recipe, stage) is not None:
-            source = f"(select * from {source} union all by name {self.tables.select(recipe, stage)})"
+            dated = " replace (cast(round as date) as round)" if "round" in cut else ""  # as it is there
+            source = f"(select *{dated} from {source} union all by name {self.tables.select(recipe, stage)})"
         return f"select {', '.join(names)} from {source}"
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:

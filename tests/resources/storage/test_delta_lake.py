@@ -6,9 +6,10 @@ import json
 import os
 import re
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import duckdb
 import pyarrow as pa
@@ -24,8 +25,12 @@ from synth_assets.report.views import show
 from synth_assets.resources import home
 from synth_assets.resources.storage import sources
 from synth_assets.resources.storage.delta_lake import DeltaLake
+from synth_assets.resources.storage.delta_sql import ready
 from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.resources.storage.lake import FILE
+from synth_assets.resources.storage.parquet import fit
+from synth_assets.resources.storage.warehouse import Warehouse
+from synth_assets.stages import tables
 from tests.conftest import QUICK
 from tests.endpoint import Endpoint
 from tests.postgres import PASSWORD
@@ -35,6 +40,7 @@ deltalake = pytest.importorskip("deltalake", reason="no deltalake: pip install '
 CommitFailedError = deltalake.exceptions.CommitFailedError
 ROUND = "2026-11-21"
 PLACE = {"round": ROUND, "cell": "a/b é 100%"}
+CELLS = ['it\'s "q" \\ {x}', "日本 é", "a%2F/b 100%", " s=y&z#? ", "null\n.."]
 
 
 @pytest.fixture
@@ -155,6 +161,43 @@ def test_of_two_first_writers_of_a_partition_one_is_there(lake: DeltaLake) -> No
         table.load_as_version(seen)
         held = [str(each) for each in pa.table(table.get_add_actions())["partition"].to_pylist()]
         assert len(held) == len({*held})
+
+
+def test_a_query_reads_the_files_of_its_rounds_alone(lake: DeltaLake, project: Path, tmp_path: Path) -> None:
+    """And shows the same as for a folder."""
+    recipe, days = load(project / "recipes" / "reviews.yaml"), ["2026-11-28", "2026-11-29", "2026-11-30"]
+    folder, found = FolderLake(tmp_path / "folder"), []
+    warehouses = (
+        Warehouse(tmp_path / "a" / "warehouse.duckdb", folder.root),
+        Warehouse(tmp_path / "b" / "warehouse.duckdb", tmp_path / "b" / "lake", tables=lake),
+    )
+    for each, warehouse in zip((folder, lake), warehouses, strict=True):
+        for day in days:
+            kept = pa.table({"row_id": [day, f"{day}+"], "round": [day] * 2, "cell": ["positive"] * 2})
+            each.write("reviews", "labelled", {"round": day}, fit(kept, tables.schema(recipe, "labelled")))
+        show(recipe, warehouse)
+        asked = "from {} where round = '2026-11-29'"
+        for view in ("reviews.labelled", "main.labelled"):
+            (_, plan) = warehouse.query(f"explain analyze {asked.format(view)}").fetchall()[0]
+            assert [n for n in re.findall(r"Total Files Read: (\d+)", plan) if n != "0"] == ["1"]
+        rows = warehouse.query(asked.format("reviews.labelled")).fetchall()
+        found.append((rows, warehouse.query("describe reviews.labelled").fetchall()))
+    assert found[0] == found[1]
+    assert [row[:2] for row in found[0][0]] == [(id_, date(2026, 11, 29)) for id_ in (days[1], f"{days[1]}+")]
+
+    for each in (folder, lake):
+        for cell in CELLS:
+            each.write("r", "s", {"round": ROUND, "cell": cell}, pa.table({"said": [cell]}))
+        assert [place["cell"] for place in each.partitions("r", "s", ["round", "cell"])] == sorted(
+            CELLS, key=quote
+        )
+    with duckdb.connect() as connection:
+        ready(connection, lake.where)
+        for cell in CELLS:
+            one = connection.execute(f"select said from ({lake.select('r', 's')}) where cell = ?", [cell])
+            assert one.fetchall() == [(cell,)]
+            scan = lake.scan_sql("r", "s", [{"round": ROUND, "cell": cell}])
+            assert connection.execute(f"from {scan}").fetchall() == [(cell,)]
 
 
 def test_a_commit_says_which_rows_and_which_run(lake: DeltaLake) -> None:
