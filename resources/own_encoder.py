@@ -60,6 +60,10 @@ class Own(MiniLM):
         """Where the model's files are. NotInstalled where they are not."""
         return _folder(self.name)
 
+    def on_a_worker(self) -> Own:
+        path = Path(self.name).expanduser()
+        return Own(str(path.absolute()) if path.is_dir() else self.name, threads=1, remember=0)
+
     @property
     def dimensions(self) -> int:
         return self._loaded.dimensions
@@ -77,7 +81,7 @@ class Own(MiniLM):
     @cached_property
     def _loaded(self) -> Model:
         folder, before = self.folder(), self._digest
-        loaded = _load(folder, self.name)
+        loaded = _load(folder, self.name, self._threads)
         if digest(folder) != before:  # else its vectors would be kept as those of the other one
             raise UserError(f"encoder: {folder} was changed while it was in use: run again.")
         return loaded
@@ -115,14 +119,14 @@ class _Parts(NamedTuple):
     more: bool
 
 
-def _load(folder: Path, name: str) -> Model:
+def _load(folder: Path, name: str, threads: int | None) -> Model:
     parts = _parts(folder)
     simple = parts.pooling in ("mean", "cls") and not parts.more
     if simple and _in_numpy(parts):
         return bert.load(parts.folder, parts.longest, parts.pooling == "cls")
     onnx = next((folder / file for file in ONNX if (folder / file).is_file()), None)
     if simple and onnx and (parts.folder / "tokenizer.json").is_file():
-        return _Onnx(onnx, parts)
+        return _Onnx(onnx, parts, threads)
     if find_spec("sentence_transformers"):
         return _Library(folder)
     kind = f"{parts.config.get('model_type', 'of unknown kind')}, of {parts.pooling} pooling"
@@ -177,7 +181,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 class _Onnx:
     """An ONNX model of a transformer, whose first output are its tokens' vectors, or one vector a text."""
 
-    def __init__(self, file: Path, parts: _Parts) -> None:
+    def __init__(self, file: Path, parts: _Parts, threads: int | None) -> None:
         from tokenizers import Tokenizer
 
         try:
@@ -186,7 +190,9 @@ class _Onnx:
             raise NotInstalled(
                 f"encoder: {file} needs onnxruntime, which is not installed. Fix: pip install onnxruntime"
             ) from None
-        self._session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0  # 0: as many as there are processors
+        self._session = onnxruntime.InferenceSession(str(file), options, ["CPUExecutionProvider"])
         self._wants = [each.name for each in self._session.get_inputs()]
         self._first = parts.pooling == "cls"
         self._tokenizer = Tokenizer.from_file(str(parts.folder / "tokenizer.json"))

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib.util import find_spec
-from typing import Any
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any, cast
 
 from synth_assets.core.errors import UserError
 from synth_assets.resources.storage.process import processors
@@ -16,6 +21,10 @@ VARIABLE = "SYNTH_RAY_ROWS"
 ROWS = 10_000_000
 TELL = 4.0  # seconds between two lines, at most
 FIX = 'pip install "synth-assets[cluster]"'
+NEEDS = (
+    "Workers need the environment of the process that asks: install synth-assets on each node, and modules "
+    "of your own too, or name their folder in PYTHONPATH there before `ray start`."
+)
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
@@ -83,7 +92,7 @@ class RayEngine:
         except self._ray.exceptions.RayError as error:
             raise UserError(f"Ray lost what it worked on ({type(error).__name__}): run it again.") from error
 
-    def map(self, function: Callable[[Any], Any], parts: Sequence[Any], what: str) -> list[Any]:
+    def map(self, function: Callable[[Any], Any], parts: Sequence[Any], what: str) -> Iterator[Any]:
         """By Ray Data's `map_batches`; parts and results are pickled, so that Arrow changes no type."""
         import ray.data
 
@@ -92,15 +101,77 @@ class RayEngine:
         context.execution_options.preserve_order = True
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # only its import has set it up
         dump, load = self._ray.cloudpickle.dumps, self._ray.cloudpickle.loads
+        dumped = dump(function)
+        data = ray.data.from_items([{"part": dump(part)} for part in parts], override_num_blocks=len(parts))
 
         def batch(columns: Mapping[str, Any]) -> dict[str, Any]:
-            return {"part": [dump(function(load(part))) for part in columns["part"]]}
+            return {"part": [_made(dumped, part) for part in columns["part"]]}
 
-        data = ray.data.from_items([{"part": dump(part)} for part in parts], override_num_blocks=len(parts))
-        found, told = list[Any](), 0.0
-        for row in data.map_batches(batch, batch_size=1).iter_rows():
-            found.append(load(row["part"]))
-            if time.monotonic() - told > TELL or len(found) == len(parts):
+        rows = data.map_batches(batch, batch_size=1).iter_rows()
+        done, told = 0, time.monotonic()
+        for row in _heard(rows, TELL):
+            if row is not None:
+                done += 1
+                well, found = load(row["part"])
+                if not well:
+                    raise found
+            if row is None or done == len(parts) or time.monotonic() - told > TELL:
                 told = time.monotonic()
-                self._say(f"Ray: {what}, {len(found)} of {len(parts)} parts")
-        return found
+                self._say(f"Ray: {what}, {done} of {len(parts)} parts")
+            if row is not None:
+                yield found
+
+
+def _made(function: bytes, part: bytes) -> bytes:
+    """On a worker: (True, what the function makes of the part) or (False, the error), pickled, as Ray would
+    give another error."""
+    from ray import cloudpickle
+
+    try:
+        return bytes(cloudpickle.dumps((True, _loaded(function)(cloudpickle.loads(part)))))
+    except Exception as error:
+        return bytes(cloudpickle.dumps((False, _of_worker(error))))
+
+
+@lru_cache(maxsize=1)
+def _loaded(function: bytes) -> Callable[[Any], Any]:
+    """Once a process of a worker, with what the function loads."""
+    from ray import cloudpickle
+
+    return cast(Callable[[Any], Any], cloudpickle.loads(function))
+
+
+def _of_worker(error: Exception) -> Exception:
+    """With the place where it was raised, which pickling takes away."""
+    where = f"on a worker of Ray ({socket.gethostname()})"
+    if isinstance(error, ModuleNotFoundError):
+        return UserError(f"{error}, {where}. {NEEDS}")
+    error.add_note(f"{where}:\n{traceback.format_exc()}")
+    return error
+
+
+def _heard(rows: Iterable[Any], seconds: float) -> Iterator[Any]:
+    """The rows, and None where none has come for so many seconds."""
+    found, ended = Queue[Any](), object()
+
+    def listen() -> None:
+        try:
+            for row in rows:
+                found.put((row, None))
+        except BaseException as error:
+            found.put((ended, error))
+        else:
+            found.put((ended, None))
+
+    Thread(target=listen, daemon=True).start()
+    while True:
+        try:
+            row, error = found.get(timeout=seconds)
+        except Empty:
+            yield None
+            continue
+        if error:
+            raise error
+        if row is ended:
+            return
+        yield row

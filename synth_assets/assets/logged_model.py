@@ -16,11 +16,13 @@ from synth_assets.core.answer_schema import Schema
 from synth_assets.core.asking import Answer, Completes, Message
 from synth_assets.core.causes import Causes
 from synth_assets.core.days import today
+from synth_assets.core.engine import Engines
 from synth_assets.core.errors import NotInstalled
 from synth_assets.recipe import columns
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.call_log.mending import mend_place, note
 from synth_assets.resources.call_log.rows import COLUMNS
+from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.batches.collect import collect
 from synth_assets.resources.gateway.batches.records import forget
 from synth_assets.resources.gateway.batches.submit import answers, not_in_batches
@@ -32,7 +34,7 @@ from synth_assets.resources.own_encoder import chosen
 from synth_assets.resources.sandbox import tools
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages import tables
-from synth_assets.stages.run import Encoder, Run
+from synth_assets.stages.run import Run
 from synth_assets.stages.stage import Stage, Table, Verdict, asset_name
 
 EVERY_SECONDS = 5.0
@@ -239,14 +241,14 @@ class BoundModel:
 
 
 class Watched:
-    """The encoder, and whether it was wanted and missing."""
+    """The encoder, and whether it was wanted and missing. Many new texts go to the workers of an engine."""
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder, self.missing = encoder, False
+    def __init__(self, encoder: MiniLM, engines: Engines) -> None:
+        self._encoder, self._engines, self.missing = encoder, engines, False
 
     def encode(self, texts: Sequence[str]) -> Any:
         with self._looking():
-            return self._encoder.encode(texts)
+            return self._encoder.encode(texts, self._engines)
 
     def folder(self) -> Path:
         with self._looking():
@@ -273,14 +275,13 @@ class LoggedRun(Run):
         stage: Stage,
         place: Mapping[str, str],
         language_model: LanguageModel,
-        encoder: Encoder,
+        encoder: MiniLM,
         lake: Lake,
         made: Mapping[tuple[str, str], Table] | None = None,
     ) -> None:
         where = place.get("round", ""), place.get("cell", "")
-        super().__init__(
-            recipe, lake, Watched(chosen(recipe.encoder, encoder)), *where, tools.run, made=made or {}
-        )
+        watched = Watched(chosen(recipe.encoder, encoder), self.engine)
+        super().__init__(recipe, lake, watched, *where, tools.run, made=made or {})
         self._log = asker.log
         self._what, self._own = " ".join([recipe.name, stage.name, *place.values()]), None
         self._watch, self._stage = _watch.get(), stage.name

@@ -67,6 +67,7 @@ class Filter(Section):
     columns: ClassVar[Mapping[str, str]] = {}  # columns of the asset `filtered` -> type
     asks: ClassVar[bool] = False  # whether `measure` asks a language model
     by_row: ClassVar[bool] = False  # whether a row's score depends on that row alone
+    by_workers: ClassVar[bool] = False  # whether `score` gives a large set to the workers of `engines`
     encodes: ClassVar[bool] = False  # whether it reads vectors: without an encoder its scores are unknown
     of_labels: ClassVar[bool] = False  # whether it says something of the row's label
     of_target: ClassVar[bool] = False  # whether it reads what is learned of a row that has no label

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 
@@ -22,8 +22,9 @@ class Engine(Protocol):
     def get(self, references: Sequence[Any], what: str) -> list[Any]:
         """The values. Meanwhile people are told how many of them are there, of `what`."""
 
-    def map(self, function: Callable[[Any], Any], parts: Sequence[Any], what: str) -> list[Any]:
-        """What a function makes of each part, in their order."""
+    def map(self, function: Callable[[Any], Any], parts: Sequence[Any], what: str) -> Iterator[Any]:
+        """What a function makes of each part, in their order, as it comes. What the function holds is sent to
+        a worker once. Meanwhile people are told how many parts are done."""
 
 
 # rows -> what works on so many, or None: this process

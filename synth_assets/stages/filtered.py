@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from synth_assets.contracts.filter import Context
 from synth_assets.core.text.pairs import both
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
-from synth_assets.stages.scores import unread
+from synth_assets.stages.scores import shared_out, stays, unread
 from synth_assets.stages.stage import Chart, Check, Made, Stage, Table, Verdict, unique_ids
 
 if TYPE_CHECKING:
     from synth_assets.core.answer_schema import Kind
+    from synth_assets.core.engine import Engine
     from synth_assets.curation.keep import Ended
 
 CHECKS = {
@@ -41,8 +43,18 @@ def compute(run: Run, generations: Table, scores: Table, seeds: Table | None = N
     from synth_assets.curation.keep import ended, keep
 
     rows, filters = scored_rows(generations, scores), list(run.recipe.filters.values())
-    looking = looks(run, seeds)
-    kept, dropped = keep(rows, filters, looking)
+    looking, on_workers = looks(run, seeds), list[int]()
+
+    def engines(rows: int) -> Engine | None:
+        engine = run.engine(rows)
+        on_workers.extend([rows] if engine else [])
+        return engine
+
+    kept, dropped = keep(rows, filters, replace(looking, engines=engines))
+    if on_workers or run.engine(len(rows)):
+        few = "" if on_workers else "too few rows were left"
+        whole = {name: stays(f) or few for name, f in run.recipe.filters.items() if not f.raw}
+        run.say(shared_out(len(rows), whole))
     rejected = _with_failed_calls(dropped, generations)
     counts = {"generated": len(generations), "accepted": len(rows), "kept": len(kept)}
     by_label, reasons = kept["label"].value_counts().to_dict(), rejected["scorer"].value_counts().to_dict()

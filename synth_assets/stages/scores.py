@@ -24,6 +24,9 @@ Heard = dict[str, list[str]]  # row id, or text, -> identities of the calls abou
 def compute(run: Run, generations: Table, seeds: Table) -> Made:
     """Scores of each row by itself, whatever the thresholds."""
     rows = generations[generations["accepted"]].reset_index(drop=True)
+    if run.engine(len(rows)):
+        scored = {name: stays(f) for name, f in run.recipe.filters.items() if f.raw}
+        run.say(shared_out(len(rows), scored))
     for name in run.recipe.filters:
         rows = measured(run, name, rows, seeds)
     numbers = [n for f in run.recipe.filters.values() for n, kind in f.raw.items() if kind == "double"]
@@ -57,15 +60,30 @@ def measured(run: Run, name: str, rows: Table, seeds: Table) -> Table:
 
 def _measure(run: Run, rule: Filter, rows: Table, looks: Context) -> dict[str, list[Any]]:
     """The raw columns of a filter; of many rows, on the workers of an engine."""
-    apart = rule.by_row and bool(rule.raw) and not (rule.asks or rule.encodes)
-    engine = run.engine(len(rows)) if apart and len(rows) else None
+    engine = run.engine(len(rows)) if rule.raw and len(rows) and not stays(rule) else None
     if not engine:
         return rule.measure(rows, looks)
     plain = replace(looks, encode=None, annotate=None, ask=None)  # these do not leave this process
     size = -(-len(rows) // (4 * engine.workers))
     parts = [rows.iloc[at : at + size] for at in range(0, len(rows), size)]
-    found = engine.map(partial(rule.measure, context=plain), parts, f"scores of {rule.name}")
+    found = list(engine.map(partial(rule.measure, context=plain), parts, f"scores of {rule.name}"))
     return {name: [value for part in found for value in part[name]] for name in found[0]}
+
+
+def stays(rule: Filter) -> str:
+    """Why this process scores a filter, however many rows there are; empty where workers do."""
+    if rule.asks:
+        return "asks a model"
+    if rule.encodes:
+        return "reads vectors"
+    return "" if rule.by_row or rule.by_workers else "looks at all rows"
+
+
+def shared_out(rows: int, filters: Mapping[str, str]) -> str:
+    """Who scores which filter of a large set, for people; of each why this process does, or nothing."""
+    there = ", ".join(name for name, why in filters.items() if not why) or "none"
+    here = ", ".join(f"{name} ({why})" for name, why in filters.items() if why) or "none"
+    return f"filters of {rows:,} rows, on Ray: {there}; in this process: {here}"
 
 
 def scoring(run: Run, seeds: Table, heard: Heard | None = None) -> Context:

@@ -164,8 +164,9 @@ def test_an_onnx_model_is_pooled_over_what_is_text(tmp_path: Path, monkeypatch: 
         Own(str(tmp_path)).encode(["a"])
 
     class Session:
-        def __init__(self, file: str, providers: list[str]) -> None:
+        def __init__(self, file: str, options: SimpleNamespace, providers: list[str]) -> None:
             assert file.endswith("onnx/model.onnx")
+            assert options.intra_op_num_threads == 2
 
         def get_inputs(self) -> list[SimpleNamespace]:
             return [SimpleNamespace(name="input_ids"), SimpleNamespace(name="attention_mask")]
@@ -176,8 +177,9 @@ def test_an_onnx_model_is_pooled_over_what_is_text(tmp_path: Path, monkeypatch: 
 
     runtime = ModuleType("onnxruntime")
     runtime.InferenceSession = Session  # type: ignore[attr-defined]
+    runtime.SessionOptions = SimpleNamespace  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
-    found = Own(str(tmp_path)).encode(["a a b", "b"])
+    found = Own(str(tmp_path), threads=2).encode(["a a b", "b"])
     wanted = np.array([[1, 0, 1, 0, 2, 1], [1, 0, 1, 0, 0, 1]]) / np.sqrt([[7], [3]])
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 

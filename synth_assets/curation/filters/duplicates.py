@@ -38,6 +38,7 @@ class NearDuplicate(Filter):
 
     name = "near_duplicate"
     of_pairs = True
+    by_workers = True
     within = (0, 1)
     better = "lower"
     grams: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(le=100)]] = (1, 3)

@@ -1,0 +1,50 @@
+"""An engine without Ray, and texts that are hard to compare."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+WORDS = ["a", "bee", "sea", "Straße", "日本語", "и", "e\u0301", "😀", "ten"]
+
+
+class Here:
+    """An engine whose workers are this process, one after the other."""
+
+    workers = 3
+
+    def call(self, function: Callable[..., Any], *args: Any, returns: int) -> list[Any]:
+        found = list(function(*args))
+        assert len(found) == returns
+        return found
+
+    def actor(self, kind: type, *args: Any) -> Any:
+        made = kind(*args)
+
+        class Method:
+            def __init__(self, name: str) -> None:
+                self.remote = getattr(made, name)
+
+        return type("Actor", (), {"__getattr__": lambda _, name: Method(name)})()
+
+    def get(self, references: Sequence[Any], what: str) -> list[Any]:
+        return list(references)
+
+    def map(self, function: Callable[[Any], Any], parts: Sequence[Any], what: str) -> Iterator[Any]:
+        return map(function, parts)
+
+
+def hard(count: int) -> list[str]:
+    """Empty and short texts, copies, ties, and chains in which each is like the one before."""
+    chance = random.Random(3)
+    made = ["", "a", "A!", " ", "日本語"]
+    while len(made) < count:
+        words = chance.choice(made).split() if chance.random() < 0.6 else []
+        words = words or [
+            chance.choice(WORDS) + str(chance.randrange(9)) for _ in range(chance.randint(0, 25))
+        ]
+        if words and chance.random() < 0.7:
+            words[chance.randrange(len(words))] = chance.choice(WORDS)
+        made.append(" ".join(words))
+    return made
