@@ -1,6 +1,7 @@
 """A stage as a Dagster asset: its key, its partitions, what makes it again, its metadata and its checks."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -79,7 +80,8 @@ def build(
         if stage.follows and run.round:
             earlier_first(context, run.round, world, make_them=bool(run.cell))
         try:
-            made = stage.compute(run, **rows)
+            with nullcontext() if stage.pays else run.doing("at work"):  # else it says how many are answered
+                made = stage.compute(run, **rows)
         except Pending as pending:
             yield from not_yet(context, str(pending), pending.batches)
             return
@@ -234,7 +236,9 @@ def _results(
     stopping = [checked for checked in checks if stage.checks[str(checked.check_name)].stops]
     tags = complete(stopping, run.encoder.missing)
     if key(recipe, stage.name) in chosen:
-        yield result(recipe, stage.name, made, run.numbers(), checks, tags)
+        with run.doing("at work"):
+            told = result(recipe, stage.name, made, run.numbers(), checks, tags)
+        yield told
     else:
         alone = {checked.name for checked in context.selected_asset_check_keys}
         yield from (each for each in checks if each.check_name in alone)

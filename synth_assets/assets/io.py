@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from synth_assets.assets import training_set
+from synth_assets.assets.going_on import GoingOn
 from synth_assets.core.errors import UserError
 from synth_assets.partitions import columns
 from synth_assets.recipe.recipe import Recipe
@@ -32,10 +33,11 @@ class LakeIOManager(dg.IOManager):
         partition = _partitions(context, recipe, stage)[0]
         if "round" in partition:  # how far the round is has to be looked at anew
             self._lake.looks.forget(name, partition["round"])
-        self._lake.write(name, stage, partition, obj, context.run_id)
+        words = " ".join([name, stage, *partition.values()])
+        with GoingOn(context.log.info).doing(f"{words}: writes"):
+            self._lake.write(name, stage, partition, obj, context.run_id)
         if self._lake.tables is None:  # else what reads them shows them: the store is far, and views are here
             show(recipe, self._warehouse, self._recipes)
-        words = " ".join([name, stage, *partition.values()])
         context.log.info(f"{words}: {obj.num_rows:,} rows written")
         context.add_output_metadata(
             {
@@ -66,7 +68,8 @@ class LakeIOManager(dg.IOManager):
             if (store := self._lake.tables) is not None:
                 ready(duckdb.default_connection(), store.where)
             return duckdb.sql(f"from {self._lake.scan_sql(name, stage, partitions)}")
-        return self._lake.read(name, stage, partitions, tables.schema(recipe, stage))
+        with GoingOn(context.log.info).doing(f"{name} {stage}: reads"):
+            return self._lake.read(name, stage, partitions, tables.schema(recipe, stage))
 
 
 def _partitions(context: Any, recipe: Recipe, stage: str) -> list[dict[str, str]]:

@@ -4,13 +4,14 @@ how far it is. It knows no Dagster: a preview asks through it as well."""
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from copy import copy
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
+from synth_assets.assets.going_on import GoingOn
 from synth_assets.contracts.model_spec import NamedModel
 from synth_assets.core.answer_schema import Schema
 from synth_assets.core.asking import Answer, Completes, Message
@@ -285,6 +286,7 @@ class LoggedRun(Run):
         self._log = asker.log
         self._what, self._own = " ".join([recipe.name, stage.name, *place.values()]), None
         self._watch, self._stage = _watch.get(), stage.name
+        self._going_on = GoingOn(self.say)
         if self._watch:
             self._watch(Seen(stage.name, place))
         if stage.model is not None:
@@ -312,6 +314,9 @@ class LoggedRun(Run):
 
     def say(self, words: str) -> None:
         self._log.info(f"{self._what}: {words}")
+
+    def doing(self, words: str) -> AbstractContextManager[None]:
+        return self._going_on.doing(words)
 
     def seen(self, row: Mapping[str, Any]) -> None:
         if self._watch:

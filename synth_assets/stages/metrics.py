@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -101,8 +102,10 @@ def compute(run: Run, **now: Table) -> Made:
     look = looking(run, samples, **now)
     pairs = of_pairs(look)
     of_cells = yields(now["generations"], now["filtered"])
-    parts = [_measured(metric, pairs if metric.of_pairs else look) for metric in recipe.metrics.chosen()]
-    parts = [samples.noted(part) for part in parts]
+    parts = [
+        samples.noted(_measured(run, metric, pairs if metric.of_pairs else look))
+        for metric in recipe.metrics.chosen()
+    ]
     own = {name for part in parts[len(parts) - len(recipe.metrics.others) :] for name in part["name"]}
     if recipe.review:
         parts.append(of_people(recipe, now["reviews"], now))
@@ -122,10 +125,11 @@ def compute(run: Run, **now: Table) -> Made:
     return Made(rows, numbers, verdicts, beside=beside)
 
 
-def _measured(metric: Metric, look: Look) -> Table:
+def _measured(run: Run, metric: Metric, look: Look) -> Table:
     """Its rows; where it needs what is not installed, one that says so."""
     try:
-        return table(metric.measure(look))
+        with nullcontext() if metric.models() else run.doing(f"measures {metric.name}"):
+            return table(metric.measure(look))
     except NotInstalled as error:
         return table([Row(metric.name, "all", None, reason=str(error))])
 

@@ -132,6 +132,10 @@ class Run:
     def say(self, words: str) -> None:
         """Tell those who look on how far it is."""
 
+    def doing(self, words: str) -> AbstractContextManager[None]:
+        """While what is done takes long, those who look on are told that it goes on, and with what."""
+        return nullcontext()
+
     def seen(self, row: Mapping[str, Any]) -> None:
         """A row that a step has just made, for those who look on."""
 
