@@ -24,6 +24,7 @@ from synth_assets.resources.machine import temporary
 from synth_assets.resources.storage import disk, files
 from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.resources.storage.lake import Lake
+from synth_assets.resources.storage.parted_lake import PartedLake
 from synth_assets.resources.storage.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def lake() -> Lake:
     """The rows that were made: in the home, or at `$SYNTH_LAKE`, as s3://bucket/prefix. UserError where other
     machines could have these rows and no calls."""
     if not (where := os.environ.get("SYNTH_LAKE")):
-        return FolderLake(home() / "lake")
+        return PartedLake(FolderLake(home() / "lake"))
     if not is_url(place_of_calls()):
         log = "SYNTH_CALL_LOG=postgresql://USER:PASSWORD@HOST/DATABASE"
         raise UserError(f"SYNTH_LAKE is {where}: machines that share rows share the call log: set {log}")
@@ -156,7 +157,7 @@ def _in_a_store(where: str, seen: Path) -> Lake:
     """One for all of this process: it knows the tables that it opened."""
     from synth_assets.resources.storage.delta_lake import DeltaLake
 
-    return DeltaLake(where, seen)
+    return PartedLake(DeltaLake(where, seen))
 
 
 def on_disk() -> str:

@@ -32,6 +32,8 @@ from synth_assets.cli import main as synth
 from synth_assets.code_location import defs as code_location
 from synth_assets.recipe.load import load
 from synth_assets.recipe.versions import PARTS
+from synth_assets.resources.storage.folder_lake import FolderLake
+from synth_assets.resources.storage.parted_lake import PartedLake
 from tests.endpoint import Endpoint
 
 ROOT = Path(__file__).parents[1]
@@ -230,15 +232,18 @@ def views(warehouse: Path, recipe: str) -> dict[str, str]:
 def stored(lake: Path) -> dict[str, Any]:
     """Path in the lake -> its columns, the first ids of its rows, and a hash of its content. What students
     say of rows (`signals`) is left out."""
-    files = [
-        path for path in sorted(lake.rglob("part.parquet")) if "signals" not in path.parts
-    ]  # of students
-    return {str(path.parent.relative_to(lake)): of_table(path) for path in files}
+    rows, files = PartedLake(FolderLake(lake.parent)), sorted(lake.rglob("part.parquet"))
+    found = {}
+    for path in (path for path in files if not {"signals", "weighted.parts"} & {*path.parts}):
+        place = str(path.parent.relative_to(lake))
+        if place.startswith("weighted/"):  # in parts: whoever asks the lake has whole rows
+            path = rows.file(lake.name, "weighted", {"round": place.partition("=")[2]})
+        found[place] = of_table(path, place)
+    return found
 
 
-def of_table(path: Path) -> dict[str, Any]:
-    table = pq.ParquetFile(path).read()
-    stage = next(part for part in reversed(path.parts[:-1]) if "=" not in part)
+def of_table(path: Path, place: str) -> dict[str, Any]:
+    table, stage = pq.ParquetFile(path).read(), place.partition("/")[0]
     table = table.drop_columns([c for c in table.column_names if NEW.get(stage, NONE).fullmatch(c)])
     columns = [f"{field.name} {field.type}" for field in table.schema]
     kept = table.drop_columns([*ASKED.get(stage, ()), *MEASURED.get(stage, ())])

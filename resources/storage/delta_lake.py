@@ -16,7 +16,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -33,7 +33,7 @@ from synth_assets.core.errors import NotInstalled, UserError
 from synth_assets.resources.machine import temporary
 from synth_assets.resources.storage import files
 from synth_assets.resources.storage.delta_sql import EXTRA
-from synth_assets.resources.storage.lake import FILE, VERSIONS, Partition
+from synth_assets.resources.storage.lake import DATA_VERSION, FILE, VERSIONS, Partition
 from synth_assets.resources.storage.looks import Looks
 from synth_assets.resources.storage.objects import Objects
 from synth_assets.resources.storage.parquet import UNREADABLE, ParquetRows, damaged, missing, written
@@ -160,7 +160,8 @@ class DeltaLake(ParquetRows):
 
         said = {"dagster/run_id": run_id} if run_id else {}
         if isinstance(rows, pa.Table):
-            said["dagster/data_version"] = content_hash(rows)
+            version = (rows.schema.metadata or {}).get(DATA_VERSION)
+            said[DATA_VERSION.decode()] = version.decode() if version else content_hash(rows)
         tables = iter([rows] if isinstance(rows, pa.Table) else rows)
         first = next(tables)
         spooled = self._copies / f"{uuid.uuid4().hex}.parquet"
@@ -322,7 +323,7 @@ class DeltaLake(ParquetRows):
     def discard(self, place: str) -> None:
         """Nothing: see `unfinished`."""
 
-    def tidy(self) -> None:
+    def tidy(self, at_work: Collection[str] = ()) -> None:
         """Remove the files that were replaced or removed a week ago, or earlier."""
         for recipe in self.recipes():
             for stage in self._objects.folders(recipe):

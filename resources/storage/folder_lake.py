@@ -10,7 +10,7 @@ A reader sees the old table or the new one; a full disk or a killed process leav
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from glob import escape
@@ -168,7 +168,7 @@ class FolderLake(ParquetRows):
             recipe, stage = path.relative_to(self.root).parts[:2]
             yield recipe, stage, str(path), path.stat().st_size
 
-    def tidy(self) -> None:
+    def tidy(self, at_work: Collection[str] = ()) -> None:
         """Nothing is left of what was replaced."""
 
     def discard(self, place: str) -> None:

@@ -7,7 +7,7 @@ each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Partition = Mapping[str, str]  # column -> value, e.g. {"round": "2026-11-22", "cell": "negative"}
 VERSIONS = ".versions"  # no recipe has such a name
 FILE = "part.parquet"
+DATA_VERSION = b"dagster/data_version"  # in the metadata of a table that stands for other rows: theirs
 
 
 class Lake(Protocol):
@@ -92,8 +93,9 @@ class Lake(Protocol):
     def discard(self, place: str) -> None:
         """Remove what a killed process left."""
 
-    def tidy(self) -> None:
-        """Remove what was replaced or removed, and no reader can be at any more."""
+    def tidy(self, at_work: Collection[str] = ()) -> None:
+        """Remove what was replaced or removed, and no reader can be at any more. Of recipes that runs are
+        `at_work` on, nothing goes that they may be about to use."""
 
     def place(self, recipe: str, stage: str = "", partition: Partition | None = None) -> str:
         """Where a partition is, or all that a recipe has, for people."""

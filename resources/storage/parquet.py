@@ -6,12 +6,13 @@ Pages carry checksums: a file that has changed since is an error, never other ro
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
+from synth_assets.resources.storage.parts import PARTS, STAGE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,11 +38,7 @@ class ParquetRows(ABC):
     def read(
         self, recipe: str, stage: str, partitions: Sequence[Partition], schema: pa.Schema
     ) -> pd.DataFrame:
-        import pyarrow as pa
-
-        tables = [fit(self.table(recipe, stage, place, schema.names), schema) for place in partitions]
-        whole = stage in SHOWN  # in prompts 2020 does not become 2020.0 where another row has no value
-        return pa.concat_tables([schema.empty_table(), *tables]).to_pandas(integer_object_nulls=whole)
+        return in_pandas(stage, (self.table(recipe, stage, p, schema.names) for p in partitions), schema)
 
     def table(
         self, recipe: str, stage: str, partition: Partition, columns: Sequence[str] | None = None
@@ -58,7 +55,18 @@ class ParquetRows(ABC):
                 yield fit(pa.Table.from_batches([batch]), schema)
 
 
+def in_pandas(stage: str, tables: Iterable[pa.Table], schema: pa.Schema) -> pd.DataFrame:
+    """Tables of a stage one below the other, with the columns of today's schema."""
+    import pyarrow as pa
+
+    fitting = [fit(table, schema) for table in tables]
+    whole = stage in SHOWN  # in prompts 2020 does not become 2020.0 where another row has no value
+    return pa.concat_tables([schema.empty_table(), *fitting]).to_pandas(integer_object_nulls=whole)
+
+
 def missing(recipe: str, stage: str, partition: Partition, place: str) -> UserError:
+    if stage == PARTS:
+        return UserError(f"{recipe}.{STAGE}: there is no {place}, which rounds share: {_repair(recipe)}.")
     return UserError(
         f"{recipe}.{stage} has no rows for {_words(partition)} yet: materialize {stage} first. "
         f"(There is no {place}; if it was there, {_repair(recipe)}.)"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
 from synth_assets.resources.machine import temporary
-from synth_assets.resources.storage import files
+from synth_assets.resources.storage import files, parts
 from synth_assets.resources.storage.looks import COLUMNS, Looks
 from synth_assets.resources.storage.process import processors
 from synth_assets.resources.storage.quoted import identifier, literal
@@ -35,13 +35,17 @@ Only = Mapping[str, tuple[str, Collection[str]]]  # stage -> a column, and its v
 Shown = tuple[Mapping[str, "pa.Schema"], Cuts, Only]  # the stages of a recipe
 VIEWS = Path(__file__).parents[2] / "sql" / "views"
 # where the empty file lies that gives a view its columns
-NEVER = {"round": "0001-01-01", "cell": "none", "used_by": "none"}
+NEVER = {"round": "0001-01-01", "cell": "none", "used_by": "none", parts.PART: "none"}
 ACROSS = {  # what has the same columns in every recipe
     *("seeds", "rejected", "reviews", "labelled", "weighted", "metrics", "feedback", "calls", "nights"),
     *("signals", "steps"),
     *(path.stem for path in VIEWS.glob("*.sql")),
 }
 ATTEMPTS = 12  # to read while runs write
+IN_VIEWS = {  # of `weighted`, whose rows all rounds have: what need not read them once a round
+    "{rows of weighted by round}": parts.counted,
+    "{latest weights}": parts.latest,
+}
 JSON_OF = re.compile(r"\{json of (\w+) without (\w+)\}")  # in a view: see _json_of
 
 
@@ -78,9 +82,10 @@ class Warehouse:
         do; their files stay in any case."""
         files.private(self.path.parent)
         new = {
-            self._empty(name, stage, schema, cuts[stage])
+            self._empty(name, of, schema, ({**cuts, **parts.CUTS})[of])
             for name, (stages, cuts, _) in recipes.items()
-            for stage, schema in stages.items()
+            for stage, whole in stages.items()
+            for of, schema in (parts.schemas(whole) if stage == parts.STAGE else {stage: whole}).items()
         }
         views = {name: self._views(name, *shown) for name, shown in recipes.items()}
         with self._alone():
@@ -131,32 +136,12 @@ class Warehouse:
     def _build(self, shown: Mapping[str, Mapping[str, str]]) -> None:
         import duckdb
 
-        troubles: dict[str, str] = {}
-        across: dict[str, list[str]] = {}
         with files.beside(self.path) as written, _new_database(written) as connection:
             self._ready(connection)
-            for recipe, views in sorted(shown.items()):
-                connection.execute(f"create schema {identifier(recipe)}")
-                for name, query in views.items():
-                    view = f"{identifier(recipe)}.{identifier(name)}"
-                    try:
-                        connection.execute(f"create view {view} as {query}")
-                    except duckdb.Error as error:
-                        why = troubles.setdefault(recipe, f"{recipe}.{name} cannot be read: {error}")
-                        # in a condition too: DuckDB computes no column that a query does not ask for
-                        says = f"error({literal(why)})"
-                        connection.execute(f"create view {view} as select {says} as error where {says} > ''")
-                        continue
-                    if name in ACROSS:
-                        one = f"select {literal(recipe)} as recipe, * from {view}"
-                        across.setdefault(name, []).append(one)
-            for name, parts in across.items():
-                query = " union all by name ".join(parts)
-                connection.execute(f"create view main.{identifier(name)} as {query}")
             try:
-                connection.execute(
-                    "checkpoint"
-                )  # closing does it too, and says nothing where the disk is full
+                troubles = _create(connection, shown)
+                # closing does it too, and says nothing where the disk is full
+                connection.execute("checkpoint")
             except duckdb.Error as error:
                 raise OSError(errno.EIO, str(error), str(self.path)) from error
         state = {"lake": str(self.lake), "views": shown, "troubles": troubles}
@@ -180,30 +165,45 @@ class Warehouse:
         """View -> its query: the stages, then `steps` and `nights`, then the files of sql/views in the order
         of their names; each may read those before it."""
         made = {stage: self._stage(recipe, stage, schema, cuts[stage]) for stage, schema in stages.items()}
+        shown = dict.fromkeys(stages, "true")
         for stage, (column, values) in only.items():
             of_none = "" if column in cuts[stage] else f" or {identifier(column)} is null"
-            made[stage] += f" where ({identifier(column)} in ({', '.join(map(literal, values))}){of_none})"
+            shown[stage] = f"({identifier(column)} in ({', '.join(map(literal, values))}){of_none})"
+            made[stage] += f" where {shown[stage]}"
         made |= {"steps": _steps(recipe, stages), "nights": _nights(Looks(self.empty).folder(recipe))}
         for path in sorted(VIEWS.glob("*.sql")):
             text = path.read_text(encoding="utf-8").replace("{recipe}", identifier(recipe))
+            for words, query in IN_VIEWS.items():
+                text = text.replace(words, query(*self._weighted(recipe), shown.get(parts.STAGE, "true")))
             made[path.stem] = JSON_OF.sub(lambda found: _json_of(stages, *found.groups()), text)
         return made
 
     def _stage(self, recipe: str, stage: str, schema: pa.Schema, cut: tuple[str, ...]) -> str:
-        inside = "/".join([recipe, stage, *(f"{c}=*" for c in cut), "*.parquet"])
-        places = [p for p in dict.fromkeys([self.lake, self.empty]) if p == self.empty or any(p.glob(inside))]
-        parts = [literal(f"{as_pattern(place)}/{inside}") for place in places]
-        hive = ", ".join(f"{literal(c)}: 'varchar'" for c in cut)
-        options = f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ""
         # The cast is not left to hive_types: with a date there, and a filter on another folder's name,
         # DuckDB 1.5.5 fails at `group by round`. Folders that a query leaves out are not read either way.
         names = ["cast(round as date) as round" if n == "round" else identifier(n) for n in schema.names]
-        found = parts[0] if len(parts) == 1 else f"[{', '.join(parts)}]"
+        if stage == parts.STAGE:
+            return f"select {', '.join(names)} from {parts.select(*self._weighted(recipe), schema.names)}"
+        return f"select {', '.join(names)} from {self._found(recipe, stage, cut)}"
+
+    def _weighted(self, recipe: str) -> tuple[str, str]:
+        """What stands behind `from` for the files of `weighted`, and for those of its parts."""
+        stored, of_parts = (self._found(recipe, stage, cut) for stage, cut in parts.CUTS.items())
+        return stored, of_parts
+
+    def _found(self, recipe: str, stage: str, cut: tuple[str, ...]) -> str:
+        """What stands behind `from` for the files of a stage."""
+        inside = "/".join([recipe, stage, *(f"{c}=*" for c in cut), "*.parquet"])
+        places = [p for p in dict.fromkeys([self.lake, self.empty]) if p == self.empty or any(p.glob(inside))]
+        paths = [literal(f"{as_pattern(place)}/{inside}") for place in places]
+        hive = ", ".join(f"{literal(c)}: 'varchar'" for c in cut)
+        options = f", hive_partitioning = true, hive_types = {{{hive}}}" if hive else ""
+        found = paths[0] if len(paths) == 1 else f"[{', '.join(paths)}]"
         source = f"read_parquet({found}, union_by_name = true{options})"
         if self.tables is not None and self.tables.delta(recipe, stage) is not None:
             dated = " replace (cast(round as date) as round)" if "round" in cut else ""  # as it is there
             source = f"(select *{dated} from {source} union all by name {self.tables.select(recipe, stage)})"
-        return f"select {', '.join(names)} from {source}"
+        return source
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
         """The answer to one query, read-only. UserError when the SQL is wrong. DuckDB opens a file twice, for
@@ -251,6 +251,35 @@ class Warehouse:
         self._ready(connection)
         self._kept = (of, connection) if self._keeps else None
         return connection
+
+
+def _create(connection: duckdb.DuckDBPyConnection, shown: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Create the views; returns recipe -> why some of its views cannot be read."""
+    import duckdb
+
+    troubles: dict[str, str] = {}
+    across: dict[str, list[str]] = {}
+    for recipe, views in sorted(shown.items()):
+        connection.execute(f"create schema {identifier(recipe)}")
+        for name, query in views.items():
+            view = f"{identifier(recipe)}.{identifier(name)}"
+            try:
+                connection.execute(f"create view {view} as {query}")
+            except duckdb.TransactionException:  # the disk does not take it
+                raise
+            except duckdb.Error as error:
+                why = troubles.setdefault(recipe, f"{recipe}.{name} cannot be read: {error}")
+                # in a condition too: DuckDB computes no column that a query does not ask for
+                says = f"error({literal(why)})"
+                connection.execute(f"create view {view} as select {says} as error where {says} > ''")
+                continue
+            if name in ACROSS:
+                one = f"select {literal(recipe)} as recipe, * from {view}"
+                across.setdefault(name, []).append(one)
+    for name, of_recipes in across.items():
+        query = " union all by name ".join(of_recipes)
+        connection.execute(f"create view main.{identifier(name)} as {query}")
+    return troubles
 
 
 @contextmanager

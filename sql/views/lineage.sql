@@ -33,7 +33,7 @@ with
   ),
   latest as (
     select row_id, arg_max(weight, round) as weight
-    from {recipe}.weighted
+    from {latest weights}
     where origin = 'synthetic'
     group by row_id
   )

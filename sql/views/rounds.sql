@@ -16,7 +16,7 @@ with
     )
     group by round
   ),
-  training as (select round, count(*) as training_rows from {recipe}.weighted group by round),
+  training as (select round, rows as training_rows from {rows of weighted by round}),
   measured as (select round, count(*) as metrics from {recipe}.metrics group by round),
   paid as (
     select

@@ -127,7 +127,7 @@ def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -
                     plans.append({"round": removal.round})
     for (recipe, stage), partitions in wiped.items():
         forget(instance, recipe, stage, partitions)
-    lake.tidy()
+    lake.tidy(at_work=busy)
 
 
 def report(removals: Sequence[Removal]) -> Iterator[str]:

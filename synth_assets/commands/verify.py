@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from synth_assets.assets import records
@@ -29,6 +29,7 @@ from synth_assets.resources.call_log.mending import compare
 from synth_assets.resources.call_log.mending import repair as repair_log
 from synth_assets.resources.call_log.salvage import salvage
 from synth_assets.resources.storage.lake import Lake, Partition
+from synth_assets.resources.storage.parts import PARTS, STAGE
 from synth_assets.resources.storage.vectors import files
 from synth_assets.review.kept import lost as lost_decisions
 from synth_assets.stages import tables
@@ -43,12 +44,15 @@ class Damage:
     partition: Partition
     why: str
     readable: bool
+    version: str | None = None  # that Dagster knows
 
 
 def damages(recipe: Recipe, lake: Lake, instance: DagsterInstance) -> Iterator[Damage]:
     """The recipe's partitions that are not on disk as they were made last, or of which Dagster knows nothing
     and that have changed since they were written."""
     asking = {stage.name for stage in graph(recipe) if stage.model is not None and not stage.ahead}
+    for _, part in lake.everything(recipe.name, PARTS):
+        yield from (replace(damage, readable=False) for damage in _look(recipe, lake, PARTS, part, None))
     for stage, cut in tables.stages(recipe).items():
         known = versions(recipe, stage, instance)
         told = {tuple(sorted(partition.items())) for partition, _ in known}
@@ -85,12 +89,16 @@ def _look(recipe: Recipe, lake: Lake, stage: str, partition: Partition, version:
     try:
         table = lake.table(recipe.name, stage, partition)
     except UserError as error:
-        return [Damage(stage, partition, str(error), readable=False)]
+        at = recipe.name, stage, partition
+        shared = stage == STAGE and lake.has(*at) and lake.size(*at)[0] > 0  # what is damaged
+        return [Damage(stage, partition, str(error), readable=shared, version=version)]
     if version is not None and tables.version_made(table) != version:
-        return [_changed(recipe, lake, stage, partition, "holds other rows than those that were made last")]
-    if not lake.is_as_written(recipe.name, stage, partition):
-        return [_changed(recipe, lake, stage, partition, "has changed since it was written")]
-    return []
+        why = "holds other rows than those that were made last"
+    elif not lake.is_as_written(recipe.name, stage, partition):
+        why = "has changed since it was written"
+    else:
+        return []
+    return [replace(_changed(recipe, lake, stage, partition, why), version=version)]
 
 
 def _unnamed(recipe: Recipe, lake: Lake, partition: Partition, place: Partition) -> list[Damage]:
@@ -140,9 +148,12 @@ def repair(
         if not damage.readable:
             lake.remove(recipe.name, damage.stage, damage.partition)
     rounds = {damage.partition["round"] for damage in found if "round" in damage.partition}
-    if not rounds:  # the seeds alone: they are made with any round
+    if not rounds and {damage.stage for damage in found} != {PARTS}:  # the seeds: any round makes them
         rounds = {p["round"] for p in lake.partitions(recipe.name, "weighted", ["round"])[-1:]}
     for round_ in sorted(rounds):
+        of_it = [damage for damage in found if damage.partition.get("round") == round_]
+        if of_it and all(d.stage == STAGE for d in of_it) and not any(_again(recipe, lake, d) for d in of_it):
+            continue  # it came back with a round before, which has the same rows
         calls = sum(line.calls for line in planned(recipe, round_, instance, lake, log))
         if calls:
             words = f"round {round_} is left as it is: {calls:,} of its calls are not in the call log. "
@@ -150,6 +161,11 @@ def repair(
         else:
             run_round(recipe, round_, instance, again=True)
             yield f"round {round_} was made again from the call log"
+
+
+def _again(recipe: Recipe, lake: Lake, damage: Damage) -> list[Damage]:
+    """What is still wrong."""
+    return _look(recipe, lake, damage.stage, damage.partition, damage.version)
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -53,7 +53,7 @@ def test_a_round_makes_every_stage_and_a_second_one_pays_nothing(
     assert "6/6 rows, 6 calls" in out.err
     assert len(endpoint.requests) == 12
     first = tables_on_disk(project)
-    assert len(first) == 1 + 3 * 2 + 5 + 2 + 5  # seeds, by cell, by round, feedback, calls
+    assert len(first) == 1 + 3 * 2 + 5 + 1 + 2 + 5  # seeds, by cell, by round, a part, feedback, calls
     assert ask("select sum(calls), sum(cost) from reviews.cost") == [(12, None)]  # the price is not known
     prompts = ask("select messages from reviews.generations join reviews.calls using (call_id)")
     assert len(prompts) == 12

@@ -14,8 +14,7 @@ import yaml
 
 from synth_assets.cli import main
 from synth_assets.recipe.load import load
-from synth_assets.resources.home import home
-from synth_assets.resources.storage.folder_lake import FolderLake
+from synth_assets.resources.home import home, lake
 from synth_assets.resources.storage.process import this_process
 from synth_assets.stages import tables
 from tests.assets.test_round import ROUND, one_in
@@ -50,7 +49,7 @@ def loaded(folder: Path) -> Any:
 
 
 def on_disk(project: Path, stage: str, partition: dict[str, str]) -> pa.Table:
-    return FolderLake(home() / "lake").table("reviews", stage, partition)
+    return lake().table("reviews", stage, partition)
 
 
 def dated(day: str | None) -> date | None:

@@ -248,7 +248,7 @@ def test_a_round_in_an_object_store_is_that_of_a_folder(
     recipe = load(edit("rows: 6", QUICK))
     monkeypatch.setenv("SYNTH_CALL_LOG", postgres)
     assert main(["run", "reviews", "--round", ROUND]) == 0
-    here, paid = FolderLake(home.home() / "lake"), len(endpoint.requests)
+    here, paid = home.lake(), len(endpoint.requests)
     monkeypatch.setenv("SYNTH_HOME", str(project / "other"))
     monkeypatch.setenv("SYNTH_LAKE", s3)
     assert main(["run", "reviews", "--round", ROUND]) == 0
