@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from synth_assets.resources.storage.lake import Lake
     from synth_assets.stages.stage import Stage, Table
 
+THIN_FROM = 50_000  # rows that are held before they are thinned the first time
+Thin = Callable[["pa.Table"], "pa.Table"]  # some of the rows, in their order; done twice it leaves the same
+
 
 def read_rows(file: str, reading: Reading | None = None, wanted: Collection[str] | None = None) -> Table:
     """The rows of a user's file, or of several. UserError names it, the line and what is wrong."""
@@ -148,29 +151,40 @@ class Run:
         stage: str,
         *places: Mapping[str, str],
         columns: Sequence[str] | None = None,
-        only: Collection[str] | None = None,
+        thin: Thin | None = None,
     ) -> Table:
         """The rows of these partitions (none named: of the one that there is), with all columns of the stage
-        or with these; `only` those with these ids, and no other is in memory. UserError where a partition is
-        not made yet."""
+        or with these; those that `thin` leaves of them. UserError where a partition is not made yet."""
         if not places and (stage, "") in self.made:
             return self.made[stage, ""]
         schema = self._schema(stage, columns)
-        if only is not None:
-            return self._only(stage, places, schema, only)
+        if thin is not None:
+            return self._thinned(stage, places, schema, thin)
         return self.lake.read(self.recipe.name, stage, places or [{}], schema)
 
-    def _only(
-        self, stage: str, places: Sequence[Mapping[str, str]], schema: pa.Schema, ids: Collection[str]
+    def _thinned(
+        self,
+        stage: str,
+        places: Sequence[Mapping[str, str]],
+        schema: pa.Schema,
+        thin: Thin,
+        cells: Collection[str] | None = None,
     ) -> Table:
+        """What `thin` leaves of the rows, all that are read so far together: never are all in memory."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        wanted, found = pa.array(sorted(ids), pa.string()), [schema.empty_table()]
+        found, held, most = [schema.empty_table()], 0, THIN_FROM
         for place in places:
             for rows in self.lake.stream(self.recipe.name, stage, place, schema):
-                found.append(rows.filter(pc.is_in(rows["row_id"], wanted)))
-        return pa.concat_tables(found).to_pandas()
+                some = rows if cells is None else rows.filter(pc.is_in(rows["cell"], pa.array([*cells])))
+                found.append(some)
+                held += len(some)
+                if held > most:
+                    found = [thin(pa.concat_tables(found))]
+                    held = len(found[0])
+                    most = 2 * held + THIN_FROM
+        return thin(pa.concat_tables(found)).to_pandas()
 
     def rounds(self, stage: str) -> list[str]:
         """The rounds before this one of which a stage has rows, the earliest first."""
@@ -183,11 +197,11 @@ class Run:
         columns: Sequence[str] | None = None,
         cell: str | None = None,
         last: int | None = None,
-        only: Collection[str] | None = None,
+        thin: Thin | None = None,
     ) -> Table:
         """The rows of a stage in all rounds before this one, or in the `last` of them that have any; of one
-        cell or of those that the recipe still has; of its columns those that are named, and the cell; `only`
-        those with these ids."""
+        cell or of those that the recipe still has; of its columns those that are named, and the cell; those
+        that `thin` leaves of them."""
         cells = [cell] if cell else self.recipe.cells
         found = self.lake.partitions(self.recipe.name, stage, tables.stages(self.recipe)[stage])
         places: Sequence[Mapping[str, str]]
@@ -195,10 +209,9 @@ class Run:
         if last is not None:
             places = self._last(stage, places, cells, last)
         schema = self._schema(stage, columns and [*columns, "cell"])
-        if only is None:
-            rows = self.lake.read(self.recipe.name, stage, places, schema)
-        else:
-            rows = self._only(stage, places, schema, only)
+        if thin is not None:
+            return self._thinned(stage, places, schema, thin, cells)
+        rows = self.lake.read(self.recipe.name, stage, places, schema)
         return rows[rows["cell"].isin(cells)].reset_index(drop=True)
 
     def _last(

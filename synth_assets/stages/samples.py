@@ -6,13 +6,15 @@ a filter drops of one is what it drops of the whole, and few texts are encoded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from synth_assets.selection.select import select_random
 from synth_assets.stages.stage import Table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from synth_assets.stages.run import Run
 
 MOST = 20_000  # rows of a table that metrics look at; of a larger one, so many are drawn
@@ -37,33 +39,40 @@ class Samples:
     def of(self, rows: Table) -> Table:
         """The rows, or a sample of them in their order; None stays None."""
         ids = None if rows is None else self.drawn(rows["row_id"])
-        return rows if ids is None else _only(rows, ids)
+        return rows if ids is None else rows[rows["row_id"].isin(ids)].reset_index(drop=True)
 
     def with_before(self, run: Run, stage: str, now: Table) -> Table:
         """The rows of a stage in all rounds up to this one, or a sample of them."""
         import pandas as pd
 
-        known = run.before(stage, ["row_id"])["row_id"]
-        ids = self.drawn([*known, *now["row_id"]])
-        if ids is None:
-            return pd.concat([run.before(stage), now], ignore_index=True)
-        return pd.concat([run.before(stage, only=ids), _only(now, ids)], ignore_index=True)
+        return self.of(pd.concat([run.before(stage, thin=self._thin), self.of(now)], ignore_index=True))
 
     def of_last(self, run: Run, stage: str, now: Table, last: int) -> Table:
         """The rows of a stage in this round and in the `last` before it with any, or a sample of each."""
         import pandas as pd
 
-        known, only = run.before(stage, ["row_id", "round"], last=last), None
-        drawn = [(ids, self.drawn(ids)) for _, ids in known.groupby("round")["row_id"]]
-        if any(some is not None for _, some in drawn):
-            only = {row for ids, some in drawn for row in (ids if some is None else some)}
-        return pd.concat([run.before(stage, last=last, only=only), self.of(now)], ignore_index=True)
+        before = run.before(stage, last=last, thin=self._thin_rounds)
+        return pd.concat([before, self.of(now)], ignore_index=True)
 
     def of_round(self, run: Run, stage: str, round_: str) -> Table:
         """The rows of a stage in another round, or a sample of them."""
-        place = {"round": round_}
-        ids = self.drawn(run.read(stage, place, columns=["row_id"])["row_id"])
-        return run.read(stage, place, only=ids)
+        return run.read(stage, {"round": round_}, thin=self._thin)
+
+    def _thin(self, rows: pa.Table) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        ids = None if len(rows) <= MOST else self.drawn(rows["row_id"].to_pylist())
+        return rows if ids is None else rows.filter(pc.is_in(rows["row_id"], pa.array([*ids], pa.string())))
+
+    def _thin_rounds(self, rows: pa.Table) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if len(rows) <= MOST:
+            return rows
+        rounds = rows["round"].unique()
+        return pa.concat_tables([self._thin(rows.filter(pc.equal(rows["round"], each))) for each in rounds])
 
     def noted(self, rows: Table) -> Table:
         """Metric rows, with the reason where they are of a sample."""
@@ -72,7 +81,3 @@ class Samples:
         of = rows["value"].notna() & ~rows["slice"].isin(REAL) & ~rows["name"].isin(WHOLE)
         told = [f"{why}; {NOTE}" if isinstance(why, str) and why else NOTE for why in rows["reason"]]
         return rows.assign(reason=rows["reason"].astype(object).where(~of, told))
-
-
-def _only(rows: Table, ids: Iterable[str]) -> Table:
-    return rows[rows["row_id"].isin(ids)].reset_index(drop=True)

@@ -13,6 +13,7 @@ from synth_assets.recipe.load import inline
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.storage.folder_lake import FolderLake
+from synth_assets.stages import run as run_of_stages
 from synth_assets.stages import samples
 from synth_assets.stages.metrics import looking
 from synth_assets.stages.run import Run
@@ -91,6 +92,7 @@ def test_samples_of_all_rounds_are_rows_of_theirs_and_have_most_in_common(
 ) -> None:
     for day in (1, 2, 3):
         a_round(folder, day)
+    monkeypatch.setattr(run_of_stages, "THIN_FROM", 5)  # rows are thinned as they come
     looked, stages = look_at(folder, 3), ("generations", "filtered", "labelled")
     both_rounds = looked.latest("filtered", 1)
     assert {*both_rounds["round"]} == {"2026-11-02", "2026-11-03"}
