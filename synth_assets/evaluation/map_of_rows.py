@@ -40,7 +40,7 @@ def sample(rows: pd.DataFrame) -> list[str]:
     """MOST different texts at the most, by a hash of their rows' ids: whatever other rows there are, the same
     ones (report/queries/map.sql draws as this does)."""
     order = rows["row_id"].map(lambda row_id: md5(row_id.encode()).hexdigest())
-    drawn = rows.assign(order=order).sort_values(["order", "row_id"])["text"].dropna()
+    drawn = rows[["row_id", "text"]].assign(order=order).sort_values(["order", "row_id"])["text"].dropna()
     return list(drawn.drop_duplicates()[:MOST])
 
 
