@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from synth_assets.contracts.filter import Context, Filter
+from synth_assets.core.records import records
 
 
 def keep(
@@ -90,7 +91,7 @@ def _rejected(rows: pd.DataFrame, rule: Filter, unknown: str = "") -> pd.DataFra
     if unknown:
         words = [f"{said}: {unknown}" for said in words]
     elif type(rule).why is not Filter.why:
-        why = map(rule.why, rows.to_dict("records"))
+        why = map(rule.why, records(rows))
         words = [f"{said}: {more}" if more else said for said, more in zip(words, why, strict=True)]
     return rows.assign(
         stage="filtered",

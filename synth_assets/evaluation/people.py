@@ -110,7 +110,8 @@ def _right(recipe: Any, filtered: pd.DataFrame, drawn: pd.DataFrame) -> Iterator
     if target is None:
         yield from (drawn["machine_label"] == drawn["label"]).astype(bool)
         return
-    made = {each["row_id"]: each for each in filtered.to_dict("records")}
+    there = filtered[filtered["row_id"].isin(drawn["row_id"])]
+    made = {each["row_id"]: each for each in there.to_dict("records")}
     for each in drawn.to_dict("records"):
         machine, people = (target.known_of(said) for said in (made[each["row_id"]], each))
         yield machine is not None and people is not None and sorted(machine) == sorted(people)

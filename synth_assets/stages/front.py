@@ -10,6 +10,7 @@ from synth_assets.annotation.cascade import USUAL, Order, Promise, next_rows, or
 from synth_assets.annotation.queue import drawn
 from synth_assets.contracts.measure import Row, row
 from synth_assets.contracts.measured import Measured, unknown
+from synth_assets.core.records import records
 from synth_assets.evaluation.front import NO_RANDOM, Point, Value, front, sweep
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.review import Review
@@ -79,7 +80,7 @@ def unsure_of(recipe: Recipe, rows: Table) -> dict[str, float | None] | None:
     """Row id -> how unsure the model is, the way that `review.by` says: the entropy of its answers
     (CoAnnotating), or one minus its confidence (Wang et al. 2021). None where that is known of no row."""
     assert recipe.review is not None
-    values = [_unsure(each, recipe.review.by == "confidence") for each in rows.to_dict("records")]
+    values = [_unsure(each, recipe.review.by == "confidence") for each in records(rows)]
     if all(value is None for value in values):
         return None
     return dict(zip(rows["row_id"], values, strict=True))

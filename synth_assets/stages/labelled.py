@@ -11,6 +11,7 @@ from synth_assets.annotation import annotators
 from synth_assets.annotation.people import read_human
 from synth_assets.annotation.votes import Vote, Word, together, votes_of
 from synth_assets.core.errors import NotInstalled
+from synth_assets.core.records import records
 from synth_assets.core.text.pairs import both
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
@@ -81,7 +82,7 @@ def with_target(recipe: Recipe, rows: Table) -> Table:
     """The rows, with what is learned of them as training sets have it."""
     if (target := recipe.task.predict) is None:
         return rows
-    values = [target.stored(row) for row in rows.to_dict("records")]
+    values = [target.stored(row) for row in records(rows)]
     return rows.assign(**{target.columns[0]: values})
 
 
@@ -127,7 +128,7 @@ def _with_values(recipe: Recipe, rows: Table, said: Sequence[Word | None]) -> Ta
     assert target is not None
     values = [
         target.given(row["text"], word.value) if word else row[target.columns[0]]
-        for row, word in zip(rows.to_dict("records"), said, strict=True)
+        for row, word in zip(records(rows), said, strict=True)
     ]
     source = rows["label_source"].where([word is None for word in said], "human")
     return rows.assign(**{target.columns[0]: values, "label_source": source})

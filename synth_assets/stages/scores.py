@@ -12,6 +12,7 @@ from synth_assets.annotation import annotators
 from synth_assets.contracts.filter import Context, Filter
 from synth_assets.core import templates
 from synth_assets.core.asking import Answer, Behind, LabelLogprobs, TokenLogprob
+from synth_assets.core.records import records
 from synth_assets.core.text.pairs import both
 from synth_assets.recipe.recipe import Recipe
 from synth_assets.stages.run import Run
@@ -111,7 +112,7 @@ def scoring(run: Run, seeds: Table, heard: Heard | None = None) -> Context:
         max_tokens: int = JUDGING["max_tokens"],
     ) -> list[str | None]:
         common = {**task.fields(), **told}
-        fields = ({**common, **task.of_label(row["label"]), **row} for row in rows.to_dict("records"))
+        fields = ({**common, **task.of_label(row["label"]), **row} for row in records(rows))
         questions = (templates.chat(templates.render(template, row), "") for row in fields)
         asked = _Noted(run.model(model), list(rows["row_id"]), noted)
         answers = asked.complete(questions, {**JUDGING, "max_tokens": max_tokens}, ["judge"] * len(rows))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from synth_assets.contracts.filter import Context, RowFilter
+from synth_assets.core.records import records
 from synth_assets.core.text.arithmetic import check_annotations, equations, normalise
 from synth_assets.core.text.claims import absent, entities
 from synth_assets.core.text.normal_form import normal_form
@@ -35,7 +36,7 @@ class Constraint(RowFilter):
         raise NotImplementedError(f"{type(self).__name__} needs check()")
 
     def measure(self, rows: Any, context: Context) -> dict[str, list[Any]]:
-        return {self.score_column(): [self.check(row)[0] for row in rows.to_dict("records")]}
+        return {self.score_column(): [self.check(row)[0] for row in records(rows)]}
 
     def why(self, row: Mapping[str, Any]) -> str:
         return self.check(row)[1]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from synth_assets.contracts.filter import Context, RowFilter
+from synth_assets.core.records import records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ class Target(RowFilter):
     at_least: float | None = 1
 
     def measure(self, rows: pd.DataFrame, context: Context) -> dict[str, list[Any]]:
-        said = [_wrong(context.target, row) for row in rows.to_dict("records")]
+        said = [_wrong(context.target, row) for row in records(rows)]
         return {"target": [float(not why) for why in said], "target_reason": said}
 
     def why(self, row: Mapping[str, Any]) -> str:
