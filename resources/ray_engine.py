@@ -10,20 +10,27 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import cycle
 from queue import Empty, Queue
 from threading import Thread
 from typing import Any, cast
 
+from synth_assets.core.engine import Lost
 from synth_assets.core.errors import UserError
 from synth_assets.resources.storage.process import processors
 
 VARIABLE = "SYNTH_RAY_ROWS"
 ROWS = 10_000_000
 TELL = 4.0  # seconds between two lines, at most
+REACH = 10.0  # seconds for a cluster to take a connection
 FIX = 'pip install "synth-assets[cluster]"'
 NEEDS = (
     "Workers need the environment of the process that asks: install synth-assets on each node, and modules "
     "of your own too, or name their folder in PYTHONPATH there before `ray start`."
+)
+NODE = (
+    "It has to be the address of a running cluster of the same Ray and Python, HOST:6379, and this process "
+    "on a node of it (ray start --address=HOST:6379). Unset RAY_ADDRESS to work on this machine alone."
 )
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -67,30 +74,56 @@ class RayEngine:
             own: dict[str, Any] = {} if address else {"num_cpus": processors(), "include_dashboard": False}
             quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
             say(f"joins the Ray cluster at {address}" if address else f"starts Ray: {processors()} workers")
-            ray.init(address=address or "local", **own, **quiet)
+            try:
+                _reach(address)
+                ray.init(address=address or "local", **own, **quiet)
+            except (OSError, RuntimeError, ValueError) as error:
+                first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+                raise UserError(
+                    f"RAY_ADDRESS is {address}, and cannot be joined ({first}). {NODE}"
+                ) from error
         self._ray = ray
-        self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    @property
+    def workers(self) -> int:
+        """The processors of the nodes that there are."""
+        return len(self._processors()) or 1
+
+    def _processors(self) -> list[str]:
+        """The node of each processor, in turn."""
+        nodes = {n["NodeID"]: int(n["Resources"].get("CPU", 0)) for n in self._ray.nodes() if n["Alive"]}
+        return [node for at in range(max(nodes.values(), default=0)) for node in nodes if nodes[node] > at]
 
     def call(self, function: Callable[..., Any], *args: Any, returns: int) -> list[Any]:
         if returns == 1:  # of one value Ray gives no tuple
             return [self._ray.remote(lambda *of: function(*of)[0]).remote(*args)]
         return list(self._ray.remote(function).options(num_returns=returns).remote(*args))
 
-    def actor(self, kind: type, *args: Any) -> Any:
-        return self._ray.remote(kind).options(num_cpus=1).remote(*args)
+    def actors(self, kind: type, given: Sequence[Sequence[Any]]) -> list[Any]:
+        """They hold memory, and no processor: what is made again after a loss has to find one."""
+        nodes, of = cycle(self._processors()), cast(Any, self._ray.remote(kind))
+        place = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        put = (of.options(num_cpus=0, scheduling_strategy=place(node, soft=True)) for node in nodes)
+        return [one.remote(*args) for one, args in zip(put, given, strict=False)]
 
     def get(self, refs: Sequence[Any], what: str) -> list[Any]:
         left, done = list(refs), 0
         while left:
             ready, left = self._ray.wait(left, num_returns=len(left), timeout=TELL, fetch_local=False)
             done += len(ready)
-            self._say(f"Ray: {what}, {done} of {len(refs)}")
+            self._tell(what, f"{done} of {len(refs)}", done)
         try:
             return list(self._ray.get(list(refs)))
         except self._ray.exceptions.RayTaskError as error:
-            raise error.as_instanceof_cause() from None
+            cause = error.as_instanceof_cause()
+            raise _lacking(cause) if isinstance(cause, ModuleNotFoundError) else cause from None
         except self._ray.exceptions.RayError as error:
-            raise UserError(f"Ray lost what it worked on ({type(error).__name__}): run it again.") from error
+            raise Lost(f"Ray lost what it worked on ({type(error).__name__}): run it again.") from error
+
+    def _tell(self, what: str, how_far: str, done: int) -> None:
+        """And where nothing is done yet, whether that may be because others are at work."""
+        free = self._ray.available_resources().get("CPU", 0) if not done else 1
+        self._say(f"Ray: {what}, {how_far}{'' if free >= 1 else ', all processors are taken'}")
 
     def map(self, function: Callable[[Any], Any], parts: Sequence[Any], what: str) -> Iterator[Any]:
         """By Ray Data's `map_batches`; parts and results are pickled, so that Arrow changes no type."""
@@ -117,9 +150,16 @@ class RayEngine:
                     raise found
             if row is None or done == len(parts) or time.monotonic() - told > TELL:
                 told = time.monotonic()
-                self._say(f"Ray: {what}, {done} of {len(parts)} parts")
+                self._tell(what, f"{done} of {len(parts)} parts", done)
             if row is not None:
                 yield found
+
+
+def _reach(address: str) -> None:
+    """OSError at once where nobody listens at HOST:PORT: Ray would ask there for minutes, and say nothing."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), REACH).close()
 
 
 def _made(function: bytes, part: bytes) -> bytes:
@@ -141,11 +181,15 @@ def _loaded(function: bytes) -> Callable[[Any], Any]:
     return cast(Callable[[Any], Any], cloudpickle.loads(function))
 
 
+def _lacking(error: ModuleNotFoundError, where: str = "on a worker of Ray") -> UserError:
+    return UserError(f"{where}: {error}. {NEEDS}")
+
+
 def _of_worker(error: Exception) -> Exception:
     """With the place where it was raised, which pickling takes away."""
     where = f"on a worker of Ray ({socket.gethostname()})"
     if isinstance(error, ModuleNotFoundError):
-        return UserError(f"{error}, {where}. {NEEDS}")
+        return _lacking(error, where)
     error.add_note(f"{where}:\n{traceback.format_exc()}")
     return error
 

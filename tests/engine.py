@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 WORDS = ["a", "bee", "sea", "Straße", "日本語", "и", "e\u0301", "😀", "ten"]
+
+
+class Actor:
+    """An object whose methods are called by `remote`."""
+
+    def __init__(self, made: Any) -> None:
+        self._made = made
+
+    def __getattr__(self, name: str) -> Any:
+        return SimpleNamespace(remote=getattr(self._made, name))
 
 
 class Here:
@@ -19,14 +30,8 @@ class Here:
         assert len(found) == returns
         return found
 
-    def actor(self, kind: type, *args: Any) -> Any:
-        made = kind(*args)
-
-        class Method:
-            def __init__(self, name: str) -> None:
-                self.remote = getattr(made, name)
-
-        return type("Actor", (), {"__getattr__": lambda _, name: Method(name)})()
+    def actors(self, kind: type, given: Sequence[Sequence[Any]]) -> list[Any]:
+        return [Actor(kind(*args)) for args in given]
 
     def get(self, references: Sequence[Any], what: str) -> list[Any]:
         return list(references)

@@ -66,6 +66,41 @@ def test_ray_drops_the_same_rows_with_the_same_words(small: None, ray_of_two: ra
         pd.testing.assert_frame_equal(here, there)
 
 
+@pytest.mark.slow
+def test_texts_that_a_worker_takes_with_it_are_joined_anew_and_where_it_goes_on_an_error_says_so(
+    small: None, ray_of_two: ray_engine.RayEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    actors, times = ray_of_two.actors, list[int]()
+
+    def lost(*given: Any) -> list[Any]:
+        made = actors(*given)
+        if len(times) > on_workers.AGAIN:
+            return made
+        times.append(1)
+        ray.kill(made[0])
+        return made
+
+    given = hard(150), 0.6, 10, (1, 3)
+    monkeypatch.setattr(ray_of_two, "actors", lost)
+    with pytest.raises(UserError, match=r"Ray lost what it worked on .*: run it again"):
+        on_workers.near(ray_of_two, *given)
+    times.pop()
+    for here, there in zip(similarity_join.near(*given), on_workers.near(ray_of_two, *given), strict=True):
+        assert here.tolist() == there.tolist()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9"])
+def test_an_address_without_a_cluster_is_named_with_the_fix(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with pytest.raises(UserError, match=rf"RAY_ADDRESS is {address}.*refused\).*on a node of it"):
+        ray_engine.RayEngine(print)
+
+
 def recipe() -> Recipe:
     said = {
         "task": {"classify": {"low": "few", "high": "many"}},

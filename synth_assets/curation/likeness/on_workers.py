@@ -8,16 +8,19 @@ blocks, and whose block it is decides which of its texts are kept.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 
-from synth_assets.core.engine import Engine
+from synth_assets.core.engine import Engine, Lost
 from synth_assets.curation.likeness.prefix_join import Shard, Texts, room
 from synth_assets.curation.likeness.similarity_join import BLOCK, PARTS, Block, as_sets, count_part, shingled
 
 AHEAD = 4  # blocks a worker that are underway at once
+AGAIN = 2  # times that texts are joined anew when a worker is gone with those that it held
 
 Part = tuple[int, np.ndarray, np.ndarray]  # where it starts in its block, hashes, owners
 
@@ -51,7 +54,11 @@ def near(
     ]
     del counted
     rare = engine.get([numbers for _, numbers in made], "counted blocks of texts")
-    return _joined(engine, [block for block, _ in made], rare, at_most, earlier, keep_all)
+    joined = partial(_joined, engine, [block for block, _ in made], rare, at_most, earlier, keep_all)
+    for _ in range(AGAIN):
+        with suppress(Lost):  # blocks that are gone are made again by themselves
+            return joined()
+    return joined()
 
 
 def _joined(
@@ -66,10 +73,8 @@ def _joined(
     starts = np.cumsum([0, *(texts for texts, _ in rare)]).tolist()
     count = min(engine.workers, len(blocks))
     whole = sum(shingles for _, shingles in rare)
-    shards = [
-        engine.actor(Holder, starts[w:-1:count], whole, at_most, keep_all, *blocks[w::count])
-        for w in range(count)
-    ]
+    held = [(starts[w:-1:count], whole, at_most, keep_all, *blocks[w::count]) for w in range(count)]
+    shards = engine.actors(Holder, held)
     found, going = list[tuple[np.ndarray, np.ndarray]](), list[Any]()
     for b, (block, start) in enumerate(zip(blocks, starts, strict=False)):
         others = [s.meet.remote(block, start, earlier) for w, s in enumerate(shards) if w != b % count]
