@@ -67,17 +67,20 @@ class Decisions:
         """Store them, on the disk when this returns; how many were new. One whose id is there is left as it
         is. UserError, and none is stored, where one corrects a decision that is not its person's."""
         self._open()
-        new = 0
+        new = list[Decision]()
         with self._database.transaction() as execute:
-            there = _persons(execute, decisions)
+            there = persons(execute, decisions)
             for each in decisions:
                 if each.decision_id in there:
                     continue
                 _check_corrects(each, there)
                 there[each.decision_id] = (each.recipe, each.person)
-                _insert(execute, each)
-                new += 1
-        return new
+                new.append(insert(execute, each))
+            self._publish(new)
+        return len(new)
+
+    def _publish(self, new: Sequence[Decision]) -> None:
+        """Tell others, before they are stored."""
 
     def all(self, recipe: str) -> list[Decision]:
         """Every decision of a recipe, also those that were corrected, in order of time."""
@@ -144,7 +147,7 @@ class _Reviews(SQLite):
     )
 
 
-def _persons(execute: Execute, decisions: tuple[Decision, ...]) -> dict[str, tuple[str, str]]:
+def persons(execute: Execute, decisions: Sequence[Decision]) -> dict[str, tuple[str, str]]:
     """Recipe and person of the decisions that are there, of these and those that they correct."""
     wanted = {each.decision_id for each in decisions} | {each.corrects for each in decisions if each.corrects}
     found: dict[str, tuple[str, str]] = {}
@@ -164,12 +167,14 @@ def _check_corrects(decision: Decision, there: dict[str, tuple[str, str]]) -> No
     )
 
 
-def _insert(execute: Execute, decision: Decision) -> None:
-    """Its digest goes over all of the recipe's before it, and so the last one stands for all of them."""
-    now = decision.time or datetime.now(UTC).isoformat(timespec="milliseconds")
-    values = [*_stored(replace(decision, time=now))]
+def insert(execute: Execute, decision: Decision) -> Decision:
+    """Store one, and return it with its time. Its digest goes over all of the recipe's before it, and so the
+    last one stands for all of them."""
+    decision = replace(decision, time=decision.time or datetime.now(UTC).isoformat(timespec="milliseconds"))
+    values = [*_stored(decision)]
     before = execute(LATEST, [decision.recipe])
     execute(INSERT, [*values, _digest(before[0][0] if before else "", values)])
+    return decision
 
 
 def _digest(before: str, values: Sequence[Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ from synth_assets.resources.storage.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from synth_assets.resources.gateway.language_model import LanguageModel
+    from synth_assets.resources.storage.shared_folders import SharedFolders
 
 WRITTEN = (  # in place, not put in it whole
     *("lake", "lake/*", "looks", "calls.sqlite", "reviews.sqlite", "history", "schedules"),
@@ -141,6 +142,28 @@ def reports(recipe: str) -> Path:
     return Path(tempfile.gettempdir(), f"synth-reports-{os.getuid()}", recipe)
 
 
+def shared(
+    folder: Path,
+    only: str | None = None,
+    is_edited: Callable[[bytes], bool] = lambda content: False,
+    changed: bool = False,
+) -> Path:
+    """A folder of files that people edit or read, with what other machines of the same lake have changed; of
+    all its files or of `only` one. `changed`: by this process just now, for them to see. UserError where the
+    store does not answer, or a file `is_edited` here and there."""
+    if where := os.environ.get("SYNTH_LAKE"):
+        _folders(where, home()).make_same(folder, only, is_edited, changed)
+    return folder
+
+
+@cache
+def _folders(where: str, at: Path) -> SharedFolders:
+    from synth_assets.resources.storage.objects import Objects
+    from synth_assets.resources.storage.shared_folders import SharedFolders
+
+    return SharedFolders(Objects(where), (at if is_writable() else temporary()) / "shared")
+
+
 def lake() -> Lake:
     """The rows that were made: in the home, or at `$SYNTH_LAKE`, as s3://bucket/prefix. UserError where other
     machines could have these rows and no calls."""
@@ -200,7 +223,13 @@ def mended(where: Path | str, rows: Lake) -> CallLog:
 
 def decisions() -> Decisions:
     """What people decided about rows."""
-    return Decisions(home() / "reviews.sqlite")
+    path = home() / "reviews.sqlite"
+    if (where := os.environ.get("SYNTH_LAKE")) is None:
+        return Decisions(path)
+    from synth_assets.resources.shared_decisions import SharedDecisions
+    from synth_assets.resources.storage.objects import Objects
+
+    return SharedDecisions(path, Objects(where))
 
 
 def language_model() -> LanguageModel:

@@ -5,7 +5,7 @@ import dagster as dg
 from synth_assets.assets.factory import follows, key
 from synth_assets.partitions import rounds
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.home import warehouse
+from synth_assets.resources.home import shared, warehouse
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
@@ -28,6 +28,7 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         round_ = context.partition_key
         path = place(recipe.name, round_)
         found = write(recipe, warehouse(), round_, path)
+        shared(path.parent, path.name, changed=True)
         verdict = Round(recipe, warehouse(), round_).verdict()
         return dg.MaterializeResult(
             metadata={

@@ -115,7 +115,9 @@ def remove(removals: Iterable[Removal], lake: Lake, instance: DagsterInstance) -
             lake.write(*place, marked(_without_texts(table), version_made(table)))
         else:
             if removal.stage == PAGE:
-                Path(removal.place).unlink(missing_ok=True)
+                page = Path(removal.place)
+                page.unlink(missing_ok=True)
+                home.shared(page.parent, page.name, changed=True)
             else:
                 lake.remove(*place)
             if removal.round:
@@ -142,7 +144,7 @@ def report(removals: Sequence[Removal]) -> Iterator[str]:
 
 
 def _pages(kind: str, recipe: str) -> Iterator[Removal]:
-    for path in sorted(home.reports(recipe).glob("*.html")):
+    for path in sorted(home.shared(home.reports(recipe)).glob("*.html")):
         yield Removal(kind, recipe, PAGE, {"round": path.stem}, str(path), path.stat().st_size)
 
 

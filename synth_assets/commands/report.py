@@ -27,12 +27,17 @@ def page(recipe: Recipe, round_: str | None = None, to: Path | None = None) -> P
     from synth_assets.report.one_round import latest_round, place
     from synth_assets.report.round import write
     from synth_assets.report.views import show
+    from synth_assets.resources.home import shared
 
     warehouse = show(recipe)
     round_ = latest_round(recipe, "generations", round_)
-    to = to.expanduser().absolute() if to else place(recipe.name, round_)
-    write(recipe, warehouse, round_, to)
-    return to
+    if to is not None:
+        write(recipe, warehouse, round_, to := to.expanduser().absolute())
+        return to
+    here = place(recipe.name, round_)
+    write(recipe, warehouse, round_, here)
+    shared(here.parent, here.name, changed=True)
+    return here
 
 
 def command(options: argparse.Namespace) -> None:

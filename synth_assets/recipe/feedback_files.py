@@ -12,9 +12,7 @@ import yaml
 
 from synth_assets.core import strict_yaml
 from synth_assets.core.errors import UserError, unknown
-from synth_assets.core.identity import tagged_hash
-from synth_assets.recipe.review_files import EDITED, was_edited
-from synth_assets.resources.storage.files import write
+from synth_assets.recipe.review_files import was_edited, written
 
 MOST_ROWS, MOST_WEIGHT = 10_000_000, 1_000.0
 
@@ -42,7 +40,7 @@ def write_feedback(path: Path, head: Sequence[str], lines: Sequence[Line], measu
     if was_edited(path):
         return False
     text = "\n".join([*(f"# {line}" for line in head), *_yaml(lines, measure), ""])
-    write(path, f"{EDITED}{tagged_hash('review/1', text)}\n{text}")
+    written(path, text)
     return True
 
 

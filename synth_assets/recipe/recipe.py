@@ -25,11 +25,12 @@ from synth_assets.recipe.checks import all_checked
 from synth_assets.recipe.columns import RESERVED
 from synth_assets.recipe.measuring import Metrics, Student
 from synth_assets.recipe.review import Review
+from synth_assets.recipe.review_files import is_edited
 from synth_assets.recipe.rounds import RoundsOf
 from synth_assets.recipe.seeds import Seeds
 from synth_assets.recipe.short_forms import AnyFilter, AnyStep, AnyValues
 from synth_assets.recipe.steering import signals_of
-from synth_assets.resources.home import recipes
+from synth_assets.resources.home import recipes, shared
 
 
 def usual_prefix() -> tuple[str, ...]:
@@ -352,11 +353,12 @@ class Recipe(Strict):
     @property
     def reviews(self) -> Path:
         """The folder of the files in which a person may edit the values that a model listed."""
-        return recipes() / f"{self.name}.values"
+        return shared(recipes() / f"{self.name}.values", is_edited=is_edited)
 
     def feedback_file(self, round_: str) -> Path:
         """The file in which a person may edit what a round tells the next one."""
-        return recipes() / f"{self.name}.feedback" / f"{round_}.yaml"
+        name = f"{round_}.yaml"
+        return shared(recipes() / f"{self.name}.feedback", name if round_ else None, is_edited) / name
 
     def shared(self, step: str) -> bool:
         """Whether the rows of a question share the step's answer: it stands before the one that samples."""

@@ -11,6 +11,7 @@ import yaml
 from synth_assets.core.errors import UserError
 from synth_assets.core.identity import tagged_hash
 from synth_assets.core.strict_yaml import not_yaml
+from synth_assets.resources.home import shared
 from synth_assets.resources.storage.files import write
 
 EDITED = "# As written: "
@@ -32,16 +33,25 @@ def write_review(path: Path, question: str, values: Sequence[str]) -> bool:
     head.append("# Change, remove or add lines: a file that was edited is not written again.")
     items = yaml.safe_dump(list(values), allow_unicode=True, width=10**6, default_flow_style=False)
     text = "\n".join(head) + "\n" + items
-    write(path, f"{EDITED}{tagged_hash('review/1', text)}\n{text}")
+    written(path, text)
     return True
 
 
 def was_edited(path: Path) -> bool:
     """Whether there is a review file that a person has edited."""
-    if not path.exists():
-        return False
-    first, _, rest = path.read_bytes().decode("utf-8", "replace").partition("\n")
+    return path.exists() and is_edited(path.read_bytes())
+
+
+def is_edited(content: bytes) -> bool:
+    """Whether a person has edited what was written."""
+    first, _, rest = content.decode("utf-8", "replace").partition("\n")
     return first != f"{EDITED}{tagged_hash('review/1', rest)}"
+
+
+def written(path: Path, text: str) -> None:
+    """Write what a person may edit, here or on another machine of the same lake."""
+    write(path, f"{EDITED}{tagged_hash('review/1', text)}\n{text}")
+    shared(path.parent, path.name, is_edited, changed=True)
 
 
 def read_review(path: Path) -> list[str]:

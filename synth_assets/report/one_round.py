@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from synth_assets.core.days import today
 from synth_assets.core.errors import UserError
 from synth_assets.evaluation.verdict import sentence
-from synth_assets.resources.home import home, lake, reports
+from synth_assets.resources.home import home, lake, reports, shared
 from synth_assets.resources.storage.quoted import identifier
 from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages import tables
@@ -120,4 +120,4 @@ def _makes(recipe: Recipe, round_: str | None) -> str:
 
 def place(recipe: str, round_: str) -> Path:
     """Where the page of a round is."""
-    return reports(recipe) / f"{round_}.html"
+    return shared(reports(recipe), f"{round_}.html") / f"{round_}.html"

@@ -21,6 +21,7 @@ from synth_assets.cli import main
 from synth_assets.core.content import content_hash
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
+from synth_assets.report import one_round
 from synth_assets.report.views import show
 from synth_assets.resources import home
 from synth_assets.resources.storage import sources
@@ -253,6 +254,13 @@ def test_a_round_in_an_object_store_is_that_of_a_folder(
     monkeypatch.setenv("SYNTH_LAKE", s3)
     assert main(["run", "reviews", "--round", ROUND]) == 0
     assert len(endpoint.requests) == paid
+
+    assert main(["report", "reviews", "--round", ROUND]) == 0
+    page = (home.reports("reviews") / f"{ROUND}.html").read_bytes()
+    with monkeypatch.context() as another:
+        another.setenv("SYNTH_HOME", str(project / "third"))
+        home.made()
+        assert one_round.place("reviews", ROUND).read_bytes() == page  # which that machine made
 
     there = home.lake()
     found = [(stage, place) for stage, place in there.everything("reviews") if stage != "calls"]

@@ -1,0 +1,166 @@
+"""What people decide and edit on one machine is there on the others that share its lake."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from synth_assets.contracts.decision import Decision
+from synth_assets.core.errors import UserError
+from synth_assets.recipe.load import load
+from synth_assets.recipe.review_files import review_file, was_edited, write_review
+from synth_assets.resources import home
+from synth_assets.resources.shared_decisions import SharedDecisions
+from synth_assets.resources.storage.objects import Objects
+from synth_assets.resources.storage.shared_folders import SharedFolders
+from tests.s3 import SECRET
+
+Machine = Callable[[str], Path]
+
+
+@pytest.fixture
+def machine(project: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Go on at the machine of this name, which has the recipe and a home of its own."""
+    recipe, seeds = (project / name for name in ("recipes/reviews.yaml", "seeds.csv"))
+    monkeypatch.setenv("SYNTH_LAKE", s3)
+
+    def at(name: str) -> Path:
+        folder = project / name
+        (folder / "home").mkdir(parents=True, exist_ok=True)
+        (folder / "recipes").mkdir(exist_ok=True)
+        (folder / "recipes" / "reviews.yaml").write_bytes(recipe.read_bytes())
+        (folder / "seeds.csv").write_bytes(seeds.read_bytes())
+        monkeypatch.setenv("SYNTH_HOME", str(folder / "home"))
+        monkeypatch.setenv("SYNTH_RECIPES", str(folder / "recipes"))
+        monkeypatch.chdir(folder)
+        home._folders.cache_clear()  # as in another process
+        return folder
+
+    return at
+
+
+def decision(n: int, value: str = "positive", person: str = "ann", **more: str) -> Decision:
+    return Decision(f"d{n}", "reviews", f"r{n}", "2026-11-21", person, "label", value, **more)
+
+
+def test_what_people_decide_on_two_machines_is_there_on_both(machine: Machine) -> None:
+    machine("one")
+    here = home.decisions()
+    assert here.append(decision(1), decision(2)) == 2
+    machine("two")
+    there = home.decisions()
+    assert [each.decision_id for each in there.all("reviews")] == ["d1", "d2"]
+    assert there.append(decision(1), decision(3, person="bo")) == 1
+    assert there.append(decision(4, "negative", corrects="d1")) == 1
+    machine("one")
+    assert here.all("reviews") == there.all("reviews")
+    assert here.fingerprint("reviews") == there.fingerprint("reviews") != ""
+    assert here.fingerprint("other") == ""
+    assert here.damage() == there.damage() == ""
+    with pytest.raises(UserError, match="corrects d3, which is another person's"):
+        here.append(decision(5, corrects="d3"))
+    (home.home() / "reviews.sqlite").unlink()  # the machine is lost
+    assert home.decisions().all("reviews") == there.all("reviews")
+
+
+def test_machines_that_decide_at_once_lose_nothing(s3: str, tmp_path: Path) -> None:
+    stores = [SharedDecisions(tmp_path / f"{n}.sqlite", Objects(s3)) for n in range(3)]
+
+    def decide(n: int) -> None:
+        for i in range(8):
+            stores[n].append(decision(100 * n + i))
+
+    threads = [Thread(target=decide, args=[n]) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wanted = {f"d{100 * n + i}" for n in range(3) for i in range(8)}
+    assert [{each.decision_id for each in store.all("reviews")} for store in stores] == [wanted] * 3
+    assert len({store.fingerprint("reviews") for store in stores}) == 1
+
+
+def test_a_store_that_is_away_stores_nothing_and_says_so(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SharedDecisions(tmp_path / "reviews.sqlite", Objects(s3))
+    store.append(decision(1))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    refused = SharedDecisions(tmp_path / "reviews.sqlite", Objects(s3))
+    with pytest.raises(UserError, match=r"SYNTH_LAKE is s3://.*, which cannot be read or written"):
+        refused.all("reviews")
+    monkeypatch.setattr(refused, "_take", lambda recipe: None)  # it was there just before
+    with pytest.raises(UserError, match=r"which cannot be read or written: is the store there") as said:
+        refused.append(decision(2))
+    assert SECRET not in str(said.value)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    assert [each.decision_id for each in store.all("reviews")] == ["d1"]
+
+
+def test_a_file_that_is_edited_on_one_machine_is_what_the_other_goes_by(machine: Machine) -> None:
+    machine("one")
+    recipe = load(Path("recipes/reviews.yaml"))
+    file = review_file(recipe.reviews, "tone", "")
+    assert write_review(file, "which tones?", ["calm", "angry"])
+    as_written, before = file.read_text(), recipe.version("values")
+
+    machine("two")
+    there = review_file(load(Path("recipes/reviews.yaml")).reviews, "tone", "")
+    assert there.read_text() == as_written
+    there.write_text(as_written.replace("angry", "bitter"))
+    after = load(Path("recipes/reviews.yaml")).version("values")
+    assert after != before
+
+    machine("one")
+    assert was_edited(review_file(recipe.reviews, "tone", ""))
+    assert load(Path("recipes/reviews.yaml")).version("values") == after
+    assert not write_review(file, "which tones?", ["calm", "angry"])
+    file.unlink()  # and it is as it was written again
+    assert load(Path("recipes/reviews.yaml")).version("values") == before
+    machine("two")
+    assert not review_file(load(Path("recipes/reviews.yaml")).reviews, "tone", "").exists()
+
+
+def test_a_file_that_was_edited_on_both_is_an_error_whose_advice_works(s3: str, tmp_path: Path) -> None:
+    folders = []
+    for name in ("one", "two"):
+        (tmp_path / name / "reviews.values").mkdir(parents=True)
+        folders.append(
+            (SharedFolders(Objects(s3), tmp_path / name / "state"), tmp_path / name / "reviews.values")
+        )
+
+    def same(n: int) -> None:
+        shared, folder = folders[n]
+        shared.make_same(folder, None, lambda content: b"mine" in content, changed=True)
+
+    one, two = (folder / "tone.yaml" for _, folder in folders)
+    one.write_text("as written")
+    same(0), same(1)
+    one.write_text("mine: one")
+    two.write_text("written anew")
+    same(0), same(1)
+    assert two.read_text() == "mine: one"  # what a person edited wins
+    one.write_text("mine: first")
+    two.write_text("mine: second")
+    same(0)
+    with pytest.raises(
+        UserError, match=r"two/reviews.values/tone.yaml was edited here and on another machine"
+    ):
+        same(1)
+    assert two.read_text() == "mine: second"
+    two.unlink()
+    same(1)
+    assert two.read_text() == "mine: first"
+    one.unlink()
+    same(0), same(1)
+    assert not two.exists()
+
+
+def test_without_a_shared_lake_a_folder_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SYNTH_LAKE", raising=False)
+    assert home.shared(tmp_path / "any") == tmp_path / "any"
+    assert not [path for path in tmp_path.iterdir() if path.name != os.curdir]
