@@ -116,7 +116,7 @@ class RayEngine:
             return list(self._ray.get(list(refs)))
         except self._ray.exceptions.RayTaskError as error:
             cause = error.as_instanceof_cause()
-            raise _lacking(cause) if isinstance(cause, ModuleNotFoundError) else cause from None
+            raise _lacking(cause) if "failed to import on the worker" in str(cause) else cause from None
         except self._ray.exceptions.RayError as error:
             raise Lost(f"Ray lost what it worked on ({type(error).__name__}): run it again.") from error
 
@@ -181,8 +181,8 @@ def _loaded(function: bytes) -> Callable[[Any], Any]:
     return cast(Callable[[Any], Any], cloudpickle.loads(function))
 
 
-def _lacking(error: ModuleNotFoundError, where: str = "on a worker of Ray") -> UserError:
-    return UserError(f"{where}: {error}. {NEEDS}")
+def _lacking(error: Exception, where: str = "on a worker of Ray") -> UserError:
+    return UserError(f"{where}: {str(error).strip().splitlines()[-1]}. {NEEDS}")
 
 
 def _of_worker(error: Exception) -> Exception:

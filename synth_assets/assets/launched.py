@@ -12,6 +12,7 @@ import dagster as dg
 
 from synth_assets.assets.dagster_queue import cancel, enqueue, has_queue, heard_of_daemon, tried_again_by
 from synth_assets.assets.failures import KIND, RoundFailed, why_failed
+from synth_assets.assets.records import wrong_settings
 from synth_assets.assets.rounds import Part, World, failed_checks, observed
 from synth_assets.core.errors import CODES, Mistake, UserError
 from synth_assets.partitions import columns
@@ -75,7 +76,11 @@ class _Daemon:
 
     def needed(self) -> None:
         """UserError where there is none, or it says nothing."""
-        if not has_queue(self._instance):
+        try:
+            queue = has_queue(self._instance)
+        except Exception as error:  # Dagster reads this part of its settings only now
+            raise wrong_settings(home.home(), error) or error from None
+        if not queue:
             raise UserError(
                 f"--launch needs Dagster's queue of runs: leave `run_coordinator` out of {_settings()}."
             )
@@ -83,19 +88,19 @@ class _Daemon:
             raise _nobody()
         if abs(time.time() - self._said) < SILENT_S:
             return
-        while not self.is_new():
+        before = self._said
+        while self._said == before:
+            if self.silence() > SILENT_S:
+                raise _nobody()
             self._world.say("waits for a word of the daemon that takes runs from the queue")
             time.sleep(SAY_S)
 
-    def is_new(self) -> bool:
-        """Whether it has said something since the last look. UserError where it is silent for too long."""
+    def silence(self) -> float:
+        """Seconds in which it has said nothing new."""
         said = heard_of_daemon(self._instance)
         if said != self._said:
             self._said, self._at = said, time.monotonic()
-            return True
-        if time.monotonic() - self._at > SILENT_S:
-            raise _nobody()
-        return False
+        return time.monotonic() - self._at
 
 
 def _settings() -> Path:
@@ -139,11 +144,14 @@ class _Waiting:
             elif self._seen.get(part) != (words := self._state(run)):
                 self._seen[part] = words
                 self._say(f"{self._names[part]}: {words}")
+        silence = self._daemon.silence()
+        if silence > SILENT_S and any(run.status.name == "QUEUED" for run in found.values()):
+            raise _nobody()
         if time.monotonic() - self._spoken >= SAY_S:
             states = Counter(self._state(run) for run in found.values())
-            self._say(", ".join(f"{number} {words}" for words, number in states.items()))
-        if any(run.status.name == "QUEUED" for run in found.values()):
-            self._daemon.is_new()
+            words = ", ".join(f"{number} {words}" for words, number in states.items())
+            alone = f"; the daemon is silent for {silence:.0f} s: nobody notices a run that dies"
+            self._say(f"{words}{alone if silence > SILENT_S else ''}")
         return found
 
     def _goes_on(self, run: dg.DagsterRun) -> bool:
@@ -154,7 +162,9 @@ class _Waiting:
             return OPEN[run.status.name]
         if run.status == dg.DagsterRunStatus.SUCCESS:
             return "done"
-        return "failed, tried again" if self._goes_on(run) else run.status.name.lower().replace("ure", "ed")
+        if run.status == dg.DagsterRunStatus.CANCELED:
+            return "cancelled"
+        return "failed, tried again" if self._goes_on(run) else "failed"
 
     def _say(self, words: str) -> None:
         self._spoken = time.monotonic()
@@ -187,7 +197,8 @@ def _check(instance: dg.DagsterInstance, ended: Mapping[str, dg.DagsterRun]) -> 
 
 
 def _mistake(instance: dg.DagsterInstance, name: str, run: dg.DagsterRun) -> Mistake:
-    why = why_failed(instance, run).rstrip(".")
-    kind = run.tags.get(KIND) or ("stopped" if run.status == dg.DagsterRunStatus.CANCELED else "system")
+    cancelled = run.status == dg.DagsterRunStatus.CANCELED
+    why = "cancelled; the same command goes on" if cancelled else why_failed(instance, run).rstrip(".")
+    kind = run.tags.get(KIND) or ("stopped" if cancelled else "system")
     code = kind if kind in CODES else "unexpected"
     return Mistake(f"{name}: {why}. Its log, in the UI: /runs/{run.run_id}", code)

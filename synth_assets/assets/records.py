@@ -44,7 +44,7 @@ def readable(folder: Path) -> Iterator[dg.DagsterInstance]:
         with files.locked(folder / "dagster.lock"):  # two that make the tables at once trip over each other
             instance = dg.DagsterInstance.get()
     except Exception as error:
-        raise _damage(folder, error) or _of_settings(folder, error) or error from error.__cause__
+        raise _damage(folder, error) or wrong_settings(folder, error) or error from error.__cause__
     with instance:
         check_driver(folder, instance.run_storage)
         try:
@@ -98,7 +98,7 @@ def _said(folder: Path, file: Path, lost: str) -> UserError:
     return UserError(words, "damaged")
 
 
-def _of_settings(folder: Path, error: BaseException) -> UserError | None:
+def wrong_settings(folder: Path, error: BaseException) -> UserError | None:
     """What is wrong with the settings, where neither the system nor a database refused anything."""
     if any(isinstance(e, ModuleNotFoundError) and e.name == "psycopg" for e in reasons(error)):
         return UserError(f"{folder / 'dagster.yaml'}: {DRIVER}.", "wrong_value", DRIVER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from synth_assets.assets import launched
 from synth_assets.assets.dagster_queue import DAEMON
 from synth_assets.assets.in_process import dagster_instance, prepare_home
 from synth_assets.cli import main
-from synth_assets.resources.home import lake
+from synth_assets.resources.home import home, lake
 from tests.conftest import QUICK, ROUND
 from tests.endpoint import Endpoint
 
@@ -126,19 +126,36 @@ def test_where_no_daemon_is_the_fix_is_named(project: Path, capsys: pytest.Captu
         assert not instance.get_runs()
 
 
-def test_ctrl_c_ends_the_waiting_and_the_same_command_waits_for_the_same_runs(
-    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def queue(project: Path, endpoint: Endpoint, edit) -> Iterator[dg.DagsterInstance]:
+    """An instance whose daemon has said a word, and takes nothing from the queue."""
     edit("rows: 6", QUICK)
     with dagster_instance() as instance:
         say_something(instance)
+        yield instance
 
-    def stop(seconds: float) -> None:
-        if seconds == launched.POLL_S:
-            raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(launched.time, "sleep", stop)
+@contextmanager
+def meanwhile(*happens: Callable[[], object]) -> Iterator[None]:
+    """One after the other, each while the command waits; then Ctrl-C."""
+    left = iter(happens)
+
+    def sleep(seconds: float) -> None:
+        next(left, stop)()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launched.time, "sleep", sleep)
+        yield
+
+
+def stop() -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_the_waiting_and_the_same_command_waits_for_the_same_runs(
+    queue: dg.DagsterInstance, capsys: pytest.CaptureFixture
+) -> None:
+    with meanwhile(stop, lambda: None):
         assert main(RUN) == 130
     assert "1 runs go on without this command" in capsys.readouterr().err
     with machine() as had:
@@ -146,22 +163,70 @@ def test_ctrl_c_ends_the_waiting_and_the_same_command_waits_for_the_same_runs(
     assert len(had) == 4
 
 
-def test_a_second_ctrl_c_cancels(
-    project: Path, endpoint: Endpoint, edit, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    edit("rows: 6", QUICK)
-    with dagster_instance() as instance:
-        say_something(instance)
-
-    def stop(seconds: float) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(launched.time, "sleep", stop)
+def test_a_second_ctrl_c_cancels(queue: dg.DagsterInstance, capsys: pytest.CaptureFixture) -> None:
+    with meanwhile(stop, stop):
         assert main(RUN) == 130
     assert "1 runs cancelled" in capsys.readouterr().err
-    with dagster_instance() as instance:
-        assert [run.status.name for run in instance.get_runs()] == ["CANCELED"]
+    assert [run.status.name for run in queue.get_runs()] == ["CANCELED"]
+
+
+def test_a_run_that_somebody_cancels_is_named(
+    queue: dg.DagsterInstance, capsys: pytest.CaptureFixture
+) -> None:
+    with meanwhile(lambda: queue.run_coordinator.cancel_run(queue.get_runs()[0].run_id)):
+        assert main(RUN) == 75
+    (run,) = queue.get_runs()
+    said = f"reviews seeds: cancelled; the same command goes on. Its log, in the UI: /runs/{run.run_id}"
+    assert said in capsys.readouterr().err
+
+
+def test_a_daemon_that_falls_silent_is_told_and_ends_the_waiting_for_runs_in_the_queue(
+    queue: dg.DagsterInstance, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def falls_silent() -> None:
+        monkeypatch.setattr(launched, "SILENT_S", -1.0)
+
+    with meanwhile(falls_silent):
+        assert main(RUN) == 2
+    assert "no daemon takes runs from the queue" in capsys.readouterr().err
+    monkeypatch.setattr(launched, "SILENT_S", 90.0)
+    monkeypatch.setattr(launched, "SAY_S", 0.0)
+    (run,) = queue.get_runs()  # waits in the queue
+
+    def starts() -> None:
+        for event in ("PIPELINE_STARTING", "PIPELINE_START"):
+            queue.report_dagster_event(dg.DagsterEvent(event, run.job_name), run.run_id)
+        falls_silent()
+
+    with meanwhile(starts, lambda: None, stop):
+        assert main(RUN) == 130
+    said = capsys.readouterr().err
+    assert "1 being made; the daemon is silent for 0 s: nobody notices a run that dies" in said
+
+
+@pytest.mark.parametrize(
+    ("coordinator", "status", "words"),
+    [
+        (
+            "{module: dagster._core.run_coordinator, class: DefaultRunCoordinator}",
+            2,
+            "leave `run_coordinator`",
+        ),
+        (
+            "{module: dagster, class: NoSuch}",
+            1,
+            "cannot be used (Failure condition: Couldn't find class NoSuch",
+        ),
+    ],
+)
+def test_an_instance_without_a_queue_is_named_with_the_fix(
+    coordinator: str, status: int, words: str, queue: dg.DagsterInstance, capsys: pytest.CaptureFixture
+) -> None:
+    with (home() / "dagster.yaml").open("a", encoding="utf-8") as settings:
+        settings.write(f"run_coordinator: {coordinator}\n")
+    assert main(RUN) == status
+    assert words in (said := capsys.readouterr().err)
+    assert f"{home()}/dagster.yaml" in said
 
 
 def test_what_goes_by_this_process_alone_is_refused(project: Path, capsys: pytest.CaptureFixture) -> None:
