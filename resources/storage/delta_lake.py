@@ -25,13 +25,24 @@ from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from synth_assets.core.content import content_hash
 from synth_assets.core.errors import NotInstalled, UserError
 from synth_assets.resources.machine import temporary
 from synth_assets.resources.storage import files
+from synth_assets.resources.storage.delta_files import (
+    PART,
+    Held,
+    Place,
+    added,
+    files_of,
+    in_a_line,
+    is_new,
+    removed,
+    values_of,
+)
 from synth_assets.resources.storage.delta_sql import EXTRA
 from synth_assets.resources.storage.lake import DATA_VERSION, FILE, VERSIONS, Partition
 from synth_assets.resources.storage.looks import Looks
@@ -45,27 +56,14 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 SCHEMES = ("s3", "gs", "az", "file")
-PART = "p_"  # begins the columns that Delta cuts a table by (a round is a date): rows have their own
 ATTEMPTS = 50  # to commit beside others
 WAIT_S = 0.5  # at the most, before another
 KEPT_HOURS = 7 * 24  # of files that were replaced: readers may still be at them
-OPTIONS = {"aws_conditional_put": "etag"}  # all else comes from the usual variables, AWS_ACCESS_KEY_ID say
-Place = tuple[tuple[str, str], ...]  # a partition: columns with values
-
-
-class Held(NamedTuple):
-    """A file that holds a partition, and what Delta says of it."""
-
-    path: str  # in the table
-    rows: int
-    size: int  # bytes
-    values: dict[str, str | None]  # of Delta's columns
-    modified: datetime  # UTC
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of what was written."""
-        return self.path.partition("-")[0]
+ODD = "%#?*[]"  # in an address: libraries read each of them in another way
+OPTIONS = {  # all else comes from the usual variables, AWS_ACCESS_KEY_ID say
+    "aws_conditional_put": "etag",
+    **{"max_retries": "200", "retry_timeout": "60s", "backoff_config.max_backoff": "5s"},  # it may be away
+}
 
 
 class DeltaLake(ParquetRows):
@@ -76,9 +74,13 @@ class DeltaLake(ParquetRows):
         UserError for another scheme, NotInstalled without deltalake."""
         self.looks = Looks(cache)
         self.where = where.rstrip("/")
-        if self.where.partition("://")[0] not in SCHEMES or "://" not in self.where:
+        scheme, of, path = self.where.partition("://")
+        if scheme not in SCHEMES or not of:
             known = ", ".join(f"{each}://" for each in SCHEMES)
             raise UserError(f"SYNTH_LAKE is {where}: write an address that begins with one of {known}")
+        if odd := sorted({*path} & {*ODD} | {*path.removeprefix("/").split("/")} & {"", ".", ".."}):
+            said = ", ".join(each or "empty parts" for each in odd)
+            raise UserError(f"SYNTH_LAKE is {where}: name a bucket, or bucket and prefix, without {said}")
         if find_spec("deltalake") is None:
             raise NotInstalled(f"SYNTH_LAKE is {where}, and deltalake is not there: {EXTRA}")
         self._objects = Objects(self.where)
@@ -143,6 +145,8 @@ class DeltaLake(ParquetRows):
         except TableNotFoundError:
             known.pop((recipe, stage), None)
             return None
+        except OSError as error:
+            raise in_a_line(error) from None
         return table
 
     def write(
@@ -181,7 +185,7 @@ class DeltaLake(ParquetRows):
             name = f"{file_digest(content, 'sha256').hexdigest()}-{uuid.uuid4().hex[:8]}.parquet"
         self._objects.upload(f"{recipe}/{stage}/{name}", file)
         rows, size = pq.read_metadata(file).num_rows, file.stat().st_size
-        return Held(name, rows, size, _values(partition), datetime.now(UTC))
+        return Held(name, rows, size, values_of(partition), datetime.now(UTC))
 
     def _replace(
         self,
@@ -206,11 +210,11 @@ class DeltaLake(ParquetRows):
                     table = self.delta(recipe, stage)
                 else:
                     table = self._table(recipe, stage, schema, new)
-                old = _files(table).get(tuple(partition.items())) if table else None
+                old = files_of(table).get(tuple(partition.items())) if table else None
                 if not table or not (new or old) or (attempt and old and new and old.digest == new.digest):
                     return  # the rows are there: who asked heard no answer, or another had the same
-                actions = [*([_removed(old)] if old else []), *([_added(new)] if new else [])]
-                cut = [*_values(partition)]
+                actions = [*([removed(old)] if old else []), *([added(new)] if new else [])]
+                cut = [*values_of(partition)]
                 table.create_write_transaction(
                     actions, "append", table.schema(), cut, commit_properties=properties
                 )
@@ -219,6 +223,8 @@ class DeltaLake(ParquetRows):
                 if attempt == ATTEMPTS - 1:
                     raise
                 time.sleep(random.uniform(0, WAIT_S))
+            except OSError as error:
+                raise in_a_line(error) from None
 
     def _table(self, recipe: str, stage: str, schema: pa.Schema, new: Held) -> deltalake.DeltaTable:
         """The table as it is now, made if need be, with all columns of this schema."""
@@ -231,18 +237,15 @@ class DeltaLake(ParquetRows):
         if table is None:
             where = self.uri(recipe, stage)
             return DeltaTable.create(where, wanted, "ignore", [*cut] or None, storage_options=OPTIONS)
-        there = {field.name: field for field in table.schema().fields}
-        for field in wanted.fields:
-            if field.name in there and there[field.name].type != field.type:
-                now, was = (json.loads(each.to_json())["type"] for each in (field, there[field.name]))
-                raise UserError(
-                    f"{recipe}.{stage}: the column {field.name} is {now} now, and {was} in the rounds at "
-                    f"{self.uri(recipe, stage)}: give it another name, or the recipe one."
-                )
-        more = [field for field in wanted.fields if field.name not in there]
-        if more:
-            table.alter.add_columns(more)
-            return self._table(recipe, stage, schema, new)
+        try:
+            if more := [field for field in wanted.fields if is_new(field, table.schema().fields)]:
+                table.alter.add_columns(more)
+                return self._table(recipe, stage, schema, new)
+        except TypeError as error:
+            at = f"in the rounds at {self.uri(recipe, stage)}"
+            raise UserError(
+                f"{recipe}.{stage}: {error} {at}: give it another name, or the recipe one."
+            ) from None
         return table
 
     def _held(self, recipe: str, stage: str) -> dict[Place, Held]:
@@ -252,7 +255,7 @@ class DeltaLake(ParquetRows):
             return {}
         version, found = self._known.held.get((recipe, stage), (None, {}))
         if version != table.version():
-            found = _files(table)
+            found = files_of(table)
             self._known.held[recipe, stage] = table.version(), found
         return found
 
@@ -275,6 +278,8 @@ class DeltaLake(ParquetRows):
             with self._objects.opened(f"{recipe}/{stage}/{held.path}") as file:
                 yield pq.ParquetFile(file, page_checksum_verification=True)
         except UNREADABLE as error:
+            if self._is_whole(recipe, stage, held):  # the store broke off, or does not answer
+                raise OSError(f"{self.place(recipe, stage, partition)} was not read: {error}") from error
             raise damaged(recipe, stage, partition, self.place(recipe, stage, partition), error) from error
 
     def scan_sql(self, recipe: str, stage: str, partitions: Sequence[Partition]) -> str:
@@ -294,7 +299,10 @@ class DeltaLake(ParquetRows):
         return f"select {', '.join(shown)} from delta_scan({literal(self.uri(recipe, stage))})"
 
     def is_as_written(self, recipe: str, stage: str, partition: Partition) -> bool:
-        held = self._there(recipe, stage, partition)
+        return self._is_whole(recipe, stage, self._there(recipe, stage, partition))
+
+    def _is_whole(self, recipe: str, stage: str, held: Held) -> bool:
+        """OSError where the store does not answer."""
         content = self._content(recipe, stage, held)
         return content is not None and sha256(content).hexdigest() == held.digest
 
@@ -314,21 +322,22 @@ class DeltaLake(ParquetRows):
         return self._there(recipe, stage, partition).modified
 
     def unfinished(self) -> Iterator[tuple[str, str, str, int]]:
-        """Nothing: what no commit names, `tidy` removes."""
+        """Nothing: see `tidy`."""
         return iter(())
 
     def remove(self, recipe: str, stage: str, partition: Partition) -> None:
         self._replace(recipe, stage, partition)
 
     def discard(self, place: str) -> None:
-        """Nothing: see `unfinished`."""
+        """Nothing: see `tidy`."""
 
     def tidy(self, at_work: Collection[str] = ()) -> None:
-        """Remove the files that were replaced or removed a week ago, or earlier."""
+        """Remove the files that were replaced or removed a week ago or earlier, and those that no commit ever
+        named, which killed processes left."""
         for recipe in self.recipes():
             for stage in self._objects.folders(recipe):
                 if (table := self.delta(recipe, stage)) is not None:
-                    table.vacuum(retention_hours=KEPT_HOURS, dry_run=False)
+                    table.vacuum(retention_hours=KEPT_HOURS, dry_run=False, full=True)
 
     def has(self, recipe: str, stage: str, partition: Partition) -> bool:
         return tuple(partition.items()) in self._held(recipe, stage)
@@ -346,38 +355,3 @@ class _Known(threading.local):
     def __init__(self) -> None:
         self.tables = dict[tuple[str, str], Any]()
         self.held = dict[tuple[str, str], tuple[int, dict[Place, Held]]]()
-
-
-def _files(table: deltalake.DeltaTable) -> dict[Place, Held]:
-    """Partition -> its file, sorted as paths are."""
-    import pyarrow as pa
-
-    cut, found = table.metadata().partition_columns, dict[Place, Held]()
-    for each in pa.table(table.get_add_actions(flatten=True)).to_pylist():
-        values = {name: str(each[f"partition.{name}"]) for name in cut}
-        place = tuple((name.removeprefix(PART), value) for name, value in values.items())
-        at = datetime.fromtimestamp(each["modification_time"] / 1000, UTC)
-        found[place] = Held(each["path"], each["num_records"], each["size_bytes"], {**values}, at)
-    return dict(sorted(found.items(), key=lambda item: [quote(value, safe="") for _, value in item[0]]))
-
-
-def _added(held: Held) -> Any:
-    from deltalake.transaction import AddAction
-
-    stats = json.dumps({"numRecords": held.rows})
-    return AddAction(held.path, held.size, held.values, _now(), True, stats)
-
-
-def _removed(held: Held) -> Any:
-    from deltalake.transaction import RemoveAction
-
-    return RemoveAction(held.path, True, _now(), size=held.size, partition_values=held.values)
-
-
-def _values(partition: Partition) -> dict[str, str | None]:
-    """A partition by Delta's columns."""
-    return {f"{PART}{column}": value for column, value in partition.items()}
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

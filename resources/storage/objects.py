@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synth_assets.core.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.fs as pafs
+
+ATTEMPTS = 11  # to reach a store, which take a minute
 
 
 class Objects:
@@ -32,7 +34,9 @@ class Objects:
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         if scheme == "s3":
             region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-            return pafs.S3FileSystem(region=region, endpoint_override=endpoint or None), rest
+            patient = pafs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS)
+            at: dict[str, Any] = {"region": region, "endpoint_override": endpoint or None}
+            return pafs.S3FileSystem(retry_strategy=patient, **at), rest
         if scheme == "file":
             return pafs.LocalFileSystem(), rest
         found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(self.where)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import threading
+import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from synth_assets.resources.storage.delta_lake import DeltaLake
 from synth_assets.resources.storage.delta_sql import ready
 from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.resources.storage.lake import FILE
+from synth_assets.resources.storage.objects import Objects
 from synth_assets.resources.storage.parquet import fit
 from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages import tables
@@ -103,6 +105,8 @@ def test_a_column_of_another_type_is_refused_and_a_new_one_is_added(lake: DeltaL
         lake.write("r", "s", other, pa.table({"n": ["1"]}))
     lake.write("r", "s", other, rows(2).append_column("more", pa.array([True, None])))
     assert lake.table("r", "s", other)["more"].to_pylist() == [True, None]
+    with pytest.raises(UserError, match="the column N is called n in the rounds at s3://"):
+        lake.write("r", "s", other, pa.table({"N": [1]}))
     assert lake.read("r", "s", [PLACE, other], rows(1).schema)["row_id"].tolist() == [
         "row 0",
         "row 1",
@@ -110,6 +114,64 @@ def test_a_column_of_another_type_is_refused_and_a_new_one_is_added(lake: DeltaL
         "row 0",
         "row 1",
     ]
+
+
+def test_a_label_that_came_later_is_unknown_in_older_rows(lake: DeltaLake) -> None:
+    """Probabilities are a struct with a field a label, which may be in another order, too."""
+    fields = (["a", "b"], ["a", "b", "c"], ["c", "a"])
+    places = [{**PLACE, "cell": str(i)} for i in range(3)]
+    for place, names in zip(places, fields, strict=True):
+        lake.write("r", "s", place, pa.table({"said": [dict.fromkeys(names, 1.0)]}))
+    with pytest.raises(UserError, match="the column b is string now, and double"):
+        lake.write("r", "s", PLACE, pa.table({"said": [{"d": 1.0, "b": "1"}]}))
+    filled = [
+        {"a": 1.0, "b": 1.0, "c": None},
+        dict.fromkeys("abc", 1.0),
+        {"a": 1.0, "b": None, "c": 1.0},
+    ]
+    schema = pa.schema({"said": pa.struct(dict.fromkeys("abc", pa.float64()))})
+    assert lake.read("r", "s", places, schema)["said"].tolist() == filled
+    with duckdb.connect() as connection:
+        ready(connection, lake.where)
+        shown = connection.execute(f"select said from ({lake.select('r', 's')}) order by cell").fetchall()
+    assert [said for (said,) in shown] == filled
+
+
+def test_a_store_that_breaks_off_has_no_damage(lake: DeltaLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is damaged is made again: an error of the network must not look so."""
+    lake.write("r", "s", PLACE, rows(3))
+
+    def breaks_off(objects: Objects, name: str) -> Any:
+        raise OSError("AWS Error NETWORK_CONNECTION during GetObject operation")
+
+    monkeypatch.setattr(Objects, "opened", breaks_off)
+    with pytest.raises(OSError, match="NETWORK_CONNECTION"):
+        lake.table("r", "s", PLACE)
+
+
+def test_what_nobody_can_read_any_more_goes_after_a_week(tmp_path: Path) -> None:
+    """And what a killed process put there without a commit; not what was replaced today, however old."""
+    lake = DeltaLake(f"file://{tmp_path}/store", tmp_path / "lake")
+    lake.write("r", "s", PLACE, version(0))
+    (old,) = (tmp_path / "store" / "r" / "s").glob("*.parquet")
+    lake.write("r", "s", PLACE, version(1))
+    left = old.with_name("left.parquet")
+    young = old.with_name("young.parquet")
+    for path in (left, young):
+        path.write_bytes(b"cut")
+    for path in (old, left):
+        os.utime(path, (time.time() - 20 * 86_400,) * 2)
+    lake.tidy()
+    assert (old.exists(), left.exists(), young.exists()) == (True, False, True)
+    assert lake.table("r", "s", PLACE) == version(1)
+
+
+@pytest.mark.parametrize(
+    "where", ["s3://", "s3://b//x", "s3://b/a%20b", "s3://b/x?", "s3://b/#", "s3://b/../x"]
+)
+def test_an_address_that_libraries_read_in_different_ways_is_refused(where: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=re.escape(f"SYNTH_LAKE is {where}: ")):
+        DeltaLake(where, tmp_path)
 
 
 def test_who_reads_beside_writers_sees_one_version(lake: DeltaLake) -> None:
