@@ -4,9 +4,9 @@
 
 Four writers (processes) replace four partitions of one Delta table in SeaweedFS, each time one by chance, so
 that two meet at one partition again and again; in between all of them write one at once that nobody wrote
-before. A version has one number in all of its rows; its file has 20 row groups, and the size of all others.
-Meanwhile one process asks DuckDB (`delta_scan`), and another reads by PyArrow, as the stages do and by
-deltalake's own data set.
+before. A version has one number in all of its rows; its file has 20 row groups, and nearly the size of the
+others. Meanwhile three processes read: DuckDB by `delta_scan`, PyArrow as the stages do, and deltalake's own
+data set.
 
     errors    of writers and readers
     mixed     answers in which a partition had rows of two versions, or not all rows of one
