@@ -55,7 +55,8 @@ class PartedLake:
             lines = lines.replace_schema_metadata(said)
         self._keep(recipe, made)
         self._files.write(recipe, stage, partition, lines, run_id)
-        self._keep(recipe, made)  # what `tidy` removed meanwhile, since no round had named it
+        for part in made.keys() - {*self._parts(recipe)}:  # `tidy` removed it, since no round had named it
+            self._files.write(recipe, parts.PARTS, _place(part), made[part])
 
     def _keep(self, recipe: str, made: Mapping[str, pa.Table]) -> None:
         """Write the parts that are not there, or not as they were written."""

@@ -33,7 +33,7 @@ def compute(run: Run, labelled: Table, seeds: Table) -> Made:
     shown = with_target(run.recipe, seeds[seeds["split"] == "demonstration"])
     pair = run.recipe.task.pair
     way, looks, unknown = run.recipe.weights, WeighContext(run.encode, both(gold(seeds), pair)), ""
-    texts = [*rows["text"], *shown["text"]]
+    texts = pd.concat([rows["text"], shown["text"]], ignore_index=True)
     rows, shown = both(rows, pair), both(shown, pair)
     fall = _fallen(run) if isinstance(way.seeds, MixedIn) else None
     try:
@@ -43,7 +43,7 @@ def compute(run: Run, labelled: Table, seeds: Table) -> Made:
 
         unknown = f"{way.place} is unknown, every row weighs the same: {error}"
         training = weigh(rows, shown, Equal(by="none", seeds=way.seeds), looks, fall)
-    training = training.assign(made_in=training["round"], round=run.round, text=texts[: len(training)])
+    training = training.assign(made_in=training["round"], round=run.round, text=texts.head(len(training)))
     verdicts = _verdicts(run.recipe, training)
     if unknown:
         verdicts["weights_spread"] = [Verdict(False, unknown, blocks=False), *verdicts["weights_spread"]]
@@ -68,7 +68,7 @@ def _fallen(run: Run) -> float | None:
 
 
 def _numbers(training: Table) -> dict[str, Any]:
-    weights = {origin: list(group["weight"]) for origin, group in training.groupby("origin")}
+    weights = {origin: group["weight"].tolist() for origin, group in training.groupby("origin")}
     return {
         "weights": Chart("histogram", "weights", weights),
         "labels": Chart("bars", "rows by label", training["label"].value_counts().to_dict()),
@@ -85,7 +85,7 @@ def _verdicts(recipe: Recipe, training: Table) -> dict[str, list[Verdict]]:
         for label, rows in training.groupby(training["label"].fillna("no label"))
     }
     thin = [label for label, share in worth.items() if not share >= WORTH]
-    absent = sorted(set(recipe.labels) - set(training["label"][training["origin"] == "synthetic"]))
+    absent = sorted(set(recipe.labels) - {*training.loc[training["origin"] == "synthetic", "label"].unique()})
     told = ", ".join(f"{label} {share:.0%}" for label, share in worth.items()) or "no rows"
     words = f"effective sample size over rows: {told}." + " A few rows weigh nearly all." * bool(thin)
     words += f" No synthetic row is labelled {', '.join(absent)}." * bool(absent)

@@ -20,11 +20,15 @@ MARK = "\x1f"
 def both(rows: pd.DataFrame, second: str | None) -> pd.DataFrame:
     """The rows, with the column `second` in their texts; as they are where rows are no pairs, or there is no
     such column (of a recipe without seeds, seeds have none). A mark in a text parts nothing."""
-    texts = [text.replace(MARK, " ") if isinstance(text, str) else text for text in rows["text"]]
-    if second is not None and second in rows:
-        others = [text.replace(MARK, " ") if isinstance(text, str) else "" for text in rows[second]]
-        return rows.assign(text=[t and f"{t}{MARK}{other}" for t, other in zip(texts, others, strict=True)])
-    return rows.assign(text=texts) if any(MARK in text for text in rows["text"].dropna()) else rows
+    texts = rows["text"].to_numpy(object)  # one by one, a column of texts is slow
+    is_pair = second is not None and second in rows
+    if not is_pair and not any(isinstance(text, str) and MARK in text for text in texts):
+        return rows
+    plain = [text.replace(MARK, " ") if isinstance(text, str) else text for text in texts]
+    if not is_pair:
+        return rows.assign(text=plain)
+    others = [text.replace(MARK, " ") if isinstance(text, str) else "" for text in rows[second]]
+    return rows.assign(text=[t and f"{t}{MARK}{other}" for t, other in zip(plain, others, strict=True)])
 
 
 def parted(text: str) -> tuple[str, str]:
