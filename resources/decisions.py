@@ -58,6 +58,8 @@ class Decisions:
     """The decisions in a file, which is made with the first one; safe for many threads and processes.
     UserError, naming the file, when it cannot be read or written."""
 
+    tables: Sequence[str] = TABLES
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._database = _Reviews(path)
@@ -76,10 +78,10 @@ class Decisions:
                 _check_corrects(each, there)
                 there[each.decision_id] = (each.recipe, each.person)
                 new.append(insert(execute, each))
-            self._publish(new)
+            self._publish(execute, new)
         return len(new)
 
-    def _publish(self, new: Sequence[Decision]) -> None:
+    def _publish(self, execute: Execute, new: Sequence[Decision]) -> None:
         """Tell others, before they are stored."""
 
     def all(self, recipe: str) -> list[Decision]:
@@ -87,8 +89,14 @@ class Decisions:
         if not self._path.exists():
             return []
         self._open()
-        statement = f"SELECT {', '.join(COLUMNS)} FROM decisions WHERE recipe = ? ORDER BY time, n"
-        return list(map(_decision, self._database.execute(statement, [recipe])))
+        return self._found(self._database.execute, recipe)
+
+    def _found(self, execute: Execute, recipe: str, where: str = "1", *values: str) -> list[Decision]:
+        """Those of a recipe for which a condition holds, in order of time."""
+        statement = (
+            f"SELECT {', '.join(COLUMNS)} FROM decisions WHERE recipe = ? AND {where} ORDER BY time, n"
+        )
+        return list(map(_decision, execute(statement, [recipe, *values])))
 
     def current(self, recipe: str) -> list[Decision]:
         """Those that hold, after corrections and undos: at most one of a row, a person and a kind."""
@@ -131,7 +139,7 @@ class Decisions:
         with self._opening:
             if not self._is_open:
                 if not self._database.is_only_to_read():
-                    for statement in TABLES:
+                    for statement in self.tables:
                         self._database.execute(statement)
                 self._is_open = True
 

@@ -224,7 +224,7 @@ def mended(where: Path | str, rows: Lake) -> CallLog:
 def decisions() -> Decisions:
     """What people decided about rows."""
     path = home() / "reviews.sqlite"
-    if (where := os.environ.get("SYNTH_LAKE")) is None:
+    if not (where := os.environ.get("SYNTH_LAKE")):
         return Decisions(path)
     from synth_assets.resources.shared_decisions import SharedDecisions
     from synth_assets.resources.storage.objects import Objects

@@ -30,8 +30,14 @@ HIDDEN = "."  # begins names of files that are being written
 class Same(NamedTuple):
     """A file and its object when they were last the same."""
 
-    here: str  # hash of the content
-    there: list[int]  # when the object was written, and its size
+    digest: str  # of the content
+    mark: list[int]  # when the object was written, and its size
+    since: float  # when this mark was seen first, by this machine's clock
+
+    def surely(self, mark: list[int]) -> bool:
+        """Whether an object of this mark has this content still: marks go by the second, and so what is
+        written twice in one has the same."""
+        return mark == self.mark and time.time() - self.since > FRESH_S
 
 
 class SharedFolders:
@@ -64,43 +70,43 @@ class SharedFolders:
                 files.write(self._state / f"{name}.json", json.dumps(known))
 
     def _settled(
-        self, path: Path, there: list[int] | None, known: Same | None, is_edited: Callable[[bytes], bool]
+        self, path: Path, mark: list[int] | None, known: Same | None, is_edited: Callable[[bytes], bool]
     ) -> Same | None:
         """Make one file and its object the same, and say how they are; None where neither is left."""
-        content = path.read_bytes() if path.is_file() else None
-        digest = None if content is None else sha256(content).hexdigest()
-        moved_here, moved_there = digest != (known and known.here), there != (known and known.there)
-        if moved_there and there is not None:
-            other = self._objects.get(self._name(path))
-            if other != content and moved_here and content is not None and other is not None:
-                if is_edited(content) and is_edited(other):
-                    raise UserError(
-                        f"{path} was edited here and on another machine: move it away, and the other's "
-                        f"({self._objects.where}/{self._name(path)}) comes in its place, to be edited."
-                    )
-                if is_edited(content) or not is_edited(other):
-                    return self._put(path, content)
-            if other is not None and other != content:
-                with files.replacing(path) as file:
-                    file.write(other)
-                content = other
-            return None if content is None else Same(sha256(content).hexdigest(), there)
-        if moved_there and not moved_here:  # it was removed there
-            path.unlink(missing_ok=True)
-            return None
-        if not moved_here:
+        mine = path.read_bytes() if path.is_file() else None
+        here, before = _digest(mine), known and known.digest
+        if known and mark and here == before and known.surely(mark):
             return known
-        if content is None:
-            self._objects.remove(self._name(path))
-            self._seen[1].pop(self._name(path).removeprefix(f"{FILES}/"), None)
+        theirs = self._objects.get(self._name(path)) if mark else None
+        there = _digest(theirs)
+        if here != there and there != before and here != before and mine is not None and theirs is not None:
+            if is_edited(mine) and is_edited(theirs):
+                raise UserError(
+                    f"{path} was edited here and on another machine: move it away, and the other's "
+                    f"({self._objects.where}/{self._name(path)}) comes in its place, to be edited."
+                )
+            wins = is_edited(mine) or not is_edited(theirs)
+        else:
+            wins = here != before and (there == before or theirs is None)
+        if here != there and wins:
+            return self._give(path, mine)
+        if here != there:
+            _take(path, theirs)
+        if mark is None or there is None:
             return None
-        return self._put(path, content)
+        since = known.since if known and known.mark == mark and known.digest == there else time.time()
+        return Same(there, mark, since)
 
-    def _put(self, path: Path, content: bytes) -> Same:
+    def _give(self, path: Path, content: bytes | None) -> Same | None:
+        """Put into the store what is here, or remove there what was removed here."""
         name = self._name(path)
+        if content is None:
+            self._objects.remove(name)
+            self._seen[1].pop(name.removeprefix(f"{FILES}/"), None)
+            return None
         self._objects.put(name, content)
         mark = self._seen[1][name.removeprefix(f"{FILES}/")] = self._objects.mark(name)
-        return Same(sha256(content).hexdigest(), mark)
+        return Same(sha256(content).hexdigest(), mark, time.time())
 
     def _name(self, path: Path) -> str:
         return f"{FILES}/{path.parent.name}/{path.name}"
@@ -119,3 +125,15 @@ class SharedFolders:
             said = json.loads((self._state / f"{name}.json").read_text(encoding="utf-8"))
             return {file: Same(*same) for file, same in said.items()}
         return {}
+
+
+def _digest(content: bytes | None) -> str | None:
+    return None if content is None else sha256(content).hexdigest()
+
+
+def _take(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    with files.replacing(path) as file:
+        file.write(content)

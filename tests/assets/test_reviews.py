@@ -84,4 +84,4 @@ def made_at() -> dict[str, int]:
     for file in files:
         stage = file.relative_to(".synth/lake/reviews").parts[0]
         found[stage] = max(found.get(stage, 0), file.stat().st_mtime_ns)
-    return {stage: at for stage, at in found.items() if stage not in ("calls", "feedback")}
+    return {stage: at for stage, at in found.items() if stage not in ("calls", "feedback", "weighted.parts")}

@@ -14,7 +14,8 @@ from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
 from synth_assets.recipe.review_files import review_file, was_edited, write_review
 from synth_assets.resources import home
-from synth_assets.resources.shared_decisions import SharedDecisions
+from synth_assets.resources.decisions import Decisions
+from synth_assets.resources.shared_decisions import FOLDER, SharedDecisions
 from synth_assets.resources.storage.objects import Objects
 from synth_assets.resources.storage.shared_folders import SharedFolders
 from tests.s3 import SECRET
@@ -84,6 +85,30 @@ def test_machines_that_decide_at_once_lose_nothing(s3: str, tmp_path: Path) -> N
     assert len({store.fingerprint("reviews") for store in stores}) == 1
 
 
+def test_what_the_store_has_lost_comes_back_from_who_has_it(s3: str, tmp_path: Path) -> None:
+    store = Objects(s3)
+    Decisions(tmp_path / "one.sqlite").append(decision(1))  # before the two shared a lake
+    one, two = (SharedDecisions(tmp_path / f"{name}.sqlite", store) for name in ("one", "two"))
+    one.append(decision(2))
+    assert two.fingerprint("reviews") == one.fingerprint("reviews")
+    for name in store.below(FOLDER):
+        store.remove(f"{FOLDER}/{name}")
+    assert len(two.all("reviews")) == 2
+
+    three = SharedDecisions(tmp_path / "three.sqlite", store)
+    assert three.fingerprint("reviews") == one.fingerprint("reviews")
+    cut = f"{FOLDER}/{next(iter(store.below(FOLDER)))}"
+    store.put(cut, (store.get(cut) or b"")[:-9])
+    four = SharedDecisions(tmp_path / "four.sqlite", store)
+    with pytest.raises(UserError, match=rf"{cut} is not as it was written: remove it"):
+        four.all("reviews")
+    assert cut in three.damage()
+    store.remove(cut)  # as the error says
+    assert three.damage() == ""
+    assert len(three.all("reviews")) == 2
+    assert four.fingerprint("reviews") == three.fingerprint("reviews")
+
+
 def test_a_store_that_is_away_stores_nothing_and_says_so(
     s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,7 +118,7 @@ def test_a_store_that_is_away_stores_nothing_and_says_so(
     refused = SharedDecisions(tmp_path / "reviews.sqlite", Objects(s3))
     with pytest.raises(UserError, match=r"SYNTH_LAKE is s3://.*, which cannot be read or written"):
         refused.all("reviews")
-    monkeypatch.setattr(refused, "_take", lambda recipe: None)  # it was there just before
+    monkeypatch.setattr(refused, "_exchange", lambda recipe: None)  # it was there just before
     with pytest.raises(UserError, match=r"which cannot be read or written: is the store there") as said:
         refused.append(decision(2))
     assert SECRET not in str(said.value)
@@ -158,6 +183,20 @@ def test_a_file_that_was_edited_on_both_is_an_error_whose_advice_works(s3: str, 
     one.unlink()
     same(0), same(1)
     assert not two.exists()
+
+
+def test_an_edit_in_the_same_second_and_of_the_same_size_is_seen(s3: str, tmp_path: Path) -> None:
+    folders = [tmp_path / name / "reviews.values" for name in ("one", "two")]
+    shared = [SharedFolders(Objects(s3), folder.parent / "state") for folder in folders]
+
+    def same(n: int) -> str:
+        shared[n].make_same(folders[n], None, lambda content: True, changed=True)
+        return (folders[n] / "tone.yaml").read_text()
+
+    folders[0].mkdir(parents=True)
+    for text in ("calm", "cold", "warm"):  # a store keeps the second of a change, and its size
+        (folders[0] / "tone.yaml").write_text(text)
+        assert [same(0), same(1)] == [text, text]
 
 
 def test_without_a_shared_lake_a_folder_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
