@@ -142,7 +142,7 @@ def make(stage: str, day: str) -> None:
 def export(day: str) -> None:
     from synth_assets.cli import main
 
-    if main(["export", NAME, "--to", "exported"]):
+    if main(["export", NAME, "--to", f"exported_{day}"]):
         raise SystemExit("export failed")
 
 
