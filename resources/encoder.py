@@ -7,7 +7,7 @@ rows is their cosine similarity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
@@ -141,6 +141,18 @@ class MiniLM:
         folder = self.store() if self.store else None
         version = self.version() if folder else None
         return Vectors(folder, version) if folder and version else None
+
+    def learn(self, made: Mapping[str, Callable[[str], tuple[Sequence[str], np.ndarray]]]) -> None:
+        """Keep, if there is where to, vectors that were made elsewhere: name of some -> what gives, for this
+        `version`, hashes of texts and their vectors (n, d) float32. What is learnt is not asked for again."""
+        try:
+            kept = self._kept()
+        except NotInstalled:  # who asks for a vector is told
+            return
+        known = kept.learnt() if kept else set()
+        for name, read in made.items():
+            if kept and name not in known:
+                kept.learn(*read(str(self.version())), name)
 
     def version(self) -> str | None:
         """What tells its vectors from those of another encoder; None where that is not known."""

@@ -166,6 +166,7 @@ def sections(path: Path) -> dict[str, str]:
     said = set(recipe.model_dump(mode="json")) - {"name"}  # `seeds` of both is the part's
     without = OF_PEOPLE if recipe.review is None else set()
     without = without if recipe.signals else without | {"signals"}
+    without = without if recipe.vectors else without | {"vectors"}
     return {name: recipe.version(name) for name in sorted({*said, *PARTS, *steps} - without)}
 
 

@@ -18,12 +18,15 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synth_assets.core.content import text_hash
 from synth_assets.resources.call_log.database import chunks, marks
 
 if TYPE_CHECKING:
     import numpy as np
 
 TABLE = "CREATE TABLE IF NOT EXISTS vectors (text BLOB UNIQUE, digest BLOB, vector BLOB)"
+LEARNT = "CREATE TABLE IF NOT EXISTS learnt (made TEXT PRIMARY KEY)"
+IS_LEARNT = "SELECT 1 FROM sqlite_master WHERE name = 'learnt'"
 ALL = "SELECT text, digest, vector FROM vectors"
 PAGE = 16_384  # bytes: ten vectors of 384 numbers
 TOGETHER = 500  # texts a query
@@ -48,7 +51,7 @@ class Vectors:
         """The place of each text that is there, and its vector as it was kept, (d,) float32."""
         import numpy as np
 
-        places = {_key(text): place for place, text in enumerate(texts)}
+        places = {bytes.fromhex(text_hash(text)): place for place, text in enumerate(texts)}
         with self._harmless(), self._opened() as file:
             for keys in chunks(places, TOGETHER):
                 for key, digest, vector in file.execute(f"{ALL} WHERE text IN {marks(len(keys))}", keys):
@@ -57,7 +60,11 @@ class Vectors:
 
     def keep(self, texts: Sequence[str], vectors: np.ndarray) -> None:
         """Keep the vectors (n, d) float32 of these texts, all or none; none where the disk is almost full."""
-        numbers = zip(map(_key, texts), (vector.tobytes() for vector in vectors), strict=True)
+        self.learn(list(map(text_hash, texts)), vectors)
+
+    def learn(self, hashes: Sequence[str], vectors: np.ndarray, made: str | None = None) -> None:
+        """The same of texts by their `text_hash`; a name of what was `made` so is in `learnt` then."""
+        numbers = zip(map(bytes.fromhex, hashes), (vector.tobytes() for vector in vectors), strict=True)
         rows = [(key, self._digest(key, vector), vector) for key, vector in numbers]
         with self._harmless():
             self.path.parent.mkdir(exist_ok=True)
@@ -67,8 +74,18 @@ class Vectors:
                 file.execute(f"PRAGMA page_size = {PAGE}")
                 file.execute("PRAGMA synchronous = OFF")  # what a power cut takes is encoded again
                 file.execute(TABLE)
+                file.execute(LEARNT)
                 with file:
                     file.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+                    if made:
+                        file.execute("INSERT OR REPLACE INTO learnt VALUES (?)", [made])
+
+    def learnt(self) -> set[str]:
+        """What was learnt, by its names."""
+        with self._harmless(), self._opened() as file:
+            if file.execute(IS_LEARNT).fetchall():
+                return {made.decode() for (made,) in file.execute("SELECT made FROM learnt")}
+        return set()
 
     def damage(self) -> str:
         """What is wrong with it, for people; empty where nothing is."""
@@ -125,7 +142,3 @@ class Vectors:
 def files(folder: Path) -> list[Vectors]:
     """Those of all encoders."""
     return [Vectors(folder, path.stem) for path in sorted(folder.glob("*.sqlite"))]
-
-
-def _key(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

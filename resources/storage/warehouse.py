@@ -37,7 +37,8 @@ VIEWS = Path(__file__).parents[2] / "sql" / "views"
 # where the empty file lies that gives a view its columns
 NEVER = {"round": "0001-01-01", "cell": "none", "used_by": "none", parts.PART: "none"}
 ACROSS = {  # what has the same columns in every recipe
-    *("seeds", "rejected", "reviews", "labelled", "weighted", "metrics", "feedback", "calls", "nights"),
+    *("seeds", "rejected", "reviews", "vectors", "labelled", "weighted", "metrics", "feedback"),
+    *("calls", "nights"),
     *("signals", "steps"),
     *(path.stem for path in VIEWS.glob("*.sql")),
 }

@@ -32,7 +32,7 @@ NO_ENCODER = "without_encoder"  # its value, where something is unknown as long 
 FIRST = "conditions"  # what a round begins with, and so comes after the round's plan
 PLANNED = dict.fromkeys((FIRST, "grown"), ("plan",))  # what comes after it
 Assets = Sequence[dg.AssetsDefinition | dg.AssetSpec]
-HIDDEN = ("row_id", "round", "cell", "call_id", "replicate", "demonstration_ids")  # from previews
+HIDDEN = ("row_id", "round", "cell", "call_id", "replicate", "demonstration_ids", "vector")  # from previews
 
 
 def key(recipe: Recipe, stage: str) -> dg.AssetKey:

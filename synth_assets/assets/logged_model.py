@@ -255,6 +255,12 @@ class Watched:
         with self._looking():
             return self._encoder.folder()
 
+    def learn(self, made: Mapping[str, Callable[[str], Any]]) -> None:
+        self._encoder.learn(made)
+
+    def version(self) -> str | None:
+        return self._encoder.version()
+
     @contextmanager
     def _looking(self) -> Iterator[None]:
         try:

@@ -1,4 +1,4 @@
-"""Rows by their content, in memory as on disk."""
+"""Rows and texts by their content, in memory as on disk."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+def text_hash(text: str) -> str:
+    """Of any text, also of one that is no Unicode."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def content_hash(table: pa.Table) -> str:

@@ -36,6 +36,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "weights.columns": ("weights",),
     "reviews": (),
     "signals": (),
+    "vectors": (),
     "by_people": ("review.by_people",),
     "agreement": ("review.agreement",),
     "shows_decided": ("review.demonstrations",),

@@ -88,6 +88,8 @@ class Recipe(Strict):
     encoder: str | None = Field(default=None, exclude=True)
     """Texts to vectors: a folder of sentence-transformers or of ONNX, or a name on the hub; default:
     all-MiniLM-L6-v2, which reads English."""
+    vectors: bool = Field(default=False, exclude=True)
+    """Whether the vectors of the rows that are kept are an asset, for SQL and for other machines."""
     student: Student = Student()
     """The small model that is trained on the sets, to measure them."""
     metrics: Metrics = Metrics()

@@ -68,7 +68,7 @@ def encoded(recipe: Recipe, section: str) -> bool:
         shown = recipe.demonstrations
         rests = shown is not None and "vectors" in BY[shown.by]
     else:
-        rests = section in ("labelled", "weights", "metrics")
+        rests = section in ("labelled", "weights", "metrics", "vectors")
     return rests and recipe.encoder is not None
 
 
@@ -221,6 +221,7 @@ PARTS: Mapping[str, Callable[[Recipe, Said], Any]] = {
     "agreement": lambda recipe, said: said["review"]["agreement"],
     "costs": lambda recipe, said: {name: said["review"][name] for name in ("price", "dollars", "minutes")},
     "signals": lambda recipe, said: made_by(recipe),
+    "vectors": lambda recipe, said: [said["task"].get("pair")],
     "filters": lambda recipe, said: _plugged(said["filters"], *map(type, recipe.filters.values())),
     "scorers": _scorers,
 }

@@ -15,6 +15,7 @@ from synth_assets.stages import (
     seeds,
     tables,
     values,
+    vectors,
     weighted,
 )
 from synth_assets.stages.stage import Stage
@@ -30,6 +31,7 @@ def graph(recipe: Recipe) -> list[Stage]:
         *(generations.stage(recipe, name) for name in recipe.steps),
         *(each.stage(recipe) for each in (scores, filtered)),
         *([reviews.stage(recipe)] if recipe.review else []),
+        *([vectors.stage(recipe)] if recipe.vectors else []),
         *(each.stage(recipe) for each in (labelled, weighted, metrics)),
     ]
 

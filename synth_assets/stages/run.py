@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from synth_assets.resources.storage.lake import Lake
     from synth_assets.stages.stage import Stage, Table
 
+LEARNT = "vectors of the lake"  # among what a run shares
 THIN_FROM = 50_000  # rows that are held before they are thinned the first time
 Thin = Callable[["pa.Table"], "pa.Table"]  # some of the rows, in their order; done twice it leaves the same
 
@@ -68,6 +70,8 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> Any: ...
     def folder(self) -> Path: ...
+    def learn(self, made: Mapping[str, Callable[[str], Any]]) -> None: ...
+    def version(self) -> str | None: ...
 
 
 @dataclass
@@ -87,8 +91,29 @@ class Run:
 
     @property
     def encode(self) -> Encode:
-        """Of a recipe of pairs, pairs too."""
+        """Of a recipe of pairs, pairs too. What the lake has of vectors is not made again."""
+        self.learn_vectors()
         return of_pairs(self.encoder.encode) if self.recipe.task.pair else self.encoder.encode
+
+    def learn_vectors(self) -> None:
+        """Put the lake's, if the recipe has any there, where the encoder keeps its own, which are not there
+        yet."""
+        if not self.recipe.vectors or LEARNT in self.shared:
+            return
+        self.shared[LEARNT] = True
+        recipe, made = self.recipe.name, {}
+        for at in self.lake.partitions(recipe, "vectors", ("round",)):
+            when = self.lake.modified(recipe, "vectors", at).isoformat()
+            made[f"{recipe} {at['round']} {when}"] = partial(self._vectors_by, at)
+        self.encoder.learn(made)
+
+    def _vectors_by(self, at: Mapping[str, str], encoder: str) -> tuple[list[str], Any]:
+        """Hashes of texts, and their vectors (n, d) float32, of a round; those that this encoder made."""
+        import numpy as np
+
+        rows = self.read("vectors", at, columns=["text_hash", "encoder", "vector"])
+        rows = rows[rows["encoder"] == encoder].drop_duplicates("text_hash")
+        return list(rows["text_hash"]), np.array([*rows["vector"]], dtype=np.float32)
 
     @property
     def no_encoder(self) -> str:

@@ -20,6 +20,7 @@ ONLY: dict[str, Callable[[Recipe], object]] = {  # stage -> whether a recipe has
     "values": lambda recipe: recipe.listed,
     "grown": lambda recipe: recipe.growing,
     "reviews": lambda recipe: recipe.review,
+    "vectors": lambda recipe: recipe.vectors,
     "signals": lambda recipe: recipe.signals,
 }
 DRAWN = {"human_draw": "string", "human_probability": "double"}
@@ -64,7 +65,7 @@ def schema(recipe: Recipe, stage: str) -> pa.Schema:
     """The Arrow schema of a stage."""
     import pyarrow as pa
 
-    types = {kind: pa.type_for_alias(kind) for kind in ("string", "int64", "double", "bool")}
+    types = {kind: pa.type_for_alias(kind) for kind in ("string", "int64", "float", "double", "bool")}
     types |= {f"list<{kind}>": pa.list_(of) for kind, of in types.items()}
     types["labels"] = pa.struct([(label, pa.float64()) for label in recipe.labels])
     return pa.schema([(name, types[kind]) for name, kind in columns(recipe, stage).items()])

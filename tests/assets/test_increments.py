@@ -444,6 +444,7 @@ LINES = [
     ),
     Line("what people are shown, and in which order", "control: 0.3", "control: 0.4", free=True),
     Line("the encoder", "rows: 6", "rows: 6\nencoder: ./none", {}, "labelled, weighted, metrics", free=True),
+    Line("whether vectors are an asset", "rows: 6", "rows: 6\nvectors: true", {}),
     Line("the student", "student: false, ", "", {}, "metrics", free=True),
     Line(
         "the signals that rounds go by",
