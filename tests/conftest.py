@@ -12,6 +12,7 @@ from unittest import mock
 
 import pytest
 
+from tests.azure import azure, azurite
 from tests.endpoint import Endpoint, reviewer
 from tests.postgres import postgres, postgres_server
 from tests.quick_rounds import quick_rounds
@@ -19,6 +20,8 @@ from tests.s3 import s3, s3_server
 
 __all__ = [
     "after_a_round",
+    "azure",
+    "azurite",
     "edit",
     "endpoint",
     "first_round",
@@ -88,6 +91,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """No process is left with a long file when the others have nothing to do any more."""
     order = {name: n for n, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+@pytest.fixture(params=["s3", *(["azure"] if shutil.which("azurite-blob") else [])])
+def store(request: pytest.FixtureRequest) -> str:
+    """An empty prefix of an object store, of which this process has the key."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -74,12 +73,6 @@ def removed(held: Held) -> Any:
     from deltalake.transaction import RemoveAction
 
     return RemoveAction(held.path, True, _now(), size=held.size, partition_values=held.values)
-
-
-def in_a_line(error: OSError) -> OSError:
-    """What deltalake says in colors and over lines; not the store's document, which can hold a key's id."""
-    words = re.sub(r"\x1b\[\d+m|↳", "", str(error)).partition("<?xml")[0]
-    return OSError(" ".join(words.split()))
 
 
 def values_of(partition: Partition) -> dict[str, str | None]:

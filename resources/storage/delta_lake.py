@@ -12,6 +12,7 @@ names files of ours, so that rows keep their order and their Parquet types.
 from __future__ import annotations
 
 import json
+import os
 import random
 import threading
 import time
@@ -31,14 +32,13 @@ from urllib.parse import quote
 from synth_assets.core.content import content_hash
 from synth_assets.core.errors import NotInstalled, UserError
 from synth_assets.resources.machine import temporary
-from synth_assets.resources.storage import files
+from synth_assets.resources.storage import azure, files
 from synth_assets.resources.storage.delta_files import (
     PART,
     Held,
     Place,
     added,
     files_of,
-    in_a_line,
     is_new,
     removed,
     values_of,
@@ -46,7 +46,7 @@ from synth_assets.resources.storage.delta_files import (
 from synth_assets.resources.storage.delta_sql import EXTRA
 from synth_assets.resources.storage.lake import DATA_VERSION, FILE, VERSIONS, Partition
 from synth_assets.resources.storage.looks import Looks
-from synth_assets.resources.storage.objects import Objects
+from synth_assets.resources.storage.objects import OPTIONS, Objects, in_a_line
 from synth_assets.resources.storage.parquet import UNREADABLE, ParquetRows, damaged, missing, written
 from synth_assets.resources.storage.quoted import identifier, literal
 
@@ -60,10 +60,6 @@ ATTEMPTS = 50  # to commit beside others
 WAIT_S = 0.5  # at the most, before another
 KEPT_HOURS = 7 * 24  # of files that were replaced: readers may still be at them
 ODD = "%#?*[]"  # in an address: libraries read each of them in another way
-OPTIONS = {  # all else comes from the usual variables, AWS_ACCESS_KEY_ID say
-    "aws_conditional_put": "etag",
-    **{"max_retries": "200", "retry_timeout": "60s", "backoff_config.max_backoff": "5s"},  # it may be away
-}
 
 
 class DeltaLake(ParquetRows):
@@ -81,6 +77,8 @@ class DeltaLake(ParquetRows):
         if odd := sorted({*path} & {*ODD} | {*path.removeprefix("/").split("/")} & {"", ".", ".."}):
             said = ", ".join(each or "empty parts" for each in odd)
             raise UserError(f"SYNTH_LAKE is {where}: name a bucket, or bucket and prefix, without {said}")
+        if scheme == "az":
+            azure.account(os.environ)
         if find_spec("deltalake") is None:
             raise NotInstalled(f"SYNTH_LAKE is {where}, and deltalake is not there: {EXTRA}")
         self._objects = Objects(self.where)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synth_assets.core.errors import NotInstalled, UserError
+from synth_assets.resources.storage import azure
 
 if TYPE_CHECKING:
     import duckdb
 
 EXTRA = "pip install 'synth-assets[cluster]'"
-KEY = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+KEY = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", azure.KEY)
 
 
 def ready(connection: duckdb.DuckDBPyConnection, where: str) -> None:
@@ -40,10 +41,21 @@ def statements(where: str, said: Mapping[str, str]) -> Iterator[str]:
     """What a client of DuckDB runs first. `said`: the variables, or what stands in their place."""
     from synth_assets.resources.storage.quoted import literal
 
-    for module in ("duckdb_extension_httpfs", "duckdb_extension_delta"):
-        yield f"load {literal(_extension(module))}"
-    if not where.startswith("s3://"):
+    scheme = where.partition("://")[0]
+    for name in ("httpfs", "delta", *(["azure"] if scheme == "az" else [])):
+        yield f"load {literal(_extension(f'duckdb_extension_{name}'))}"
+    if scheme == "s3":
+        told = _of_s3(said)
+    elif scheme == "az":
+        told = ["type azure", *(f"{name} {literal(value)}" for name, value in azure.secret(said).items())]
+    else:
         return
+    yield f"create or replace secret synth_lake ({', '.join(told)})"
+
+
+def _of_s3(said: Mapping[str, str]) -> list[str]:
+    from synth_assets.resources.storage.quoted import literal
+
     endpoint = said.get("AWS_ENDPOINT_URL_S3") or said.get("AWS_ENDPOINT_URL") or ""
     options = {
         "key_id": said.get("AWS_ACCESS_KEY_ID"),
@@ -54,7 +66,7 @@ def statements(where: str, said: Mapping[str, str]) -> Iterator[str]:
     }
     told = [f"{name} {literal(value)}" for name, value in options.items() if value]
     told += ["url_style 'path'", f"use_ssl {not endpoint.startswith('http://')}".lower()] if endpoint else []
-    yield f"create or replace secret synth_lake (type s3, {', '.join(told)})"
+    return ["type s3", *told]
 
 
 def _extension(module: str) -> str:

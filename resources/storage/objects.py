@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     import pyarrow.fs as pafs
 
 ATTEMPTS = 11  # to reach a store, which take a minute
+OPTIONS = {  # all else comes from the usual variables, AWS_ACCESS_KEY_ID say
+    "aws_conditional_put": "etag",
+    **{"max_retries": "200", "retry_timeout": "60s", "backoff_config.max_backoff": "5s"},  # it may be away
+}
 
 
 class Objects:
@@ -37,16 +42,23 @@ class Objects:
             patient = pafs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS)
             at: dict[str, Any] = {"region": region, "endpoint_override": endpoint or None}
             return pafs.S3FileSystem(retry_strategy=patient, **at), rest
-        if scheme == "file":
-            return pafs.LocalFileSystem(), rest
-        found: tuple[pafs.FileSystem, str] = pafs.FileSystem.from_uri(self.where)
-        return found
+        if scheme != "file":
+            from synth_assets.resources.storage.delta_objects import file_system
+
+            bucket, _, prefix = rest.partition("/")
+            return file_system(f"{scheme}://{bucket}", OPTIONS), prefix
+        return pafs.LocalFileSystem(), rest
+
+    def _at(self, *names: str) -> str:
+        """The path in the store."""
+        _, base = self.opened_at
+        return "/".join(filter(None, [base, *names]))
 
     def get(self, name: str) -> bytes | None:
         """None where there is none."""
-        files, base = self.opened_at
+        files, _ = self.opened_at
         try:
-            with files.open_input_stream(f"{base}/{name}") as file:
+            with files.open_input_stream(self._at(name)) as file:
                 return bytes(file.read())
         except FileNotFoundError:
             return None
@@ -61,45 +73,51 @@ class Objects:
             shutil.copyfileobj(source, sink, 2**20)
 
     def _sink(self, name: str) -> pa.NativeFile:
-        files, base = self.opened_at
+        files, _ = self.opened_at
         if self.where.startswith("file://"):
-            files.create_dir(f"{base}/{name}".rpartition("/")[0])
-        return files.open_output_stream(f"{base}/{name}")
+            files.create_dir(self._at(name).rpartition("/")[0])
+        return files.open_output_stream(self._at(name))
 
     def opened(self, name: str) -> pa.NativeFile:
         """To read parts of it."""
-        files, base = self.opened_at
-        return files.open_input_file(f"{base}/{name}")
+        files, _ = self.opened_at
+        return files.open_input_file(self._at(name))
 
     def below(self, folder: str) -> dict[str, list[int]]:
         """All that is below a folder: its name there -> when it was written (ns), and its size."""
         import pyarrow.fs as pafs
 
-        files, base = self.opened_at
-        at = f"{base}/{folder}"
+        files, _ = self.opened_at
+        at = self._at(folder)
         found = files.get_file_info(pafs.FileSelector(at, allow_not_found=True, recursive=True))
         of_files = (each for each in found if each.type == pafs.FileType.File)
         return {each.path.removeprefix(f"{at}/"): [each.mtime_ns or 0, each.size] for each in of_files}
 
     def mark(self, name: str) -> list[int]:
         """When an object was written (ns), and its size."""
-        files, base = self.opened_at
-        info = files.get_file_info(f"{base}/{name}")
+        files, _ = self.opened_at
+        info = files.get_file_info(self._at(name))
         return [info.mtime_ns or 0, info.size]
 
     def remove(self, name: str) -> None:
         """Remove an object, if it is there."""
-        files, base = self.opened_at
+        files, _ = self.opened_at
         with suppress(FileNotFoundError):
-            files.delete_file(f"{base}/{name}")
+            files.delete_file(self._at(name))
 
     def folders(self, *names: str) -> list[str]:
         """What is below a folder, sorted."""
         import pyarrow.fs as pafs
 
-        files, base = self.opened_at
-        found = files.get_file_info(pafs.FileSelector("/".join([base, *names]), allow_not_found=True))
+        files, _ = self.opened_at
+        found = files.get_file_info(pafs.FileSelector(self._at(*names), allow_not_found=True))
         return sorted(each.base_name for each in found if each.type == pafs.FileType.Directory)
+
+
+def in_a_line(error: OSError) -> OSError:
+    """What deltalake says in colors and over lines; not the store's document, which can hold a key's id."""
+    words = re.sub(r"\x1b\[\d+m|↳", "", str(error)).partition("<?xml")[0]
+    return OSError(" ".join(words.split()))
 
 
 @contextmanager
@@ -108,7 +126,7 @@ def reached(objects: Objects) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = " ".join(str(error).split())[:200]
+        why = str(in_a_line(error))[:200]
         fix = "is the store there, and are its address and key right?"
         raise UserError(
             f"SYNTH_LAKE is {objects.where}, which cannot be read or written: {fix} ({why})"

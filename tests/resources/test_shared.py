@@ -16,18 +16,20 @@ from synth_assets.recipe.review_files import review_file, was_edited, write_revi
 from synth_assets.resources import home
 from synth_assets.resources.decisions import Decisions
 from synth_assets.resources.shared_decisions import FOLDER, SharedDecisions
+from synth_assets.resources.storage import azure
 from synth_assets.resources.storage.objects import Objects
 from synth_assets.resources.storage.shared_folders import SharedFolders
+from tests.azure import KEY as AZURE
 from tests.s3 import SECRET
 
 Machine = Callable[[str], Path]
 
 
 @pytest.fixture
-def machine(project: Path, s3: str, monkeypatch: pytest.MonkeyPatch) -> Machine:
+def machine(project: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Go on at the machine of this name, which has the recipe and a home of its own."""
     recipe, seeds = (project / name for name in ("recipes/reviews.yaml", "seeds.csv"))
-    monkeypatch.setenv("SYNTH_LAKE", s3)
+    monkeypatch.setenv("SYNTH_LAKE", store)
 
     def at(name: str) -> Path:
         folder = project / name
@@ -68,8 +70,8 @@ def test_what_people_decide_on_two_machines_is_there_on_both(machine: Machine) -
     assert home.decisions().all("reviews") == there.all("reviews")
 
 
-def test_machines_that_decide_at_once_lose_nothing(s3: str, tmp_path: Path) -> None:
-    stores = [SharedDecisions(tmp_path / f"{n}.sqlite", Objects(s3)) for n in range(3)]
+def test_machines_that_decide_at_once_lose_nothing(store: str, tmp_path: Path) -> None:
+    stores = [SharedDecisions(tmp_path / f"{n}.sqlite", Objects(store)) for n in range(3)]
 
     def decide(n: int) -> None:
         for i in range(8):
@@ -85,45 +87,46 @@ def test_machines_that_decide_at_once_lose_nothing(s3: str, tmp_path: Path) -> N
     assert len({store.fingerprint("reviews") for store in stores}) == 1
 
 
-def test_what_the_store_has_lost_comes_back_from_who_has_it(s3: str, tmp_path: Path) -> None:
-    store = Objects(s3)
+def test_what_the_store_has_lost_comes_back_from_who_has_it(store: str, tmp_path: Path) -> None:
+    objects = Objects(store)
     Decisions(tmp_path / "one.sqlite").append(decision(1))  # before the two shared a lake
-    one, two = (SharedDecisions(tmp_path / f"{name}.sqlite", store) for name in ("one", "two"))
+    one, two = (SharedDecisions(tmp_path / f"{name}.sqlite", objects) for name in ("one", "two"))
     one.append(decision(2))
     assert two.fingerprint("reviews") == one.fingerprint("reviews")
-    for name in store.below(FOLDER):
-        store.remove(f"{FOLDER}/{name}")
+    for name in objects.below(FOLDER):
+        objects.remove(f"{FOLDER}/{name}")
     assert len(two.all("reviews")) == 2
 
-    three = SharedDecisions(tmp_path / "three.sqlite", store)
+    three = SharedDecisions(tmp_path / "three.sqlite", objects)
     assert three.fingerprint("reviews") == one.fingerprint("reviews")
-    cut = f"{FOLDER}/{next(iter(store.below(FOLDER)))}"
-    store.put(cut, (store.get(cut) or b"")[:-9])
-    four = SharedDecisions(tmp_path / "four.sqlite", store)
+    cut = f"{FOLDER}/{next(iter(objects.below(FOLDER)))}"
+    objects.put(cut, (objects.get(cut) or b"")[:-9])
+    four = SharedDecisions(tmp_path / "four.sqlite", objects)
     with pytest.raises(UserError, match=rf"{cut} is not as it was written: remove it"):
         four.all("reviews")
     assert cut in three.damage()
-    store.remove(cut)  # as the error says
+    objects.remove(cut)  # as the error says
     assert three.damage() == ""
     assert len(three.all("reviews")) == 2
     assert four.fingerprint("reviews") == three.fingerprint("reviews")
 
 
 def test_a_store_that_is_away_stores_nothing_and_says_so(
-    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = SharedDecisions(tmp_path / "reviews.sqlite", Objects(s3))
-    store.append(decision(1))
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
-    refused = SharedDecisions(tmp_path / "reviews.sqlite", Objects(s3))
-    with pytest.raises(UserError, match=r"SYNTH_LAKE is s3://.*, which cannot be read or written"):
+    variable, key = ("AWS_SECRET_ACCESS_KEY", SECRET) if store.startswith("s3") else (azure.KEY, AZURE)
+    here = SharedDecisions(tmp_path / "reviews.sqlite", Objects(store))
+    here.append(decision(1))
+    monkeypatch.setenv(variable, "another" if key is SECRET else "YW5vdGhlcg==")
+    refused = SharedDecisions(tmp_path / "reviews.sqlite", Objects(store))
+    with pytest.raises(UserError, match=r"SYNTH_LAKE is (s3|az)://.*, which cannot be read or written"):
         refused.all("reviews")
     monkeypatch.setattr(refused, "_exchange", lambda recipe: None)  # it was there just before
     with pytest.raises(UserError, match=r"which cannot be read or written: is the store there") as said:
         refused.append(decision(2))
-    assert SECRET not in str(said.value)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    assert [each.decision_id for each in store.all("reviews")] == ["d1"]
+    assert key not in str(said.value)
+    monkeypatch.setenv(variable, key)
+    assert [each.decision_id for each in here.all("reviews")] == ["d1"]
 
 
 def test_a_file_that_is_edited_on_one_machine_is_what_the_other_goes_by(machine: Machine) -> None:
@@ -150,12 +153,12 @@ def test_a_file_that_is_edited_on_one_machine_is_what_the_other_goes_by(machine:
     assert not review_file(load(Path("recipes/reviews.yaml")).reviews, "tone", "").exists()
 
 
-def test_a_file_that_was_edited_on_both_is_an_error_whose_advice_works(s3: str, tmp_path: Path) -> None:
+def test_a_file_that_was_edited_on_both_is_an_error_whose_advice_works(store: str, tmp_path: Path) -> None:
     folders = []
     for name in ("one", "two"):
         (tmp_path / name / "reviews.values").mkdir(parents=True)
         folders.append(
-            (SharedFolders(Objects(s3), tmp_path / name / "state"), tmp_path / name / "reviews.values")
+            (SharedFolders(Objects(store), tmp_path / name / "state"), tmp_path / name / "reviews.values")
         )
 
     def same(n: int) -> None:
@@ -185,9 +188,9 @@ def test_a_file_that_was_edited_on_both_is_an_error_whose_advice_works(s3: str, 
     assert not two.exists()
 
 
-def test_an_edit_in_the_same_second_and_of_the_same_size_is_seen(s3: str, tmp_path: Path) -> None:
+def test_an_edit_in_the_same_second_and_of_the_same_size_is_seen(store: str, tmp_path: Path) -> None:
     folders = [tmp_path / name / "reviews.values" for name in ("one", "two")]
-    shared = [SharedFolders(Objects(s3), folder.parent / "state") for folder in folders]
+    shared = [SharedFolders(Objects(store), folder.parent / "state") for folder in folders]
 
     def same(n: int) -> str:
         shared[n].make_same(folders[n], None, lambda content: True, changed=True)

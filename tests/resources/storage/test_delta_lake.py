@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import duckdb
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
 
@@ -34,6 +33,7 @@ from synth_assets.resources.storage.objects import Objects
 from synth_assets.resources.storage.parquet import fit
 from synth_assets.resources.storage.warehouse import Warehouse
 from synth_assets.stages import tables
+from tests import azure
 from tests.conftest import QUICK
 from tests.endpoint import Endpoint
 from tests.postgres import PASSWORD
@@ -41,14 +41,15 @@ from tests.s3 import SECRET
 
 deltalake = pytest.importorskip("deltalake", reason="no deltalake: pip install 'synth-assets[cluster]'")
 CommitFailedError = deltalake.exceptions.CommitFailedError
+SECRETS = (SECRET, azure.KEY, PASSWORD)
 ROUND = "2026-11-21"
 PLACE = {"round": ROUND, "cell": "a/b é 100%"}
 CELLS = ['it\'s "q" \\ {x}', "日本 é", "a%2F/b 100%", " s=y&z#? ", "null\n.."]
 
 
 @pytest.fixture
-def lake(s3: str, tmp_path: Path) -> DeltaLake:
-    return DeltaLake(s3, tmp_path / "lake")
+def lake(store: str, tmp_path: Path) -> DeltaLake:
+    return DeltaLake(store, tmp_path / "lake")
 
 
 def rows(n: int, first: int = 0) -> pa.Table:
@@ -101,11 +102,11 @@ def test_what_is_written_is_read_as_from_a_folder(lake: DeltaLake, tmp_path: Pat
 def test_a_column_of_another_type_is_refused_and_a_new_one_is_added(lake: DeltaLake) -> None:
     lake.write("r", "s", PLACE, rows(3))
     other = {**PLACE, "cell": "other"}
-    with pytest.raises(UserError, match="the column n is string now, and long in the rounds at s3://"):
+    with pytest.raises(UserError, match=r"the column n is string now, and long in the rounds at (s3|az)://"):
         lake.write("r", "s", other, pa.table({"n": ["1"]}))
     lake.write("r", "s", other, rows(2).append_column("more", pa.array([True, None])))
     assert lake.table("r", "s", other)["more"].to_pylist() == [True, None]
-    with pytest.raises(UserError, match="the column N is called n in the rounds at s3://"):
+    with pytest.raises(UserError, match=r"the column N is called n in the rounds at (s3|az)://"):
         lake.write("r", "s", other, pa.table({"N": [1]}))
     assert lake.read("r", "s", [PLACE, other], rows(1).schema)["row_id"].tolist() == [
         "row 0",
@@ -302,7 +303,7 @@ def test_a_round_in_an_object_store_is_that_of_a_folder(
     project: Path,
     endpoint: Endpoint,
     edit: Any,
-    s3: str,
+    store: str,
     postgres: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
@@ -313,7 +314,7 @@ def test_a_round_in_an_object_store_is_that_of_a_folder(
     assert main(["run", "reviews", "--round", ROUND]) == 0
     here, paid = home.lake(), len(endpoint.requests)
     monkeypatch.setenv("SYNTH_HOME", str(project / "other"))
-    monkeypatch.setenv("SYNTH_LAKE", s3)
+    monkeypatch.setenv("SYNTH_LAKE", store)
     assert main(["run", "reviews", "--round", ROUND]) == 0
     assert len(endpoint.requests) == paid
 
@@ -337,20 +338,18 @@ def test_a_round_in_an_object_store_is_that_of_a_folder(
     capsys.readouterr()
     assert main(["sql", "--init"]) == 0
     init = capsys.readouterr().out
-    assert SECRET not in init
+    assert not any(secret in init for secret in SECRETS)
     with duckdb.connect() as client:
         client.execute(re.sub(r"\$\{(\w+)\}", lambda found: os.environ[found[1]], init))
         assert client.execute("select count(*) from reviews.filtered").fetchall() == [(12,)]
 
-    files = pafs.S3FileSystem(endpoint_override=os.environ["AWS_ENDPOINT_URL"], region="us-east-1")
+    kept = Objects(store)
     stages = ("conditions", "filtered", "labelled")
-    one, two, three = (objects(files, f"{s3}/reviews/{stage}")[0] for stage in stages)
-    with files.open_input_stream(one) as file:
-        whole = file.read()
-    files.delete_file(three)
-    for path, content in ((one, whole[:-40]), (two, whole)):  # cut, and another one's
-        with files.open_output_stream(path) as file:
-            file.write(content)
+    one, two, three = (parquet(kept, f"reviews/{stage}")[0] for stage in stages)
+    whole = kept.get(one) or b""
+    kept.remove(three)
+    kept.put(one, whole[:-40])  # cut
+    kept.put(two, whole)  # another one's
     capsys.readouterr()
     assert main(["verify", "reviews", "--repair"]) == 0
     said = capsys.readouterr().out
@@ -360,22 +359,21 @@ def test_a_round_in_an_object_store_is_that_of_a_folder(
 
     said += capsys.readouterr().out + capsys.readouterr().err
     left = (path.read_bytes() for path in (project / "other").rglob("*") if path.is_file())
-    assert not any(secret in said for secret in (SECRET, PASSWORD))
-    assert not any(secret.encode() in content for content in left for secret in (SECRET, PASSWORD))
+    assert not any(secret in said for secret in SECRETS)
+    assert not any(secret.encode() in content for content in left for secret in SECRETS)
 
 
-def objects(files: Any, where: str) -> list[str]:
-    """The Parquet files below an address."""
-    found = files.get_file_info(pafs.FileSelector(where.removeprefix("s3://"), recursive=True))
-    return sorted(each.path for each in found if each.path.endswith(".parquet"))
+def parquet(kept: Objects, folder: str) -> list[str]:
+    """The Parquet files below a folder."""
+    return sorted(f"{folder}/{name}" for name in kept.below(folder) if name.endswith(".parquet"))
 
 
 def test_rows_of_another_recipe_in_a_store_are_seeds(
-    project: Path, s3: str, monkeypatch: pytest.MonkeyPatch
+    project: Path, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the identity that those of a folder have: what was made from them is theirs too."""
     found = []
-    for where in ("", s3):
+    for where in ("", store):
         monkeypatch.setenv("SYNTH_LAKE", where)
         monkeypatch.setenv("SYNTH_CALL_LOG", "postgresql://somebody@host/calls" if where else "")
         for cell in ("a/b", "c"):
@@ -397,4 +395,12 @@ def test_rows_that_machines_share_need_a_call_log_that_they_share(
     with pytest.raises(
         UserError, match="SYNTH_LAKE is bucket/prefix: write an address that begins with one of s3"
     ):
+        home.lake()
+
+
+def test_an_account_that_nobody_named_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
+    monkeypatch.setenv("SYNTH_CALL_LOG", "postgresql://somebody@host/calls")
+    monkeypatch.setenv("SYNTH_LAKE", "az://container/prefix")
+    with pytest.raises(UserError, match="on Azure, and nothing says of which account: set AZURE_STORAGE"):
         home.lake()
