@@ -20,8 +20,8 @@ def compute(run: Run, filtered: Table) -> Made:
     except NotInstalled as error:
         run.warn(f"the vectors are unknown: {error}")
         filtered = filtered[:0]
-    parts = [_of(run, filtered, field) for field in ("text", run.recipe.task.pair) if field in filtered]
-    rows = pd.concat(parts, ignore_index=True)
+    fields = ["text", *([run.recipe.task.pair] if run.recipe.task.pair else [])]
+    rows = pd.concat([_of(run, filtered, field) for field in fields], ignore_index=True)
     wide = len(rows["vector"].iloc[0]) if len(rows) else 0
     return Made(rows, {"texts": rows["text_hash"].nunique(), "dimensions": wide})
 
