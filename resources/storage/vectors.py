@@ -74,7 +74,8 @@ class Vectors:
                 file.execute(f"PRAGMA page_size = {PAGE}")
                 file.execute("PRAGMA synchronous = OFF")  # what a power cut takes is encoded again
                 file.execute(TABLE)
-                file.execute(LEARNT)
+                if made:
+                    file.execute(LEARNT)
                 with file:
                     file.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
                     if made:
