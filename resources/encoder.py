@@ -142,17 +142,18 @@ class MiniLM:
         version = self.version() if folder else None
         return Vectors(folder, version) if folder and version else None
 
-    def learn(self, made: Mapping[str, Callable[[str], tuple[Sequence[str], np.ndarray]]]) -> None:
+    def learn(self, made: Mapping[str, Callable[[str], tuple[Sequence[str], np.ndarray] | None]]) -> None:
         """Keep, if there is where to, vectors that were made elsewhere: name of some -> what gives, for this
-        `version`, hashes of texts and their vectors (n, d) float32. What is learnt is not asked for again."""
+        `version`, hashes of texts and their vectors (n, d) float32, or None where they cannot be had now.
+        What is learnt is not asked for again."""
         try:
             kept = self._kept()
         except NotInstalled:  # who asks for a vector is told
             return
         known = kept.learnt() if kept else set()
         for name, read in made.items():
-            if kept and name not in known:
-                kept.learn(*read(str(self.version())), name)
+            if kept and name not in known and (found := read(str(self.version()))) is not None:
+                kept.learn(*found, name)
 
     def version(self) -> str | None:
         """What tells its vectors from those of another encoder; None where that is not known."""

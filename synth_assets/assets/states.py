@@ -17,7 +17,7 @@ from synth_assets.resources.own_encoder import chosen
 from synth_assets.resources.storage.lake import Lake, Partition
 from synth_assets.stages import tables
 from synth_assets.stages.feedback import EDITED, edited_before
-from synth_assets.stages.graph import cut_by, graph
+from synth_assets.stages.graph import cut_by, ends, graph
 from synth_assets.stages.run import Encoder, Run
 
 DagsterInstance = dg.DagsterInstance  # for those who only hand it on
@@ -45,6 +45,7 @@ class DagsterStates:
         self._resolver = staleness(instance, [*assets, *others(recipe)], parts, idle=[key(recipe, "plan")])
         self._sections = {n: stage.sections for stage in graph(recipe) for n in (stage.name, *stage.also)}
         self._changed: dict[str | None, str] = {}  # cell (None: a whole round) -> what changes first
+        self._ends = ends(recipe)
 
     def _partition(self, stage: str, cell: str | None) -> str | None:
         cut = tables.stages(self._recipe)[stage]
@@ -73,17 +74,21 @@ class DagsterStates:
         status = self._resolver.get_status(asset, partition)
         upstream = self._changed.get(cell) or (next(iter(self._changed.values()), "") if cell is None else "")
         if is_missing(status):
-            self._changed.setdefault(cell, stage)
+            self._changes(stage, cell)
             return "new", ""
         if changed is False:
             return "unchanged", ""
         if not upstream and self.tags(stage, cell).get(COMPLETE) == NO_ENCODER and self._encodes:
-            self._changed.setdefault(cell, stage)
+            self._changes(stage, cell)
             return "stale", "what was unknown without the encoder"
         if changed or upstream or is_stale(status):
-            self._changed.setdefault(cell, stage)
+            self._changes(stage, cell)
             return "stale", self._edited(stage, partition) or self._why(asset, partition, changed, upstream)
         return "unchanged", ""
+
+    def _changes(self, stage: str, cell: str | None) -> None:
+        if stage not in self._ends:
+            self._changed.setdefault(cell, stage)
 
     def _edited(self, stage: str, partition: str | None) -> str:
         """What of the recipe is other than when the partition was made; empty where nothing is."""

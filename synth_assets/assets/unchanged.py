@@ -25,7 +25,7 @@ from synth_assets.resources.call_log.log import CallLog
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.storage.lake import Lake, Partition
 from synth_assets.stages import tables
-from synth_assets.stages.graph import cut_by, graph
+from synth_assets.stages.graph import cut_by, ends, graph
 
 Event = tuple[str, str, dg.EventLogRecord]  # stage, partition, and how it was made last
 MADE = dg.DagsterEventType.ASSET_MATERIALIZATION
@@ -58,19 +58,22 @@ class Unchanged:
 
     def left(self, cut: Sequence[str], cells: Sequence[str]) -> dict[str, list[str]]:
         """Cell (empty: what no cell owns) -> the stages that are cut so and are to be made: the first that
-        may come out otherwise, and all after it, which rest on it. What would come out as it is, though
-        something that it rests on was edited, is made by itself: so Dagster learns that it is up to date."""
+        may come out otherwise, unless none rests on it, and all after it. What would come out as it is,
+        though something that it rests on was edited, is made by itself: so Dagster learns that it is up to
+        date."""
         of = self._recipe, self._round
         known = DagsterStates(*of, self._assets, self._instance, self._lake, self._encoder)
         found = states(*of, self._lake, self._log, self._encoder, known, cut, cells)
         left: dict[str, list[str]] = {cell: [] for cell in cells}
+        end = ends(self._recipe)
         for cell, stages in found.items():
             changed = False
             for stage in cut_by(self._recipe, *cut):
                 names = (stage.name, *stage.also)
-                changed |= not all(self._same(name, cell, stages[name]) for name in names)
-                if changed or not all(known.is_fresh(name, cell or None) for name in names):
+                again = changed or not all(self._same(name, cell, stages[name]) for name in names)
+                if again or not all(known.is_fresh(name, cell or None) for name in names):
                     left[cell] += names
+                changed = again and (changed or stage.name not in end)
         return left
 
     def whole(self, page: Path) -> Iterator[Event]:

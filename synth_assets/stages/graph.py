@@ -39,3 +39,10 @@ def graph(recipe: Recipe) -> list[Stage]:
 def cut_by(recipe: Recipe, *columns: str) -> list[Stage]:
     """The stages whose partitions are cut by these columns, and no others: none, round, or round and cell."""
     return [stage for stage in graph(recipe) if tables.stages(recipe)[stage.name] == columns]
+
+
+def ends(recipe: Recipe) -> set[str]:
+    """The stages that no other rests on."""
+    stages = graph(recipe)
+    read = {name for stage in stages for name in (*stage.reads, *stage.after)}
+    return {stage.name for stage in stages if not read & {stage.name, *stage.also}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -103,15 +103,21 @@ class Run:
         self.shared[LEARNT] = True
         recipe, made = self.recipe.name, {}
         for at in self.lake.partitions(recipe, "vectors", ("round",)):
-            when = self.lake.modified(recipe, "vectors", at).isoformat()
-            made[f"{recipe} {at['round']} {when}"] = partial(self._vectors_by, at)
+            with suppress(UserError):  # it was removed just now
+                when = self.lake.modified(recipe, "vectors", at).isoformat()
+                made[f"{recipe} {at['round']} {when}"] = partial(self._vectors_by, at)
         self.encoder.learn(made)
 
-    def _vectors_by(self, at: Mapping[str, str], encoder: str) -> tuple[list[str], Any]:
-        """Hashes of texts, and their vectors (n, d) float32, of a round; those that this encoder made."""
+    def _vectors_by(self, at: Mapping[str, str], encoder: str) -> tuple[list[str], Any] | None:
+        """Hashes of texts, and their vectors (n, d) float32, of a round; those that this encoder made. None
+        where the partition is damaged: no round needs it to be made."""
         import numpy as np
 
-        rows = self.read("vectors", at, columns=["text_hash", "encoder", "vector"])
+        try:
+            rows = self.read("vectors", at, columns=["text_hash", "encoder", "vector"])
+        except UserError as error:
+            self.warn(f"texts are encoded again: {error}")
+            return None
         rows = rows[rows["encoder"] == encoder].drop_duplicates("text_hash")
         return list(rows["text_hash"]), np.array([*rows["vector"]], dtype=np.float32)
 

@@ -15,6 +15,7 @@ from synth_assets.core.text.pairs import MARK
 from synth_assets.recipe.load import load
 from synth_assets.resources import home
 from synth_assets.resources.storage.folder_lake import FolderLake
+from synth_assets.resources.storage.vectors import Vectors
 from synth_assets.stages import tables
 from synth_assets.stages.run import Run
 from synth_assets.stages.vectors import compute
@@ -59,6 +60,27 @@ def test_vectors_are_in_sql_and_a_lost_cache_is_filled_from_them(
     monkeypatch.undo()
     Run(run.recipe, run.lake, other, "2026-11-22").encode(texts)
     assert other.counted == len({*texts})
+
+
+def test_switched_on_later_only_vectors_are_made_and_damaged_ones_stop_no_round(
+    project: Path, after_a_round: Endpoint, edit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit("rows: 6", "rows: 6\nvectors: true")
+    said = capsys.readouterr
+    assert main(["plan", "reviews", "--round", ROUND]) == 0
+    states = [line.split() for line in said().out.splitlines() if "unchanged" in line or "new" in line]
+    assert [line[0] for line in states if line[-1] == "new"] == ["vectors"]
+    assert "stale" not in {word for line in states for word in line}
+    assert main(["run", "reviews", "--round", ROUND]) == 0
+    assert [line.split()[2] for line in said().err.splitlines() if "written" in line] == ["vectors"]
+
+    place = home.home() / "lake" / "reviews" / "vectors" / f"round={ROUND}" / "part.parquet"
+    whole, kept = place.read_bytes(), Vectors(project / "own", "a")
+    for now, learnt in ((whole[:500], 0), (whole, 1)):
+        place.write_bytes(now)
+        run = Run(load(Path("recipes/reviews.yaml")), home.lake(), Counted(project / "own"), "2026-11-22")
+        assert len(run.encode(["one"])) == 1
+        assert len(kept.learnt()) == learnt
 
 
 def test_both_texts_of_a_pair_have_one(project: Path, tmp_path: Path) -> None:
