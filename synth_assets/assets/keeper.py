@@ -21,7 +21,7 @@ from synth_assets.assets.failures import Failed, failed
 from synth_assets.assets.made_rounds import MadeRounds
 from synth_assets.assets.unchanged import Known
 from synth_assets.report.so_far import rounds_of, why_ended
-from synth_assets.resources import home
+from synth_assets.report.views import with_views
 from synth_assets.resources.gateway.batches.records import unfinished
 from synth_assets.stages.stage import asset_name
 
@@ -109,7 +109,7 @@ class Keeper:
     @cached_property
     def ended(self) -> str | None:
         """That the rounds have ended, and why; None where the next one may begin."""
-        return why_ended(self._recipe, self.lake, home.warehouse())
+        return why_ended(self._recipe, self.lake, with_views(self._recipe))
 
     @cached_property
     def looked_after(self) -> set[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from synth_assets.assets.keeper import Night
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.home import warehouse
+from synth_assets.report.views import with_views
 from synth_assets.resources.storage.lake import Lake
 
 
@@ -34,8 +34,8 @@ def _brought(recipe: Recipe, lake: Lake, round_: str) -> dict[str, Any]:
     from synth_assets.report.nights import NOTHING, brought
 
     if not lake.partitions(recipe.name, "conditions", ("round", "cell"), round=round_):
-        return NOTHING  # there may be no views yet
+        return NOTHING
     try:
-        return brought(recipe, warehouse(), round_)
+        return brought(recipe, with_views(recipe), round_)
     except UserError:  # a file of the round cannot be read; the state says so
         return NOTHING | {"made": "unknown"}

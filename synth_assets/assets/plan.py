@@ -21,9 +21,9 @@ from synth_assets.recipe.recipe import Recipe
 from synth_assets.recipe.steering import goes_by_earlier
 from synth_assets.report.one_round import place
 from synth_assets.report.so_far import why_ended
+from synth_assets.report.views import with_views
 from synth_assets.resources.encoder import MiniLM
 from synth_assets.resources.gateway.language_model import LanguageModel
-from synth_assets.resources.home import warehouse
 from synth_assets.resources.storage.lake import Lake
 from synth_assets.stages.feedback import as_table
 
@@ -94,7 +94,7 @@ def build(recipe: Recipe, assets: Assets) -> dg.AssetsDefinition:
         log = synth_language_model.call_log
         known = Known(recipe, context.instance, assets, synth_lake, log, synth_encoder)
         leave_unchanged(context, recipe, Unchanged(known, round_))
-        ended = why_ended(recipe, synth_lake, warehouse())
+        ended = why_ended(recipe, synth_lake, with_views(recipe))
         said: dict[str, Any] = {"rounds": ended} if ended else {}
         asked, _ = asked_of(recipe, round_, synth_lake, synth_encoder)
         if asked:

@@ -5,7 +5,7 @@ import dagster as dg
 from synth_assets.assets.factory import follows, key
 from synth_assets.partitions import rounds
 from synth_assets.recipe.recipe import Recipe
-from synth_assets.resources.home import shared, warehouse
+from synth_assets.resources.home import shared
 
 
 def build(recipe: Recipe) -> dg.AssetsDefinition:
@@ -24,12 +24,14 @@ def build(recipe: Recipe) -> dg.AssetsDefinition:
         from synth_assets.report.one_round import Round, place
         from synth_assets.report.pages import inert, markdown
         from synth_assets.report.round import write
+        from synth_assets.report.views import with_views
 
         round_ = context.partition_key
         path = place(recipe.name, round_)
-        found = write(recipe, warehouse(), round_, path)
+        warehouse = with_views(recipe)
+        found = write(recipe, warehouse, round_, path)
         shared(path.parent, path.name, changed=True)
-        verdict = Round(recipe, warehouse(), round_).verdict()
+        verdict = Round(recipe, warehouse, round_).verdict()
         return dg.MaterializeResult(
             metadata={
                 "verdict": verdict,

@@ -20,15 +20,17 @@ def command(options: argparse.Namespace) -> None:
     from synth_assets.planning.plan import asked_of, asks, report, totals
     from synth_assets.recipe.load import load
     from synth_assets.report.so_far import why_ended
-    from synth_assets.resources.home import call_log, encoder, lake, warehouse
+    from synth_assets.report.views import with_views
+    from synth_assets.resources.home import call_log, encoder, lake
 
-    recipe = with_rows(recipe_named(options.name), options.rows)
+    saved = recipe_named(options.name)
+    recipe = with_rows(saved, options.rows)
     if options.diff:
         recipe = with_rows(load(Path(options.diff)).model_copy(update={"name": recipe.name}), options.rows)
     round_ = check_round(recipe, options.round)
     with dagster_instance(reads=True) as instance:
         lines = planned(recipe, round_, instance, lake(), call_log())
-    ended = why_ended(recipe, lake(), warehouse())
+    ended = why_ended(recipe, lake(), with_views(saved))
     asked, file = asked_of(recipe, round_, lake(), encoder())
     told = [line._asdict() for line in asked]
     options.out.give(lines=lines, total=totals(lines), feedback=told, ended=ended)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from synth_assets.core.errors import UserError
 from synth_assets.recipe.load import load
@@ -17,6 +18,15 @@ def show(recipe: Recipe, target: Warehouse | None = None, others: Iterable[str] 
     gone. `others`: names of recipes that have no file there."""
     target = target or warehouse()
     target.show_all({recipe.name: _shown(recipe)}, _there(others))
+    return target
+
+
+def with_views(recipe: Recipe) -> Warehouse:
+    """The warehouse of this home with the views of this recipe, for a process that asks them alone: other
+    machines may have made the rows. Views of other recipes stay."""
+    target = warehouse()
+    with suppress(OSError):  # a full disk: they stay as they were
+        target.show_all({recipe.name: _shown(recipe)})
     return target
 
 

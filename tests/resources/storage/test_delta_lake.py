@@ -309,7 +309,7 @@ def test_a_round_in_an_object_store_is_that_of_a_folder(
     capsys: pytest.CaptureFixture,
 ) -> None:
     """Its calls are paid once, its tables are equal, and what happens to an object is named and mended."""
-    recipe = load(edit("rows: 6", QUICK))
+    recipe = load(edit("rows: 6", f"{QUICK}\nvectors: true"))
     monkeypatch.setenv("SYNTH_CALL_LOG", postgres)
     assert main(["run", "reviews", "--round", ROUND]) == 0
     here, paid = home.lake(), len(endpoint.requests)
