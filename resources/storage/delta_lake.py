@@ -46,7 +46,7 @@ from synth_assets.resources.storage.delta_files import (
 from synth_assets.resources.storage.delta_sql import EXTRA
 from synth_assets.resources.storage.lake import DATA_VERSION, FILE, VERSIONS, Partition
 from synth_assets.resources.storage.looks import Looks
-from synth_assets.resources.storage.objects import OPTIONS, Objects, in_a_line
+from synth_assets.resources.storage.objects import OPTIONS, Objects, unreached
 from synth_assets.resources.storage.parquet import UNREADABLE, ParquetRows, damaged, missing, written
 from synth_assets.resources.storage.quoted import identifier, literal
 
@@ -144,7 +144,7 @@ class DeltaLake(ParquetRows):
             known.pop((recipe, stage), None)
             return None
         except OSError as error:
-            raise in_a_line(error) from None
+            raise unreached(self.where, error) from None
         return table
 
     def write(
@@ -222,7 +222,7 @@ class DeltaLake(ParquetRows):
                     raise
                 time.sleep(random.uniform(0, WAIT_S))
             except OSError as error:
-                raise in_a_line(error) from None
+                raise unreached(self.where, error) from None
 
     def _table(self, recipe: str, stage: str, schema: pa.Schema, new: Held) -> deltalake.DeltaTable:
         """The table as it is now, made if need be, with all columns of this schema."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.fs as pafs
 
+SAID = "SYNTH_LAKE is"
 ATTEMPTS = 11  # to reach a store, which take a minute
 OPTIONS = {  # all else comes from the usual variables, AWS_ACCESS_KEY_ID say
     "aws_conditional_put": "etag",
@@ -28,7 +29,7 @@ class Objects:
     """What lies under one address; the key comes from the usual variables."""
 
     def __init__(self, where: str) -> None:
-        self.where = where
+        self.where = where.rstrip("/")
 
     @cached_property
     def opened_at(self) -> tuple[pafs.FileSystem, str]:
@@ -114,10 +115,11 @@ class Objects:
         return sorted(each.base_name for each in found if each.type == pafs.FileType.Directory)
 
 
-def in_a_line(error: OSError) -> OSError:
-    """What deltalake says in colors and over lines; not the store's document, which can hold a key's id."""
-    words = re.sub(r"\x1b\[\d+m|↳", "", str(error)).partition("<?xml")[0]
-    return OSError(" ".join(words.split()))
+def in_a_line(error: OSError) -> str:
+    """What deltalake says in colors and over lines; not the store's document, which can hold a key's id, nor
+    what is asked behind an address, which may be signed."""
+    words = re.sub(r"\x1b\[\d+m|↳|(?<=\w)\?\S+", "", str(error)).partition("<?xml")[0]
+    return " ".join(words.split())
 
 
 @contextmanager
@@ -126,8 +128,12 @@ def reached(objects: Objects) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = str(in_a_line(error))[:200]
-        fix = "is the store there, and are its address and key right?"
-        raise UserError(
-            f"SYNTH_LAKE is {objects.where}, which cannot be read or written: {fix} ({why})"
-        ) from error
+        raise UserError(str(unreached(objects.where, error))) from error
+
+
+def unreached(where: str, error: OSError) -> OSError:
+    """What a store says that does not answer, or refuses."""
+    if str(error).startswith(SAID):
+        return error
+    fix = "is the store there, and are its address and key right?"
+    return OSError(f"{SAID} {where}, which cannot be read or written: {fix} ({in_a_line(error)[:300]})")

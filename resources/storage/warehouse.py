@@ -42,6 +42,7 @@ ACROSS = {  # what has the same columns in every recipe
     *("signals", "steps"),
     *(path.stem for path in VIEWS.glob("*.sql")),
 }
+EMPTY = "empty.parquet"
 ATTEMPTS = 12  # to read while runs write
 IN_VIEWS = {  # of `weighted`, whose rows all rounds have: what need not read them once a round
     "{rows of weighted by round}": parts.counted,
@@ -154,7 +155,7 @@ class Warehouse:
         import pyarrow.parquet as pq
 
         folders = [f"{column}={NEVER[column]}" for column in cut]
-        path = self.empty.joinpath(recipe, stage, *folders, "empty.parquet")
+        path = self.empty.joinpath(recipe, stage, *folders, EMPTY)
         with suppress(OSError, ValueError):  # there is none, or it is damaged
             if pq.read_schema(path).equals(schema):
                 return False
@@ -194,7 +195,9 @@ class Warehouse:
 
     def _found(self, recipe: str, stage: str, cut: tuple[str, ...]) -> str:
         """What stands behind `from` for the files of a stage."""
-        inside = "/".join([recipe, stage, *(f"{c}=*" for c in cut), "*.parquet"])
+        # where the rows are in a store, those that are here are of the time before it
+        file = "*.parquet" if self.tables is None else EMPTY
+        inside = "/".join([recipe, stage, *(f"{c}=*" for c in cut), file])
         places = [p for p in dict.fromkeys([self.lake, self.empty]) if p == self.empty or any(p.glob(inside))]
         paths = [literal(f"{as_pattern(place)}/{inside}") for place in places]
         hive = ", ".join(f"{literal(c)}: 'varchar'" for c in cut)
