@@ -91,11 +91,16 @@ class Run:
 
     @property
     def encode(self) -> Encode:
-        """Of a recipe of pairs, pairs too. What the lake has of vectors is not made again."""
-        self.learn_vectors()
-        return of_pairs(self.encoder.encode) if self.recipe.task.pair else self.encoder.encode
+        """Of a recipe of pairs, pairs too."""
+        return of_pairs(self.vectors) if self.recipe.task.pair else self.vectors
 
-    def learn_vectors(self) -> None:
+    def vectors(self, texts: Sequence[str]) -> Any:
+        """(n, d) float32, rows of length 1. What the lake has of them is not made again: it is read when the
+        first text is asked for, which in many stages never is."""
+        self._learn_vectors()
+        return self.encoder.encode(texts)
+
+    def _learn_vectors(self) -> None:
         """Put the lake's, if the recipe has any there, where the encoder keeps its own, which are not there
         yet."""
         if not self.recipe.vectors or LEARNT in self.shared:

@@ -31,13 +31,12 @@ def _of(run: Run, rows: Table, field: str) -> Table:
 
     rows = rows[rows[field].notna()]
     texts = [text.replace(MARK, " ") for text in rows[field]]  # as those who compare texts read them
-    run.learn_vectors()
     return rows[["row_id"]].assign(
         round=run.round,
         field=field,
         text_hash=list(map(text_hash, texts)),
         encoder=run.encoder.version() if texts else None,
-        vector=pd.Series([*run.encoder.encode(texts)] if texts else [], rows.index, object),
+        vector=pd.Series([*run.vectors(texts)] if texts else [], rows.index, object),
     )
 
 

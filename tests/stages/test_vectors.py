@@ -17,7 +17,7 @@ from synth_assets.resources import home
 from synth_assets.resources.storage.folder_lake import FolderLake
 from synth_assets.resources.storage.vectors import Vectors
 from synth_assets.stages import tables
-from synth_assets.stages.run import Run
+from synth_assets.stages.run import LEARNT, Run
 from synth_assets.stages.vectors import compute
 from tests.assets.test_round import ROUND, ask
 from tests.conftest import QUICK
@@ -79,7 +79,9 @@ def test_switched_on_later_only_vectors_are_made_and_damaged_ones_stop_no_round(
     for now, learnt in ((whole[:500], 0), (whole, 1)):
         place.write_bytes(now)
         run = Run(load(Path("recipes/reviews.yaml")), home.lake(), Counted(project / "own"), "2026-11-22")
-        assert len(run.encode(["one"])) == 1
+        encode = run.encode
+        assert LEARNT not in run.shared  # who asks for no vector reads none
+        assert len(encode(["one"])) == 1
         assert len(kept.learnt()) == learnt
 
 
