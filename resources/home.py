@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from synth_assets.core.errors import UserError
-from synth_assets.resources.call_log.log import CallLog
-from synth_assets.resources.call_log.mending import mend
+from synth_assets.resources.call_log.log import CallLog, Why
+from synth_assets.resources.call_log.mending import CALLS, PLACE, mend
 from synth_assets.resources.call_log.postgres import is_url
 from synth_assets.resources.decisions import Decisions
 from synth_assets.resources.encoder import MiniLM
@@ -217,8 +217,21 @@ def call_log(mends: bool = True) -> CallLog:
 
 
 def mended(where: Path | str, rows: Lake) -> CallLog:
-    """A call log that has what it lost from these rows."""
-    return CallLog(where, lambda log, why: mend(log, rows, why))
+    """A call log that has what it lost from these rows, and what this home paid before its rows were in a
+    store."""
+
+    def mend_all(log: CallLog, why: Why) -> None:
+        for each in (rows, *_of_before()):
+            mend(log, each, why)
+
+    return CallLog(where, mend_all)
+
+
+def _of_before() -> Iterator[Lake]:
+    """The rows of this home, where they are no longer those that are gone by, if there are any with calls."""
+    before = PartedLake(FolderLake(home() / "lake"))
+    if os.environ.get("SYNTH_LAKE") and any(before.partitions(r, CALLS, PLACE) for r in before.recipes()):
+        yield before
 
 
 def decisions() -> Decisions:

@@ -37,7 +37,7 @@ from tests import azure
 from tests.conftest import QUICK
 from tests.endpoint import Endpoint
 from tests.postgres import PASSWORD
-from tests.s3 import KEY, SECRET
+from tests.s3 import SECRET
 
 deltalake = pytest.importorskip("deltalake", reason="no deltalake: pip install 'synth-assets[cluster]'")
 CommitFailedError = deltalake.exceptions.CommitFailedError
@@ -396,34 +396,3 @@ def test_rows_that_machines_share_need_a_call_log_that_they_share(
         UserError, match="SYNTH_LAKE is bucket/prefix: write an address that begins with one of s3"
     ):
         home.lake()
-
-
-def test_an_account_that_nobody_named_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
-    monkeypatch.setenv("SYNTH_CALL_LOG", "postgresql://somebody@host/calls")
-    monkeypatch.setenv("SYNTH_LAKE", "az://container/prefix")
-    with pytest.raises(UserError, match="on Azure, and nothing says of which account: set AZURE_STORAGE"):
-        home.lake()
-
-
-def test_rows_of_the_time_before_a_store_are_not_in_its_views(
-    project: Path, s3: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = load(Path("recipes/reviews.yaml"))
-    for where, n in (("", 3), (f"{s3}/", 2), ("", 3)):
-        monkeypatch.setenv("SYNTH_LAKE", where)
-        monkeypatch.setenv("SYNTH_CALL_LOG", "postgresql://somebody@host/calls" if where else "")
-        seeds = pa.table({name: [f"{n}"] * n for name in tables.schema(recipe, "seeds").names})
-        home.lake().write("reviews", "seeds", {}, seeds)
-        shown = show(recipe).query("select count(*) from reviews.seeds").fetchall()
-        assert shown == [(n,)]
-
-
-def test_a_store_that_refuses_is_named(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = r"SYNTH_LAKE is {}, which cannot be read or written: is the store there, .* right\? \(.*40"
-    with pytest.raises(OSError, match=words.format("s3://nobody/x")):
-        DeltaLake("s3://nobody/x/", tmp_path).has("r", "s", PLACE)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
-    with pytest.raises(OSError, match=words.format(s3)) as said:
-        DeltaLake(s3, tmp_path).has("r", "s", PLACE)
-    assert KEY not in str(said.value)
