@@ -248,7 +248,7 @@ def _verify_lake(recipe: Recipe, log: CallLog, repairs: bool, out: Output) -> tu
             words = "were in the lake, and nothing said when they were made: Dagster knows of them again"
             out.lines([f"{recipe.name}: {again:,} rounds {words}"])
         found, lost = _wrong(recipe, lake, instance, log)
-        out.lines(damage.why for damage in found)
+        out.lines(dict.fromkeys(damage.why for damage in found))  # a part may be many rounds'
         if found and repairs:
             try:
                 out.lines(list(repair(recipe, found, lake, instance, log)))

@@ -161,6 +161,18 @@ def test_any_file_that_is_lost_or_damaged_is_named_and_comes_back_without_a_call
     assert after_a_round.requests == []
 
 
+def test_a_damaged_part_is_told_once_however_many_rounds_have_it(
+    project: Path, after_a_round: Endpoint, capsys: pytest.CaptureFixture
+) -> None:
+    (part,) = (path for path in files(project) if PARTS in path.parts)
+    truncate(part)
+    capsys.readouterr()
+    assert main(["verify", "reviews"]) == 1
+    said = capsys.readouterr().out
+    assert said.count(f"{part} is damaged") == 1
+    assert "2 partitions are missing or not as they were made" in said
+
+
 def test_what_the_call_log_cannot_give_back_is_not_paid_by_a_repair(
     project: Path, after_a_round: Endpoint, capsys: pytest.CaptureFixture
 ) -> None:
