@@ -50,7 +50,7 @@ class MadeRounds:
         made = self._made(round_)
         for stage, partitions in made.items():
             if not partitions and self._cut[stage] == ("round",):
-                return f"there is no {stage}"
+                return f"{stage} was not made"
             for partition, event in partitions.items():
                 if not self._has(stage, partition, round_):
                     return f"{stage} of {partition} is not in the lake any more"
