@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -31,11 +32,19 @@ from reviews.vectors v join reviews.filtered f using (row_id)
 """
 
 
+@pytest.fixture
+def made(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
+    """The encoder of this process."""
+    encoder = Counted(home.home() / "vectors")
+    monkeypatch.setattr(home, "MiniLM", lambda store: encoder)
+    home.encoder.cache_clear()
+    yield encoder
+    home.encoder.cache_clear()
+
+
 def test_vectors_are_in_sql_and_a_lost_cache_is_filled_from_them(
-    project: Path, endpoint: Endpoint, edit, monkeypatch: pytest.MonkeyPatch
+    made: Counted, endpoint: Endpoint, edit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = Counted(home.home() / "vectors")
-    monkeypatch.setattr(home, "encoder", lambda: made)
     edit("rows: 6", f"{QUICK}\nvectors: true")
     assert main(["run", "reviews", "--round", ROUND]) == 0
     [(_, rows, encoders, wide)] = ask(ALIKE)
