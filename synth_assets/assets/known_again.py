@@ -8,7 +8,7 @@ import dagster as dg
 
 from synth_assets.assets.factory import COMPLETE, key
 from synth_assets.assets.failures import unanswered
-from synth_assets.assets.states import CODE_VERSION, DATA_VERSION, DagsterInstance, versions
+from synth_assets.assets.states import CODE_VERSION, DATA_VERSION, UNKNOWN, DagsterInstance, versions
 from synth_assets.core.errors import UserError
 from synth_assets.partitions import cell_key
 from synth_assets.recipe.recipe import Recipe
@@ -17,7 +17,6 @@ from synth_assets.stages import tables
 from synth_assets.stages.graph import graph
 
 FIRST, PARTS = "conditions", ("round", "cell")
-UNKNOWN = "unknown"  # in the place of a code version: nothing else says which it was
 TOLD = "The rows were in the lake, and nothing said when they were made."
 
 

@@ -15,7 +15,7 @@ import dagster as dg
 from synth_assets.assets.dagster_internals import failing
 from synth_assets.assets.factory import COMPLETE, key
 from synth_assets.assets.failures import unanswered
-from synth_assets.assets.states import CODE_VERSION, DATA_VERSION
+from synth_assets.assets.states import CODE_VERSION, DATA_VERSION, NO_RECORD, UNKNOWN
 from synth_assets.assets.unchanged import MADE, Known, Unchanged
 from synth_assets.core.errors import UserError
 from synth_assets.partitions import cell_key
@@ -129,7 +129,8 @@ class MadeRounds:
                 if made != now:
                     before = self._lake.version(made)
                     words = changes(before, made_from(self._recipe, *stage.sections)) if before else []
-                    found |= dict.fromkeys(words or ["the recipe has changed"])
+                    why = NO_RECORD if made == UNKNOWN else "the recipe has changed"
+                    found |= dict.fromkeys(words or [why])
         if not found:
             return "whole", ""
         if len(found) == 1 and (rows := re.fullmatch(r"rows (\d+) -> (\d+)", next(iter(found)))):

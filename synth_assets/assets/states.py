@@ -23,6 +23,8 @@ from synth_assets.stages.run import Encoder, Run
 DagsterInstance = dg.DagsterInstance  # for those who only hand it on
 NEWS = {"has a new data version": "has other rows", "has a new materialization": "was made again"}
 DATA_VERSION, CODE_VERSION = "dagster/data_version", "dagster/code_version"
+UNKNOWN = "unknown"  # in the place of a code version: see `known_again`
+NO_RECORD = "no record says by which recipe it was made"
 
 
 class DagsterStates:
@@ -98,7 +100,7 @@ class DagsterStates:
             return ""
         before = self._lake.version(str(made))
         if before is None:
-            return "the recipe has changed; what it said then was not kept"
+            return NO_RECORD if made == UNKNOWN else "the recipe has changed; what it said then was not kept"
         found = changes(before, made_from(self._recipe, *sections))
         return in_short(found) or "a method of one's own has changed"
 

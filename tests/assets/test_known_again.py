@@ -37,7 +37,7 @@ def test_a_lost_index_comes_back_from_the_lake(
     with dagster_instance() as instance:
         of = Known(recipe, instance, stage_assets(recipe), home.lake(), home.call_log(), home.encoder())
         (night,) = Keeper(of).last(1)
-        assert (night.state, night.why) == ("stale", "the recipe has changed")
+        assert (night.state, night.why) == ("stale", "no record says by which recipe it was made")
     shutil.rmtree(history / "runs")
     with dagster_instance() as instance:
         keep(recipe, instance, stage_assets(recipe))  # as a schedule's look does
