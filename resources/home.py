@@ -69,7 +69,10 @@ def _folder(variable: str, default: str) -> Path:
 
 
 def needed() -> Path:
-    """The data home, for who has nothing to read where there is none. UserError says so."""
+    """The data home, for who has nothing to read where there is none: UserError says so. Where the rows are
+    in a store there is something, and it is made."""
+    if not home().is_dir() and os.environ.get("SYNTH_LAKE"):
+        return made()
     if not home().is_dir():
         raise UserError(
             f"no data home at {home()}: set SYNTH_HOME, or go where `recipes/` is. The first `synth run` "

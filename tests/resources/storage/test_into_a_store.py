@@ -59,3 +59,13 @@ def test_what_a_home_paid_before_its_rows_were_in_a_store_is_not_paid_again(
     monkeypatch.setenv("SYNTH_LAKE", s3)
     monkeypatch.setenv("SYNTH_CALL_LOG", postgres)
     assert home.call_log().has(paid)
+
+
+def test_who_only_reads_a_store_needs_no_home_from_before(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNTH_HOME", str(project / "new"))
+    with pytest.raises(UserError, match="no data home at"):
+        home.needed()
+    monkeypatch.setenv("SYNTH_LAKE", "s3://bucket/prefix")
+    assert home.needed().is_dir()
